@@ -1,0 +1,173 @@
+"""The artifact folder: opened with every byte checked, made whole or not at all."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from quantkit.artifact.manifest import (
+    NAME,
+    REPORTS,
+    Manifest,
+    StageRecord,
+    content_files,
+    files_digest,
+    hash_files,
+)
+from quantkit.errors import ArtifactError
+from quantkit.files import inside, new_folder, write_json, write_text
+
+MODEL = "model.onnx"
+EXTERNAL_DATA = "model.onnx.data"
+CALIBRATION = "calibration.json"
+# Files of a checkpoint that travel with the model: what a server needs to make features and read answers.
+COMPANIONS = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Artifact:
+    """An artifact on disk. `digest` is its identity; reports in `reports/` come later and do not change it."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: Path | str, *, check: bool = True) -> Self:
+        """Open an artifact, hashing every file unless `check` is False.
+
+        Raises:
+            ArtifactError: it is not an artifact, or a byte is not what the manifest says.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise ArtifactError(f"{folder}: no such artifact folder; make one with `quantkit export`")
+        manifest = Manifest.read(folder)
+        if check:
+            manifest.check_files(folder)
+        if MODEL not in manifest.files:
+            raise ArtifactError(f"{folder}: holds no {MODEL}; make the artifact again")
+        return cls(path=folder, manifest=manifest)
+
+    @property
+    def digest(self) -> str:
+        """The artifact's identity, 64 hexadecimal digits."""
+        return self.manifest.digest
+
+    @property
+    def task(self) -> str:
+        """The name of the task the model was made for."""
+        return self.manifest.task
+
+    @property
+    def model_path(self) -> Path:
+        """Where `model.onnx` is."""
+        return self.path / MODEL
+
+    @property
+    def model_bytes(self) -> int:
+        """Size of the model in bytes, external data included."""
+        return sum(self.manifest.files[name].size for name in (MODEL, EXTERNAL_DATA) if name in self.manifest.files)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The checkpoint's `config.json`."""
+        return self.read_json("config.json")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read one JSON object of the artifact.
+
+        Raises:
+            ArtifactError: the file is missing or is not a JSON object.
+        """
+        path = inside(self.path, name)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ArtifactError(f"{path}: is missing; the artifact is not whole, make or pull it again") from None
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ArtifactError(f"{path}: is not JSON ({error}); make the artifact again") from None
+        if not isinstance(content, dict):
+            raise ArtifactError(f"{path}: is not a JSON object; make the artifact again")
+        return content
+
+    def report_path(self, name: str) -> Path:
+        """Return where the report `name` is kept, such as `reports/evaluation.json`."""
+        return inside(self.path, f"{REPORTS}/{name}")
+
+    def write_report(self, name: str, value: Any) -> Path:
+        """Write a JSON report (a str is written as text) into the artifact, atomically."""
+        path = self.report_path(name)
+        if isinstance(value, str):
+            write_text(path, value)
+        else:
+            write_json(path, value)
+        return path
+
+
+@dataclass(kw_only=True, slots=True)
+class Draft:
+    """An artifact being made, in a temporary folder. `record` must be called once, at the end."""
+
+    path: Path
+    recorded: bool = False
+
+    @property
+    def model_path(self) -> Path:
+        """Where `model.onnx` belongs."""
+        return self.path / MODEL
+
+    def take_companions(self, source: Path, names: tuple[str, ...] = COMPANIONS) -> None:
+        """Copy the tokenizer and config files that `source` has."""
+        for name in names:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, self.path / name)
+
+    def record(
+        self,
+        *,
+        task: str,
+        architecture: str,
+        precision: Literal["fp32", "int8"],
+        stages: tuple[StageRecord, ...],
+        parent: str | None,
+    ) -> None:
+        """Hash the folder's files and write the manifest."""
+        files = hash_files(self.path, content_files(self.path))
+        manifest = Manifest(
+            digest=files_digest(files),
+            task=task,
+            architecture=architecture,
+            precision=precision,
+            parent=parent,
+            files=files,
+            stages=stages,
+        )
+        write_text(self.path / NAME, manifest.serialized())
+        self.recorded = True
+
+
+@contextlib.contextmanager
+def new_artifact(path: Path, *, force: bool = False) -> Iterator[Draft]:
+    """Yield a draft that becomes the artifact at `path` when the block ends well, and vanishes when it does not.
+
+    Raises:
+        OutputError: `path` is not free (see `quantkit.files.new_folder`), the disk is full, no permission.
+        ArtifactError: the block ended without `Draft.record`.
+    """
+    with new_folder(path, force=force) as folder:
+        draft = Draft(path=folder)
+        yield draft
+        if not draft.recorded:
+            raise ArtifactError(f"{path}: the stage ended without recording what it made")

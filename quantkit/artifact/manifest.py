@@ -1,0 +1,147 @@
+"""The manifest: sha256 and size of every file, where the artifact came from, what each stage did.
+
+`manifest.json` is written in one canonical form (sorted keys, two spaces of indentation) and carries its own
+seal, so that a change of any byte is found when it is read.
+
+* `digest` is the artifact's identity: sha256 of the canonical JSON of `files`. It covers the model, external
+  data, tokenizer, config, recipe and calibration table, and neither the manifest nor `reports/`.
+* `reports` is filled when an artifact is published: from then on its reports are hashed as well.
+* `seal` is the sha256 of the canonical JSON of everything else in the manifest.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from quantkit.errors import ArtifactError
+from quantkit.files import digest_of, inside, sha256_file
+
+NAME = "manifest.json"
+REPORTS = "reports"
+SCHEMA = "quantkit/manifest/1"
+
+
+class Record(BaseModel):
+    """A frozen JSON record that knows no other keys than its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileRecord(Record):
+    """One file: its sha256 and its size in bytes."""
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class StageRecord(Record):
+    """What one stage did: its settings, what it found, what it cost, and with which tools on which CPU."""
+
+    stage: str
+    key: str = Field(default="", description="digest of inputs, settings and tool versions: what resuming compares")
+    settings: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    tools: dict[str, str] = {}
+    cpu: dict[str, Any] = {}
+
+
+class Manifest(Record):
+    """The content of `manifest.json`; see the module's docstring."""
+
+    format: Literal["quantkit/manifest/1"] = Field(default="quantkit/manifest/1", alias="schema")
+    digest: str
+    task: str
+    architecture: str
+    precision: Literal["fp32", "int8"]
+    parent: str | None = None
+    files: dict[str, FileRecord]
+    reports: dict[str, FileRecord] = {}
+    stages: tuple[StageRecord, ...] = ()
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    def stage(self, name: str) -> StageRecord | None:
+        """Return the last record of the stage `name`, or None when the artifact never went through it."""
+        return next((record for record in reversed(self.stages) if record.stage == name), None)
+
+    def serialized(self) -> str:
+        """Return the text of `manifest.json`, seal included."""
+        content = self.model_dump(mode="json", by_alias=True)
+        content["seal"] = digest_of(content)
+        return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read and check `manifest.json`: its form, its seal, its digest and that no path leaves the folder.
+
+        Raises:
+            ArtifactError: there is none, it was changed, or it is of another format version.
+        """
+        path = folder / NAME
+        try:
+            text = path.read_text(encoding="utf-8")
+            content = json.loads(text)
+        except FileNotFoundError:
+            raise ArtifactError(f"{folder}: not a quantkit artifact: no {NAME}; make one with `quantkit export`") from None
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ArtifactError(f"{path}: was changed or is truncated ({error}); make the artifact again") from None
+        except OSError as error:
+            raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from None
+        if not isinstance(content, dict):
+            raise ArtifactError(f"{path}: is not a manifest; make the artifact again")
+        if content.get("schema") != SCHEMA:
+            raise ArtifactError(f"{path}: format {content.get('schema')!r} is not {SCHEMA}; use the matching quantkit")
+        content.pop("seal", None)
+        try:
+            manifest = cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ArtifactError(f"{path}: was changed: {where}: {first['msg']}; make the artifact again") from None
+        if manifest.serialized() != text:
+            raise ArtifactError(f"{path}: was changed after it was sealed; make the artifact again")
+        if files_digest(manifest.files) != manifest.digest:
+            raise ArtifactError(f"{path}: its digest is not that of its files; make the artifact again")
+        for name in (*manifest.files, *manifest.reports):
+            inside(folder, name)
+        return manifest
+
+    def check_files(self, folder: Path) -> None:
+        """Hash every listed file and compare.
+
+        Raises:
+            ArtifactError: a file is missing, has another size or other bytes, or one is there that is not listed.
+        """
+        listed = {**self.files, **self.reports}
+        for name, record in listed.items():
+            path = inside(folder, name)
+            if not path.is_file():
+                raise ArtifactError(f"{path}: is missing; the artifact is not whole, make or pull it again")
+            size = path.stat().st_size
+            if size != record.size or sha256_file(path) != record.sha256:
+                raise ArtifactError(f"{path}: its bytes are not those of the manifest; make or pull the artifact again")
+        for name in content_files(folder):
+            if name not in self.files:
+                raise ArtifactError(f"{folder / name}: is not listed in the manifest; remove it or make the artifact again")
+
+
+def content_files(folder: Path) -> list[str]:
+    """Return the names, sorted, of all files of an artifact but its manifest and its reports."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [name for name in names if name != NAME and not name.startswith(f"{REPORTS}/")]
+
+
+def hash_files(folder: Path, names: list[str]) -> dict[str, FileRecord]:
+    """Return sha256 and size of each named file."""
+    return {
+        name: FileRecord(sha256=sha256_file(folder / name), size=(folder / name).stat().st_size) for name in names
+    }
+
+
+def files_digest(files: dict[str, FileRecord]) -> str:
+    """Return the artifact digest: sha256 of the canonical JSON of {name: {sha256, size}}."""
+    return digest_of({name: record.model_dump() for name, record in files.items()})

@@ -1,0 +1,171 @@
+"""Files: digests, atomic writes, folders that appear whole or not at all, paths that stay inside."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import platformdirs
+
+from quantkit.errors import ArtifactError, OutputError
+
+_CHUNK = 1 << 20
+PARTIAL = ".partial-"
+
+
+def sha256_bytes(content: bytes) -> str:
+    """Return the sha256 of `content` as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file, read in chunks of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one serialisation that digests are taken of: sorted keys, no spaces, UTF-8, no NaN."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def digest_of(value: Any) -> str:
+    """Return the sha256 of the canonical JSON of `value`."""
+    return sha256_bytes(canonical_json(value))
+
+
+def pretty_json(value: Any) -> str:
+    """Return `value` as indented JSON with a final newline, keys in their given order."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@contextlib.contextmanager
+def naming_output_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about writing `path` into one `OutputError` line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError(f"{path}: the disk is full; free some space and run again") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise OutputError(f"{path}: no permission to write there; choose another place with -o") from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG):
+            raise OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}") from error
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a temporary file beside it, flushed to disk, then renamed.
+
+    Raises:
+        OutputError: the disk is full, or there is no permission.
+    """
+    with naming_output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}{PARTIAL}", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON whole or not at all. NaN and Infinity are refused (ValueError)."""
+    write_text(path, pretty_json(value))
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder beside `path` that becomes `path` when the block ends without an error.
+
+    Anything raised in the block (Ctrl-C too) removes the temporary folder and leaves `path` as it was.
+
+    Args:
+        path: where the folder shall be.
+        force: replace what is there. Without it a folder that is not empty is an error.
+
+    Raises:
+        OutputError: `path` is a file or is not empty, the disk is full, or there is no permission.
+    """
+    require_free(path, force=force)
+    with naming_output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}{PARTIAL}", dir=path.parent))
+        try:
+            os.chmod(temporary, 0o777 & ~_umask())
+            yield temporary
+            _swap(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_free(path: Path, *, force: bool) -> None:
+    """Raise `OutputError` when `path` is a file, or a folder that is not empty and may not be replaced."""
+    with naming_output_errors(path):
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path}: is a file, not a folder; choose another place with -o")
+        if path.is_dir() and any(path.iterdir()) and not force:
+            raise OutputError(f"{path}: is not empty; choose another place with -o, or replace it with --force")
+
+
+def _swap(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path`; what was there goes only once the new folder is in place."""
+    if not path.exists() or not any(path.iterdir()):
+        os.replace(temporary, path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}{PARTIAL}", dir=path.parent))
+    os.replace(path, old)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return `folder / name`, refusing names that leave the folder.
+
+    Raises:
+        ArtifactError: the name is absolute, has `..` or a backslash, or passes through a link that leads outside.
+    """
+    pure = PurePosixPath(name)
+    path = folder / pure
+    escapes = pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name or name in ("", ".")
+    if escapes or not path.resolve().is_relative_to(folder.resolve()):
+        raise ArtifactError(f"{folder}: the path {name!r} leaves the folder; do not use this artifact")
+    return path
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder: `$QUANTKIT_CACHE`, or the platform's own."""
+    chosen = os.environ.get("QUANTKIT_CACHE")
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("quantkit"))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

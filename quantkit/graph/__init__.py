@@ -1,0 +1,1 @@
+"""ONNX graphs: reading and writing, linear layers, fusion passes and their contract, executed kernels."""

@@ -1,0 +1,1 @@
+"""Runs a whole recipe, resuming where it stopped."""

@@ -1,0 +1,1 @@
+"""INT8: calibration, ranges, and the static, dynamic and embedding-table rewrites."""

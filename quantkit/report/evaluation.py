@@ -1,0 +1,42 @@
+"""Evaluation: per-question predictions and scores of one artifact on one dataset."""
+
+from typing import Any
+
+from pydantic import Field
+
+from quantkit.report.report import Record, Report
+
+
+class QuestionScore(Record):
+    """One question: the answer given, exact match (0 or 1) and F1 (0 to 1)."""
+
+    id: str
+    group: str
+    answer: str
+    exact_match: float
+    f1: float
+
+
+class Evaluation(Report):
+    """F1 and exact match in percent (unrounded), and every question's score in `scores`.
+
+    `evaluation.json` holds everything but `scores`, which are `predictions.json` beside it (`predictions_sha256`).
+    """
+
+    format: str = Field(default="quantkit/evaluation/1", alias="schema")
+    key: str = Field(description="digest of artifact, dataset, settings and tools: what caching compares")
+    artifact: str = Field(description="digest of the artifact")
+    task: str
+    dataset: str = Field(description="digest of the dataset")
+    dataset_name: str
+    f1: float
+    exact_match: float
+    questions: int
+    features: int
+    settings: dict[str, Any] = {}
+    seconds: float
+    features_per_second: float
+    tools: dict[str, str] = {}
+    cpu: dict[str, Any] = {}
+    predictions_sha256: str = Field(description="sha256 of the canonical JSON of the list of scores")
+    scores: tuple[QuestionScore, ...] = Field(default=(), exclude=True, repr=False)

@@ -1,0 +1,48 @@
+"""What all reports share: a schema name, strict reading, JSON out."""
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from quantkit.errors import ArtifactError
+
+
+class Record(BaseModel):
+    """A frozen JSON record that knows no other keys than its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+
+class Report(Record):
+    """A JSON file that other programs rely on; `schema` says which."""
+
+    format: str = Field(alias="schema")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain JSON object, as written to disk and printed by `--json`."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a report.
+
+        Raises:
+            ArtifactError: it is missing, is not JSON, or is another kind or version of report.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ArtifactError(f"{path}: no such report; make it first") from None
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ArtifactError(f"{path}: is not JSON ({error}); make the report again") from None
+        expected = cls.model_fields["format"].default
+        if not isinstance(content, dict) or content.get("schema") != expected:
+            raise ArtifactError(f"{path}: is not a {expected} report; make it again with this version")
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ArtifactError(f"{path}: {where}: {first['msg']}; make the report again") from None

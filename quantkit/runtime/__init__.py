@@ -1,0 +1,1 @@
+"""ONNX Runtime sessions, length-aware batches, worker threads, facts about the CPU."""
