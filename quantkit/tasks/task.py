@@ -1,0 +1,229 @@
+"""What a task is: examples become features, model outputs become predictions.
+
+    read          a file             -> Dataset of Examples
+    featurize     Dataset, Tokenizer -> Features (token ids of true length, never padded)
+    predict       Features, outputs  -> one Prediction per Example, always
+
+A runtime sees features as arrays of token ids and gives back one tuple of arrays per feature; everything that knows what
+the numbers mean is in the task.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.errors import DatasetError, EvaluationError, UsageError
+from quantkit.files import digest_of
+from quantkit.tasks.tokenizer import Tokenizer
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeatureSettings:
+    """How text becomes features and logits become answers; the defaults are BERT's and MLPerf's for SQuAD.
+
+    Attributes:
+        max_length: the most tokens in one feature, special tokens included.
+        doc_stride: by how many document tokens a window advances (not how many two windows share).
+        max_query_length: the most tokens of a question.
+        n_best: how many start and how many end positions of a feature are considered.
+        max_answer_length: the most tokens in an answer.
+    """
+
+    max_length: int = 384
+    doc_stride: int = 128
+    max_query_length: int = 64
+    n_best: int = 20
+    max_answer_length: int = 30
+
+    def __post_init__(self) -> None:
+        """Refuse settings below 1.
+
+        Raises:
+            UsageError: a setting is not positive.
+        """
+        for name, value in self.as_json().items():
+            if value < 1:
+                raise UsageError(f"{name}: is {value}; give a whole number of 1 or more")
+
+    def as_json(self) -> dict[str, int]:
+        """Return the settings as a plain dictionary, for digests and reports."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One question or text. Tasks add what they need to know about it.
+
+    Attributes:
+        id: unique in its dataset.
+        group: what it shares with related examples (article title, document); statistics cluster by it.
+    """
+
+    id: str
+    group: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dataset:
+    """Examples in a fixed order, with a digest that says which they are.
+
+    Attributes:
+        name: how people call it.
+        path: the file it was read from.
+        digest: sha256 of the file's bytes; of `source` and the chosen ids when it is a part of the file.
+        source: sha256 of the file's bytes, also for a part of it.
+        task: the name of the task that read it.
+        examples: never empty, ids unique.
+    """
+
+    name: str
+    path: Path
+    digest: str
+    source: str
+    task: str
+    examples: tuple[Example, ...]
+
+    def without(self, ids: Iterable[str]) -> "Dataset":
+        """Return the dataset less the examples with these ids; ids it does not have are no error.
+
+        Raises:
+            DatasetError: no example is left.
+        """
+        gone = frozenset(ids)
+        return self._part(tuple(example for example in self.examples if example.id not in gone))
+
+    def only(self, ids: Iterable[str]) -> "Dataset":
+        """Return the examples with these ids, in the order of `ids`.
+
+        Raises:
+            DatasetError: an id is not in the dataset, is named twice, or there are none.
+        """
+        by_id = {example.id: example for example in self.examples}
+        chosen: dict[str, Example] = {}
+        for name in ids:
+            if name not in by_id:
+                raise DatasetError(f"{self.path}: has no example {name!r}; choose ids that are in the file")
+            if name in chosen:
+                raise DatasetError(f"{self.path}: example {name!r} was chosen twice; name it once")
+            chosen[name] = by_id[name]
+        return self._part(tuple(chosen.values()))
+
+    def limit(self, count: int) -> "Dataset":
+        """Return the first `count` examples, or all when there are no more than that.
+
+        Raises:
+            DatasetError: `count` is below 1.
+        """
+        if count < 1:
+            raise DatasetError(f"{self.path}: a limit of {count} leaves no example; give 1 or more")
+        return self._part(self.examples[:count])
+
+    def _part(self, examples: tuple[Example, ...]) -> "Dataset":
+        if not examples:
+            raise DatasetError(f"{self.path}: no example is left of {len(self.examples)}; choose at least one")
+        if examples == self.examples:
+            return self
+        digest = digest_of({"source": self.source, "ids": [example.id for example in examples]})
+        return replace(self, digest=digest, examples=examples)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Feature:
+    """One row for the model, of true length: nothing is padded here.
+
+    Attributes:
+        example: index into the dataset's examples.
+        input_ids: int64 [tokens].
+        token_type_ids: int64 [tokens]; zeros where the model family has no token types.
+    """
+
+    example: int
+    input_ids: NDArray[np.int64]
+    token_type_ids: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What the model answered to one example, and how right that is.
+
+    Attributes:
+        id: the example's id.
+        group: the example's group.
+        answer: the answer's text, or the label's name.
+        exact_match: 1.0 or 0.0.
+        f1: from 0 to 1.
+    """
+
+    id: str
+    group: str
+    answer: str
+    exact_match: float
+    f1: float
+
+
+Outputs = tuple[NDArray[Any], ...]
+
+
+class Task(Protocol):
+    """What the model does. Implementations are stateless."""
+
+    @property
+    def name(self) -> str:
+        """The name in recipes and on the command line, such as `text-classification`."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the graph outputs, in the order `predict` takes them."""
+
+    def read(self, path: Path, name: str) -> Dataset:
+        """Read a file.
+
+        Raises:
+            DatasetError: it cannot be read, is empty, truncated, of another schema, or has an id twice.
+        """
+
+    def featurize(self, dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings) -> list[Feature]:
+        """Return the features of every example, in the order of the examples, at least one each."""
+
+    def predict(
+        self, dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], settings: FeatureSettings
+    ) -> list[Prediction]:
+        """Return one prediction per example, in the order of the examples.
+
+        Args:
+            dataset: the one the features were made of.
+            features: as `featurize` returned them.
+            outputs: for feature i the arrays named by `self.outputs`, without a batch dimension.
+            settings: as given to `featurize`.
+
+        Raises:
+            EvaluationError: an output is missing, has the wrong shape, or holds NaN or Infinity; it names the example.
+        """
+
+
+def require_outputs(
+    dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], names: tuple[str, ...]
+) -> None:
+    """Check that every feature has all its outputs, that all are finite, and that no example was lost.
+
+    Raises:
+        EvaluationError: naming the first example for which this does not hold.
+    """
+    if len(outputs) > len(features):
+        raise EvaluationError(f"{dataset.name}: {len(outputs)} outputs for {len(features)} features; evaluate again")
+    for index, feature in enumerate(features):
+        question = f"{dataset.name}: question {dataset.examples[feature.example].id}"
+        if index >= len(outputs) or len(outputs[index]) != len(names):
+            raise EvaluationError(f"{question}: the model gave no {' and '.join(names)}; evaluate again")
+        for name, array in zip(names, outputs[index], strict=True):
+            if not np.isfinite(array).all():
+                raise EvaluationError(
+                    f"{question}: {name} holds NaN or Infinity; check the model's weights and quantization ranges"
+                )
+    missing = set(range(len(dataset.examples))).difference(feature.example for feature in features)
+    if missing:
+        lost = dataset.examples[min(missing)].id
+        raise EvaluationError(f"{dataset.name}: question {lost} has no feature; featurize the whole dataset")
