@@ -205,9 +205,21 @@ class Task(Protocol):
 
 
 def require_outputs(
-    dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], names: tuple[str, ...]
+    dataset: Dataset,
+    features: Sequence[Feature],
+    outputs: Sequence[Outputs],
+    names: tuple[str, ...],
+    *,
+    per_token: bool,
 ) -> None:
     """Check that every feature has all its outputs, that all are finite, and that no example was lost.
+
+    Args:
+        dataset: the one the features were made of.
+        features: all of them.
+        outputs: one tuple per feature.
+        names: the names of the arrays in a tuple.
+        per_token: arrays are [tokens] of their feature; else one-dimensional and not empty.
 
     Raises:
         EvaluationError: naming the first example for which this does not hold.
@@ -215,13 +227,19 @@ def require_outputs(
     if len(outputs) > len(features):
         raise EvaluationError(f"{dataset.name}: {len(outputs)} outputs for {len(features)} features; evaluate again")
     for index, feature in enumerate(features):
-        question = f"{dataset.name}: question {dataset.examples[feature.example].id}"
+        place = f"{dataset.name}: question {dataset.examples[feature.example].id}"
         if index >= len(outputs) or len(outputs[index]) != len(names):
-            raise EvaluationError(f"{question}: the model gave no {' and '.join(names)}; evaluate again")
+            raise EvaluationError(f"{place}: the model gave no {' and '.join(names)}; evaluate again")
         for name, array in zip(names, outputs[index], strict=True):
+            fits = array.shape == feature.input_ids.shape if per_token else array.ndim == 1 and array.size > 0
+            if not fits:
+                raise EvaluationError(
+                    f"{place}: {name} has shape {list(array.shape)} for {len(feature.input_ids)} tokens; "
+                    "check that the model was exported for this task"
+                )
             if not np.isfinite(array).all():
                 raise EvaluationError(
-                    f"{question}: {name} holds NaN or Infinity; check the model's weights and quantization ranges"
+                    f"{place}: {name} holds NaN or Infinity; check the model's weights and quantization ranges"
                 )
     missing = set(range(len(dataset.examples))).difference(feature.example for feature in features)
     if missing:

@@ -1,11 +1,25 @@
-"""Tokenizers from an artifact's own files, with the `tokenizers` library only."""
+"""Tokenizers from an artifact's own files, with the `tokenizers` library only.
 
+What stands around the texts of a row (special tokens, how many separators, token types) is asked of the tokenizer itself
+by encoding a pair, so that one code serves WordPiece and byte-level BPE families alike.
+"""
+
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tokenizers
 from numpy.typing import NDArray
+
+from quantkit.errors import CheckpointError, UsageError
+from quantkit.tasks.tokenizer_files import TokenizerFiles, read_tokenizer_files
+
+_AT_ONCE = 1024  # texts per call of the library: bounds the memory its own objects take
+_PADDED_TO = (8, 64, 128)  # what model vocabularies are rounded up to for fast kernels
+_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])  # no space lies beyond U+3000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -14,15 +28,35 @@ class Tokens:
 
     Attributes:
         ids: int64 [tokens].
-        offsets: int32 [tokens, 2], first character and the one after the last, in the original text.
+        offsets: int32 [tokens, 2]: the first character and the one after the last, in the original text, without
+            white space at either end.
     """
 
     ids: NDArray[np.int64]
     offsets: NDArray[np.int32]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """The special tokens around one text or two: prefix, first text, middle, second text, suffix.
+
+    Attributes:
+        prefix: ids before the first text.
+        middle: ids between the texts of a pair.
+        suffix: ids after the last text.
+        second_type: token type of the second text and the suffix of a pair.
+    """
+
+    prefix: tuple[int, ...]
+    middle: tuple[int, ...]
+    suffix: tuple[int, ...]
+    second_type: int
+
+
 class Tokenizer:
     """A tokenizer read from a folder.
+
+    Truncation and padding stored in the files are ignored, and special tokens spelled out in a text are text.
 
     Attributes:
         folder: where it was read from.
@@ -36,25 +70,174 @@ class Tokenizer:
         max_positions: the longest row the model's position table holds, None when unknown.
     """
 
-    folder: Path
-    vocab_size: int
-    cls_id: int
-    sep_id: int
-    pad_id: int
-    separators: int
-    uses_token_types: bool
-    labels: tuple[str, ...]
-    max_positions: int | None
+    def __init__(self, folder: Path, files: TokenizerFiles) -> None:
+        """Use `load`."""
+        self._tokenizer = files.tokenizer
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True
+        self._layout = _layout(folder, files)
+        self.folder = folder
+        self.vocab_size = max(self._tokenizer.get_vocab().values(), default=-1) + 1
+        self.cls_id = self._layout.prefix[0]
+        self.sep_id = self._layout.suffix[-1]
+        self.pad_id = self._pad_id(files)
+        self.separators = len(self._layout.middle)
+        self.uses_token_types = self._layout.second_type == 1
+        self.labels = _labels(folder, files.config)
+        self.max_positions = _max_positions(files.config, self.pad_id)
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
-        """Read tokenizer.json, else vocab.txt (WordPiece), else vocab.json and merges.txt (byte-level BPE)."""
-        raise NotImplementedError
+        """Read tokenizer.json, else vocab.txt (WordPiece), else vocab.json and merges.txt (byte-level BPE).
+
+        Raises:
+            CheckpointError: files are missing or broken, or there are no special tokens to build rows with.
+        """
+        return cls(folder, read_tokenizer_files(folder))
 
     def check_vocabulary(self, vocab_size: int) -> None:
-        """Raise `CheckpointError` when a model with `vocab_size` embeddings is not made for this tokenizer."""
-        raise NotImplementedError
+        """Check that a model with `vocab_size` embeddings is made for this tokenizer.
+
+        A model's vocabulary may be padded up to a multiple of 8, 64 or 128.
+
+        Raises:
+            CheckpointError: it is not.
+        """
+        allowed = {self.vocab_size, *(-(-self.vocab_size // unit) * unit for unit in _PADDED_TO)}
+        if vocab_size not in allowed:
+            raise CheckpointError(
+                f"{self.folder}: the tokenizer has {self.vocab_size} tokens but the model {vocab_size}; "
+                "use the tokenizer files the model was trained with"
+            )
+
+    def check_length(self, max_length: int) -> None:
+        """Check that rows of `max_length` tokens fit the model's position table.
+
+        Raises:
+            UsageError: they do not.
+        """
+        if self.max_positions is not None and max_length > self.max_positions:
+            raise UsageError(
+                f"max_length: is {max_length}, but the model in {self.folder} has {self.max_positions} positions; "
+                "lower max_length"
+            )
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenize texts, without special tokens, truncation or padding."""
-        raise NotImplementedError
+        found = []
+        for start in range(0, len(texts), _AT_ONCE):
+            part = texts[start : start + _AT_ONCE]
+            encodings = self._tokenizer.encode_batch(part, add_special_tokens=False)
+            for text, encoding in zip(part, encodings, strict=True):
+                offsets = np.array(encoding.offsets, np.int32).reshape(-1, 2)
+                found.append(Tokens(ids=np.array(encoding.ids, np.int64), offsets=_trim(offsets, text)))
+        return found
+
+    def encode_ids(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+        """Return only the token ids of texts, int64 [tokens] each; faster than `encode`."""
+        found = []
+        for start in range(0, len(texts), _AT_ONCE):
+            encodings = self._tokenizer.encode_batch_fast(
+                texts[start : start + _AT_ONCE], add_special_tokens=False
+            )
+            found += [np.array(encoding.ids, np.int64) for encoding in encodings]
+        return found
+
+    def specials(self, texts: int) -> int:
+        """Return how many special tokens a row of 1 or 2 texts has."""
+        middle = len(self._layout.middle) if texts == 2 else 0
+        return len(self._layout.prefix) + middle + len(self._layout.suffix)
+
+    def second_at(self, first: int) -> int:
+        """Return where the second text begins in a row whose first text has `first` tokens."""
+        return len(self._layout.prefix) + first + len(self._layout.middle)
+
+    def row(
+        self, first: NDArray[np.int64], second: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return (input_ids, token_type_ids), both int64 [tokens], of one text or a pair."""
+        prefix, middle, suffix = self._special_arrays
+        if second is None:
+            input_ids = np.concatenate((prefix, first, suffix))
+            return input_ids, np.zeros_like(input_ids)
+        input_ids = np.concatenate((prefix, first, middle, second, suffix))
+        token_type_ids = np.zeros_like(input_ids)
+        token_type_ids[self.second_at(len(first)) :] = self._layout.second_type
+        return input_ids, token_type_ids
+
+    @functools.cached_property
+    def _special_arrays(self) -> tuple[NDArray[np.int64], ...]:
+        layout = self._layout
+        return tuple(np.array(ids, np.int64) for ids in (layout.prefix, layout.middle, layout.suffix))
+
+    def _pad_id(self, files: TokenizerFiles) -> int:
+        if "pad_token" in files.special:
+            return int(self._tokenizer.token_to_id(files.special["pad_token"]))
+        configured = files.config.get("pad_token_id")
+        return configured if isinstance(configured, int) else 0
+
+
+def _layout(folder: Path, files: TokenizerFiles) -> Layout:
+    """Ask the tokenizer how it surrounds a pair; build BERT's or RoBERTa's way when it adds nothing."""
+    pair = files.tokenizer.encode("a", "b")
+    first = [index for index, sequence in enumerate(pair.sequence_ids) if sequence == 0]
+    second = [index for index, sequence in enumerate(pair.sequence_ids) if sequence == 1]
+    # A model with one token type (RoBERTa) would look up a row that its table does not have.
+    one_type = files.config.get("type_vocab_size", 2) < 2
+    if first and second and first[0] > 0 and second[-1] + 1 < len(pair.ids):
+        return Layout(
+            prefix=tuple(pair.ids[: first[0]]),
+            middle=tuple(pair.ids[first[-1] + 1 : second[0]]),
+            suffix=tuple(pair.ids[second[-1] + 1 :]),
+            second_type=0 if one_type else pair.type_ids[second[0]],
+        )
+    if not {"cls_token", "sep_token"} <= files.special.keys():
+        raise CheckpointError(
+            f"{folder}: the tokenizer has neither [CLS] and [SEP] nor <s> and </s>; "
+            "name its cls_token and sep_token in tokenizer_config.json"
+        )
+    cls_id = files.tokenizer.token_to_id(files.special["cls_token"])
+    sep_id = files.tokenizer.token_to_id(files.special["sep_token"])
+    roberta = isinstance(files.tokenizer.model, tokenizers.models.BPE)
+    return Layout(
+        prefix=(cls_id,),
+        middle=(sep_id, sep_id) if roberta else (sep_id,),
+        suffix=(sep_id,),
+        second_type=0 if roberta or one_type else 1,
+    )
+
+
+def _labels(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
+    names = config.get("id2label") or {}
+    try:
+        return tuple(str(names[str(index)]) for index in range(len(names)))
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder / 'config.json'}: id2label does not name the labels 0, 1, 2, ...; mend the file"
+        ) from error
+
+
+def _max_positions(config: dict[str, Any], pad_id: int) -> int | None:
+    positions = config.get("max_position_embeddings")
+    if not isinstance(positions, int):
+        return None
+    # RoBERTa counts positions from the padding id + 1, so its table of 514 holds 512.
+    return positions - pad_id - 1 if "roberta" in str(config.get("model_type")) else positions
+
+
+def _trim(offsets: NDArray[np.int32], text: str) -> NDArray[np.int32]:
+    """Move offsets inwards past white space: a byte-level token owns the space before its word."""
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    space = _SPACE[np.minimum(codes, len(_SPACE) - 1)]
+    starts, ends = offsets[:, 0], offsets[:, 1]
+    full = ends > starts
+    if not (space[starts[full]].any() or space[ends[full] - 1].any()):
+        return offsets
+    at = np.arange(len(text), dtype=np.int32)
+    next_word = np.minimum.accumulate(np.where(space, len(text), at)[::-1])[::-1]
+    last_word_end = np.maximum.accumulate(np.where(space, 0, at + 1))
+    trimmed = offsets.copy()
+    trimmed[full, 0] = np.minimum(next_word[starts[full]], ends[full])
+    trimmed[full, 1] = np.maximum(last_word_end[ends[full] - 1], trimmed[full, 0])
+    return trimmed

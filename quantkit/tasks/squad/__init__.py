@@ -1,0 +1,36 @@
+"""Extractive question answering, scored as SQuAD v1.1."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from quantkit.tasks.squad.answers import OUTPUTS, predict
+from quantkit.tasks.squad.features import SquadFeature, featurize
+from quantkit.tasks.squad.read import SquadExample, read_squad
+from quantkit.tasks.task import Dataset, Feature, FeatureSettings, Outputs, Prediction
+from quantkit.tasks.tokenizer import Tokenizer
+
+__all__ = ["TASK", "Squad", "SquadExample", "SquadFeature"]
+
+
+class Squad:
+    """The task `squad`; see `quantkit.tasks.task.Task`."""
+
+    name = "squad"
+    outputs = OUTPUTS
+
+    def read(self, path: Path, name: str) -> Dataset:
+        """Read a file in SQuAD v1.1 format; see `read_squad`."""
+        return read_squad(path, name)
+
+    def featurize(self, dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings) -> list[Feature]:
+        """Return windows of question and paragraph; see `quantkit.tasks.squad.features`."""
+        return featurize(dataset, tokenizer, settings)
+
+    def predict(
+        self, dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], settings: FeatureSettings
+    ) -> list[Prediction]:
+        """Return the best span of each question; see `quantkit.tasks.squad.answers`."""
+        return predict(dataset, features, outputs, settings)
+
+
+TASK = Squad()

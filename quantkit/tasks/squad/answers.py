@@ -1,0 +1,96 @@
+"""From start and end logits to answers: n-best spans, cut from the original paragraph.
+
+Source: `run_squad.py` of google-research/bert. The `n_best` highest start and end positions of each feature (of all its
+tokens, so a high score on the question's own tokens uses up a place, as there) are paired; of the pairs inside the
+paragraph, in order and not too long, the greatest sum over all windows of a question wins. Ties go to the earlier window,
+then to the higher start.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.metrics.answers import exact_match, f1
+from quantkit.tasks.squad.features import SquadFeature
+from quantkit.tasks.squad.read import SquadExample
+from quantkit.tasks.task import Dataset, Feature, FeatureSettings, Outputs, Prediction, require_outputs
+
+OUTPUTS = ("start_logits", "end_logits")
+_AT_ONCE = 256  # features scored together: pairs are [features, n_best, n_best] in float64
+
+
+def predict(
+    dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], settings: FeatureSettings
+) -> list[Prediction]:
+    """Return one prediction per question. A question without any legal span gets the empty answer.
+
+    Args:
+        dataset: the questions.
+        features: as `featurize` returned them.
+        outputs: per feature (start_logits, end_logits), each [tokens].
+        settings: `n_best` and `max_answer_length` count.
+
+    Raises:
+        EvaluationError: logits are missing, of another length, NaN or infinite; it names the question.
+    """
+    require_outputs(dataset, features, outputs, OUTPUTS, per_token=True)
+    rows = cast(Sequence[SquadFeature], features)
+    examples = cast(tuple[SquadExample, ...], dataset.examples)
+    scores = [-np.inf] * len(examples)
+    answers = [""] * len(examples)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
+        best = _best_spans(part, outputs[start : start + _AT_ONCE], settings)
+        for row, score, first, last in zip(part, *best, strict=True):
+            if score > scores[row.example]:
+                scores[row.example] = score
+                begin, end = row.offsets[first, 0], row.offsets[last, 1]
+                answers[row.example] = examples[row.example].context[begin:end]
+    return [_score(example, answer) for example, answer in zip(examples, answers, strict=True)]
+
+
+def _score(example: SquadExample, answer: str) -> Prediction:
+    return Prediction(
+        id=example.id,
+        group=example.group,
+        answer=answer,
+        exact_match=exact_match(answer, example.answers),
+        f1=f1(answer, example.answers),
+    )
+
+
+def _best_spans(
+    features: Sequence[SquadFeature], outputs: Sequence[Outputs], settings: FeatureSettings
+) -> tuple[list[float], list[int], list[int]]:
+    """Return (score, first, last) of each feature's best span, tokens counted in the window; -inf where there is none."""
+    starts, start_logits = _highest([output[0] for output in outputs], settings.n_best)
+    ends, end_logits = _highest([output[1] for output in outputs], settings.n_best)
+    window = np.array([(row.first, len(row.offsets), *row.widest) for row in features])
+    first, length, widest, widest_length = window.T[:, :, None]
+    starts, ends = starts - first, ends - first
+    start_legal = (starts >= widest) & (starts < widest + widest_length)
+    end_legal = (ends >= 0) & (ends < length)
+    tokens = ends[:, None, :] - starts[:, :, None] + 1
+    legal = (tokens >= 1) & (tokens <= settings.max_answer_length)
+    legal &= start_legal[:, :, None] & end_legal[:, None, :]
+    sums = np.where(legal, start_logits[:, :, None] + end_logits[:, None, :], -np.inf)
+    pairs = sums.reshape(len(features), -1)
+    best = pairs.argmax(axis=1)
+    row = np.arange(len(features))
+    start_rank, end_rank = np.divmod(best, sums.shape[2])
+    return (
+        pairs[row, best].tolist(),
+        starts[row, start_rank].tolist(),
+        ends[row, end_rank].tolist(),
+    )
+
+
+def _highest(logits: Sequence[NDArray[Any]], count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return (positions, logits), [rows, up to count], highest first, equal logits by position."""
+    padded = np.full((len(logits), max(len(row) for row in logits)), -np.inf, np.float64)
+    for index, row in enumerate(logits):
+        padded[index, : len(row)] = row
+    positions = np.argsort(-padded, axis=1, kind="stable")[:, :count]
+    return positions, np.take_along_axis(padded, positions, axis=1)

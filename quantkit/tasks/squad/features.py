@@ -1,0 +1,80 @@
+"""Features of questions as BERT and MLPerf make them: [CLS] question [SEP] window of the paragraph [SEP]."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.errors import UsageError
+from quantkit.tasks.squad.read import SquadExample
+from quantkit.tasks.squad.windows import Window, cut_windows, widest_context
+from quantkit.tasks.task import Dataset, Feature, FeatureSettings
+from quantkit.tasks.tokenizer import Tokenizer, Tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SquadFeature(Feature):
+    """A question with one window of its paragraph.
+
+    Attributes:
+        first: where the window's first token is in `input_ids`.
+        offsets: int32 [window tokens, 2], characters of the paragraph; a view of the paragraph's own array.
+        widest: the window's tokens, (first, number) counted from `first`, that no other window sees with more context; an
+            answer begins only there.
+    """
+
+    first: int
+    offsets: NDArray[np.int32]
+    widest: Window
+
+
+def featurize(dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings) -> list[Feature]:
+    """Return the features of every question, in order; the windows of a question stand together.
+
+    Each paragraph is tokenized once, however many questions it has.
+
+    Raises:
+        UsageError: `max_length` leaves no room for the paragraph, or is more than the model has positions for.
+    """
+    _check_length(tokenizer, settings)
+    examples = cast(tuple[SquadExample, ...], dataset.examples)
+    contexts = list(dict.fromkeys(example.context for example in examples))
+    tokens = dict(zip(contexts, tokenizer.encode(contexts), strict=True))
+    # A byte-level tokenizer would take leading white space for a word of the question.
+    questions = tokenizer.encode_ids([example.question.lstrip() for example in examples])
+    features: list[Feature] = []
+    for index, (example, question) in enumerate(zip(examples, questions, strict=True)):
+        query = question[: settings.max_query_length]
+        features += _features(index, query, tokens[example.context], tokenizer, settings)
+    return features
+
+
+def _features(
+    index: int, query: NDArray[np.int64], context: Tokens, tokenizer: Tokenizer, settings: FeatureSettings
+) -> list[SquadFeature]:
+    room = settings.max_length - tokenizer.specials(2) - len(query)
+    windows = cut_windows(len(context.ids), room, settings.doc_stride)
+    found = []
+    for (start, length), (widest_start, widest_length) in zip(windows, widest_context(windows), strict=True):
+        input_ids, token_type_ids = tokenizer.row(query, context.ids[start : start + length])
+        found.append(
+            SquadFeature(
+                example=index,
+                input_ids=input_ids,
+                token_type_ids=token_type_ids,
+                first=tokenizer.second_at(len(query)),
+                offsets=context.offsets[start : start + length],
+                widest=(widest_start - start, widest_length),
+            )
+        )
+    return found
+
+
+def _check_length(tokenizer: Tokenizer, settings: FeatureSettings) -> None:
+    if settings.max_length <= settings.max_query_length + tokenizer.specials(2):
+        raise UsageError(
+            f"max_length: {settings.max_length} leaves no room for the text beside {settings.max_query_length} tokens of the "
+            f"question and {tokenizer.specials(2)} special ones; raise max_length or lower max_query_length"
+        )
+    tokenizer.check_length(settings.max_length)

@@ -1,0 +1,135 @@
+"""From the files of a checkpoint folder to a `tokenizers` tokenizer and the facts beside it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import models, normalizers, pre_tokenizers
+
+from quantkit.errors import CheckpointError
+
+_WORDPIECE_NAMES = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
+_BYTE_LEVEL_NAMES = {"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenizerFiles:
+    """What a folder says about its tokenizer.
+
+    Attributes:
+        tokenizer: as read or built; it may have no post-processor.
+        special: names of the special tokens by role (`cls_token`, `sep_token`, `pad_token`), only those in the vocabulary.
+        config: config.json, empty when there is none.
+    """
+
+    tokenizer: tokenizers.Tokenizer
+    special: dict[str, str]
+    config: dict[str, Any]
+
+
+def read_tokenizer_files(folder: Path) -> TokenizerFiles:
+    """Read tokenizer.json, else vocab.txt (WordPiece), else vocab.json and merges.txt (byte-level BPE).
+
+    Raises:
+        CheckpointError: the folder or the files are missing, or a file is broken.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: is not a folder; give a folder with tokenizer files")
+    settings = read_json(folder / "tokenizer_config.json")
+    names = read_json(folder / "special_tokens_map.json") | settings
+    if (folder / "tokenizer.json").is_file():
+        tokenizer = _read_tokenizer_json(folder / "tokenizer.json")
+    elif (folder / "vocab.txt").is_file():
+        tokenizer = _build_wordpiece(folder / "vocab.txt", settings, names)
+    elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        tokenizer = _build_byte_level(folder, settings)
+    else:
+        raise CheckpointError(
+            f"{folder}: has no tokenizer; put tokenizer.json, vocab.txt, or vocab.json with merges.txt there"
+        )
+    return TokenizerFiles(
+        tokenizer=tokenizer, special=_special(tokenizer, names), config=read_json(folder / "config.json")
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file, an empty one when there is no file.
+
+    Raises:
+        CheckpointError: the file cannot be read or is not a JSON object.
+    """
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(_read_text(path))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: is not JSON ({error}); copy the file again") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: is not a JSON object; copy the file again")
+    return value
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); copy the file again") from error
+
+
+def _read_tokenizer_json(path: Path) -> tokenizers.Tokenizer:
+    text = _read_text(path)
+    try:
+        return tokenizers.Tokenizer.from_str(text)
+    except Exception as error:  # noqa: BLE001  (the library raises nothing narrower than Exception)
+        raise CheckpointError(f"{path}: is not a tokenizer ({error}); copy the file again") from error
+
+
+def _build_wordpiece(path: Path, settings: dict[str, Any], names: dict[str, Any]) -> tokenizers.Tokenizer:
+    vocabulary = {token: index for index, token in enumerate(_read_text(path).removesuffix("\n").split("\n"))}
+    unknown = _name(names, "unk_token") or _WORDPIECE_NAMES["unk_token"]
+    if unknown not in vocabulary:
+        raise CheckpointError(f"{path}: has no token {unknown}; give the vocabulary the model was trained with")
+    tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=bool(settings.get("tokenize_chinese_chars", True)),
+        strip_accents=settings.get("strip_accents"),
+        lowercase=bool(settings.get("do_lower_case", True)),
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer
+
+
+def _build_byte_level(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
+    vocabulary = read_json(folder / "vocab.json")
+    lines = [line for line in _read_text(folder / "merges.txt").splitlines() if not line.startswith("#version")]
+    pairs = [tuple(line.split(" ")) for line in lines if line]
+    try:
+        model = models.BPE(vocabulary, [(left, right) for left, right in pairs])
+    except Exception as error:  # noqa: BLE001  (the library raises nothing narrower than Exception)
+        raise CheckpointError(
+            f"{folder}: vocab.json and merges.txt are no byte-level BPE ({error}); copy both files again"
+        ) from error
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=bool(settings.get("add_prefix_space", False)))
+    return tokenizer
+
+
+def _name(names: dict[str, Any], role: str) -> str | None:
+    """Return a special token's name; published files hold a string or an object with its `content`."""
+    value = names.get(role)
+    if isinstance(value, dict):
+        value = value.get("content")
+    return value if isinstance(value, str) else None
+
+
+def _special(tokenizer: tokenizers.Tokenizer, names: dict[str, Any]) -> dict[str, str]:
+    found = {}
+    for role in ("cls_token", "sep_token", "pad_token"):
+        for name in (_name(names, role), _WORDPIECE_NAMES[role], _BYTE_LEVEL_NAMES[role]):
+            if name is not None and tokenizer.token_to_id(name) is not None:
+                found[role] = name
+                break
+    return found
