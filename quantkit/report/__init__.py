@@ -1,7 +1,7 @@
 """Reports: what was observed of an artifact, as frozen records that are also the JSON files."""
 
 from quantkit.report.bench import BenchReport, BenchResult
-from quantkit.report.evaluation import Evaluation, QuestionScore
+from quantkit.report.evaluation import Evaluation, QuestionScore, scores_digest
 from quantkit.report.gate import Check, GateReport, Interval
 from quantkit.report.inspection import Inspection, Layer
 
@@ -15,4 +15,5 @@ __all__ = [
     "Interval",
     "Layer",
     "QuestionScore",
+    "scores_digest",
 ]

@@ -1,9 +1,11 @@
 """Evaluation: per-question predictions and scores of one artifact on one dataset."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import Field
 
+from quantkit.files import digest_of
 from quantkit.report.report import Record, Report
 
 
@@ -15,6 +17,11 @@ class QuestionScore(Record):
     answer: str
     exact_match: float
     f1: float
+
+
+def scores_digest(scores: Iterable[QuestionScore]) -> str:
+    """Return what `predictions_sha256` holds: the sha256 of the canonical JSON of the list of scores."""
+    return digest_of([score.model_dump(mode="json") for score in scores])
 
 
 class Evaluation(Report):

@@ -18,10 +18,14 @@ class Check(Record):
     required: str
     observed: str
     verdict: Verdict
+    decides: bool = Field(default=True, description="false: shown, but the policy in force does not count it")
 
 
 class Interval(Record):
-    """A two-sided interval of the F1 ratio from the paired bootstrap clustered by article."""
+    """A two-sided interval of the F1 ratio from the paired bootstrap clustered by article.
+
+    `confidence` is two-sided: 0.9 when each bound holds with the usual one-sided 95 %.
+    """
 
     low: float
     high: float
@@ -39,15 +43,22 @@ class GateReport(Report):
     dataset: str = Field(description="digest of the dataset")
     dataset_name: str
     questions: int
-    excluded: int = Field(description="questions left out of both sides because they were calibrated on")
+    excluded: int = Field(description="questions left out of `kept_ratio` and `interval`: they were calibrated on")
     min_ratio: float
-    ratio: float
+    reference_f1: float | None = Field(default=None, description="fixed reference of the ratio; None: the baseline's F1")
+    ratio: float = Field(description="candidate F1 / reference F1 over all questions, unrounded")
     baseline_f1: float
     candidate_f1: float
     changed: float = Field(description="share of questions whose F1 changed")
-    interval: Interval
-    p_value: float = Field(description="one-sided bootstrap p of ratio < min_ratio")
-    questions_needed: int | None = Field(description="questions for 80 % power at this change rate; None: no change seen")
+    kept_ratio: float = Field(description="the ratio over the questions that were not calibrated on")
+    interval: Interval = Field(description="interval of kept_ratio")
+    p_value: float = Field(description="one-sided bootstrap p of ratio < min_ratio: small when the candidate is proven")
+    resampled: Literal["article", "question"] = Field(description="what the bootstrap resampled")
+    clusters: int = Field(description="articles among the questions that were not calibrated on")
+    design_effect: float = Field(description="variance by article / variance by question, at least 1")
+    questions_needed: int | None = Field(
+        description="questions for 80 % power at this change rate; None: no change seen, or min_ratio leaves no margin"
+    )
     checks: tuple[Check, ...]
     settings: dict[str, Any] = {}
     tools: dict[str, str] = {}
