@@ -13,7 +13,17 @@ TASKS = {
 }
 """Name -> the module whose `TASK` it is. A new task is one module and one line here."""
 
-__all__ = ["TASKS", "Dataset", "Example", "Feature", "FeatureSettings", "Outputs", "Prediction", "Task", "task"]
+__all__ = [
+    "TASKS",
+    "Dataset",
+    "Example",
+    "Feature",
+    "FeatureSettings",
+    "Outputs",
+    "Prediction",
+    "Task",
+    "task",
+]
 
 
 def task(name: str) -> Task:

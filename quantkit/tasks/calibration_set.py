@@ -1,9 +1,39 @@
-"""Calibration sets: named, frozen selections of examples."""
+"""Calibration sets: named, frozen selections of examples.
 
+A set is a folder `calibration/<name>/` with a `selection.yaml`, which holds no example, only how to choose
+them:
+
+    dataset: squad            a known dataset, or a file beside selection.yaml
+    task: squad
+    count: 100                how many are chosen unless somebody asks for fewer or more
+    choose: listed            the ids of a public list, in its order
+            hashed            those with the smallest sha256 of seed and id
+    ids: {folder, file, address, sha256, size}      with `listed`: the list, one id per line
+
+A file that is no known set is sampled like `hashed`. Choosing by hash needs no order and no generator: the
+same seed chooses the same examples from a shuffled file, and 100 are always the first 100 of 200.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, Self
 
+import pydantic
+import yaml
+
+from quantkit.errors import DatasetError
+from quantkit.shipped import calibration_folder
+from quantkit.tasks.datasets import DATASETS, KnownFile, find_known, load
+from quantkit.tasks.reading import explain, read_file
 from quantkit.tasks.task import Dataset
+
+COUNT = 100
+"""Examples chosen from a file unless somebody asks for another number, as MLPerf's list has."""
+
+_SELECTION = "selection.yaml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -11,8 +41,8 @@ class CalibrationSet:
     """A named, frozen selection of examples.
 
     Attributes:
-        name: how it was asked for.
-        dataset: only the chosen examples.
+        name: the set's name, or the stem of the file.
+        dataset: only the chosen examples, with a digest of its own.
         source_digest: sha256 of the file they were chosen from.
     """
 
@@ -26,8 +56,96 @@ class CalibrationSet:
         return tuple(example.id for example in self.dataset.examples)
 
 
+class _Selection(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    task: str
+    count: int = pydantic.Field(ge=1)
+    choose: Literal["listed", "hashed"]
+    ids: KnownFile | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check_list(self) -> Self:
+        if (self.choose == "listed") != (self.ids is not None):
+            raise ValueError("`choose: listed` and `ids` go together")
+        return self
+
+
+def names() -> list[str]:
+    """Return the names of the sets that ship."""
+    return sorted(path.parent.name for path in calibration_folder().glob(f"*/{_SELECTION}"))
+
+
 def select(
     name_or_path: str, task: str, count: int | None = None, data_dir: Path | None = None, seed: int = 0
 ) -> CalibrationSet:
-    """Return the calibration set of this name, or one sampled from a file."""
-    raise NotImplementedError
+    """Return the calibration set of this name, or a sample of a file.
+
+    Args:
+        name_or_path: a shipped set (`squad`, `squad-train`, `callcentre`), else the path of a file the task
+            can read.
+        task: the task the model does.
+        count: how many examples; None for as many as the set says, and for a file `COUNT` or all it has.
+        data_dir: where datasets are looked for first.
+        seed: another seed chooses other examples; a public list is not chosen by seed.
+
+    Raises:
+        DatasetError: no such set or file, `count` is below 1 or more than there are, or the set is of another
+            task.
+    """
+    if count is not None and count < 1:
+        raise DatasetError(f"{name_or_path}: cannot calibrate on {count} examples; give 1 or more")
+    definition = calibration_folder() / name_or_path / _SELECTION
+    if name_or_path in names():
+        return _select_named(definition, name_or_path, task, count, data_dir, seed)
+    if not Path(name_or_path).is_file():
+        near = difflib.get_close_matches(name_or_path, names(), n=1)
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"give the path of a file, or one of {', '.join(names())}"
+        )
+        raise DatasetError(f"{name_or_path}: there is no such calibration set; {hint}")
+    dataset = load(name_or_path, task, data_dir)
+    wanted = min(COUNT, len(dataset.examples)) if count is None else count
+    ids = by_hash((example.id for example in dataset.examples), seed)
+    return _choose(dataset.name, dataset, ids, wanted)
+
+
+def by_hash(ids: Iterable[str], seed: int) -> list[str]:
+    """Return ids in the order of the sha256 of `seed:id`, a shuffle that depends on nothing else."""
+    return sorted(ids, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+
+
+def _select_named(
+    definition: Path, name: str, task: str, count: int | None, data_dir: Path | None, seed: int
+) -> CalibrationSet:
+    selection = _read_selection(definition)
+    if selection.task != task:
+        raise DatasetError(
+            f"{name}: is a calibration set for {selection.task}, not for {task}; give the path of a file"
+        )
+    shipped = definition.parent / selection.dataset
+    dataset = load(selection.dataset if selection.dataset in DATASETS else str(shipped), task, data_dir)
+    if selection.ids is not None:
+        ids = find_known(selection.ids, data_dir).read_text(encoding="ascii").split()
+    else:
+        ids = by_hash((example.id for example in dataset.examples), seed)
+    return _choose(name, dataset, ids, selection.count if count is None else count)
+
+
+def _choose(name: str, dataset: Dataset, ids: list[str], count: int) -> CalibrationSet:
+    if count > len(ids):
+        raise DatasetError(f"{name}: has {len(ids)} examples to calibrate on, not {count}; ask for fewer")
+    return CalibrationSet(name=name, dataset=dataset.only(ids[:count]), source_digest=dataset.source)
+
+
+def _read_selection(path: Path) -> _Selection:
+    try:
+        content: Any = yaml.safe_load(read_file(path))
+        return _Selection.model_validate(content)
+    except yaml.YAMLError as error:
+        raise DatasetError(f"{path}: is not YAML; install quantkit again") from error
+    except pydantic.ValidationError as error:
+        raise DatasetError(f"{path}: {explain(error)}; mend the file or install quantkit again") from error

@@ -1,15 +1,235 @@
-"""Datasets by name: where they are found, and how they are proven to be the right ones."""
+"""Datasets by name: where they are found, and how they are proven to be the right ones.
 
+A known file is looked for under `--data-dir`, under `$QUANTKIT_DATA`, and in the user's cache, each time by
+its file name directly or in a folder named after the dataset; then it is downloaded into the cache. Wherever
+it comes from, its sha256 must be the pinned one.
+"""
+
+import difflib
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from quantkit.tasks.task import Dataset
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+import quantkit
+from quantkit.errors import DatasetError
+from quantkit.files import cache_folder, sha256_bytes, sha256_file, write_bytes
+from quantkit.progress import track
+from quantkit.tasks import Dataset
+from quantkit.tasks import task as task_named
+
+_SECONDS = 30  # without a byte, until a download is given up
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownFile:
+    """A public file and the proof of its bytes.
+
+    Attributes:
+        folder: the folder it is looked for in, and kept in under the cache.
+        file: its name.
+        address: where it is downloaded from.
+        sha256: of its bytes.
+        size: in bytes.
+    """
+
+    folder: str
+    file: str
+    address: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownDataset:
+    """A dataset that has a name.
+
+    Attributes:
+        task: the task that reads it.
+        source: the public file, or the path of one that ships inside the package.
+        questions: how many examples it has, None for one that ships.
+    """
+
+    task: str
+    source: KnownFile | Path
+    questions: int | None
+
+
+_SQUAD_ADDRESS = "https://rajpurkar.github.io/SQuAD-explorer/dataset"
+
+DATASETS = {
+    "squad": KnownDataset(
+        task="squad",
+        source=KnownFile(
+            folder="squad",
+            file="dev-v1.1.json",
+            address=f"{_SQUAD_ADDRESS}/dev-v1.1.json",
+            sha256="95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9",
+            size=4_854_279,
+        ),
+        questions=10_570,
+    ),
+    "squad-train": KnownDataset(
+        task="squad",
+        source=KnownFile(
+            folder="squad",
+            file="train-v1.1.json",
+            address=f"{_SQUAD_ADDRESS}/train-v1.1.json",
+            sha256="3527663986b8295af4f7fcdff1ba1ff3f72d07d61a20f487cb238a6ef92fd955",
+            size=30_288_272,
+        ),
+        questions=87_599,
+    ),
+    "callcentre": KnownDataset(
+        task="squad",
+        source=Path(quantkit.__file__).parent / "quickstart" / "data" / "callcentre-heldout.json",
+        questions=None,
+    ),
+}
+"""Name -> dataset. SQuAD v1.1 is by Rajpurkar et al. 2016, CC BY-SA 4.0."""
 
 
 def find(name_or_path: str, data_dir: Path | None = None) -> Path:
-    """Return the file of a known dataset, or the path itself."""
-    raise NotImplementedError
+    """Return the file of a dataset.
+
+    Args:
+        name_or_path: a name of `DATASETS`, else the path of a file. A name wins over a file of that name
+            (`./squad`).
+        data_dir: looked into first.
+
+    Raises:
+        DatasetError: there is no such name or file, the bytes are not the pinned ones, or it cannot be
+            downloaded.
+    """
+    known = DATASETS.get(name_or_path)
+    if known is None:
+        return _existing(name_or_path)
+    if isinstance(known.source, Path):
+        if not known.source.is_file():
+            raise DatasetError(
+                f"{known.source}: the file is missing from this installation; install quantkit again"
+            )
+        return known.source
+    return find_known(known.source, data_dir)
 
 
 def load(name_or_path: str, task: str, data_dir: Path | None = None) -> Dataset:
-    """Find a dataset and read it with a task."""
-    raise NotImplementedError
+    """Find a dataset and read it; a file is its own dataset, named after its stem.
+
+    Raises:
+        DatasetError: it cannot be found or read, or is a known dataset of another task.
+        UsageError: there is no such task.
+    """
+    reader = task_named(task)
+    known = DATASETS.get(name_or_path)
+    if known is not None and known.task != task:
+        raise DatasetError(
+            f"{name_or_path}: is a dataset for {known.task}, not for {task}; give the path of a file"
+        )
+    path = find(name_or_path, data_dir)
+    dataset = reader.read(path, name_or_path if known else path.stem)
+    if known is not None and known.questions not in (None, len(dataset.examples)):
+        raise DatasetError(
+            f"{path}: has {len(dataset.examples)} questions, not {known.questions}; report this"
+        )
+    return dataset
+
+
+def find_known(known: KnownFile, data_dir: Path | None = None) -> Path:
+    """Return the path of a known file, downloading it when it is nowhere.
+
+    Raises:
+        DatasetError: `data_dir` or `$QUANTKIT_DATA` is no folder, the bytes are not the pinned ones, or the
+            download failed.
+    """
+    cached = cache_folder() / "data" / known.folder / known.file
+    places = [
+        place
+        for folder in _folders(data_dir)
+        for place in (folder / known.file, folder / known.folder / known.file)
+    ]
+    for place in (*places, cached):
+        if place.is_file():
+            _check_bytes(place, known)
+            return place
+    write_bytes(cached, _download(known))
+    return cached
+
+
+def _folders(data_dir: Path | None) -> list[Path]:
+    variable = os.environ.get("QUANTKIT_DATA")
+    named = [("--data-dir", data_dir), ("$QUANTKIT_DATA", Path(variable) if variable else None)]
+    for name, folder in named:
+        if folder is not None and not folder.is_dir():
+            raise DatasetError(f"{folder}: is not a folder; give one that exists as {name}")
+    return [folder for _, folder in named if folder is not None]
+
+
+def _existing(path: str) -> Path:
+    if Path(path).is_file():
+        return Path(path)
+    near = difflib.get_close_matches(path, DATASETS, n=1)
+    hint = (
+        f"did you mean {near[0]!r}?" if near else f"give the path of a file, or one of {', '.join(DATASETS)}"
+    )
+    raise DatasetError(f"{path}: there is no such dataset; {hint}")
+
+
+def _check_bytes(path: Path, known: KnownFile) -> None:
+    try:
+        digest = sha256_file(path)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
+    if digest != known.sha256:
+        raise DatasetError(
+            f"{path}: is not the official file (sha256 {digest}, expected {known.sha256}); "
+            "replace or remove it"
+        )
+
+
+def _download(known: KnownFile) -> bytes:
+    try:
+        content = _fetch(known)
+    except requests.RequestException as error:
+        raise DatasetError(
+            f"{known.file}: is nowhere here and could not be downloaded from {known.address} "
+            f"({_reason(error)}); put the file with sha256 {known.sha256} {_where(known)}"
+        ) from error
+    digest = sha256_bytes(content)
+    if digest != known.sha256:
+        raise DatasetError(
+            f"{known.address}: gave other bytes than the official file "
+            f"(sha256 {digest}, expected {known.sha256}); put {known.file} {_where(known)}"
+        )
+    return content
+
+
+def _where(known: KnownFile) -> str:
+    return f"into a folder {known.folder}/ and give that folder's parent as --data-dir or $QUANTKIT_DATA"
+
+
+def _fetch(known: KnownFile) -> bytes:
+    retry = Retry(
+        total=3, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+    )
+    content = bytearray()
+    with requests.Session() as session, track(f"download {known.file}", known.size, "bytes") as advance:
+        session.mount("https://", HTTPAdapter(max_retries=retry))
+        with session.get(known.address, stream=True, timeout=_SECONDS) as response:
+            response.raise_for_status()
+            for chunk in response.iter_content(_CHUNK):
+                content += chunk
+                advance(len(chunk))
+                if len(content) > known.size:
+                    break  # whatever this is, it is not the file, and it may have no end
+    return bytes(content)
+
+
+def _reason(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"HTTP {error.response.status_code}"
+    return type(error).__name__

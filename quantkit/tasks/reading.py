@@ -34,5 +34,6 @@ def without_mark(content: bytes) -> bytes:
 def explain(error: pydantic.ValidationError) -> str:
     """Return the first finding as `place: message`, such as `data[3].paragraphs[0].context: Field required`."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+    place = "".join(steps).lstrip(".")
     return f"{place}: {first['msg']}" if place else first["msg"]

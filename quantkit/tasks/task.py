@@ -4,8 +4,8 @@
     featurize     Dataset, Tokenizer -> Features (token ids of true length, never padded)
     predict       Features, outputs  -> one Prediction per Example, always
 
-A runtime sees features as arrays of token ids and gives back one tuple of arrays per feature; everything that knows what
-the numbers mean is in the task.
+A runtime sees features as arrays of token ids and gives back one tuple of arrays per feature; everything that
+knows what the numbers mean is in the task.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.files import digest_of
 from quantkit.tasks.tokenizer import Tokenizer
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeatureSettings:
@@ -123,7 +124,9 @@ class Dataset:
 
     def _part(self, examples: tuple[Example, ...]) -> "Dataset":
         if not examples:
-            raise DatasetError(f"{self.path}: no example is left of {len(self.examples)}; choose at least one")
+            raise DatasetError(
+                f"{self.path}: no example is left of {len(self.examples)}; choose at least one"
+            )
         if examples == self.examples:
             return self
         digest = digest_of({"source": self.source, "ids": [example.id for example in examples]})
@@ -189,7 +192,11 @@ class Task(Protocol):
         """Return the features of every example, in the order of the examples, at least one each."""
 
     def predict(
-        self, dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], settings: FeatureSettings
+        self,
+        dataset: Dataset,
+        features: Sequence[Feature],
+        outputs: Sequence[Outputs],
+        settings: FeatureSettings,
     ) -> list[Prediction]:
         """Return one prediction per example, in the order of the examples.
 
@@ -200,7 +207,8 @@ class Task(Protocol):
             settings: as given to `featurize`.
 
         Raises:
-            EvaluationError: an output is missing, has the wrong shape, or holds NaN or Infinity; it names the example.
+            EvaluationError: an output is missing, has the wrong shape, or holds NaN or Infinity; it names the
+                example.
         """
 
 
@@ -225,7 +233,9 @@ def require_outputs(
         EvaluationError: naming the first example for which this does not hold.
     """
     if len(outputs) > len(features):
-        raise EvaluationError(f"{dataset.name}: {len(outputs)} outputs for {len(features)} features; evaluate again")
+        raise EvaluationError(
+            f"{dataset.name}: {len(outputs)} outputs for {len(features)} features; evaluate again"
+        )
     for index, feature in enumerate(features):
         place = f"{dataset.name}: question {dataset.examples[feature.example].id}"
         if index >= len(outputs) or len(outputs[index]) != len(names):
@@ -239,7 +249,7 @@ def require_outputs(
                 )
             if not np.isfinite(array).all():
                 raise EvaluationError(
-                    f"{place}: {name} holds NaN or Infinity; check the model's weights and quantization ranges"
+                    f"{place}: {name} holds NaN or Infinity; check the model's weights and its calibration"
                 )
     missing = set(range(len(dataset.examples))).difference(feature.example for feature in features)
     if missing:

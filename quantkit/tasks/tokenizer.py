@@ -1,7 +1,7 @@
 """Tokenizers from an artifact's own files, with the `tokenizers` library only.
 
-What stands around the texts of a row (special tokens, how many separators, token types) is asked of the tokenizer itself
-by encoding a pair, so that one code serves WordPiece and byte-level BPE families alike.
+What stands around the texts of a row (special tokens, how many separators, token types) is asked of the
+tokenizer itself by encoding a pair, so that one code serves WordPiece and byte-level BPE families alike.
 """
 
 import functools
@@ -28,8 +28,8 @@ class Tokens:
 
     Attributes:
         ids: int64 [tokens].
-        offsets: int32 [tokens, 2]: the first character and the one after the last, in the original text, without
-            white space at either end.
+        offsets: int32 [tokens, 2]: the first character and the one after the last, in the original text,
+            without white space at either end.
     """
 
     ids: NDArray[np.int64]
@@ -81,7 +81,7 @@ class Tokenizer:
         self.vocab_size = max(self._tokenizer.get_vocab().values(), default=-1) + 1
         self.cls_id = self._layout.prefix[0]
         self.sep_id = self._layout.suffix[-1]
-        self.pad_id = self._pad_id(files)
+        self.pad_id = _pad_id(files)
         self.separators = len(self._layout.middle)
         self.uses_token_types = self._layout.second_type == 1
         self.labels = _labels(folder, files.config)
@@ -119,8 +119,8 @@ class Tokenizer:
         """
         if self.max_positions is not None and max_length > self.max_positions:
             raise UsageError(
-                f"max_length: is {max_length}, but the model in {self.folder} has {self.max_positions} positions; "
-                "lower max_length"
+                f"max_length: is {max_length}, but the model in {self.folder} has "
+                f"{self.max_positions} positions; lower max_length"
             )
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
@@ -171,11 +171,10 @@ class Tokenizer:
         layout = self._layout
         return tuple(np.array(ids, np.int64) for ids in (layout.prefix, layout.middle, layout.suffix))
 
-    def _pad_id(self, files: TokenizerFiles) -> int:
-        if "pad_token" in files.special:
-            return int(self._tokenizer.token_to_id(files.special["pad_token"]))
-        configured = files.config.get("pad_token_id")
-        return configured if isinstance(configured, int) else 0
+
+def _pad_id(files: TokenizerFiles) -> int:
+    configured = files.config.get("pad_token_id")
+    return files.special.get("pad_token", configured if isinstance(configured, int) else 0)
 
 
 def _layout(folder: Path, files: TokenizerFiles) -> Layout:
@@ -197,8 +196,7 @@ def _layout(folder: Path, files: TokenizerFiles) -> Layout:
             f"{folder}: the tokenizer has neither [CLS] and [SEP] nor <s> and </s>; "
             "name its cls_token and sep_token in tokenizer_config.json"
         )
-    cls_id = files.tokenizer.token_to_id(files.special["cls_token"])
-    sep_id = files.tokenizer.token_to_id(files.special["sep_token"])
+    cls_id, sep_id = files.special["cls_token"], files.special["sep_token"]
     roberta = isinstance(files.tokenizer.model, tokenizers.models.BPE)
     return Layout(
         prefix=(cls_id,),

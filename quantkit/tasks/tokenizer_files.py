@@ -20,12 +20,13 @@ class TokenizerFiles:
 
     Attributes:
         tokenizer: as read or built; it may have no post-processor.
-        special: names of the special tokens by role (`cls_token`, `sep_token`, `pad_token`), only those in the vocabulary.
+        special: ids of the special tokens by role (`cls_token`, `sep_token`, `pad_token`), as far as it has
+            them.
         config: config.json, empty when there is none.
     """
 
     tokenizer: tokenizers.Tokenizer
-    special: dict[str, str]
+    special: dict[str, int]
     config: dict[str, Any]
 
 
@@ -82,7 +83,7 @@ def _read_tokenizer_json(path: Path) -> tokenizers.Tokenizer:
     text = _read_text(path)
     try:
         return tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # noqa: BLE001  (the library raises nothing narrower than Exception)
+    except Exception as error:  # the library raises nothing narrower
         raise CheckpointError(f"{path}: is not a tokenizer ({error}); copy the file again") from error
 
 
@@ -90,7 +91,9 @@ def _build_wordpiece(path: Path, settings: dict[str, Any], names: dict[str, Any]
     vocabulary = {token: index for index, token in enumerate(_read_text(path).removesuffix("\n").split("\n"))}
     unknown = _name(names, "unk_token") or _WORDPIECE_NAMES["unk_token"]
     if unknown not in vocabulary:
-        raise CheckpointError(f"{path}: has no token {unknown}; give the vocabulary the model was trained with")
+        raise CheckpointError(
+            f"{path}: has no token {unknown}; give the vocabulary the model was trained with"
+        )
     tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
     tokenizer.normalizer = normalizers.BertNormalizer(
         clean_text=True,
@@ -104,16 +107,20 @@ def _build_wordpiece(path: Path, settings: dict[str, Any], names: dict[str, Any]
 
 def _build_byte_level(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
     vocabulary = read_json(folder / "vocab.json")
-    lines = [line for line in _read_text(folder / "merges.txt").splitlines() if not line.startswith("#version")]
+    lines = [
+        line for line in _read_text(folder / "merges.txt").splitlines() if not line.startswith("#version")
+    ]
     pairs = [tuple(line.split(" ")) for line in lines if line]
     try:
         model = models.BPE(vocabulary, [(left, right) for left, right in pairs])
-    except Exception as error:  # noqa: BLE001  (the library raises nothing narrower than Exception)
+    except Exception as error:  # the library raises nothing narrower
         raise CheckpointError(
             f"{folder}: vocab.json and merges.txt are no byte-level BPE ({error}); copy both files again"
         ) from error
     tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=bool(settings.get("add_prefix_space", False)))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
+        add_prefix_space=bool(settings.get("add_prefix_space", False))
+    )
     return tokenizer
 
 
@@ -125,11 +132,12 @@ def _name(names: dict[str, Any], role: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _special(tokenizer: tokenizers.Tokenizer, names: dict[str, Any]) -> dict[str, str]:
+def _special(tokenizer: tokenizers.Tokenizer, names: dict[str, Any]) -> dict[str, int]:
     found = {}
     for role in ("cls_token", "sep_token", "pad_token"):
-        for name in (_name(names, role), _WORDPIECE_NAMES[role], _BYTE_LEVEL_NAMES[role]):
-            if name is not None and tokenizer.token_to_id(name) is not None:
-                found[role] = name
-                break
+        candidates = (_name(names, role), _WORDPIECE_NAMES[role], _BYTE_LEVEL_NAMES[role])
+        ids = [tokenizer.token_to_id(name) for name in candidates if name is not None]
+        known = [index for index in ids if index is not None]
+        if known:
+            found[role] = known[0]
     return found

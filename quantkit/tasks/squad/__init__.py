@@ -27,7 +27,11 @@ class Squad:
         return featurize(dataset, tokenizer, settings)
 
     def predict(
-        self, dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], settings: FeatureSettings
+        self,
+        dataset: Dataset,
+        features: Sequence[Feature],
+        outputs: Sequence[Outputs],
+        settings: FeatureSettings,
     ) -> list[Prediction]:
         """Return the best span of each question; see `quantkit.tasks.squad.answers`."""
         return predict(dataset, features, outputs, settings)

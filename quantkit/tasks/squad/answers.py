@@ -1,9 +1,9 @@
 """From start and end logits to answers: n-best spans, cut from the original paragraph.
 
-Source: `run_squad.py` of google-research/bert. The `n_best` highest start and end positions of each feature (of all its
-tokens, so a high score on the question's own tokens uses up a place, as there) are paired; of the pairs inside the
-paragraph, in order and not too long, the greatest sum over all windows of a question wins. Ties go to the earlier window,
-then to the higher start.
+Source: `run_squad.py` of google-research/bert. The `n_best` highest start and end positions of each feature
+(of all its tokens, so a high score on the question's own tokens uses up a place, as there) are paired; of the
+pairs inside the paragraph, in order and not too long, the greatest sum over all windows of a question wins.
+Ties go to the earlier window, then to the higher start.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def _score(example: SquadExample, answer: str) -> Prediction:
 def _best_spans(
     features: Sequence[SquadFeature], outputs: Sequence[Outputs], settings: FeatureSettings
 ) -> tuple[list[float], list[int], list[int]]:
-    """Return (score, first, last) of each feature's best span, tokens counted in the window; -inf where there is none."""
+    """Return (score, first, last) of each feature's best span, counted in the window; -inf where there is none."""
     starts, start_logits = _highest([output[0] for output in outputs], settings.n_best)
     ends, end_logits = _highest([output[1] for output in outputs], settings.n_best)
     window = np.array([(row.first, len(row.offsets), *row.widest) for row in features])

@@ -20,8 +20,8 @@ class SquadFeature(Feature):
     Attributes:
         first: where the window's first token is in `input_ids`.
         offsets: int32 [window tokens, 2], characters of the paragraph; a view of the paragraph's own array.
-        widest: the window's tokens, (first, number) counted from `first`, that no other window sees with more context; an
-            answer begins only there.
+        widest: the window's tokens, (first, number) counted from `first`, that no other window sees with more
+            context; an answer begins only there.
     """
 
     first: int
@@ -35,7 +35,8 @@ def featurize(dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings)
     Each paragraph is tokenized once, however many questions it has.
 
     Raises:
-        UsageError: `max_length` leaves no room for the paragraph, or is more than the model has positions for.
+        UsageError: `max_length` leaves no room for the paragraph, or is more than the model has positions
+            for.
     """
     _check_length(tokenizer, settings)
     examples = cast(tuple[SquadExample, ...], dataset.examples)
@@ -74,7 +75,8 @@ def _features(
 def _check_length(tokenizer: Tokenizer, settings: FeatureSettings) -> None:
     if settings.max_length <= settings.max_query_length + tokenizer.specials(2):
         raise UsageError(
-            f"max_length: {settings.max_length} leaves no room for the text beside {settings.max_query_length} tokens of the "
-            f"question and {tokenizer.specials(2)} special ones; raise max_length or lower max_query_length"
+            f"max_length: {settings.max_length} leaves no room for the text beside {settings.max_query_length} "
+            f"tokens of the question and {tokenizer.specials(2)} special ones; raise max_length or lower "
+            "max_query_length"
         )
     tokenizer.check_length(settings.max_length)

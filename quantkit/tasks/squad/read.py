@@ -65,8 +65,8 @@ def read_squad(path: Path, name: str) -> Dataset:
         name: the dataset's name.
 
     Raises:
-        DatasetError: the file is missing, empty, truncated, of another schema, has no questions, a question without
-            answers, or an id twice. The line names the place in the file.
+        DatasetError: the file is missing, empty, truncated, of another schema, has no questions, a question
+            without answers, or an id twice. The line names the place in the file.
     """
     content = read_file(path)
     try:
@@ -80,7 +80,9 @@ def read_squad(path: Path, name: str) -> Dataset:
                 place = f"data[{number}].paragraphs[{row}].qas[{column}]"
                 _check_question(path, place, question)
                 if question.id in examples:
-                    raise DatasetError(f"{path}: {place}: id {question.id!r} was used before; give every question its own")
+                    raise DatasetError(
+                        f"{path}: {place}: id {question.id!r} was used before; give every question its own"
+                    )
                 examples[question.id] = SquadExample(
                     id=question.id,
                     group=article.title,
@@ -101,5 +103,6 @@ def _check_question(path: Path, place: str, question: _Question) -> None:
         raise DatasetError(f"{path}: {place}.id: is empty; give every question its own")
     if not question.answers:
         raise DatasetError(
-            f"{path}: {place}: question {question.id!r} has no answers; leave unanswerable questions (SQuAD 2.0) out"
+            f"{path}: {place}: question {question.id!r} has no answers; "
+            "leave unanswerable questions (SQuAD 2.0) out"
         )

@@ -1,7 +1,8 @@
 """Sliding windows over a document, and which window sees a token with most context.
 
-Source: Devlin et al. 2018, `run_squad.py` of google-research/bert, which MLPerf's reference follows. A window advances by
-`stride` document tokens; tokenizer libraries use the same word for how many tokens two windows share.
+Source: Devlin et al. 2018, `run_squad.py` of google-research/bert, which MLPerf's reference follows. A window
+advances by `stride` document tokens; tokenizer libraries use the same word for how many tokens two windows
+share.
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,9 @@ _LENGTH_WEIGHT = 0.01  # the original's tie breaker: of two equal margins the lo
 def cut_windows(tokens: int, room: int, stride: int) -> list[Window]:
     """Return the windows over a document of `tokens` tokens.
 
-    Every token is in a window; all but the last window are `room` long; each begins `stride` after the one before
-    (`room` after it, where `stride` is greater, so that no token is lost). A document without tokens has one empty window.
+    Every token is in a window; all but the last window are `room` long; each begins `stride` after the one
+    before (`room` after it, where `stride` is greater, so that no token is lost). A document without tokens
+    has one empty window.
 
     Args:
         tokens: length of the document.
@@ -33,11 +35,12 @@ def cut_windows(tokens: int, room: int, stride: int) -> list[Window]:
 
 
 def widest_context(windows: Sequence[Window]) -> list[Window]:
-    """Return for each window the tokens of which no other window sees more, as (first token, number) in the document.
+    """Return for each window the tokens of which no other window sees more context.
 
-    A window's score for a token is the smaller of the numbers of tokens left and right of it, plus 0.01 of the window's
-    length; the first of equal scores wins. The scores of one window form a tent over its tokens and all tents have the
-    same slope, so each window wins an unbroken run (possibly an empty one), and a pair of integers says it all.
+    They are given like a window: the first token in the document, and the number of tokens. A window's score
+    for a token is the smaller of the numbers of tokens left and right of it, plus 0.01 of the window's length; the first of equal scores wins. The scores of one window form a tent over its tokens
+    and all tents have the same slope, so each window wins an unbroken run (possibly an empty one), and a pair
+    of integers says it all.
     """
     if len(windows) == 1:
         return list(windows)

@@ -1,0 +1,206 @@
+"""Text classification: one label for a text or a pair of texts.
+
+A file is JSON Lines: `{"id": "1", "text": "...", "text_pair": "...", "label": "positive", "group": "..."}`;
+`text_pair` and `group` may be missing, `label` is a name from the model's config.json or its index. Exact
+match and F1 of a prediction are both 1 when the label is right and 0 otherwise: with one label per text,
+micro-averaged F1 equals accuracy.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pydantic
+
+from quantkit.errors import DatasetError, UsageError
+from quantkit.files import sha256_bytes
+from quantkit.tasks.reading import explain, read_file, without_mark
+from quantkit.tasks.task import (
+    Dataset,
+    Example,
+    Feature,
+    FeatureSettings,
+    Outputs,
+    Prediction,
+    require_outputs,
+)
+from quantkit.tasks.tokenizer import Tokenizer
+
+_FORMAT = 'give JSON Lines with "id", "text" and "label"'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextExample(Example):
+    """A text or a pair of texts with its label; its group is its id unless the file says otherwise.
+
+    Attributes:
+        text: the text.
+        text_pair: the second text of a pair, else None.
+        label: the right label, by name or index.
+    """
+
+    text: str
+    text_pair: str | None
+    label: str | int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TextFeature(Feature):
+    """A text's tokens.
+
+    Attributes:
+        label: index of the right label.
+        labels: the model's label names, empty when it has none.
+    """
+
+    label: int
+    labels: tuple[str, ...]
+
+
+class _Line(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True, extra="forbid")
+
+    id: str = pydantic.Field(min_length=1)
+    text: str
+    text_pair: str | None = None
+    label: str | int = pydantic.Field(union_mode="left_to_right")
+    group: str | None = None
+
+
+class TextClassification:
+    """The task `text-classification`; see `quantkit.tasks.task.Task`."""
+
+    name = "text-classification"
+    outputs = ("logits",)
+
+    def read(self, path: Path, name: str) -> Dataset:
+        """Read JSON Lines.
+
+        Raises:
+            DatasetError: the file is missing, empty, broken, of another schema, or has an id twice.
+        """
+        content = read_file(path)
+        examples: dict[str, TextExample] = {}
+        for number, line in enumerate(without_mark(content).split(b"\n"), start=1):
+            if not line.strip():
+                continue
+            try:
+                row = _Line.model_validate_json(line)
+            except pydantic.ValidationError as error:
+                raise DatasetError(f"{path}: line {number}: {explain(error)}; {_FORMAT}") from error
+            if row.id in examples:
+                raise DatasetError(
+                    f"{path}: line {number}: id {row.id!r} was used before; give every text its own"
+                )
+            group = row.id if row.group is None else row.group
+            examples[row.id] = TextExample(
+                id=row.id, group=group, text=row.text, text_pair=row.text_pair, label=row.label
+            )
+        digest = sha256_bytes(content)
+        return Dataset(
+            name=name,
+            path=path,
+            digest=digest,
+            source=digest,
+            task=self.name,
+            examples=tuple(examples.values()),
+        )
+
+    def featurize(self, dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings) -> list[Feature]:
+        """Return one feature per text, cut to `max_length` tokens; of a pair the longer text is cut first.
+
+        Raises:
+            DatasetError: a label that the model does not have.
+            UsageError: `max_length` leaves no room for text, or is more than the model has positions for.
+        """
+        if settings.max_length <= tokenizer.specials(2):
+            raise UsageError(f"max_length: {settings.max_length} leaves no room for text; raise it")
+        tokenizer.check_length(settings.max_length)
+        examples = cast(tuple[TextExample, ...], dataset.examples)
+        first = tokenizer.encode_ids([example.text for example in examples])
+        second = tokenizer.encode_ids([example.text_pair or "" for example in examples])
+        features: list[Feature] = []
+        for index, (example, ids, pair) in enumerate(zip(examples, first, second, strict=True)):
+            if example.text_pair is None:
+                row = tokenizer.row(ids[: settings.max_length - tokenizer.specials(1)])
+            else:
+                kept, kept_pair = shorten(len(ids), len(pair), settings.max_length - tokenizer.specials(2))
+                row = tokenizer.row(ids[:kept], pair[:kept_pair])
+            features.append(
+                TextFeature(
+                    example=index,
+                    input_ids=row[0],
+                    token_type_ids=row[1],
+                    label=_label_index(dataset, example, tokenizer),
+                    labels=tokenizer.labels,
+                )
+            )
+        return features
+
+    def predict(
+        self,
+        dataset: Dataset,
+        features: Sequence[Feature],
+        outputs: Sequence[Outputs],
+        settings: FeatureSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
+    ) -> list[Prediction]:
+        """Return the label with the highest logit for each text, the first of equal ones.
+
+        Raises:
+            EvaluationError: logits are missing, NaN or infinite; it names the text.
+        """
+        require_outputs(dataset, features, outputs, self.outputs, per_token=False)
+        predictions = []
+        for feature, (logits,) in zip(cast(Sequence[TextFeature], features), outputs, strict=True):
+            example = dataset.examples[feature.example]
+            best = int(np.argmax(logits))
+            right = float(best == feature.label)
+            predictions.append(
+                Prediction(
+                    id=example.id,
+                    group=example.group,
+                    answer=feature.labels[best] if best < len(feature.labels) else str(best),
+                    exact_match=right,
+                    f1=right,
+                )
+            )
+        return predictions
+
+
+def shorten(first: int, second: int, room: int) -> tuple[int, int]:
+    """Return the lengths of two texts cut to `room` tokens together, token by token from the longer one.
+
+    As `longest_first` of the `tokenizers` library: when both are cut, the longer one keeps the odd token.
+    """
+    if first > second:
+        return shorten(second, first, room)[::-1]
+    second = min(second, max(first, room - first))
+    if first + second > room:
+        return room // 2, room - room // 2
+    return first, second
+
+
+def _label_index(dataset: Dataset, example: TextExample, tokenizer: Tokenizer) -> int:
+    labels = tokenizer.labels
+    if isinstance(example.label, int):
+        if example.label < 0 or (labels and example.label >= len(labels)):
+            raise DatasetError(
+                f"{dataset.path}: {example.id}: the model has no label {example.label}; "
+                f"{f'give 0 to {len(labels) - 1}' if labels else 'give 0 or more'}"
+            )
+        return example.label
+    if example.label not in labels:
+        near = difflib.get_close_matches(example.label, labels, n=1)
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"it has {', '.join(labels) or 'no id2label in config.json'}"
+        )
+        raise DatasetError(f"{dataset.path}: {example.id}: the model has no label {example.label!r}; {hint}")
+    return labels.index(example.label)
+
+
+TASK = TextClassification()
