@@ -1,0 +1,122 @@
+"""Linear layers of a graph: MatMul or Gemm nodes with a constant weight, named by their torch module path."""
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from quantkit.errors import RecipeError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Linear:
+    """One linear layer y = x W: its node, its activation x and its weight W, float32 [inputs, outputs].
+
+    Gemm keeps W as [outputs, inputs] (`transposed`); `matrix` gives [inputs, outputs] for both.
+    """
+
+    node: ir.Node
+    activation: ir.Value
+    weight: ir.Value
+    transposed: bool
+
+    @property
+    def name(self) -> str:
+        """The layer's name: its torch module path."""
+        return self.node.name or ""
+
+    def matrix(self) -> np.ndarray:
+        """Return the weight as float32 [inputs, outputs]."""
+        assert self.weight.const_value is not None
+        array = self.weight.const_value.numpy()
+        return array.T if self.transposed else array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(inputs, outputs)."""
+        assert self.weight.const_value is not None
+        rows, columns = (int(size) for size in self.weight.const_value.shape.numpy())
+        return (columns, rows) if self.transposed else (rows, columns)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """One embedding table: the nodes that look rows up, and the float32 [rows, width] initializer."""
+
+    nodes: tuple[ir.Node, ...]
+    weight: ir.Value
+
+    @property
+    def name(self) -> str:
+        """The table's name: its torch module path."""
+        return (self.weight.name or "").removesuffix(".weight")
+
+
+def linear_layers(graph: ir.Graph) -> list[Linear]:
+    """Return the graph's float linear layers in graph order."""
+    return list(_linear_layers(graph))
+
+
+def _linear_layers(graph: ir.Graph) -> Iterator[Linear]:
+    for node in graph:
+        if node.domain not in ("", "ai.onnx") or node.op_type not in ("MatMul", "Gemm"):
+            continue
+        activation, weight = node.inputs[0], node.inputs[1]
+        if activation is None or weight is None or weight.const_value is None:
+            continue
+        if weight.dtype != ir.DataType.FLOAT or len(weight.const_value.shape) != 2:
+            continue
+        if node.op_type == "MatMul":
+            yield Linear(node=node, activation=activation, weight=weight, transposed=False)
+        elif _plain_gemm(node):
+            transposed = bool(node.attributes["transB"].as_int()) if "transB" in node.attributes else False
+            yield Linear(node=node, activation=activation, weight=weight, transposed=transposed)
+
+
+def _plain_gemm(node: ir.Node) -> bool:
+    """Tell whether a Gemm is x W + b, without scaling and without a transposed x."""
+    attributes = node.attributes
+    scaled = any(name in attributes and attributes[name].as_float() != 1.0 for name in ("alpha", "beta"))
+    turned = "transA" in attributes and attributes["transA"].as_int() != 0
+    return not scaled and not turned
+
+
+def embedding_tables(graph: ir.Graph) -> list[Table]:
+    """Return the float32 tables that Gather nodes look rows up in, by first use."""
+    found: dict[str, list[ir.Node]] = {}
+    weights: dict[str, ir.Value] = {}
+    for node in graph:
+        if node.op_type != "Gather" or node.domain not in ("", "ai.onnx"):
+            continue
+        table = node.inputs[0]
+        axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
+        if table is None or table.const_value is None or table.name is None or axis != 0:
+            continue
+        if table.dtype != ir.DataType.FLOAT or len(table.const_value.shape) != 2:
+            continue
+        found.setdefault(table.name, []).append(node)
+        weights[table.name] = table
+    return [Table(nodes=tuple(nodes), weight=weights[name]) for name, nodes in found.items()]
+
+
+def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """Return the names that any of the glob patterns matches.
+
+    A pattern matches a whole name (`*.attention.self.query`) or the end of its dotted path (`query`).
+
+    Raises:
+        RecipeError: a pattern matches nothing.
+    """
+    kept: set[str] = set()
+    for pattern in patterns:
+        hits = {name for name in names if fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, f"*.{pattern}")}
+        if not hits:
+            examples = ", ".join(list(names)[:4])
+            raise RecipeError(
+                f"keep_float: the pattern {pattern!r} matches no layer; layers are named like {examples} "
+                "(`quantkit inspect` lists them all)"
+            )
+        kept |= hits
+    return kept

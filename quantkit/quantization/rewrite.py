@@ -1,0 +1,55 @@
+"""Small graph edits that the static, dynamic and embedding rewrites share."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from quantkit.graph.linear import Linear
+
+
+def add_initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
+    """Register a constant under `name` (replacing one of that name) and return it."""
+    value = ir.val(name, const_value=ir.tensor(array, name=name))
+    graph.initializers[name] = value
+    return value
+
+
+def insert_before(
+    graph: ir.Graph,
+    anchor: ir.Node,
+    op_type: str,
+    inputs: Sequence[ir.Value | None],
+    *,
+    name: str,
+    attributes: Mapping[str, int] | None = None,
+) -> ir.Node:
+    """Insert a node with one output `<name>_output` before `anchor` and return it."""
+    node = ir.node(op_type, inputs, attributes=attributes or {}, name=name)
+    node.outputs[0].name = f"{name}_output"
+    graph.insert_before(anchor, node)
+    return node
+
+
+def gemm_to_matmul(graph: ir.Graph, layer: Linear) -> Linear:
+    """Turn a Gemm layer into MatMul + Add, which the integer kernels understand; a MatMul is returned as it is.
+
+    Pooled heads come as Gemm. The MatMul keeps the layer's name.
+    """
+    if layer.node.op_type != "Gemm":
+        return layer
+    gemm, name = layer.node, layer.name
+    weight = add_initializer(graph, f"{name}.weight_in_out", np.ascontiguousarray(layer.matrix()))
+    product = ir.node("MatMul", [layer.activation, weight], name=name)
+    product.outputs[0].name = f"{name}.matmul_output"
+    graph.insert_before(gemm, product)
+    result = product.outputs[0]
+    bias = gemm.inputs[2] if len(gemm.inputs) > 2 else None
+    if bias is not None:
+        result = insert_before(graph, gemm, "Add", [result, bias], name=f"{name}.bias_add").outputs[0]
+    output = gemm.outputs[0]
+    result.type, result.shape, name_of_output = output.type, output.shape, output.name
+    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
+    graph.remove(gemm, safe=True)
+    result.name = name_of_output
+    return Linear(node=product, activation=layer.activation, weight=weight, transposed=False)

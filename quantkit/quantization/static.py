@@ -1,0 +1,71 @@
+"""Static INT8: activation ranges calibrated beforehand, written as QDQ around each linear layer.
+
+x → QuantizeLinear(uint8, per tensor) → DequantizeLinear → MatMul(·, DequantizeLinear(int8 weight)). ONNX Runtime turns
+this into MatMulIntegerToFloat at load time, and other runtimes read the same file. Activations must be uint8
+(signed ones lose the integer kernels on x86), the product stays float (no output Q/DQ), and layers that read the
+same tensor (query, key, value) share one QuantizeLinear.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from quantkit.graph.linear import Linear
+from quantkit.quantization.affine import affine_uint8, quantize_weight
+from quantkit.quantization.rewrite import add_initializer, gemm_to_matmul, insert_before
+
+
+def quantize_static(
+    model: ir.Model,
+    layers: Sequence[Linear],
+    ranges: Mapping[str, tuple[float, float]],
+    *,
+    per_channel: bool,
+    reduce_range: bool,
+) -> None:
+    """Rewrite `layers` in place.
+
+    Args:
+        model: the fused FP32 model.
+        layers: the layers to quantize (`quantkit.graph.linear.linear_layers` of this model).
+        ranges: activation value name → (low, high), one for each layer's input.
+        per_channel: one weight scale per output channel.
+        reduce_range: 7-bit weights.
+
+    Raises:
+        QuantizationError: a weight is NaN or infinite.
+    """
+    graph = model.graph
+    dequantized: dict[str, ir.Value] = {}
+    for layer in layers:
+        source = layer.activation
+        assert source.name is not None
+        if source.name not in dequantized:
+            dequantized[source.name] = _quantized_activation(graph, layer, ranges[source.name])
+        weight = quantize_weight(layer.matrix(), per_channel=per_channel, reduce_range=reduce_range, name=layer.name)
+        matmul = gemm_to_matmul(graph, layer).node
+        values = add_initializer(graph, f"{layer.name}.weight_int8", weight.values)
+        scales = add_initializer(graph, f"{layer.name}.weight_scale", weight.scales)
+        zeros = add_initializer(graph, f"{layer.name}.weight_zero_point", np.zeros(weight.scales.shape, np.int8))
+        attributes = {"axis": 1} if per_channel else {}
+        dequantize = insert_before(
+            graph, matmul, "DequantizeLinear", [values, scales, zeros], name=f"{layer.name}.weight_dq", attributes=attributes
+        )
+        matmul.replace_input_with(0, dequantized[source.name])
+        matmul.replace_input_with(1, dequantize.outputs[0])
+
+
+def _quantized_activation(graph: ir.Graph, layer: Linear, bounds: tuple[float, float]) -> ir.Value:
+    """Insert the Q/DQ pair before the first layer that reads the tensor, named after that layer."""
+    scale, zero_point = affine_uint8(*bounds)
+    name = f"{layer.name}.input"
+    parameters = [
+        add_initializer(graph, f"{name}_scale", np.asarray(scale, np.float32)),
+        add_initializer(graph, f"{name}_zero_point", np.asarray(zero_point, np.uint8)),
+    ]
+    quantize = insert_before(graph, layer.node, "QuantizeLinear", [layer.activation, *parameters], name=f"{name}_q")
+    dequantize = insert_before(
+        graph, layer.node, "DequantizeLinear", [quantize.outputs[0], *parameters], name=f"{name}_dq"
+    )
+    return dequantize.outputs[0]
