@@ -1,0 +1,143 @@
+"""What quantkit must know about a model family: inputs, shape, head, and what fuses in its graph."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from quantkit.errors import CheckpointError
+
+ATTENTION = "MultiHeadAttention"
+SKIP_LAYER_NORM = "SkipLayerNormalization"
+BIAS_GELU = "BiasGelu"
+EMBED_LAYER_NORM = "EmbedLayerNormalization"
+
+CLASSIFICATION = "text-classification"
+SQUAD = "squad"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """A checkpoint's `config.json`, read key by key with an error that names the key.
+
+    Attributes:
+        values: the JSON object.
+        where: the file, for error messages.
+    """
+
+    values: Mapping[str, Any]
+    where: str
+
+    def count(self, key: str, default: int | None = None) -> int:
+        """Return a whole number of 1 or more.
+
+        Raises:
+            CheckpointError: the key is missing and has no default, or its value is something else.
+        """
+        value = self.values.get(key, default)
+        if value is None:
+            raise CheckpointError(f"{self.where}: has no {key}; copy the model's own config.json")
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise CheckpointError(f"{self.where}: {key} is {value!r}; it must be a whole number of 1 or more")
+        return value
+
+    def text(self, key: str, default: str) -> str:
+        """Return a string.
+
+        Raises:
+            CheckpointError: the value is something else.
+        """
+        value = self.values.get(key, default)
+        if not isinstance(value, str):
+            raise CheckpointError(f"{self.where}: {key} is {value!r}; it must be a string")
+        return value
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return true or false.
+
+        Raises:
+            CheckpointError: the value is something else.
+        """
+        value = self.values.get(key, default)
+        if not isinstance(value, bool):
+            raise CheckpointError(f"{self.where}: {key} is {value!r}; it must be true or false")
+        return value
+
+    def head_size(self, width: int, heads: int) -> int:
+        """Return the width of one attention head.
+
+        Raises:
+            CheckpointError: the heads do not share the width evenly.
+        """
+        if width % heads:
+            raise CheckpointError(f"{self.where}: {heads} heads do not divide a width of {width}; mend it")
+        return width // heads
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerShape:
+    """One encoder layer.
+
+    Attributes:
+        hidden: width of the residual stream.
+        heads: attention heads.
+        head_size: width of one head; `heads * head_size` is the width of queries, keys and values.
+        feed_forward: inner width of the feed-forward network.
+        feed_forwards: feed-forward networks in the layer (MobileBERT has several).
+    """
+
+    hidden: int
+    heads: int
+    head_size: int
+    feed_forward: int
+    feed_forwards: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderShape:
+    """The encoder, layer by layer: layers may differ from each other."""
+
+    layers: tuple[LayerShape, ...]
+
+    @property
+    def layer_count(self) -> int:
+        """How many layers there are."""
+        return len(self.layers)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Architecture:
+    """A model family.
+
+    Attributes:
+        model_type: its name in `config.json`.
+        inputs: the graph inputs, in order.
+        encoder: the name of the encoder's module, which the heads' modules stand beside.
+        heads: task -> the weights that only a checkpoint trained for this task has.
+        read_shape: the encoder's shape from `config.json`.
+        expected_fusions: how often each fused operator must be in the graph after fusing, from `config.json`
+            and the task. A zero says that the graph has no place for the operator.
+    """
+
+    model_type: str
+    inputs: tuple[str, ...]
+    encoder: str
+    heads: Mapping[str, tuple[str, ...]]
+    read_shape: Callable[[Config], EncoderShape]
+    expected_fusions: Callable[[Config, str], dict[str, int]]
+
+
+def uniform_shape(config: Config) -> EncoderShape:
+    """Return the shape of an encoder of equal layers, from the keys that BERT, RoBERTa and ELECTRA share."""
+    hidden, heads = config.count("hidden_size"), config.count("num_attention_heads")
+    layer = LayerShape(
+        hidden=hidden,
+        heads=heads,
+        head_size=config.head_size(hidden, heads),
+        feed_forward=config.count("intermediate_size"),
+    )
+    return EncoderShape(layers=(layer,) * config.count("num_hidden_layers"))
+
+
+def gelu_layers(config: Config, layers: int, key: str = "hidden_act") -> int:
+    """Return how many of `layers` activations are the erf form of GELU, the one that BiasGelu computes."""
+    return layers if config.text(key, "gelu") == "gelu" else 0

@@ -1,0 +1,39 @@
+"""BERT: absolute positions, two token types, post-layer normalization."""
+
+from quantkit.architectures.architecture import (
+    ATTENTION,
+    BIAS_GELU,
+    CLASSIFICATION,
+    EMBED_LAYER_NORM,
+    SKIP_LAYER_NORM,
+    SQUAD,
+    Architecture,
+    Config,
+    gelu_layers,
+    uniform_shape,
+)
+
+
+def expected_fusions(config: Config, task: str) -> dict[str, int]:
+    """A layer has one attention, two residual layer norms and one activation; the embeddings are one node.
+
+    The same for both tasks: the pooler of a classifier ends in tanh, which nothing fuses.
+    """
+    del task
+    layers = config.count("num_hidden_layers")
+    return {
+        ATTENTION: layers,
+        SKIP_LAYER_NORM: 2 * layers,
+        BIAS_GELU: gelu_layers(config, layers),
+        EMBED_LAYER_NORM: 1,
+    }
+
+
+ARCHITECTURE = Architecture(
+    model_type="bert",
+    inputs=("input_ids", "attention_mask", "token_type_ids"),
+    encoder="bert",
+    heads={SQUAD: ("qa_outputs.weight",), CLASSIFICATION: ("classifier.weight",)},
+    read_shape=uniform_shape,
+    expected_fusions=expected_fusions,
+)

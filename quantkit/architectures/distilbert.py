@@ -1,0 +1,52 @@
+"""DistilBERT: BERT without token types and pooler, with names of its own in config.json."""
+
+from quantkit.architectures.architecture import (
+    ATTENTION,
+    BIAS_GELU,
+    CLASSIFICATION,
+    EMBED_LAYER_NORM,
+    SKIP_LAYER_NORM,
+    SQUAD,
+    Architecture,
+    Config,
+    EncoderShape,
+    LayerShape,
+    gelu_layers,
+)
+
+
+def read_shape(config: Config) -> EncoderShape:
+    """Return the shape from `dim`, `n_heads`, `hidden_dim` and `n_layers`."""
+    width, heads = config.count("dim"), config.count("n_heads")
+    layer = LayerShape(
+        hidden=width,
+        heads=heads,
+        head_size=config.head_size(width, heads),
+        feed_forward=config.count("hidden_dim"),
+    )
+    return EncoderShape(layers=(layer,) * config.count("n_layers"))
+
+
+def expected_fusions(config: Config, task: str) -> dict[str, int]:
+    """As BERT; EmbedLayerNormalization takes no segment ids here, which it allows.
+
+    The same for both tasks: the classifier's inner layer ends in ReLU.
+    """
+    del task
+    layers = config.count("n_layers")
+    return {
+        ATTENTION: layers,
+        SKIP_LAYER_NORM: 2 * layers,
+        BIAS_GELU: gelu_layers(config, layers, "activation"),
+        EMBED_LAYER_NORM: 1,
+    }
+
+
+ARCHITECTURE = Architecture(
+    model_type="distilbert",
+    inputs=("input_ids", "attention_mask"),
+    encoder="distilbert",
+    heads={SQUAD: ("qa_outputs.weight",), CLASSIFICATION: ("classifier.weight",)},
+    read_shape=read_shape,
+    expected_fusions=expected_fusions,
+)

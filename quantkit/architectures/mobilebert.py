@@ -1,0 +1,59 @@
+"""MobileBERT: narrow layers between bottlenecks, several feed-forward networks in each, NoNorm and ReLU."""
+
+from quantkit.architectures.architecture import (
+    ATTENTION,
+    BIAS_GELU,
+    CLASSIFICATION,
+    EMBED_LAYER_NORM,
+    SKIP_LAYER_NORM,
+    SQUAD,
+    Architecture,
+    Config,
+    EncoderShape,
+    LayerShape,
+)
+
+
+def read_shape(config: Config) -> EncoderShape:
+    """Return the shape: attention and feed-forward networks work at the bottleneck's width if there is one."""
+    hidden, heads = config.count("hidden_size", 512), config.count("num_attention_heads", 4)
+    bottleneck = config.flag("use_bottleneck", default=True)
+    inner = config.count("intra_bottleneck_size", 128) if bottleneck else hidden
+    layer = LayerShape(
+        hidden=hidden,
+        heads=heads,
+        head_size=config.head_size(inner, heads),
+        feed_forward=config.count("intermediate_size", 512),
+        feed_forwards=config.count("num_feedforward_networks", 4),
+    )
+    return EncoderShape(layers=(layer,) * config.count("num_hidden_layers", 24))
+
+
+def expected_fusions(config: Config, task: str) -> dict[str, int]:
+    """Attention only, as published: NoNorm is a product and a sum without statistics, the activation ReLU.
+
+    A checkpoint with `normalization_type: layer_norm` has a residual layer norm after the attention, after
+    each feed-forward network and after the output bottleneck. The embeddings pass a linear layer before they
+    are summed, which EmbedLayerNormalization has no place for.
+    """
+    del task
+    layers = config.count("num_hidden_layers", 24)
+    networks = config.count("num_feedforward_networks", 4)
+    normalized = config.text("normalization_type", "no_norm") == "layer_norm"
+    norms = 1 + networks + (1 if config.flag("use_bottleneck", default=True) else 0)
+    return {
+        ATTENTION: layers,
+        SKIP_LAYER_NORM: norms * layers if normalized else 0,
+        BIAS_GELU: networks * layers if config.text("hidden_act", "relu") == "gelu" else 0,
+        EMBED_LAYER_NORM: 0,
+    }
+
+
+ARCHITECTURE = Architecture(
+    model_type="mobilebert",
+    inputs=("input_ids", "attention_mask", "token_type_ids"),
+    encoder="mobilebert",
+    heads={SQUAD: ("qa_outputs.weight",), CLASSIFICATION: ("classifier.weight",)},
+    read_shape=read_shape,
+    expected_fusions=expected_fusions,
+)

@@ -1,0 +1,41 @@
+"""RoBERTa: one token type, positions counted from the padding id + 1 over the tokens that are not padding."""
+
+from quantkit.architectures.architecture import (
+    ATTENTION,
+    BIAS_GELU,
+    CLASSIFICATION,
+    EMBED_LAYER_NORM,
+    SKIP_LAYER_NORM,
+    SQUAD,
+    Architecture,
+    Config,
+    gelu_layers,
+    uniform_shape,
+)
+
+
+def expected_fusions(config: Config, task: str) -> dict[str, int]:
+    """As BERT, but the embeddings stay as they are.
+
+    Without its optional `position_ids` input EmbedLayerNormalization counts positions 0, 1, 2, ... in every
+    row, which is wrong here: RoBERTa's positions depend on which tokens are padding.
+    """
+    del task
+    layers = config.count("num_hidden_layers")
+    return {
+        ATTENTION: layers,
+        SKIP_LAYER_NORM: 2 * layers,
+        BIAS_GELU: gelu_layers(config, layers),
+        EMBED_LAYER_NORM: 0,
+    }
+
+
+ARCHITECTURE = Architecture(
+    model_type="roberta",
+    # There is one token type only, so its ids are no input: the graph makes the zeros itself.
+    inputs=("input_ids", "attention_mask"),
+    encoder="roberta",
+    heads={SQUAD: ("qa_outputs.weight",), CLASSIFICATION: ("classifier.out_proj.weight",)},
+    read_shape=uniform_shape,
+    expected_fusions=expected_fusions,
+)
