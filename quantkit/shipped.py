@@ -1,4 +1,4 @@
-"""Where the data folders that ship with quantkit are: `recipes/` and `calibration/`."""
+"""Where the data that ships with quantkit is: `recipes/`, `calibration/` and the quickstart model."""
 
 from pathlib import Path
 
@@ -23,3 +23,11 @@ def recipes_folder() -> Path:
 def calibration_folder() -> Path:
     """Return the folder of shipped calibration sets."""
     return _shipped("calibration")
+
+
+def quickstart_model() -> Path:
+    """Return the folder of the small checkpoint that ships with quantkit."""
+    folder = _PACKAGE / "quickstart" / "model"
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is missing from this installation; install quantkit again")
+    return folder

@@ -1,2 +1,265 @@
-def load_recipe(): ...
-def recipe_schema(): ...
+"""Reads recipes: strict, with the file, the line and "did you mean" in every message."""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from quantkit.errors import QuantkitError, RecipeError, UsageError
+from quantkit.recipe.settings import Recipe, Section
+from quantkit.recipe.strict_yaml import Document, Location, parse_yaml, read_yaml
+from quantkit.shipped import quickstart_model, recipes_folder
+
+QUICKSTART = "quickstart"
+ModelT = TypeVar("ModelT", bound=BaseModel)
+SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
+
+# What pydantic calls a type error → what the value should have been.
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "model_type": "a section with keys",
+    "model_attributes_type": "a section with keys",
+    "dict_type": "a section with keys",
+}
+
+
+def load_recipe(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe.
+
+    A `checkpoint` that is a folder beside the recipe, or `quickstart` (the model that ships with quantkit),
+    is replaced by its path; data files beside the recipe likewise. Everything else is kept as written.
+
+    Args:
+        path: the YAML file. A bare name such as `minilm-static` means the shipped recipe.
+        overrides: dotted key → value, such as {"quantize.mode": "dynamic"}; they win over the file.
+
+    Raises:
+        RecipeError: naming the line, the key and what was expected.
+    """
+    file = find_recipe(path)
+    document = read_yaml(file)
+    if not isinstance(document.value, dict):
+        raise RecipeError(f"{file}: is not a recipe: expected keys such as name, checkpoint and quantize")
+    values = _resolve_paths(document.value, file.parent)
+    overridden: set[Location] = set()
+    for key, value in (overrides or {}).items():
+        location = tuple(key.split("."))
+        _put(values, location, value)
+        overridden.add(location)
+
+    def name(location: Location) -> str:
+        if any(location[: len(changed)] == changed for changed in overridden):
+            return f"--set {_dotted(location)}"
+        return f"{_place(file, document, location)}: {_dotted(location)}"
+
+    recipe = build_section(Recipe, values, name=name, error=RecipeError)
+    if recipe.quantize.mode == "static" and recipe.quantize.calib is None:
+        place = name(("quantize", "calib"))
+        raise RecipeError(f"{place}: is missing; mode static needs calibration data, such as squad or a file")
+    return recipe
+
+
+def find_recipe(path: Path | str) -> Path:
+    """Return the recipe file: the path itself, or the shipped recipe of that bare name.
+
+    Raises:
+        RecipeError: there is neither; it names the shipped recipe that is nearest.
+    """
+    file = Path(path)
+    if file.exists():
+        return file
+    shipped = {recipe.stem: recipe for recipe in recipes_folder().glob("*.yaml")}
+    if str(path) in shipped:
+        return shipped[str(path)]
+    raise RecipeError(f"{file}: no such recipe; {suggest(file.stem, sorted(shipped))}")
+
+
+def parse_overrides(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Return `section.key=value` assignments as a mapping; values are read as YAML.
+
+    Raises:
+        RecipeError: an assignment has no `=` or its value is not YAML.
+    """
+    overrides: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key or not all(key.split(".")):
+            raise RecipeError(
+                f"--set {assignment}: expected section.key=value, such as quantize.mode=dynamic"
+            )
+        overrides[key] = parse_yaml(text, f"--set {key}").value
+    return overrides
+
+
+def load_section(path: Path, section: str, model: type[Section]) -> dict[str, Any]:
+    """Return one section of a YAML file as plain values; the file is a recipe or the section alone.
+
+    Raises:
+        RecipeError: a key or value does not fit the section.
+    """
+    document = read_yaml(path)
+    values = document.value if document.value is not None else {}
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: expected the keys of the section {section}")
+    inner = values.get(section)
+    base: Location = (section,) if section in values and section not in model.model_fields else ()
+    chosen = inner if base else values
+    if not isinstance(chosen, dict):
+        raise RecipeError(f"{path}: {section}: expected a section with keys")
+
+    def name(location: Location) -> str:
+        return f"{_place(path, document, (*base, *location))}: {_dotted((*base, *location))}"
+
+    return build_section(model, chosen, name=name, error=RecipeError).model_dump(exclude_unset=True)
+
+
+def build_section(
+    model: type[ModelT],
+    values: Mapping[str, Any],
+    *,
+    name: Callable[[Location], str],
+    error: type[QuantkitError] = UsageError,
+) -> ModelT:
+    """Validate `values`; say in one line what is wrong with the first that does not fit.
+
+    Args:
+        model: the section, or the whole recipe.
+        values: plain data.
+        name: what to call a location in a message, such as `recipe.yaml:12: quantize.mode` or `--mode`.
+        error: the class to raise.
+
+    Raises:
+        QuantkitError: of class `error`.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as invalid:
+        problems = invalid.errors(include_url=False)
+        # Unknown keys first: a misspelt key is the likely cause of the key that is missing.
+        problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
+        first = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise error(f"{name(first['loc'])}: {_explain(model, first)}{more}") from None
+
+
+def recipe_schema() -> dict[str, Any]:
+    """Return the JSON schema of recipes, for editors."""
+    return {"$schema": SCHEMA_ID, **Recipe.model_json_schema(), "title": "quantkit recipe"}
+
+
+def dump_section(section: Section) -> str:
+    """Return a section as YAML, every value spelt out, that reads back the same."""
+    import yaml
+
+    return yaml.safe_dump(section.as_json(), sort_keys=False, allow_unicode=True)
+
+
+def suggest(wrong: str, right: list[str]) -> str:
+    """Return "did you mean …?", or the list of what there is when nothing is near."""
+    near = difflib.get_close_matches(wrong, right, n=1)
+    return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(right)}"
+
+
+def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
+    kind, location = problem["type"], problem["loc"]
+    if kind == "extra_forbidden":
+        return f"unknown key; {_suggest_key(model, location)}"
+    if kind == "missing":
+        return "is missing; add it"
+    if kind in _EXPECTED:
+        quotable = kind == "string_type" and isinstance(problem["input"], int | float)
+        hint = "; write it in quotes" if quotable else ""
+        return f"expected {_EXPECTED[kind]}, got {_show(problem['input'])}{hint}"
+    if kind == "literal_error":
+        expected = problem["ctx"]["expected"]
+        near = difflib.get_close_matches(str(problem["input"]), re.findall("'([^']+)'", expected))
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"expected {expected}, got {_show(problem['input'])}{hint}"
+    message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return f"{message}, got {_show(problem['input'])}"
+
+
+def _suggest_key(model: type[BaseModel], location: Location) -> str:
+    """Say which key was probably meant: one of the same section, or one of the same name elsewhere."""
+    section = _section_at(model, location[:-1])
+    wrong, right = str(location[-1]), sorted(section.model_fields)
+    if not difflib.get_close_matches(wrong, right, n=1):
+        elsewhere = [key for key in _all_keys(model) if key.split(".")[-1] == wrong]
+        if elsewhere:
+            return f"did you mean {elsewhere[0]}?"
+    return suggest(wrong, right)
+
+
+def _section_at(model: type[BaseModel], location: Location) -> type[BaseModel]:
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            inner = _model_in(model.model_fields[part].annotation)
+            model = inner or model
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the section inside an annotation such as `Section | None` or `tuple[Section, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for found in map(_model_in, get_args(annotation)) if found), None)
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        inner = _model_in(field.annotation)
+        if inner is not None:
+            keys.extend(_all_keys(inner, f"{prefix}{name}."))
+    return keys
+
+
+def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the recipe's values with the checkpoint and data files that lie beside the recipe as paths."""
+    values = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
+    checkpoint = values.get("checkpoint")
+    if checkpoint == QUICKSTART:
+        values["checkpoint"] = str(quickstart_model())
+    elif isinstance(checkpoint, str) and (checkpoint.startswith(".") or (folder / checkpoint).is_dir()):
+        values["checkpoint"] = str((folder / checkpoint).resolve())
+    for section, key in (("quantize", "calib"), ("evaluate", "data")):
+        chosen = values.get(section)
+        name = chosen.get(key) if isinstance(chosen, dict) else None
+        if isinstance(name, str) and (folder / name).is_file():
+            values[section][key] = str((folder / name).resolve())
+    return values
+
+
+def _put(values: dict[str, Any], location: tuple[str, ...], value: Any) -> None:
+    inner = values
+    for part in location[:-1]:
+        below = inner.get(part)
+        inner[part] = dict(below) if isinstance(below, dict) else {}
+        inner = inner[part]
+    inner[location[-1]] = value
+
+
+def _place(file: Path, document: Document, location: Location) -> str:
+    line = document.line(location)
+    return f"{file}:{line}" if line else str(file)
+
+
+def _dotted(location: Location) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _show(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,4 +1,4 @@
-"""The sections of a recipe. Each stage takes exactly its own section; the CLI builds the same records from options."""
+"""The sections of a recipe. Each stage takes exactly its own; the CLI builds the same records from options."""
 
 from typing import Any, Literal
 
@@ -19,11 +19,15 @@ class ExportSettings(Section):
     """checkpoint → FP32 artifact."""
 
     opset: int = Field(default=17, ge=14, le=17, description="ONNX opset of the exported graph")
-    atol: float = Field(default=1e-4, gt=0, description="largest absolute logit difference to PyTorch that is accepted")
+    atol: float = Field(
+        default=1e-4, gt=0, description="largest absolute logit difference to PyTorch that is accepted"
+    )
     external_data: Literal["auto", "yes", "no"] = Field(
         default="auto", description="weights in model.onnx.data: auto only when the model is above 2 GB"
     )
-    allow_pickle: bool = Field(default=False, description="load pytorch_model.bin (unpickling can run code) if need be")
+    allow_pickle: bool = Field(
+        default=False, description="load pytorch_model.bin (unpickling can run code) if need be"
+    )
     revision: str | None = Field(default=None, description="revision of a Hugging Face checkpoint")
 
 
@@ -31,7 +35,9 @@ class FuseSettings(Section):
     """FP32 artifact → fused artifact."""
 
     enabled: bool = Field(default=True, description="false: keep the graph as it was exported")
-    embed_layer_norm: bool = Field(default=True, description="fuse EmbedLayerNormalization where the model allows it")
+    embed_layer_norm: bool = Field(
+        default=True, description="fuse EmbedLayerNormalization where the model allows it"
+    )
     allow_partial: bool = Field(default=False, description="a missing fusion is a warning, not an error")
 
 
@@ -45,16 +51,24 @@ class KeepFloat(Section):
 class QuantizeSettings(Section):
     """fused artifact → INT8 artifact."""
 
-    mode: Literal["dynamic", "static"] = Field(default="static", description="activation ranges at run time, or calibrated")
-    calib: str | None = Field(default=None, description="squad, squad-train, a shipped set, or a SQuAD-format file")
+    mode: Literal["dynamic", "static"] = Field(
+        default="static", description="activation ranges at run time, or calibrated"
+    )
+    calib: str | None = Field(
+        default=None, description="squad, squad-train, a shipped set, or a SQuAD-format file"
+    )
     calib_samples: int = Field(default=100, ge=0, description="questions taken from the calibration set")
-    calib_method: Literal["minmax", "percentile", "entropy", "mse"] = Field(default="minmax", description="range estimator")
+    calib_method: Literal["minmax", "percentile", "entropy", "mse"] = Field(
+        default="minmax", description="range estimator"
+    )
     percentile: float = Field(default=99.99, gt=50, le=100, description="for calib_method percentile")
     per_channel: bool = Field(default=True, description="one weight scale per output channel")
     reduce_range: Literal["auto", "yes", "no"] = Field(
         default="auto", description="7-bit weights: needed on x86 without VNNI; auto asks this CPU"
     )
-    keep_float: tuple[KeepFloat, ...] = Field(default=(), description="layers and tables that stay FP32", strict=False)
+    keep_float: tuple[KeepFloat, ...] = Field(
+        default=(), description="layers and tables that stay FP32", strict=False
+    )
     seed: int = Field(default=0, ge=0, description="seed of the calibration sample")
 
 
@@ -70,11 +84,19 @@ class EvaluateSettings(Section):
 class GateSettings(Section):
     """two Evaluations → GateReport."""
 
-    min_ratio: float = Field(default=0.999, gt=0, le=2, description="candidate F1 / reference F1, unrounded, >=")
-    reference_f1: float | None = Field(default=None, gt=0, le=100, description="fixed reference, such as MLPerf's 90.874")
+    min_ratio: float = Field(
+        default=0.999, gt=0, le=2, description="candidate F1 / reference F1, unrounded, >="
+    )
+    reference_f1: float | None = Field(
+        default=None, gt=0, le=100, description="fixed reference, such as MLPerf's 90.874"
+    )
     policy: Literal["mlperf", "statistical"] = "mlperf"
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="one-sided confidence of the statistical policy")
-    min_int8_coverage: float = Field(default=0.9, ge=0, le=1, description="share of linear MACs in integer kernels")
+    confidence: float = Field(
+        default=0.95, gt=0.5, lt=1, description="one-sided confidence of the statistical policy"
+    )
+    min_int8_coverage: float = Field(
+        default=0.9, ge=0, le=1, description="share of linear MACs in integer kernels"
+    )
     max_size_mb: float | None = Field(default=None, gt=0, description="model size limit, 1 MB = 10^6 bytes")
     resamples: int = Field(default=10_000, ge=100, description="bootstrap resamples")
     seed: int = Field(default=0, ge=0, description="bootstrap seed")
@@ -95,14 +117,18 @@ class PublishSettings(Section):
 
     registry: str = Field(default="registry", description="folder of the registry")
     name: str = Field(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="name in the registry")
-    version: str = Field(pattern=r"^[0-9A-Za-z]+(?:[._+-][0-9A-Za-z]+)*$", description="version; never overwritten")
+    version: str = Field(
+        pattern=r"^[0-9A-Za-z]+(?:[._+-][0-9A-Za-z]+)*$", description="version; never overwritten"
+    )
 
 
 class Recipe(Section):
     """The whole instruction: checkpoint → published INT8 artifact."""
 
     name: str = Field(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="names the work folder")
-    checkpoint: str = Field(min_length=1, description="checkpoint folder (relative to the recipe) or Hugging Face id")
+    checkpoint: str = Field(
+        min_length=1, description="checkpoint folder (relative to the recipe) or Hugging Face id"
+    )
     task: Literal["squad", "text-classification"] = "squad"
     export: ExportSettings = ExportSettings()
     fuse: FuseSettings = FuseSettings()
