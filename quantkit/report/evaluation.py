@@ -27,7 +27,8 @@ def scores_digest(scores: Iterable[QuestionScore]) -> str:
 class Evaluation(Report):
     """F1 and exact match in percent (unrounded), and every question's score in `scores`.
 
-    `evaluation.json` holds everything but `scores`, which are `predictions.json` beside it (`predictions_sha256`).
+    `evaluation.json` holds everything but `scores`, which are `predictions.json` beside it
+    (`predictions_sha256`).
     """
 
     format: str = Field(default="quantkit/evaluation/1", alias="schema")

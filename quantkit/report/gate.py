@@ -43,21 +43,21 @@ class GateReport(Report):
     dataset: str = Field(description="digest of the dataset")
     dataset_name: str
     questions: int
-    excluded: int = Field(description="questions left out of `kept_ratio` and `interval`: they were calibrated on")
+    excluded: int = Field(description="questions left out of kept_ratio: they were calibrated on")
     min_ratio: float
-    reference_f1: float | None = Field(default=None, description="fixed reference of the ratio; None: the baseline's F1")
+    reference_f1: float | None = Field(default=None, description="fixed reference; None: the baseline's F1")
     ratio: float = Field(description="candidate F1 / reference F1 over all questions, unrounded")
     baseline_f1: float
     candidate_f1: float
     changed: float = Field(description="share of questions whose F1 changed")
     kept_ratio: float = Field(description="the ratio over the questions that were not calibrated on")
     interval: Interval = Field(description="interval of kept_ratio")
-    p_value: float = Field(description="one-sided bootstrap p of ratio < min_ratio: small when the candidate is proven")
+    p_value: float = Field(description="one-sided bootstrap p of ratio < min_ratio; small: proven")
     resampled: Literal["article", "question"] = Field(description="what the bootstrap resampled")
     clusters: int = Field(description="articles among the questions that were not calibrated on")
     design_effect: float = Field(description="variance by article / variance by question, at least 1")
     questions_needed: int | None = Field(
-        description="questions for 80 % power at this change rate; None: no change seen, or min_ratio leaves no margin"
+        description="questions for 80 % power at this change rate; None: no change seen, or no margin"
     )
     checks: tuple[Check, ...]
     settings: dict[str, Any] = {}
