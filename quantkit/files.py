@@ -59,7 +59,7 @@ def naming_output_errors(path: Path) -> Iterator[None]:
             raise OutputError(f"{path}: the disk is full; free some space and run again") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise OutputError(f"{path}: no permission to write there; choose another place with -o") from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG):
+        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENAMETOOLONG):
             raise OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}") from error
         raise
 
@@ -116,7 +116,7 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
         try:
             os.chmod(temporary, 0o777 & ~_umask())
             yield temporary
-            _swap(temporary, path)
+            _swap(temporary, path, force=force)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -130,9 +130,12 @@ def require_free(path: Path, *, force: bool) -> None:
             raise OutputError(f"{path}: is not empty; choose another place with -o, or replace it with --force")
 
 
-def _swap(temporary: Path, path: Path) -> None:
-    """Rename `temporary` to `path`; what was there goes only once the new folder is in place."""
-    if not path.exists() or not any(path.iterdir()):
+def _swap(temporary: Path, path: Path, *, force: bool) -> None:
+    """Rename `temporary` to `path`; what was there goes only once the new folder is in place.
+
+    Without `force` the rename itself fails where a folder that is not empty has appeared in the meantime.
+    """
+    if not force or not path.exists() or not any(path.iterdir()):
         os.replace(temporary, path)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}{PARTIAL}", dir=path.parent))

@@ -1,4 +1,4 @@
-"""The sections of a recipe. Each stage takes exactly its own; the CLI builds the same records from options."""
+"""The sections of a recipe. Each stage takes its own; the CLI builds the same records from options."""
 
 from typing import Any, Literal
 

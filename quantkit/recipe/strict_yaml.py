@@ -7,7 +7,7 @@ which PyYAML implements, would turn `reduce_range: yes` into a truth value and `
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -19,7 +19,7 @@ Location = tuple[str | int, ...]
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of YAML 1.2 and without tags, anchors that merge, or dates."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - declared so above
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:null|~|)$"), ["n", "~", ""])

@@ -1,0 +1,90 @@
+"""What an artifact must show to be published, and still show after: a passing gate on its own bytes.
+
+gate, publish and verify ask the same question here, so that they cannot come to differ.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+
+from quantkit.artifact import Artifact
+from quantkit.artifact.manifest import REPORTS
+from quantkit.errors import PublishRefused, RegistryError
+from quantkit.files import digest_of
+from quantkit.report import Evaluation, GateReport
+
+GATE = "gate.json"
+EVALUATION = "evaluation.json"
+PREDICTIONS = "predictions.json"
+
+# The reports that travel with a published artifact: file → must it be there.
+PUBLISHED = {
+    GATE: True,
+    EVALUATION: True,
+    PREDICTIONS: True,
+    "gate.md": False,
+    "gate.junit.xml": False,
+    "inspection.json": False,
+    "bench.json": False,
+    "recipe.yaml": False,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """The passing gate report of an artifact and the evaluation it rests on."""
+
+    gate: GateReport
+    evaluation: Evaluation
+
+
+def require_evidence(artifact: Artifact) -> Evidence:
+    """Return the evidence that this artifact passed its gate.
+
+    Raises:
+        PublishRefused: there is no gate report or evaluation, the verdict is not `pass`, or the report
+            contradicts itself or the evaluation (exit code 3).
+        RegistryError: the report or the evaluation is of another artifact (exit code 2).
+        ArtifactError: a report cannot be read.
+    """
+    for name, required in PUBLISHED.items():
+        if required and not artifact.report_path(name).is_file():
+            what = "gate report" if name == GATE else f"{REPORTS}/{name}"
+            raise PublishRefused(f"{artifact.path}: has no {what}; run `quantkit gate` on it first")
+    gate = GateReport.read(artifact.report_path(GATE))
+    evaluation = Evaluation.read(artifact.report_path(EVALUATION))
+    for name, digest in ((GATE, gate.artifact), (EVALUATION, evaluation.artifact)):
+        if digest != artifact.digest:
+            raise RegistryError(
+                f"{artifact.report_path(name)}: is about the artifact {digest[:12]}, not about "
+                f"{artifact.digest[:12]}; run `quantkit gate` on this one"
+            )
+    if gate.verdict != "pass":
+        failed = ", ".join(check.name for check in gate.checks if check.verdict != "pass")
+        raise PublishRefused(f"{artifact.path}: its gate report says {gate.verdict} ({failed or 'no check'})")
+    _require_agreement(artifact, gate, evaluation)
+    return Evidence(gate=gate, evaluation=evaluation)
+
+
+def _require_agreement(artifact: Artifact, gate: GateReport, evaluation: Evaluation) -> None:
+    """Refuse a report that says `pass` while its own numbers, or the predictions, say otherwise."""
+    where = artifact.report_path(GATE)
+    unmet = [check.name for check in gate.checks if check.verdict == "fail"]
+    if unmet or not gate.checks:
+        raise PublishRefused(
+            f"{where}: says pass, but not its checks ({', '.join(unmet) or 'there are none'})"
+        )
+    if gate.dataset != evaluation.dataset:
+        raise PublishRefused(
+            f"{where}: was judged on another dataset than {EVALUATION}; run `quantkit gate` again"
+        )
+    if gate.excluded == 0 and not math.isclose(gate.candidate_f1, evaluation.f1, abs_tol=1e-6):
+        raise PublishRefused(f"{where}: its F1 is not that of {EVALUATION}; run `quantkit gate` again")
+    try:
+        predictions = json.loads(artifact.report_path(PREDICTIONS).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        predictions = None
+    if digest_of(predictions) != evaluation.predictions_sha256:
+        raise PublishRefused(
+            f"{artifact.report_path(PREDICTIONS)}: is not what was evaluated; evaluate and gate again"
+        )
