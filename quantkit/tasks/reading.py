@@ -32,7 +32,7 @@ def without_mark(content: bytes) -> bytes:
 
 
 def explain(error: pydantic.ValidationError) -> str:
-    """Return the first finding as `place: message`, such as `data[3].paragraphs[0].context: Field required`."""
+    """Return the first finding as `place: message`, such as `data[3].paragraphs[0].qas: Field required`."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
     place = "".join(steps).lstrip(".")

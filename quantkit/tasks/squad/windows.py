@@ -38,9 +38,10 @@ def widest_context(windows: Sequence[Window]) -> list[Window]:
     """Return for each window the tokens of which no other window sees more context.
 
     They are given like a window: the first token in the document, and the number of tokens. A window's score
-    for a token is the smaller of the numbers of tokens left and right of it, plus 0.01 of the window's length; the first of equal scores wins. The scores of one window form a tent over its tokens
-    and all tents have the same slope, so each window wins an unbroken run (possibly an empty one), and a pair
-    of integers says it all.
+    for a token is the smaller of the numbers of tokens left and right of it, plus 0.01 of the window's
+    length; the first of equal scores wins. The scores of one window form a tent over its tokens and all tents
+    have the same slope, so each window wins an unbroken run (possibly an empty one), and a pair of integers
+    says it all.
     """
     if len(windows) == 1:
         return list(windows)
