@@ -22,6 +22,7 @@ from quantkit.tasks import Dataset
 from quantkit.tasks import task as task_named
 
 _SECONDS = 30  # without a byte, until a download is given up
+_RETRIES = 3
 _CHUNK = 1 << 16
 
 
@@ -214,11 +215,12 @@ def _where(known: KnownFile) -> str:
 
 def _fetch(known: KnownFile) -> bytes:
     retry = Retry(
-        total=3, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+        total=_RETRIES, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
     )
     content = bytearray()
     with requests.Session() as session, track(f"download {known.file}", known.size, "bytes") as advance:
-        session.mount("https://", HTTPAdapter(max_retries=retry))
+        for scheme in ("https://", "http://"):  # an address may redirect from one to the other
+            session.mount(scheme, HTTPAdapter(max_retries=retry))
         with session.get(known.address, stream=True, timeout=_SECONDS) as response:
             response.raise_for_status()
             for chunk in response.iter_content(_CHUNK):

@@ -30,7 +30,7 @@ def wordpiece_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "[SEP]",
         "[MASK]",
         *letters,
-        *(f"##{letter}" for letter in letters[:36]),
+        *(f"##{letter}" for letter in letters),
     ]
     tokens += ["who", "wrote", "the", "long", "letter", "price", "is", "##ter", "##ing"]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
@@ -41,7 +41,7 @@ def wordpiece_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def byte_level_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a RoBERTa checkpoint's tokenizer.json, with a truncation and a padding of its own stored in it."""
+    """Return a RoBERTa checkpoint's tokenizer.json with a truncation and a padding of its own."""
     folder = tmp_path_factory.mktemp("byte_level")
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

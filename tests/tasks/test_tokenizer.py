@@ -20,8 +20,8 @@ def test_wordpiece_rows_have_one_separator_and_token_types(wordpiece: Tokenizer)
     first, second = wordpiece.encode_ids(["who wrote", "the letter"])
     input_ids, token_type_ids = wordpiece.row(first, second)
     assert [2, *first, 3, *second, 3] == input_ids.tolist()
-    assert [0] * 4 + [1] * 3 == token_type_ids.tolist()
-    assert (1, True, 0) == (wordpiece.separators, wordpiece.uses_token_types, wordpiece.pad_id)
+    assert token_type_ids.tolist() == [0] * 4 + [1] * 3
+    assert (wordpiece.separators, wordpiece.uses_token_types, wordpiece.pad_id) == (1, True, 0)
     assert (input_ids.dtype, token_type_ids.dtype) == (np.dtype(np.int64), np.dtype(np.int64))
 
 
@@ -31,7 +31,7 @@ def test_byte_level_rows_have_two_separators_and_no_token_types(byte_level: Toke
     input_ids, token_type_ids = byte_level.row(first, second)
     assert [0, *first, 2, 2, *second, 2] == input_ids.tolist()
     assert not token_type_ids.any()
-    assert (2, False, 1) == (byte_level.separators, byte_level.uses_token_types, byte_level.pad_id)
+    assert (byte_level.separators, byte_level.uses_token_types, byte_level.pad_id) == (2, False, 1)
 
 
 def test_truncation_and_padding_of_the_file_are_ignored(byte_level: Tokenizer) -> None:
@@ -49,7 +49,7 @@ TEXTS = st.text(alphabet=st.characters(codec="utf-8"), max_size=30)
 @settings(max_examples=60)
 @given(TEXTS)
 def test_byte_level_offsets_index_characters(byte_level: Tokenizer, text: str) -> None:
-    """Offsets count characters, not bytes, begin and end on no white space, and together cover all other text."""
+    """Offsets count characters, not bytes, and together cover everything except white space."""
     (tokens,) = byte_level.encode([text])
     covered = np.zeros(len(text), bool)
     for start, end in tokens.offsets.tolist():
@@ -60,11 +60,11 @@ def test_byte_level_offsets_index_characters(byte_level: Tokenizer, text: str) -
 
 
 def test_byte_level_offsets_leave_the_leading_space_out(byte_level: Tokenizer) -> None:
-    """The token of a word owns the space before it; its offsets do not, also past characters of several bytes."""
+    """A word's token owns the space before it, its offsets do not, also past multi-byte characters."""
     text = "😀 Köln  the price"
     (tokens,) = byte_level.encode([text])
     pieces = [text[start:end] for start, end in tokens.offsets.tolist()]
-    assert "😀" == pieces[0]
+    assert pieces[0] == "😀"
     assert "the" in pieces
     assert "price" in pieces
 
@@ -73,7 +73,7 @@ def test_wordpiece_offsets_index_the_original_text(wordpiece: Tokenizer) -> None
     """Offsets index the text as given, before lower-casing and stripping of accents."""
     text = "WHO wröte"
     (tokens,) = wordpiece.encode([text])
-    assert ["WHO", "wröte"] == [text[start:end] for start, end in tokens.offsets.tolist()]
+    assert [text[start:end] for start, end in tokens.offsets.tolist()] == ["WHO", "wröte"]
 
 
 def test_special_tokens_in_a_text_are_text(wordpiece: Tokenizer, byte_level: Tokenizer) -> None:
@@ -116,7 +116,7 @@ def test_vocab_json_and_merges_equal_tokenizer_json(
     ]
     first, second = byte_level.encode_ids(texts)
     assert byte_level.row(first, second)[0].tolist() == other.row(first, second)[0].tolist()
-    assert (2, False) == (other.separators, other.uses_token_types)
+    assert (other.separators, other.uses_token_types) == (2, False)
 
 
 def test_cased_vocabulary_is_read_from_the_settings(wordpiece_folder: Path, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_cased_vocabulary_is_read_from_the_settings(wordpiece_folder: Path, tmp_
     (tmp_path / "tokenizer_config.json").write_text(
         '{"do_lower_case": false, "unk_token": {"content": "[UNK]"}}'
     )
-    assert [1] == Tokenizer.load(tmp_path).encode_ids(["WHO"])[0].tolist()
+    assert Tokenizer.load(tmp_path).encode_ids(["WHO"])[0].tolist() == [1]
 
 
 @pytest.mark.parametrize("padding", [0, 1, 7])
@@ -148,7 +148,7 @@ def test_another_vocabulary_is_an_error(wordpiece: Tokenizer, difference: int) -
 def test_positions_of_roberta_start_after_the_padding_id(byte_level: Tokenizer, wordpiece: Tokenizer) -> None:
     """RoBERTa's table of 514 positions takes rows of 512; a checkpoint that does not say takes any."""
     byte_level.check_length(512)
-    with pytest.raises(UsageError, match="max_length: is 513, but the model in .* has 512 positions; lower"):
+    with pytest.raises(UsageError, match=r"max_length: is 513, but the model in .* has 512 positions; lower"):
         byte_level.check_length(513)
     wordpiece.check_length(100_000)
 

@@ -64,7 +64,7 @@ def _score(example: SquadExample, answer: str) -> Prediction:
 def _best_spans(
     features: Sequence[SquadFeature], outputs: Sequence[Outputs], settings: FeatureSettings
 ) -> tuple[list[float], list[int], list[int]]:
-    """Return (score, first, last) of each feature's best span, in the window; the score is -inf without one."""
+    """Return (score, first, last) of each feature's best span, in the window; -inf without one."""
     starts, start_logits = _highest([output[0] for output in outputs], settings.n_best)
     ends, end_logits = _highest([output[1] for output in outputs], settings.n_best)
     window = np.array([(row.first, len(row.offsets), *row.widest) for row in features])

@@ -76,7 +76,7 @@ def _check_length(tokenizer: Tokenizer, settings: FeatureSettings) -> None:
     if settings.max_length <= settings.max_query_length + tokenizer.specials(2):
         raise UsageError(
             f"max_length: {settings.max_length} leaves no room for the text beside a question of "
-            f"{settings.max_query_length} tokens and {tokenizer.specials(2)} special ones; raise max_length or "
-            "lower max_query_length"
+            f"{settings.max_query_length} tokens and {tokenizer.specials(2)} special ones; "
+            "raise max_length or lower max_query_length"
         )
     tokenizer.check_length(settings.max_length)

@@ -13,15 +13,14 @@ STRIDE = st.integers(1, 60)
 @given(TOKENS, ROOM, STRIDE)
 def test_every_token_is_in_a_window(tokens: int, room: int, stride: int) -> None:
     """The windows together see every document token, and nothing past the end."""
-    seen = {
-        token for start, length in cut_windows(tokens, room, stride) for token in range(start, start + length)
-    }
+    windows = cut_windows(tokens, room, stride)
+    seen = {token for start, length in windows for token in range(start, start + length)}
     assert set(range(tokens)) == seen
 
 
 @given(TOKENS, ROOM, STRIDE)
 def test_windows_advance_by_the_stride(tokens: int, room: int, stride: int) -> None:
-    """Windows advance by exactly the stride (by the room where that is less), and only the last may be shorter."""
+    """Windows advance by exactly the stride (the room where that is less); only the last may be shorter."""
     windows = cut_windows(tokens, room, stride)
     starts = [start for start, _ in windows]
     assert list(range(0, len(windows) * min(room, stride), min(room, stride))) == starts

@@ -1,0 +1,157 @@
+"""Answers from logits, against a search written the long way."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from quantkit.errors import EvaluationError
+from quantkit.tasks import Dataset, FeatureSettings, task
+from quantkit.tasks.squad.features import SquadFeature
+from quantkit.tasks.squad.read import SquadExample
+from quantkit.tasks.tokenizer import Tokenizer
+
+Logits = tuple[NDArray[np.float32], NDArray[np.float32]]
+CONTEXTS = ["who wrote the long letter is price " * 3, "price", " ", "the letter who"]
+SMALL = FeatureSettings(max_length=16, doc_stride=3, max_query_length=3, n_best=4, max_answer_length=3)
+SQUAD = task("squad")
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """Return one question for each context; the answers do not matter."""
+    examples = tuple(
+        SquadExample(id=f"q{index}", group="g", context=context, question="who", answers=("letter",))
+        for index, context in enumerate(CONTEXTS)
+    )
+    return Dataset(name="d", path=Path("d.json"), digest="0", source="0", task="squad", examples=examples)
+
+
+def search(rows: list[SquadFeature], outputs: list[Logits], chosen: FeatureSettings) -> dict[int, str]:
+    """Find each question's answer pair by pair, as the original script does."""
+    best: dict[int, tuple[float, str]] = {}
+    for row, (start_logits, end_logits) in zip(rows, outputs, strict=True):
+        ranked = [
+            sorted(range(len(logits)), key=lambda index: logits[index], reverse=True)[: chosen.n_best]
+            for logits in (start_logits.tolist(), end_logits.tolist())
+        ]
+        for start in ranked[0]:
+            for end in ranked[1]:
+                first, last = start - row.first, end - row.first
+                inside = first >= 0 and 0 <= last < len(row.offsets)
+                widest = row.widest[0] <= first < row.widest[0] + row.widest[1]
+                if not (inside and widest and 0 <= last - first < chosen.max_answer_length):
+                    continue
+                score = float(start_logits[start]) + float(end_logits[end])
+                if row.example not in best or score > best[row.example][0]:
+                    text = CONTEXTS[row.example][row.offsets[first][0] : row.offsets[last][1]]
+                    best[row.example] = (score, text)
+    return {example: text for example, (_, text) in best.items()}
+
+
+def draw_outputs(data: st.DataObject, rows: list[SquadFeature]) -> list[Logits]:
+    """Draw logits from few values, so that many are equal."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    values = data.draw(st.integers(2, 50))
+    return [
+        cast(
+            Logits,
+            tuple(rng.integers(-values, values, len(row.input_ids)).astype(np.float32) / 4 for _ in range(2)),
+        )
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("n_best", [1, 4, 1000])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_answers_equal_a_search_over_all_pairs(
+    dataset: Dataset, wordpiece: Tokenizer, n_best: int, data: st.DataObject
+) -> None:
+    """The answer is what pairing ranks one by one finds first; a great n_best makes it the best span."""
+    chosen = replace(SMALL, n_best=n_best)
+    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, chosen))
+    outputs = draw_outputs(data, rows)
+    found = search(rows, outputs, chosen)
+    predictions = SQUAD.predict(dataset, rows, outputs, chosen)
+    assert [found.get(index, "") for index in range(len(CONTEXTS))] == [row.answer for row in predictions]
+    assert [example.id for example in dataset.examples] == [row.id for row in predictions]
+
+
+def peak(length: int, at: int) -> NDArray[np.float32]:
+    """Return logits with one high value."""
+    logits = np.zeros(length, np.float32)
+    logits[at] = 9.0
+    return logits
+
+
+@pytest.mark.parametrize("family", ["wordpiece", "byte_level"])
+def test_the_answer_is_cut_from_the_original_text(request: pytest.FixtureRequest, family: str) -> None:
+    """Capitals, accents and emoji stand in the answer as in the paragraph, without the spaces around it."""
+    tokenizer: Tokenizer = request.getfixturevalue(family)
+    context = "😀 “WHO  wrote” it in Köln"
+    example = SquadExample(id="q", group="T", context=context, question="who", answers=("köln!", "Bonn"))
+    dataset = Dataset(name="d", path=Path("d"), digest="0", source="0", task="squad", examples=(example,))
+    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, tokenizer, FeatureSettings()))
+    (row,) = rows
+    begin, end = context.index("Köln"), len(context)
+    starts = [index for index, (start, _) in enumerate(row.offsets.tolist()) if start == begin]
+    ends = [index for index, (_, stop) in enumerate(row.offsets.tolist()) if stop == end]
+    outputs = [tuple(peak(len(row.input_ids), row.first + index) for index in (starts[0], ends[-1]))]
+    (prediction,) = SQUAD.predict(dataset, rows, outputs, FeatureSettings())
+    assert (
+        prediction.answer,
+        prediction.exact_match,
+        prediction.f1,
+        prediction.group,
+    ) == ("Köln", 1.0, 1.0, "T")
+
+
+def flat(rows: list[SquadFeature]) -> list[Logits]:
+    """Return logits that say nothing."""
+    return [
+        (np.zeros(len(row.input_ids), np.float32), np.zeros(len(row.input_ids), np.float32)) for row in rows
+    ]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_logit_that_is_no_number_names_its_question(
+    dataset: Dataset, wordpiece: Tokenizer, value: float, which: int
+) -> None:
+    """One NaN or infinite logit is an error with the question's id, never a wrong answer."""
+    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, SMALL))
+    outputs = flat(rows)
+    outputs[-1][which][2] = value
+    with pytest.raises(
+        EvaluationError, match=r"question q3: (start|end)_logits holds NaN or Infinity; check"
+    ):
+        SQUAD.predict(dataset, rows, outputs, SMALL)
+
+
+def test_missing_outputs_name_the_question(dataset: Dataset, wordpiece: Tokenizer) -> None:
+    """Too few outputs, an empty one, one of another length, or too many are errors."""
+    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, SMALL))
+    outputs = flat(rows)
+    with pytest.raises(EvaluationError, match="question q3: the model gave no start_logits and end_logits"):
+        SQUAD.predict(dataset, rows, outputs[:-1], SMALL)
+    with pytest.raises(EvaluationError, match="question q3: the model gave no start_logits and end_logits"):
+        SQUAD.predict(dataset, rows, [*outputs[:-1], ()], SMALL)
+    short = (outputs[-1][0], outputs[-1][1][:-1])
+    with pytest.raises(EvaluationError, match=r"question q3: end_logits has shape \[\d+\] for \d+ tokens"):
+        SQUAD.predict(dataset, rows, [*outputs[:-1], short], SMALL)
+    with pytest.raises(EvaluationError, match=r"outputs for .* features; evaluate again"):
+        SQUAD.predict(dataset, rows, [*outputs, outputs[0]], SMALL)
+
+
+def test_a_question_without_features_is_an_error(dataset: Dataset, wordpiece: Tokenizer) -> None:
+    """Losing a question is an error that names it, never a score over fewer questions."""
+    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, SMALL))
+    kept = [row for row in rows if row.example != 1]
+    with pytest.raises(EvaluationError, match="question q1 has no feature"):
+        SQUAD.predict(dataset, kept, flat(kept), SMALL)

@@ -1,0 +1,125 @@
+"""Text classification: reading, rows, labels, predictions."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantkit.errors import DatasetError, EvaluationError, UsageError
+from quantkit.tasks import FeatureSettings, task
+from quantkit.tasks.text_classification import shorten
+from quantkit.tasks.tokenizer import Tokenizer
+
+TASK = task("text-classification")
+LINES = [
+    {"id": "1", "text": "the price is long", "label": "good"},
+    {"id": "2", "text": "who wrote", "text_pair": "the letter", "label": 0, "group": "mail"},
+]
+
+
+def write(folder: Path, *rows: object) -> Path:
+    """Write rows as JSON Lines; strings as they are."""
+    path = folder / "texts.jsonl"
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
+    return path
+
+
+@pytest.fixture
+def tokenizer(wordpiece_folder: Path, tmp_path: Path) -> Tokenizer:
+    """Return the tiny WordPiece tokenizer of a model with two labels."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(wordpiece_folder, folder)
+    (folder / "config.json").write_text('{"model_type": "bert", "id2label": {"0": "bad", "1": "good"}}')
+    return Tokenizer.load(folder)
+
+
+def test_one_line_is_one_prediction(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """Single texts and pairs become rows; labels by name or index are compared with the highest logit."""
+    dataset = TASK.read(write(tmp_path, *LINES, ""), "texts")
+    features = TASK.featurize(dataset, tokenizer, FeatureSettings())
+    first, second = tokenizer.encode_ids(["who wrote", "the letter"])
+    assert [2, *tokenizer.encode_ids(["the price is long"])[0], 3] == features[0].input_ids.tolist()
+    assert [2, *first, 3, *second, 3] == features[1].input_ids.tolist()
+    assert features[1].token_type_ids.tolist() == [0, 0, 0, 0, 1, 1, 1]
+    outputs = [(np.array([0.1, 0.2], np.float32),), (np.array([-1.0, 3.0], np.float32),)]
+    predictions = TASK.predict(dataset, features, outputs, FeatureSettings())
+    expected = [("1", "1", "good", 1.0, 1.0), ("2", "mail", "good", 0.0, 0.0)]
+    assert expected == [(row.id, row.group, row.answer, row.exact_match, row.f1) for row in predictions]
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ([""], "is empty; give"),
+        (["{"], "line 1: Invalid JSON: .*; give"),
+        ([LINES[0], {"id": "2", "text": "x"}], "line 2: label.*: Field required; give"),
+        ([{**LINES[0], "id": 1}], "line 1: id: Input should be a valid string; give"),
+        ([{**LINES[0], "txet": "x"}], "line 1: txet: Extra inputs are not permitted; give"),
+        ([LINES[0], LINES[0]], "line 2: id '1' was used before; give"),
+    ],
+)
+def test_a_bad_file_is_one_line(tmp_path: Path, rows: list[object], line: str) -> None:
+    """Every kind of bad file is one line with the file, its line, and what to do."""
+    path = write(tmp_path, *rows)
+    with pytest.raises(DatasetError, match=line) as caught:
+        TASK.read(path, "texts")
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("label", "line"),
+    [
+        ("goood", "1: the model has no label 'goood'; did you mean 'good'?"),
+        ("zzz", "1: the model has no label 'zzz'; it has bad, good"),
+        (2, "1: the model has no label 2; give 0 to 1"),
+        (-1, "1: the model has no label -1; give 0 to 1"),
+    ],
+)
+def test_a_label_the_model_lacks_is_an_error(
+    tmp_path: Path, tokenizer: Tokenizer, label: object, line: str
+) -> None:
+    """A label that could never be right is refused before anything is scored."""
+    dataset = TASK.read(write(tmp_path, {**LINES[0], "label": label}), "texts")
+    with pytest.raises(DatasetError, match=line.replace("?", r"\?")):
+        TASK.featurize(dataset, tokenizer, FeatureSettings())
+
+
+def test_logits_that_are_no_numbers_name_the_text(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """NaN or missing logits are errors with the text's id."""
+    dataset = TASK.read(write(tmp_path, *LINES), "texts")
+    features = TASK.featurize(dataset, tokenizer, FeatureSettings())
+    good = (np.zeros(2, np.float32),)
+    with pytest.raises(EvaluationError, match="question 2: logits holds NaN"):
+        TASK.predict(dataset, features, [good, (np.array([0, np.nan]),)], FeatureSettings())
+    with pytest.raises(EvaluationError, match="question 2: the model gave no logits"):
+        TASK.predict(dataset, features, [good], FeatureSettings())
+
+
+def test_rows_are_cut_to_max_length(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """Long texts and pairs fill `max_length` exactly; no room at all is an error."""
+    long = {"id": "1", "text": "who " * 50, "label": 0}
+    pair = {"id": "2", "text": "who " * 50, "text_pair": "wrote " * 3, "label": 0}
+    dataset = TASK.read(write(tmp_path, long, pair), "texts")
+    features = TASK.featurize(dataset, tokenizer, FeatureSettings(max_length=12))
+    assert [len(feature.input_ids) for feature in features] == [12, 12]
+    assert features[1].token_type_ids.sum() == 4
+    with pytest.raises(UsageError, match="max_length: 3 leaves no room"):
+        TASK.featurize(dataset, tokenizer, FeatureSettings(max_length=3))
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 60))
+def test_shorten_cuts_token_by_token_from_the_longer_text(first: int, second: int, room: int) -> None:
+    """Two texts are cut as if token by token from the longer one, up to the odd last token."""
+    lengths = [first, second]
+    while sum(lengths) > room:
+        lengths[lengths.index(max(lengths))] -= 1
+    actual = shorten(first, second, room)
+    assert sum(lengths) == sum(actual)
+    assert sorted(lengths) == sorted(actual)
+    assert actual[0] <= first
+    assert actual[1] <= second
