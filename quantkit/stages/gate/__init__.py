@@ -1,0 +1,170 @@
+"""The gate: does this candidate keep what it must keep of its baseline?
+
+The verdict is a value made of the evidence alone: the two artifacts, what each answered to every question,
+and which kernels the candidate really runs. Evidence about other bytes is no evidence and raises an error;
+a requirement that is not met is a failed `Check`.
+
+Two policies judge the F1 ratio. `mlperf` compares the point estimate over all questions, unrounded.
+`statistical` asks whether the questions can tell: it leaves out those that were calibrated on, and passes
+only what the lower bound of a bootstrap interval proves. Both are always in the report; the one in force
+decides.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.artifact import Artifact
+from quantkit.artifact.measure import tool_versions
+from quantkit.errors import ArtifactError, OutputError
+from quantkit.files import naming_output_errors
+from quantkit.metrics.bootstrap import PairedScores, paired_bootstrap
+from quantkit.recipe.settings import GateSettings
+from quantkit.report import Evaluation, GateReport, Interval
+from quantkit.report.digits import short
+from quantkit.report.gate import Verdict
+from quantkit.report.junit import render_junit
+from quantkit.report.markdown import render_markdown
+from quantkit.stages.gate.checks import (
+    check_calibration,
+    check_coverage,
+    check_digests,
+    check_fusions,
+    check_interval,
+    check_lineage,
+    check_point_estimate,
+    check_questions,
+    check_size,
+)
+from quantkit.stages.gate.evidence import GateEvidence, calibrated_ids, percent, require_own_numbers
+
+__all__ = ["GateEvidence", "append_summary", "gate", "write_reports"]
+
+
+def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
+    """Judge a candidate. The same evidence and settings give the same report.
+
+    Raises:
+        UsageError: the candidate is its own baseline, or the two do different tasks.
+        ArtifactError: a report is for another digest, or its numbers are not those of its scores.
+        EvaluationError: the two sides answered different questions, or the baseline's F1 is 0.
+    """
+    require_own_numbers(evidence)
+    pairs = _pair(evidence.candidate_evaluation, evidence.baseline_evaluation)
+    calibrated = calibrated_ids(evidence.candidate)
+    kept = np.array([score.id not in calibrated for score in evidence.candidate_evaluation.scores])
+    excluded = int(len(kept) - kept.sum())
+    # When nothing that could be compared is left, the statistics are of all questions and decide nothing.
+    undecidable = not np.any(pairs.baseline[kept] > 0) or len(kept) - excluded < 2
+    statistics = paired_bootstrap(
+        pairs if undecidable else _only(pairs, kept),
+        min_ratio=settings.min_ratio,
+        reference_f1=settings.reference_f1,
+        confidence=settings.confidence,
+        resamples=settings.resamples,
+        seed=settings.seed,
+    )
+    candidate_f1, baseline_f1 = percent(pairs.candidate), percent(pairs.baseline)
+    reference = baseline_f1 if settings.reference_f1 is None else settings.reference_f1
+    checks = (
+        check_point_estimate(candidate_f1, reference, settings),
+        check_interval(statistics, settings, undecidable=undecidable),
+        check_coverage(evidence.inspection, settings),
+        check_fusions(evidence.inspection),
+        check_questions(evidence),
+        check_size(evidence, settings),
+        check_calibration(evidence, excluded, len(kept), settings),
+        check_lineage(evidence, settings),
+        check_digests(evidence),
+    )
+    return GateReport(
+        verdict=worst(check.verdict for check in checks if check.decides),
+        policy=settings.policy,
+        artifact=evidence.candidate.digest,
+        baseline=evidence.baseline.digest,
+        dataset=evidence.candidate_evaluation.dataset,
+        dataset_name=evidence.candidate_evaluation.dataset_name,
+        questions=len(kept),
+        excluded=0 if undecidable else excluded,
+        min_ratio=settings.min_ratio,
+        reference_f1=settings.reference_f1,
+        ratio=candidate_f1 / reference,
+        baseline_f1=baseline_f1,
+        candidate_f1=candidate_f1,
+        changed=float(np.mean(pairs.candidate != pairs.baseline)),
+        kept_ratio=statistics.ratio,
+        interval=Interval(low=statistics.low, high=statistics.high, confidence=statistics.confidence),
+        p_value=statistics.p_value,
+        resampled=statistics.resampled,
+        clusters=statistics.clusters,
+        design_effect=statistics.design_effect,
+        questions_needed=statistics.questions_needed,
+        checks=checks,
+        settings=settings.as_json(),
+        tools=tool_versions("numpy"),
+    )
+
+
+def write_reports(report: GateReport, candidate: Artifact) -> tuple[Path, ...]:
+    """Write `reports/gate.json`, `gate.md` and `gate.junit.xml` into the candidate.
+
+    Raises:
+        ArtifactError: the report is about another artifact.
+        OutputError: the artifact is published, so that its reports are sealed; or it cannot be written to.
+    """
+    if report.artifact != candidate.digest:
+        raise ArtifactError(
+            f"{candidate.path}: the gate report is for another digest ({short(report.artifact)}, not "
+            f"{short(candidate.digest)}); gate this artifact"
+        )
+    if candidate.manifest.reports:
+        raise OutputError(
+            f"{candidate.path}: is published, so its reports are sealed; "
+            "gate the artifact it was published from"
+        )
+    return (
+        candidate.write_report("gate.json", report.as_json()),
+        candidate.write_report("gate.md", render_markdown(report)),
+        candidate.write_report("gate.junit.xml", render_junit(report)),
+    )
+
+
+def append_summary(report: GateReport) -> Path | None:
+    """Append the Markdown summary to the file `$GITHUB_STEP_SUMMARY` names; None when it names none.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        return None
+    path = Path(name)
+    with naming_output_errors(path), path.open("a", encoding="utf-8") as stream:
+        stream.write(render_markdown(report) + "\n")
+    return path
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return `fail` when anything failed, else `inconclusive` when anything was, else `pass`."""
+    seen = set(verdicts)
+    if "fail" in seen:
+        return "fail"
+    return "inconclusive" if "inconclusive" in seen else "pass"
+
+
+def _pair(candidate: Evaluation, baseline: Evaluation) -> PairedScores:
+    """Bring both sides into the order of the candidate's questions."""
+    by_id = {score.id: score.f1 for score in baseline.scores}
+    return PairedScores(
+        candidate=np.array([score.f1 for score in candidate.scores], dtype=np.float64),
+        baseline=np.array([by_id[score.id] for score in candidate.scores], dtype=np.float64),
+        groups=tuple(score.group for score in candidate.scores),
+    )
+
+
+def _only(pairs: PairedScores, kept: NDArray[np.bool_]) -> PairedScores:
+    groups = tuple(group for group, stays in zip(pairs.groups, kept, strict=True) if stays)
+    return PairedScores(candidate=pairs.candidate[kept], baseline=pairs.baseline[kept], groups=groups)

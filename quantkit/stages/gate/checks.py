@@ -1,0 +1,190 @@
+"""The checks of a gate, one function each: what is required, what was observed, the verdict."""
+
+from fractions import Fraction
+
+from quantkit.artifact.artifact import CALIBRATION, COMPANIONS
+from quantkit.metrics.bootstrap import RatioStatistics
+from quantkit.recipe.settings import GateSettings
+from quantkit.report import Check, Evaluation, Inspection
+from quantkit.report.digits import cut, short
+from quantkit.report.gate import Verdict
+from quantkit.stages.gate.evidence import GateEvidence
+from quantkit.tasks.datasets import DATASETS, KnownFile
+
+# Evaluation settings that change how fast the answers come or are checked by themselves, not what they are.
+_SPEED_SETTINGS = frozenset({"token_budget", "threads", "limit", "data"})
+
+
+def reaches(value: float, min_ratio: float, reference: float) -> bool:
+    """Return whether value >= min_ratio * reference, exactly, for the decimal numbers as they are written.
+
+    The product of two floats is itself rounded, and can end above a value that reaches it. So the three
+    numbers are taken as the shortest decimals that stand for them, 0.999 and 90.874, and compared as
+    fractions: 90.783126 reaches it and the next smaller float does not.
+    """
+    return Fraction(repr(float(value))) >= Fraction(repr(float(min_ratio))) * Fraction(repr(float(reference)))
+
+
+def check_point_estimate(candidate_f1: float, reference: float, settings: GateSettings) -> Check:
+    """Compare the F1 over all questions, unrounded: what MLPerf does."""
+    whose = "baseline's F1" if settings.reference_f1 is None else "reference F1"
+    return Check(
+        name="f1 ratio (mlperf)",
+        required=f">= {settings.min_ratio} of the {whose} {reference!r}",
+        observed=f"{cut(candidate_f1 / reference)} (F1 {candidate_f1!r})",
+        verdict="pass" if reaches(candidate_f1, settings.min_ratio, reference) else "fail",
+        decides=settings.policy == "mlperf",
+    )
+
+
+def check_interval(statistics: RatioStatistics, settings: GateSettings, *, undecidable: bool) -> Check:
+    """Ask the bootstrap interval: pass above the limit, fail below it, inconclusive across it."""
+    verdict: Verdict = "inconclusive"
+    if not undecidable and statistics.high < settings.min_ratio:
+        verdict = "fail"
+    elif (
+        not undecidable and statistics.low >= settings.min_ratio and statistics.p_value <= 1 -
+        settings.confidence
+    ):
+        verdict = "pass"
+    observed = f"[{cut(statistics.low)}, {cut(statistics.high)}], p {statistics.p_value:.4f}"
+    if statistics.resampled == "question":
+        observed += f", by question: {statistics.clusters} article(s) are too few to resample"
+    if undecidable:
+        observed += "; too few questions were not calibrated on"
+    return Check(
+        name="f1 ratio (statistical)",
+        required=f"lower bound >= {settings.min_ratio}, p <= {1 - settings.confidence:.3g}",
+        observed=observed,
+        verdict=verdict,
+        decides=settings.policy == "statistical",
+    )
+
+
+def check_coverage(inspection: Inspection, settings: GateSettings) -> Check:
+    """Compare the share of linear-layer multiply-accumulates in the integer kernels that were executed."""
+    return Check(
+        name="int8 coverage",
+        required=f">= {settings.min_int8_coverage} of linear MACs in integer kernels",
+        observed=cut(inspection.int8_coverage),
+        verdict="pass" if inspection.int8_coverage >= settings.min_int8_coverage else "fail",
+    )
+
+
+def check_fusions(inspection: Inspection) -> Check:
+    """Compare the fused operators with those the architecture calls for."""
+    expected = {op: count for op, count in sorted(inspection.expected_fusions.items()) if count}
+    found = {op: inspection.fused.get(op, 0) for op in expected}
+    met = all(found[op] >= count for op, count in expected.items())
+    return Check(
+        name="fusion contract",
+        required=", ".join(f"{op} {count}" for op, count in expected.items()) or "none: it was not fused",
+        observed=", ".join(f"{op} {count}" for op, count in found.items()) or "nothing to check",
+        verdict="pass" if met else "fail",
+    )
+
+
+def check_questions(evidence: GateEvidence) -> Check:
+    """Require the whole dataset, answered under the same settings."""
+    evaluation, baseline = evidence.candidate_evaluation, evidence.baseline_evaluation
+    known = _known_questions(evaluation)
+    faults = []
+    if known is not None and known != evaluation.questions:
+        faults.append(f"{known - evaluation.questions} are missing")
+    limited = any(side.settings.get("limit") is not None for side in (evaluation, baseline))
+    if limited and known != evaluation.questions:
+        faults.append("--limit left questions out")
+    different = sorted(
+        name
+        for name in {*evaluation.settings, *baseline.settings} - _SPEED_SETTINGS
+        if evaluation.settings.get(name) != baseline.settings.get(name)
+    )
+    if different:
+        faults.append(f"evaluated with different {', '.join(different)}")
+    whole = f"all {known} questions" if known else "all questions"
+    return Check(
+        name="questions",
+        required=f"{whole} of {evaluation.dataset_name}, the same on both sides",
+        observed="; ".join([str(evaluation.questions), *faults]),
+        verdict="fail" if faults else "pass",
+    )
+
+
+def _known_questions(evaluation: Evaluation) -> int | None:
+    """Return how many questions the whole dataset has, when it is one quantkit knows."""
+    for name, known in DATASETS.items():
+        whole = isinstance(known.source, KnownFile) and known.source.sha256 == evaluation.dataset
+        if whole or evaluation.settings.get("data") == name:
+            return known.questions
+    return None
+
+
+def check_size(evidence: GateEvidence, settings: GateSettings) -> Check:
+    """Require a model smaller than the baseline, and than the limit when there is one."""
+    size, baseline = evidence.candidate.model_bytes, evidence.baseline.model_bytes
+    limit = settings.max_size_mb
+    required = f"< the baseline's {baseline / 1e6:.3f} MB"
+    small = size < baseline
+    if limit is not None:
+        required += f", <= {limit} MB"
+        small = small and size <= Fraction(repr(limit)) * 10**6
+    return Check(
+        name="size", required=required, observed=f"{size / 1e6:.3f} MB", verdict="pass" if small else "fail"
+    )
+
+
+def check_calibration(evidence: GateEvidence, excluded: int, questions: int, settings: GateSettings) -> Check:
+    """Report how many questions were calibrated on, or that a static artifact does not say."""
+    quantized = evidence.candidate.manifest.stage("quantize")
+    static = quantized is not None and quantized.settings.get("mode") == "static"
+    unknown = static and CALIBRATION not in evidence.candidate.manifest.files
+    statistical = settings.policy == "statistical"
+    return Check(
+        name="calibration overlap",
+        required="left out of both sides" if statistical else "reported; every question counts",
+        observed=f"unknown: no {CALIBRATION}" if unknown else f"{excluded} of {questions} were calibrated on",
+        verdict="inconclusive" if unknown else "pass",
+        decides=statistical,
+    )
+
+
+def check_digests(evidence: GateEvidence) -> Check:
+    """Say whose numbers these are; numbers of others never come this far (`require_own_numbers`)."""
+    return Check(
+        name="digests",
+        required="every number belongs to these bytes",
+        observed=f"candidate {short(evidence.candidate.digest)}, baseline {short(evidence.baseline.digest)}",
+        verdict="pass",
+    )
+
+
+def check_lineage(evidence: GateEvidence, settings: GateSettings) -> Check:
+    """Compare where both came from.
+
+    The candidate is made of the baseline, or both of one export, or config and tokenizer are the same bytes.
+    With a fixed reference the ratio is not to this baseline, which may be of another architecture: then the
+    check is shown and not counted.
+    """
+    candidate, baseline = evidence.candidate.manifest, evidence.baseline.manifest
+    exports = [record.key for record in (candidate.stage("export"), baseline.stage("export")) if record]
+    differing = [name for name in COMPANIONS if candidate.files.get(name) != baseline.files.get(name)]
+    related = True
+    if candidate.parent == evidence.baseline.digest:
+        origin = "made from this baseline"
+    elif len(exports) == 2 and exports[0] == exports[1] != "":
+        origin = "both made from one export"
+    elif not differing:
+        origin = "same config and tokenizer"
+    else:
+        origin = f"differ in {', '.join(differing)}"
+        related = False
+    if baseline.precision != "fp32":
+        related = False
+        origin += f"; the baseline is {baseline.precision}"
+    return Check(
+        name="lineage",
+        required="an FP32 baseline of the same checkpoint",
+        observed=origin,
+        verdict="pass" if related else "fail",
+        decides=settings.reference_f1 is None,
+    )

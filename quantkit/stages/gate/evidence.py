@@ -1,0 +1,118 @@
+"""The evidence of a gate, and the refusal of evidence that belongs to something else."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.artifact import Artifact
+from quantkit.artifact.artifact import CALIBRATION
+from quantkit.errors import ArtifactError, EvaluationError, UsageError
+from quantkit.report import Evaluation, Inspection, scores_digest
+from quantkit.report.digits import short
+
+# F1 and exact match are sums of some 10,000 floats: what another order of summation may change, and no more.
+_SUM_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateEvidence:
+    """All that a verdict rests on. The evaluations carry their scores; the inspection is of the candidate."""
+
+    candidate: Artifact
+    baseline: Artifact
+    candidate_evaluation: Evaluation
+    baseline_evaluation: Evaluation
+    inspection: Inspection
+
+
+def require_own_numbers(evidence: GateEvidence) -> None:
+    """Refuse evidence that is about other bytes, other data or other work.
+
+    Raises:
+        UsageError: the candidate is its own baseline, or the two do different tasks.
+        ArtifactError: a report is for another digest, or its numbers are not those of its scores.
+        EvaluationError: the two sides answered different questions.
+    """
+    candidate, baseline = evidence.candidate, evidence.baseline
+    if candidate.digest == baseline.digest:
+        raise UsageError(
+            f"{candidate.path}: is its own baseline, which proves nothing; "
+            "give the FP32 artifact as --baseline"
+        )
+    if candidate.task != baseline.task:
+        raise UsageError(
+            f"{baseline.path}: does {baseline.task}, the candidate does {candidate.task}; "
+            "give a baseline of the same task"
+        )
+    _require_own_evaluation(candidate, evidence.candidate_evaluation)
+    _require_own_evaluation(baseline, evidence.baseline_evaluation)
+    if evidence.inspection.artifact != candidate.digest:
+        raise ArtifactError(
+            f"{candidate.path}: its inspection is for another digest ({short(evidence.inspection.artifact)}, "
+            f"not {short(candidate.digest)}); inspect this artifact"
+        )
+    left, right = evidence.candidate_evaluation, evidence.baseline_evaluation
+    same = {score.id for score in left.scores} == {score.id for score in right.scores}
+    if left.dataset != right.dataset or not same:
+        raise EvaluationError(
+            f"gate: the candidate answered {_data(left)}, the baseline {_data(right)}; "
+            "evaluate both on the same data"
+        )
+
+
+def _data(evaluation: Evaluation) -> str:
+    return f"{evaluation.questions} questions of {evaluation.dataset_name} ({short(evaluation.dataset)})"
+
+
+def _require_own_evaluation(artifact: Artifact, evaluation: Evaluation) -> None:
+    wrong = _contradiction(artifact, evaluation)
+    if wrong:
+        raise ArtifactError(f"{artifact.path}: its evaluation {wrong}; evaluate it again with --refresh")
+
+
+def _contradiction(artifact: Artifact, evaluation: Evaluation) -> str | None:
+    """Return what an evaluation says that its artifact or its own scores do not, None when all agrees."""
+    scores = evaluation.scores
+    ids = {score.id for score in scores}
+    if evaluation.artifact != artifact.digest:
+        return f"is for another digest ({short(evaluation.artifact)}, not {short(artifact.digest)})"
+    if evaluation.task != artifact.task:
+        return f"is of the task {evaluation.task}, not {artifact.task}"
+    if not len(ids) == len(scores) == evaluation.questions or not ids:
+        return f"counts {evaluation.questions} questions and has scores of {len(ids)}"
+    if scores_digest(scores) != evaluation.predictions_sha256:
+        return "has predictions with another sha256 than it says"
+    return _sums_contradict(evaluation)
+
+
+def _sums_contradict(evaluation: Evaluation) -> str | None:
+    scores = evaluation.scores
+    if abs(percent([score.f1 for score in scores]) - evaluation.f1) > _SUM_TOLERANCE:
+        return "has an F1 that is not the mean of its scores"
+    if abs(percent([score.exact_match for score in scores]) - evaluation.exact_match) > _SUM_TOLERANCE:
+        return "has an exact match that is not the mean of its scores"
+    return None
+
+
+def calibrated_ids(candidate: Artifact) -> frozenset[str]:
+    """Return the ids of the questions the candidate was calibrated on, from its `calibration.json`.
+
+    Raises:
+        ArtifactError: the file has no list of ids.
+    """
+    if CALIBRATION not in candidate.manifest.files:
+        return frozenset()
+    ids = candidate.read_json(CALIBRATION).get("ids")
+    if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
+        raise ArtifactError(
+            f"{candidate.path / CALIBRATION}: has no list of question ids; quantize again with this version"
+        )
+    return frozenset(ids)
+
+
+def percent(scores: Sequence[float] | NDArray[np.float64]) -> float:
+    """Return the mean of scores from 0 to 1 in percent, correctly rounded in any order of the questions."""
+    return 100 * math.fsum(scores) / len(scores)
