@@ -1,0 +1,166 @@
+"""Proves that what masks attention scores is the key padding mask of `attention_mask`, and nothing else.
+
+A fused kernel takes the mask as it came in, int [batch, sequence], and derives the rest. The graph between
+`attention_mask` and the scores may therefore be dropped only if it means the same. Two steps prove it:
+
+1. by structure: walking back from the mask operand, the only graph input reached is `attention_mask`; other
+   inputs are reached through `Shape` only, so their values cannot matter;
+2. by value: that part of the graph is cut out and run on masks of every kind (all ones, right-padded,
+   left-padded, with holes; two batch sizes and lengths). The result must hide exactly the keys whose mask is
+   0, from every query of every head: 0 or True where the key is attended, at most `HIDDEN` (or the filling
+   branch) where it is not.
+
+A causal mask, a distance bias, a mask of the queries, or one that depends on segments fails one of the two.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+import onnxruntime
+
+from quantkit.graph.fusion.parity import RUNTIME_ERRORS, first_line
+from quantkit.graph.fusion.passes import Stopped
+from quantkit.graph.fusion.pattern import is_op, label
+
+MASK_INPUT = "attention_mask"
+# exp(-10000 + x) is 0 in float32 for every score x below 9896: what the field calls minus infinity is at most
+# this.
+HIDDEN = -1e4
+# Rows kept of a lookup table in the cut-out graph: it is run on token 0 and fewer positions than this.
+_ROWS = 64
+
+_PROBES: tuple[npt.NDArray[np.int64], ...] = (
+    np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 1, 0, 1], [0, 1, 0, 0, 1]]),
+    np.array([[1, 1, 0, 1, 1, 1, 0, 0]]),
+)
+
+# How the operand acts: added to the scores, or a condition that keeps (or fills) them.
+MaskForm = Literal["added", "kept where true", "filled where true"]
+
+
+def require_padding_mask(graph: ir.Graph, mask: ir.Value, form: MaskForm, reader: ir.Node) -> ir.Value:
+    """Return the graph input `attention_mask`, having proven that `mask` is its key padding mask.
+
+    Raises:
+        Stopped: at `reader`, when it is not, with what it is instead.
+    """
+    nodes = _ancestors(mask)
+    reached = _inputs_by_value(mask)
+    others = sorted(str(value.name) for value in reached if value.name != MASK_INPUT)
+    if others:
+        raise Stopped(
+            label(reader),
+            f"the mask {mask.name} depends on {' and '.join(others)}, not on {MASK_INPUT} alone",
+        )
+    source = next((value for value in reached if value.name == MASK_INPUT), None)
+    if source is None:
+        raise Stopped(label(reader), f"the mask {mask.name} does not depend on {MASK_INPUT}")
+    try:
+        session = _cut_out(graph, mask, nodes)
+        results = [session.run(None, _feeds(session, probe))[0] for probe in _PROBES]
+    except RUNTIME_ERRORS as error:
+        reason = f"the mask {mask.name} cannot be computed alone ({first_line(error)})"
+        raise Stopped(label(reader), reason) from None
+    for probe, computed in zip(_PROBES, results, strict=True):
+        if not _hides(computed, probe, form):
+            raise Stopped(
+                label(reader), f"the mask {mask.name} does not hide exactly the keys whose {MASK_INPUT} is 0"
+            )
+    return source
+
+
+def _hides(computed: npt.NDArray[Any], probe: npt.NDArray[np.int64], form: MaskForm) -> bool:
+    batch, sequence = probe.shape
+    try:
+        full = np.broadcast_to(computed, (batch, 1, sequence, sequence))
+    except ValueError:
+        return False
+    attended = np.broadcast_to(probe[:, None, None, :] != 0, full.shape)
+    if form == "added":
+        return bool(np.all(full[attended] == 0) and np.all(full[~attended] <= HIDDEN))
+    keeps = full.astype(bool) if form == "kept where true" else ~full.astype(bool)
+    return bool(np.array_equal(keeps, attended))
+
+
+def _inputs_by_value(value: ir.Value) -> set[ir.Value]:
+    """Return the graph inputs whose values (not only shapes) can change `value`."""
+    reached: set[ir.Value] = set()
+    seen: set[ir.Value] = set()
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        node = current.producer()
+        if node is None:
+            if current.is_graph_input():
+                reached.add(current)
+        elif not is_op(node, "Shape"):
+            waiting.extend(part for part in node.inputs if part is not None)
+    return reached
+
+
+def _ancestors(value: ir.Value) -> set[ir.Node]:
+    """Return every node that `value` is computed by, shapes included."""
+    found: set[ir.Node] = set()
+    waiting = [value]
+    while waiting:
+        node = waiting.pop().producer()
+        if node is not None and node not in found:
+            found.add(node)
+            waiting.extend(part for part in node.inputs if part is not None)
+    return found
+
+
+def _cut_out(graph: ir.Graph, mask: ir.Value, nodes: set[ir.Node]) -> onnxruntime.InferenceSession:
+    """Return a session that computes `mask` from the graph's inputs; tables are cut to `_ROWS` rows."""
+    read = {value for node in nodes for value in node.inputs if value is not None}
+    inputs = [value for value in graph.inputs if value in read]
+    view = ir.GraphView(
+        inputs,
+        [mask],
+        nodes=[node for node in graph if node in nodes],
+        initializers=[value for value in graph.initializers.values() if value in read],
+        opset_imports=dict(graph.opset_imports),
+        name="mask",
+    )
+    part = view.clone()
+    for table in _tables(part):
+        tensor = table.const_value
+        if tensor is not None and len(tensor.shape) == 2 and tensor.shape[0] > _ROWS:  # type: ignore[operator]
+            table.const_value = ir.Tensor(np.ascontiguousarray(tensor.numpy()[:_ROWS]), name=table.name)
+            table.shape = table.const_value.shape
+    model = ir.Model(part, ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        ir.to_proto(model).SerializeToString(), options, ["CPUExecutionProvider"]
+    )
+
+
+def _tables(graph: ir.Graph) -> Iterator[ir.Value]:
+    """Yield the initializers that are read as lookup tables only."""
+    for value in graph.initializers.values():
+        if all(is_op(use.node, "Gather") and use.idx == 0 for use in value.uses()):
+            yield value
+
+
+def _feeds(
+    session: onnxruntime.InferenceSession, probe: npt.NDArray[np.int64]
+) -> Mapping[str, npt.NDArray[Any]]:
+    types: dict[str, type[np.generic]] = {
+        "tensor(int64)": np.int64,
+        "tensor(int32)": np.int32,
+        "tensor(float)": np.float32,
+        "tensor(bool)": np.bool_,
+    }
+    feeds: dict[str, npt.NDArray[Any]] = {}
+    for entry in session.get_inputs():
+        content = probe if entry.name == MASK_INPUT else np.zeros_like(probe)
+        feeds[entry.name] = content.astype(types.get(entry.type, np.int64))
+    return feeds
