@@ -105,6 +105,7 @@ class GateSettings(Section):
 class BenchSettings(Section):
     """artifacts → throughput, interleaved."""
 
+    data: str = Field(default="squad", description="dataset name or file the questions are taken from")
     scenario: Literal["offline", "single-stream"] = "offline"
     questions: int = Field(default=200, ge=1, description="questions per measured pass")
     repeats: int = Field(default=5, ge=2, description="interleaved passes per artifact")
