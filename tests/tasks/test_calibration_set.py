@@ -146,5 +146,5 @@ def test_callcentre_calibrates_on_other_questions_than_it_is_evaluated_on() -> N
     """The shipped call-centre set has 100 questions, none of which is in the shipped evaluation set."""
     chosen = select("callcentre", "squad")
     evaluated = {example.id for example in load("callcentre", "squad").examples}
-    assert 100 == len(chosen.ids)
+    assert len(chosen.ids) == 100
     assert not evaluated & set(chosen.ids)
