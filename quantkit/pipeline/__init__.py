@@ -1,1 +1,1 @@
-"""Runs a whole recipe, resuming where it stopped."""
+"""Runs a whole recipe, resuming where it stopped; and the commands that are made of several stages."""

@@ -60,7 +60,7 @@ def require_evidence(artifact: Artifact) -> Evidence:
                 f"{artifact.digest[:12]}; run `quantkit gate` on this one"
             )
     if gate.verdict != "pass":
-        failed = ", ".join(check.name for check in gate.checks if check.verdict != "pass")
+        failed = ", ".join(check.name for check in gate.checks if check.decides and check.verdict != "pass")
         raise PublishRefused(f"{artifact.path}: its gate report says {gate.verdict} ({failed or 'no check'})")
     _require_agreement(artifact, gate, evaluation)
     return Evidence(gate=gate, evaluation=evaluation)
@@ -69,7 +69,7 @@ def require_evidence(artifact: Artifact) -> Evidence:
 def _require_agreement(artifact: Artifact, gate: GateReport, evaluation: Evaluation) -> None:
     """Refuse a report that says `pass` while its own numbers, or the predictions, say otherwise."""
     where = artifact.report_path(GATE)
-    unmet = [check.name for check in gate.checks if check.verdict == "fail"]
+    unmet = [check.name for check in gate.checks if check.decides and check.verdict != "pass"]
     if unmet or not gate.checks:
         raise PublishRefused(
             f"{where}: says pass, but not its checks ({', '.join(unmet) or 'there are none'})"
@@ -78,7 +78,7 @@ def _require_agreement(artifact: Artifact, gate: GateReport, evaluation: Evaluat
         raise PublishRefused(
             f"{where}: was judged on another dataset than {EVALUATION}; run `quantkit gate` again"
         )
-    if gate.excluded == 0 and not math.isclose(gate.candidate_f1, evaluation.f1, abs_tol=1e-6):
+    if not math.isclose(gate.candidate_f1, evaluation.f1, rel_tol=0, abs_tol=1e-9):
         raise PublishRefused(f"{where}: its F1 is not that of {EVALUATION}; run `quantkit gate` again")
     try:
         predictions = json.loads(artifact.report_path(PREDICTIONS).read_text(encoding="utf-8"))

@@ -1,0 +1,52 @@
+"""Evaluate both sides, inspect the candidate, judge: what `quantkit gate` does, composed above the stages."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantkit.artifact import Artifact
+from quantkit.recipe.settings import EvaluateSettings, GateSettings
+from quantkit.report import GateReport
+from quantkit.stages.evaluate import evaluate
+from quantkit.stages.gate import GateEvidence, append_summary, gate, write_reports
+from quantkit.stages.inspect import inspect
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """On which data and by which rules a candidate is judged."""
+
+    evaluate: EvaluateSettings
+    gate: GateSettings
+
+
+def judge(candidate: Artifact, baseline: Artifact, *, terms: Terms, data_dir: Path | None) -> GateReport:
+    """Judge a candidate against its baseline; evaluations that are there already are not made again.
+
+    Raises:
+        QuantkitError: as the three stages do.
+    """
+    return judge_evidence(
+        GateEvidence(
+            candidate=candidate,
+            baseline=baseline,
+            baseline_evaluation=evaluate(baseline, settings=terms.evaluate, data_dir=data_dir),
+            candidate_evaluation=evaluate(candidate, settings=terms.evaluate, data_dir=data_dir),
+            inspection=inspect(candidate),
+        ),
+        settings=terms.gate,
+    )
+
+
+def judge_evidence(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
+    """Judge, and leave the reports in the candidate and the summary where continuous integration shows it.
+
+    Raises:
+        QuantkitError: as `gate` and `write_reports` do.
+    """
+    report = gate(evidence, settings=settings)
+    candidate = evidence.candidate
+    if not candidate.manifest.reports:
+        candidate.write_report("inspection.json", evidence.inspection.as_json())
+    write_reports(report, candidate)
+    append_summary(report)
+    return report

@@ -1,0 +1,91 @@
+"""What a run reports: every step with its cost, the numbers that matter, the verdict, where the result is."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from quantkit.errors import PASSED
+from quantkit.pipeline.line import Line
+from quantkit.report.gate import EXIT_CODES, Verdict
+from quantkit.report.report import Record, Report
+
+Action = Literal["run", "keep"]
+
+
+class StepReport(Record):
+    """One step: done now or kept from an earlier run, why, and what it cost when it was done."""
+
+    step: str
+    action: Action
+    why: str
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+class Plan(Report):
+    """What a run would do now."""
+
+    format: str = Field(default="quantkit/plan/1", alias="schema")
+    recipe: str
+    work: str
+    steps: tuple[StepReport, ...]
+
+
+class RunReport(Report):
+    """A finished run. F1 and exact match are in percent, unrounded."""
+
+    format: str = Field(default="quantkit/run/1", alias="schema")
+    recipe: str
+    work: str
+    verdict: Verdict
+    failed_checks: tuple[str, ...]
+    baseline_f1: float
+    candidate_f1: float
+    baseline_exact_match: float
+    candidate_exact_match: float
+    ratio: float
+    changed: float = Field(description="share of questions whose F1 changed")
+    questions: int
+    int8_coverage: float
+    baseline_bytes: int
+    candidate_bytes: int
+    qps_ratio: float | None = Field(
+        description="candidate / baseline in the same bench; None without a bench"
+    )
+    steps: tuple[StepReport, ...]
+    seconds: float
+    artifact: str = Field(description="digest of the candidate")
+    published: str | None = Field(description="folder in the registry; None when it was not published")
+    already_published: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 passed, 3 failed, 4 inconclusive."""
+        return EXIT_CODES.get(self.verdict, PASSED)
+
+
+def sum_up(line: Line, steps: list[StepReport], seconds: float) -> RunReport:
+    """Return the report of a line whose steps are done."""
+    gate = line.gate
+    return RunReport(
+        recipe=line.recipe.name,
+        work=str(line.work.path),
+        verdict=gate.verdict,
+        failed_checks=tuple(check.name for check in gate.checks if check.decides and check.verdict != "pass"),
+        baseline_f1=gate.baseline_f1,
+        candidate_f1=gate.candidate_f1,
+        baseline_exact_match=line.evaluations["baseline"].exact_match,
+        candidate_exact_match=line.evaluations["candidate"].exact_match,
+        ratio=gate.ratio,
+        changed=gate.changed,
+        questions=gate.questions,
+        int8_coverage=line.inspection.int8_coverage,
+        baseline_bytes=line.baseline.model_bytes,
+        candidate_bytes=line.candidate.model_bytes,
+        qps_ratio=line.bench.results[-1].ratio if line.bench else None,
+        steps=tuple(steps),
+        seconds=round(seconds, 3),
+        artifact=line.candidate.digest,
+        published=str(line.published) if line.published else None,
+        already_published=line.was_published,
+    )

@@ -1,0 +1,163 @@
+"""Runs a recipe from its checkpoint to the registry, and goes on where an earlier run stopped."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from quantkit.artifact import Artifact
+from quantkit.artifact.measure import measuring, peak_memory
+from quantkit.errors import QuantkitError
+from quantkit.files import write_json
+from quantkit.pipeline.line import STEPS, Line, Step
+from quantkit.pipeline.outcome import Plan, RunReport, StepReport, sum_up
+from quantkit.pipeline.work import Entry, Ingredients, WorkFolder
+from quantkit.recipe.settings import Recipe
+
+REPORT = "run.json"
+
+
+def run(
+    recipe: Recipe,
+    *,
+    work: Path,
+    data_dir: Path | None = None,
+    force: bool = False,
+    announce: Callable[[str], None] | None = None,
+) -> RunReport:
+    """Run a recipe. Steps that are finished and whose ingredients have not changed are kept.
+
+    When the gate does not pass, its reports are written and nothing is published.
+
+    Args:
+        recipe: the whole instruction.
+        work: the folder of this recipe's runs.
+        data_dir: where datasets are looked for first.
+        force: do every step again.
+        announce: called with one line as each step starts or is kept.
+
+    Raises:
+        QuantkitError: as the stages do; what was finished before stays.
+    """
+    started = time.perf_counter()
+    announce = announce or _say_nothing
+    folder = WorkFolder(work)
+    with folder.held():
+        line = Line(recipe, folder, data_dir=data_dir)
+        reports = []
+        for step in STEPS:
+            if not step.wanted(recipe) or (step.name == "publish" and line.gate.verdict != "pass"):
+                continue
+            reports.append(_take(step, line, force=force, announce=announce))
+            if step.name == "gate":
+                announce(f"gate: {line.gate.verdict}, ratio {line.gate.ratio:.6f}")
+        report = sum_up(line, reports, time.perf_counter() - started)
+        write_json(work / REPORT, report.as_json())
+    return report
+
+
+def plan(recipe: Recipe, *, work: Path, data_dir: Path | None = None, force: bool = False) -> Plan:
+    """Return what `run` would do now, and why. Writes nothing, downloads no checkpoint.
+
+    Raises:
+        QuantkitError: the checkpoint or a dataset cannot be found.
+    """
+    folder = WorkFolder(work)
+    line = Line(recipe, folder, data_dir=data_dir, offline=True)
+    steps: list[StepReport] = []
+    changed: str | None = None
+    for step in STEPS:
+        if not step.wanted(recipe):
+            continue
+        if step.ingredients is None:
+            why = "if the gate passes" if step.name == "publish" else "is done every time"
+            steps.append(StepReport(step=step.name, action="run", why=why))
+            continue
+        why_not = f"after {changed}, whose result may change" if changed else None
+        if why_not is None:
+            why_not = _why_run(step, line, step.ingredients(line), force=force, load=False)
+        if why_not is None:
+            steps.append(StepReport(step=step.name, action="keep", why="nothing has changed"))
+        else:
+            steps.append(StepReport(step=step.name, action="run", why=why_not))
+            # Reports do not feed artifacts: only a new artifact makes what follows it new.
+            changed = changed or (step.name if step.folder else None)
+    return Plan(recipe=recipe.name, work=str(work), steps=tuple(steps))
+
+
+def _say_nothing(line: str) -> None:
+    del line
+
+
+def _take(step: Step, line: Line, *, force: bool, announce: Callable[[str], None]) -> StepReport:
+    """Keep a step or do it; write the ledger so that a kill at any moment leaves a finished step or none."""
+    if step.ingredients is None:
+        announce(step.name)
+        with measuring():
+            started = time.perf_counter()
+            step.perform(line)
+        return StepReport(
+            step=step.name,
+            action="run",
+            why="is done every time",
+            seconds=round(time.perf_counter() - started, 3),
+            peak_memory_bytes=peak_memory(),
+        )
+    ingredients = step.ingredients(line)
+    why = _why_run(step, line, ingredients, force=force, load=True)
+    entry = line.work.entry(step.name)
+    if why is None and entry is not None:
+        announce(f"{step.name}: kept, nothing has changed")
+        return StepReport(
+            step=step.name,
+            action="keep",
+            why="nothing has changed",
+            seconds=entry.seconds,
+            peak_memory_bytes=entry.peak_memory_bytes,
+        )
+    why = why or "first time"
+    announce(f"{step.name}: {why}")
+    if step.folder:
+        line.work.remove(step.folder)
+    entry = Entry(key=ingredients.key(step.name), ingredients=ingredients)
+    line.work.write(step.name, entry)
+    with measuring():
+        started = time.perf_counter()
+        step.perform(line)
+    seconds, peak = round(time.perf_counter() - started, 3), peak_memory()
+    done = {"done": True, "seconds": seconds, "peak_memory_bytes": peak}
+    line.work.write(step.name, entry.model_copy(update=done))
+    return StepReport(step=step.name, action="run", why=why, seconds=seconds, peak_memory_bytes=peak)
+
+
+def _why_run(  # noqa: PLR0911 - one line per reason
+    step: Step, line: Line, ingredients: Ingredients, *, force: bool, load: bool
+) -> str | None:
+    """Return why a step must be done, or None when what it made can be kept; then it is on the line.
+
+    Args:
+        step: the step.
+        line: everything before the step is on it.
+        ingredients: what the step would be made from now.
+        force: it must be done in any case.
+        load: take the reports of a kept step onto the line too (artifacts always are).
+    """
+    if force:
+        return "forced"
+    entry = line.work.entry(step.name)
+    if entry is None:
+        return "first time"
+    if entry.key != ingredients.key(step.name):
+        return f"changed {entry.ingredients.differences(ingredients)}"
+    folder = line.work.path / step.folder if step.folder else None
+    if folder is None and not entry.done:
+        return "was interrupted"
+    if folder is not None and not folder.exists():
+        return "its folder is gone" if entry.done else "was interrupted"
+    try:
+        if folder is not None:
+            line.artifacts[step.name] = Artifact.open(folder)
+        elif load and step.load is not None:
+            step.load(line)
+    except QuantkitError as error:
+        return f"cannot be used: {error}"
+    return None

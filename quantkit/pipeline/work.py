@@ -1,0 +1,145 @@
+"""The work folder of a run: one run at a time in it, and a ledger of what each step was made from.
+
+    runs/<recipe>/
+        .lock           held while a run is at work
+        steps.json      the ledger: step → what it was made from, and what it cost
+        01-export/ 02-fused/ 03-int8/
+
+A step's folder exists only when it was made from what the ledger says: before a step starts, its old folder
+is removed and the new ingredients are written; then the folder appears whole. So a run that is killed at any
+moment leaves either a finished step or none.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from quantkit.artifact.manifest import Record
+from quantkit.artifact.measure import stage_key
+from quantkit.errors import UsageError
+from quantkit.files import PARTIAL, naming_output_errors, write_json
+
+LEDGER = "steps.json"
+_LOCK = ".lock"
+
+
+class Ingredients(Record):
+    """All that decides what a step makes: digests of its inputs, its settings, tool versions."""
+
+    inputs: dict[str, str] = Field(default={})
+    settings: dict[str, Any] = Field(default={})
+    tools: dict[str, str] = Field(default={})
+
+    def key(self, step: str) -> str:
+        """Return the digest that resuming compares."""
+        inputs = tuple(f"{name}={digest}" for name, digest in sorted(self.inputs.items()))
+        return stage_key(step, inputs, self.settings, self.tools)
+
+    def differences(self, other: "Ingredients") -> str:
+        """Say what is different in `other`, in a few words, such as `settings: mode static → dynamic`."""
+        said = []
+        for what in ("inputs", "settings", "tools"):
+            mine, theirs = getattr(self, what), getattr(other, what)
+            changed = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
+            if changed:
+                named = (_change(name, mine.get(name), theirs.get(name), what) for name in changed)
+                said.append(f"{what}: {', '.join(named)}")
+        return "; ".join(said)
+
+
+class Entry(Record):
+    """One line of the ledger."""
+
+    key: str
+    ingredients: Ingredients
+    done: bool = False
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+class WorkFolder:
+    """The folder a recipe runs in."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._entries = _read_ledger(path / LEDGER)
+
+    def entry(self, step: str) -> Entry | None:
+        """Return what the ledger says of a step, or None."""
+        return self._entries.get(step)
+
+    def write(self, step: str, entry: Entry) -> None:
+        """Write a step's line, atomically.
+
+        Raises:
+            OutputError: the disk is full, or there is no permission.
+        """
+        self._entries[step] = entry
+        write_json(self.path / LEDGER, {name: line.model_dump() for name, line in self._entries.items()})
+
+    def remove(self, name: str) -> None:
+        """Remove a step's folder so that no moment shows it half removed."""
+        folder = self.path / name
+        if folder.exists():
+            grave = Path(tempfile.mkdtemp(prefix=f".{name}{PARTIAL}", dir=self.path))
+            with naming_output_errors(folder):
+                os.replace(folder, grave / name)
+            shutil.rmtree(grave, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder for this run, and clear away what runs that died have left.
+
+        Raises:
+            UsageError: another run is at work in it.
+            OutputError: it cannot be written.
+        """
+        with naming_output_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"{self.path}: another run is at work there; wait for it, or choose another --work"
+                ) from None
+            self._entries = _read_ledger(self.path / LEDGER)
+            for leftover in self.path.rglob(f".*{PARTIAL}*"):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover, ignore_errors=True)
+                else:
+                    leftover.unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _read_ledger(path: Path) -> dict[str, Entry]:
+    """Read the ledger; one that cannot be read is no ledger, and every step runs again."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Entry.model_validate(line) for name, line in content.items()}
+    except (FileNotFoundError, NotADirectoryError, ValueError, AttributeError, ValidationError):
+        return {}
+
+
+def _change(name: str, before: Any, after: Any, what: str) -> str:
+    if what == "inputs":
+        return name
+    return f"{name} {_brief(before)} → {_brief(after)}"
+
+
+def _brief(value: Any) -> str:
+    if value is None:
+        return "none"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."
