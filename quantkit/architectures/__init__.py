@@ -15,7 +15,7 @@ ARCHITECTURES = {
     "mobilebert": "quantkit.architectures.mobilebert",
     "roberta": "quantkit.architectures.roberta",
 }
-"""model_type of config.json -> the module whose `ARCHITECTURE` it is. A new family is one module and one line."""
+"""model_type of config.json -> the module whose `ARCHITECTURE` it is: a family is one module and one line."""
 
 __all__ = [
     "ARCHITECTURES",

@@ -15,7 +15,7 @@ from quantkit.architectures.architecture import (
 
 
 def read_shape(config: Config) -> EncoderShape:
-    """Return the shape: attention and feed-forward networks work at the bottleneck's width if there is one."""
+    """Return the shape: attention and feed-forward networks work at the bottleneck's width if any."""
     hidden, heads = config.count("hidden_size", 512), config.count("num_attention_heads", 4)
     bottleneck = config.flag("use_bottleneck", default=True)
     inner = config.count("intra_bottleneck_size", 128) if bottleneck else hidden

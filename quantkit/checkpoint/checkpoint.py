@@ -1,0 +1,144 @@
+"""A checkpoint, checked as far as its files tell: everything that can be refused before torch is imported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quantkit.architectures import Architecture, Config, EncoderShape, architecture
+from quantkit.architectures.architecture import CLASSIFICATION, SQUAD
+from quantkit.checkpoint.files import WeightFiles, find_checkpoint, find_weights, folder_digest, read_json
+from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_finite
+from quantkit.errors import CheckpointError, UsageError
+from quantkit.tasks.tokenizer import Tokenizer
+
+# The ends of transformers' class names, by what such a model is for.
+_CLASSES = {
+    "ForQuestionAnswering": SQUAD,
+    "ForSequenceClassification": CLASSIFICATION,
+}
+# Parts of weight names that only unfinished or compressed checkpoints have.
+_FOREIGN = {
+    "lora_": "an unmerged LoRA adapter; merge it into its base model first",
+    "base_layer.": "an unmerged adapter; merge it into its base model first",
+    "qweight": "quantized weights; give the float checkpoint",
+    "qzeros": "quantized weights; give the float checkpoint",
+    "weight_scale": "quantized weights; give the float checkpoint",
+    "absmax": "quantized weights; give the float checkpoint",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """A checkpoint whose files fit together, and the task.
+
+    Attributes:
+        name: how it was asked for.
+        folder: where it is.
+        task: what it shall be exported for.
+        config: its config.json.
+        architecture: its model family.
+        shape: its encoder.
+        weights: its weight files.
+        digest: see `quantkit.checkpoint.files.checkpoint_digest`.
+        max_positions: the longest row it takes, in tokens.
+        pad_id: the id of the padding token.
+        vocab_size: rows of the word embedding.
+    """
+
+    name: str
+    folder: Path
+    task: str
+    config: Mapping[str, Any]
+    architecture: Architecture
+    shape: EncoderShape
+    weights: WeightFiles
+    digest: str
+    max_positions: int
+    pad_id: int
+    vocab_size: int
+
+
+def read_checkpoint(
+    name: str, *, task: str, revision: str | None = None, allow_pickle: bool = False
+) -> Checkpoint:
+    """Find a checkpoint and check its files against each other and against the task.
+
+    Args:
+        name: a local folder or a Hugging Face id.
+        task: the name of the task.
+        revision: of a Hugging Face checkpoint.
+        allow_pickle: accept pickled weights; those are not looked into here.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or does not fit.
+        UsageError: the task has no export.
+    """
+    if task not in _CLASSES.values():
+        raise UsageError(f"{task!r} cannot be exported; choose one of {', '.join(_CLASSES.values())}")
+    folder = find_checkpoint(name, revision=revision, allow_pickle=allow_pickle)
+    where = folder / "config.json"
+    if (folder / "adapter_config.json").is_file() and not where.is_file():
+        raise CheckpointError(f"{folder}: is a PEFT adapter, not a model; merge it into its base model first")
+    values = read_json(where)
+    family = architecture(values, str(where))
+    config = Config(values=values, where=str(where))
+    shape = family.read_shape(config)
+    if values.get("quantization_config"):
+        raise CheckpointError(f"{where}: the checkpoint is quantized already; give the float checkpoint")
+    _require_task(where, values, family, task)
+    weights = find_weights(folder, allow_pickle=allow_pickle)
+    if not weights.pickled:
+        _check_weights(folder, weights, family, task)
+    tokenizer = Tokenizer.load(folder)
+    vocab_size = config.count("vocab_size")
+    tokenizer.check_vocabulary(vocab_size)
+    positions = tokenizer.max_positions or config.count("max_position_embeddings")
+    return Checkpoint(
+        name=name,
+        folder=folder,
+        task=task,
+        config=values,
+        architecture=family,
+        shape=shape,
+        weights=weights,
+        digest=folder_digest(folder, weights),
+        max_positions=positions,
+        pad_id=tokenizer.pad_id,
+        vocab_size=vocab_size,
+    )
+
+
+def _require_task(where: Path, config: Mapping[str, Any], family: Architecture, task: str) -> None:
+    """Refuse a checkpoint whose config.json says that it was trained for something else."""
+    classes = config.get("architectures") or []
+    if not isinstance(classes, list) or not classes:
+        return  # config.json need not say; the weights do
+    known = {_CLASSES[end] for name in classes for end in _CLASSES if str(name).endswith(end)}
+    if task in known:
+        return
+    if known:
+        other = min(known)
+        raise CheckpointError(f"{where}: a {classes[0]} is not for {task}; export it with --task {other}")
+    raise CheckpointError(
+        f"{where}: a {classes[0]} has no head for {task}; fine-tune it, or give a checkpoint that was "
+        f"({' and '.join(family.heads[task])} are missing)"
+    )
+
+
+def _check_weights(folder: Path, weights: WeightFiles, family: Architecture, task: str) -> None:
+    entries: dict[str, TensorEntry] = {}
+    for path in weights.paths:
+        entries |= read_header(path)
+    for name in entries:
+        for part, what in _FOREIGN.items():
+            if part in name:
+                raise CheckpointError(f"{folder}: the weight {name} belongs to {what}")
+    missing = [name for name in family.heads[task] if name not in entries]
+    if missing:
+        trained = [other for other, names in family.heads.items() if all(name in entries for name in names)]
+        hint = f"export it with --task {trained[0]}" if trained else "give a checkpoint trained for it"
+        raise CheckpointError(
+            f"{folder}: has no weight {missing[0]}, so its head for {task} would be random; {hint}"
+        )
+    require_finite(entries)

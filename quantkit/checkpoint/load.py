@@ -1,0 +1,126 @@
+"""From a checked checkpoint to a PyTorch model in float32, every weight of it from the file."""
+
+import contextlib
+import pickle
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub.errors import StrictDataclassError
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+from quantkit.architectures.architecture import CLASSIFICATION, SQUAD
+from quantkit.checkpoint.checkpoint import Checkpoint
+from quantkit.errors import CheckpointError
+
+_MODELS = {
+    SQUAD: transformers.AutoModelForQuestionAnswering,
+    CLASSIFICATION: transformers.AutoModelForSequenceClassification,
+}
+# What transformers is known to raise over files that it cannot make sense of.
+_LOAD_ERRORS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    StrictDataclassError,
+)
+
+
+def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]]:
+    """Load a checkpoint in float32 with plain attention, ready for inference.
+
+    Returns:
+        The model, and the names, sorted, of weights in the file that the model has no place for.
+
+    Raises:
+        CheckpointError: a weight is missing, of another shape, NaN or infinite, or the file cannot be loaded.
+    """
+    folder = checkpoint.folder
+    state = _unpickle(checkpoint) if checkpoint.weights.pickled else None
+    with quiet_transformers():
+        try:
+            config = transformers.AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+            model, report = _MODELS[checkpoint.task].from_pretrained(
+                folder if state is None else None,
+                config=config,
+                state_dict=state,
+                use_safetensors=state is None,
+                local_files_only=True,
+                trust_remote_code=False,
+                attn_implementation="eager",
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are reported below, with one line
+            )
+        except _LOAD_ERRORS as error:
+            raise CheckpointError(
+                f"{folder}: transformers cannot load it ({_first_line(error)}); check config.json and weights"
+            ) from error
+    for name, found, wanted in sorted(report["mismatched_keys"]):
+        raise CheckpointError(
+            f"{folder}: the weight {name} is {list(found)} where config.json says {list(wanted)}; "
+            "use the config.json of this checkpoint"
+        )
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise CheckpointError(
+            f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; "
+            "they would be random: give the whole checkpoint"
+        )
+    for name, parameter in model.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise CheckpointError(
+                f"{folder}: the weight {name} has NaN or infinite values; take another checkpoint"
+            )
+    return model.eval().requires_grad_(False), tuple(sorted(report["unexpected_keys"]))
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep warnings, log lines and progress bars of torch, transformers and the hub away in the block."""
+    verbosity = transformers.logging.get_verbosity()
+    bars = transformers.logging.is_progress_bar_enabled()
+    hub_bars = are_progress_bars_disabled()
+    transformers.logging.set_verbosity(transformers.logging.CRITICAL)
+    transformers.logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.logging.enable_progress_bar()
+        # transformers switches the hub's bars together with its own, so these come last.
+        if hub_bars:
+            disable_progress_bars()
+        else:
+            enable_progress_bars()
+
+
+def _unpickle(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Read pickled weights with torch's unpickler for tensors only, which runs no code of the file."""
+    state: dict[str, Any] = {}
+    for path in checkpoint.weights.paths:
+        try:
+            part = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, EOFError, RuntimeError, OSError, KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"{path}: cannot be unpickled safely ({_first_line(error)}); save it as safetensors"
+            ) from error
+        if not isinstance(part, dict) or not all(isinstance(value, torch.Tensor) for value in part.values()):
+            raise CheckpointError(f"{path}: is not a table of weights; save the checkpoint as safetensors")
+        state |= part
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__

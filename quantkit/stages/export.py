@@ -1,0 +1,141 @@
+"""export: a trained checkpoint becomes an FP32 artifact whose graph computes what the checkpoint computes.
+
+The graph (the other stages rely on this):
+
+* inputs `input_ids`, `attention_mask` and, where the family has token types, `token_type_ids`: int64
+  [batch, sequence], both dimensions dynamic; outputs `start_logits` and `end_logits` [batch, sequence], or
+  `logits` [batch, labels]: float32;
+* opset as asked (17 by default), IR version 10, weights float32 whatever the checkpoint holds;
+* each linear layer is MatMul, named by its torch module path, with the weight `<path>.weight` [inputs,
+  outputs], then Add of `<path>.bias`; every other parameter has its torch name;
+* nothing in it tells of the machine, and the same checkpoint gives the same bytes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from quantkit.artifact import Artifact, new_artifact
+from quantkit.artifact.measure import measuring, stage_key, tool_versions
+from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint
+from quantkit.errors import ExportError, UsageError
+from quantkit.files import require_free
+from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
+from quantkit.recipe.settings import ExportSettings
+
+__all__ = ["checkpoint_digest", "export", "export_key"]
+
+_OUTPUTS = {"squad": ("start_logits", "end_logits"), "text-classification": ("logits",)}
+_TOOLS = ("torch", "transformers", "onnx", "onnx-ir", "onnxscript", "onnxruntime")
+_EXTERNAL = {"auto": None, "yes": True, "no": False}
+
+
+def export(
+    checkpoint: str, out: Path, *, task: str, settings: ExportSettings, force: bool = False
+) -> Artifact:
+    """Export a checkpoint.
+
+    Args:
+        checkpoint: a local folder or a Hugging Face id.
+        out: the artifact's folder.
+        task: the name of the task the checkpoint was trained for.
+        settings: opset, tolerance, external data, pickles, revision.
+        force: replace what is at `out`.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, damaged, unsafe, not supported or made for something else.
+        ExportError: the graph does not compute what the checkpoint computes, or does not fit into one file.
+        OutputError: `out` cannot be written.
+        UsageError: torch or transformers is not installed.
+    """
+    with measuring() as watch:
+        require_free(out, force=force)
+        source = read_checkpoint(
+            checkpoint, task=task, revision=settings.revision, allow_pickle=settings.allow_pickle
+        )
+        _require_torch()
+        with new_artifact(out, force=force) as draft:
+            facts = _write_graph(source, draft.model_path, settings)
+            draft.take_companions(source.folder)
+            record = watch.record(
+                "export",
+                key=export_key(source.digest, task, settings),
+                settings={**settings.as_json(), "task": task},
+                facts=facts,
+                tools=tool_versions(*_TOOLS),
+            )
+            draft.record(
+                task=task,
+                architecture=source.architecture.model_type,
+                precision="fp32",
+                stages=(record,),
+                parent=None,
+            )
+    return Artifact.open(out, check=False)
+
+
+def export_key(digest: str, task: str, settings: ExportSettings) -> str:
+    """Return the key that resuming compares: the same one means that exporting again gives the same artifact.
+
+    Args:
+        digest: of the checkpoint, see `checkpoint_digest`.
+        task: the name of the task.
+        settings: as for `export`.
+    """
+    return stage_key("export", (digest,), {**settings.as_json(), "task": task}, tool_versions(*_TOOLS))
+
+
+def _require_torch() -> None:
+    try:
+        import onnxscript  # noqa: F401  (asked for by name, so that a bare installation gets one line)
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f'exporting needs {error.name}, which is not installed; run pip install "quantkit[export]"'
+        ) from None
+
+
+def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> dict[str, Any]:
+    """Load, trace, write and compare; return the facts of the stage record."""
+    from quantkit.checkpoint.load import load_model
+    from quantkit.tracing.parity import Probe, compare
+    from quantkit.tracing.trace import IR_VERSION, trace_model
+
+    model, unused = load_model(source)
+    outputs = _OUTPUTS[source.task]
+    inputs = source.architecture.inputs
+    graph = trace_model(
+        model, inputs=inputs, outputs=outputs, opset=settings.opset, max_positions=source.max_positions
+    )
+    if settings.external_data == "no" and weight_bytes(graph) > PROTOBUF_LIMIT:
+        raise ExportError(
+            f"{source.name}: {weight_bytes(graph)} bytes of weights do not fit into one ONNX file of 2 GB; "
+            "allow external data with --external-data auto"
+        )
+    save_model(graph, path, external=_EXTERNAL[settings.external_data])
+    try:
+        onnx.checker.check_model(path, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"{source.name}: the exported graph is not valid ONNX: {error}") from error
+    probe = Probe(
+        inputs=inputs,
+        outputs=outputs,
+        vocab_size=source.vocab_size,
+        pad_id=source.pad_id,
+        max_positions=source.max_positions,
+    )
+    cases = compare(model, path, probe, atol=settings.atol)
+    return {
+        # Of a local folder only its name: where it stood is this machine's business.
+        "checkpoint": source.folder.resolve().name if Path(source.name).is_dir() else source.name,
+        "checkpoint_digest": source.digest,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "unused_weights": list(unused),
+        "layers": source.shape.layer_count,
+        "opset": settings.opset,
+        "ir_version": IR_VERSION,
+        "external_data": (path.parent / f"{path.name}.data").is_file(),
+        "parity": {"atol": settings.atol, "max_abs_diff": {case.name: case.max_abs_diff for case in cases}},
+    }

@@ -1,0 +1,136 @@
+"""Names of a traced graph: linear layers by module path, weights by parameter name, constants folded.
+
+1. A parameter becomes the initializer of its torch name. The exporter joins equal parameters by Identity;
+   they are parted again, unless torch itself shares their memory.
+2. A linear layer, `MatMul(x, Transpose(weight)) + bias` or `Gemm`, becomes MatMul and Add. The MatMul is
+   named by the module path, and its weight `<path>.weight` is stored [inputs, outputs].
+3. Constants become initializers, and what is computed of constants alone is computed here.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
+import torch
+from onnxscript.optimizer import fold_constants
+
+SCOPE = "traced"  # the attribute of the traced wrapper that holds the model
+_MODULE = f"{SCOPE}."
+_NODE = f"/{SCOPE}"
+
+
+def name_graph(model: ir.Model, module: torch.nn.Module) -> None:
+    """Attach the weights and give the graph its names, in place.
+
+    Args:
+        model: as the TorchScript exporter wrote it, without weights.
+        module: the module that was traced.
+    """
+    _attach_parameters(model.graph, dict(module.named_parameters(remove_duplicate=False)))
+    _split_gemms(model.graph)
+    _name_linears(model.graph)
+    _strip_scope(model.graph)
+    passes.IdentityEliminationPass()(model)
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fold_constants(model)
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    passes.RemoveUnusedNodesPass()(model)
+
+
+def _attach_parameters(graph: ir.Graph, parameters: dict[str, torch.nn.Parameter]) -> None:
+    """Replace graph inputs that stand for parameters, and Identities between equal ones, by initializers."""
+    shared: dict[int, ir.Value] = {}
+    standing = [value for value in graph.inputs if (value.name or "").startswith(_MODULE)]
+    standing += [
+        node.outputs[0]
+        for node in graph
+        if node.op_type == "Identity" and (node.outputs[0].name or "").startswith(_MODULE)
+    ]
+    for value in standing:
+        name = (value.name or "").removeprefix(_MODULE)
+        parameter = parameters[name]
+        weight = shared.get(parameter.data_ptr())
+        if weight is None:
+            weight = shared[parameter.data_ptr()] = _weight(name, parameter)
+            graph.register_initializer(weight)
+        value.replace_all_uses_with(weight)
+    for value in [value for value in graph.inputs if value in standing]:
+        graph.inputs.remove(value)
+
+
+def _weight(name: str, parameter: torch.Tensor) -> ir.Value:
+    """Return an initializer that reads the parameter's memory when it is written, not now."""
+
+    def read() -> ir.Tensor[Any]:
+        return ir.Tensor(parameter.detach().numpy(), name=name)
+
+    return _lazy(name, tuple(parameter.shape), read)
+
+
+def _lazy(name: str, shape: tuple[int, ...], read: Callable[[], ir.Tensor[Any]]) -> ir.Value:
+    tensor = ir.LazyTensor(read, ir.DataType.FLOAT, ir.Shape(shape), name=name)
+    kind = ir.TensorType(ir.DataType.FLOAT)
+    return ir.Value(name=name, shape=ir.Shape(shape), type=kind, const_value=tensor)
+
+
+def _split_gemms(graph: ir.Graph) -> None:
+    """Write `Gemm(x, W, b)`, the exporter's form of a linear layer over [batch, width], as MatMul and Add."""
+    for node in [node for node in graph if node.op_type == "Gemm"]:
+        x, weight, bias = node.inputs
+        assert x is not None
+        assert weight is not None
+        assert node.attributes["transB"].as_int() == 1
+        turned = ir.node("Transpose", [weight], {"perm": [1, 0]})
+        scope = (node.name or "").removesuffix("/Gemm")
+        product = ir.node("MatMul", [x, turned.outputs[0]], name=node.name)
+        product.outputs[0].name = f"{scope}/MatMul_output_0"
+        result = node.outputs[0]
+        total = ir.node("Add", [product.outputs[0], bias], name=f"{scope}/Add")
+        total.outputs[0].name, result.name = result.name, None
+        total.outputs[0].shape, total.outputs[0].type = result.shape, result.type
+        graph.insert_before(node, (turned, product, total))
+        ir.convenience.replace_all_uses_with(result, total.outputs[0], replace_graph_outputs=True)
+        graph.remove(node, safe=True)
+
+
+def _name_linears(graph: ir.Graph) -> None:
+    """Give `MatMul(x, Transpose(weight))` its module's path, and store the weight [inputs, outputs]."""
+    turned: dict[str, ir.Value] = {}
+    for node in [node for node in graph if node.op_type == "MatMul"]:
+        transpose = node.inputs[1].producer() if node.inputs[1] is not None else None
+        weight = transpose.inputs[0] if transpose is not None and transpose.op_type == "Transpose" else None
+        if weight is None or not weight.is_initializer() or weight.name is None:
+            continue  # queries times keys, attention times values
+        path = weight.name.removesuffix(".weight")
+        if path not in turned:
+            turned[path] = _turned(weight)
+            graph.initializers.pop(weight.name)
+            graph.register_initializer(turned[path])
+        node.replace_input_with(1, turned[path])
+        node.name = path
+
+
+def _turned(weight: ir.Value) -> ir.Value:
+    """Return the initializer of the transposed matrix, of the same name, read when it is written."""
+    name, tensor = weight.name or "", weight.const_value
+    assert tensor is not None
+    rows, columns = (int(size) for size in tensor.shape.numpy())
+
+    def read() -> ir.Tensor[Any]:
+        return ir.Tensor(np.ascontiguousarray(tensor.numpy().T), name=name)
+
+    return _lazy(name, (columns, rows), read)
+
+
+def _strip_scope(graph: ir.Graph) -> None:
+    """Take the wrapper's name out of node and value names."""
+    for node in graph:
+        node.name = (node.name or "").replace(f"{_NODE}/", "/", 1) or None
+        for value in node.outputs:
+            if value.name is not None:
+                value.name = value.name.replace(f"{_NODE}/", "/", 1)

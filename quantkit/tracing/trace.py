@@ -1,0 +1,102 @@
+"""PyTorch model -> ONNX graph, without its weights: those join by name afterwards.
+
+The TorchScript exporter is used because its graph keeps one node per layer normalization and plain GELU and
+attention patterns, and says nothing of the machine it was made on. It is asked to leave the weights out: that
+keeps the model in memory once, has no 2 GB limit, and lets every weight keep its own name, where the exporter
+would join equal ones.
+"""
+
+import io
+
+import onnx
+import onnx_ir as ir
+import torch
+
+from quantkit.checkpoint.load import quiet_transformers
+from quantkit.tracing.naming import SCOPE, name_graph
+
+# The newest version that onnxruntime 1.18 reads; opset 17 alone would need only 8.
+IR_VERSION = 10
+# Sequences of the trace; whatever the trace would bake in shows in the parity check, which uses other shapes.
+TRACE_SHAPE = (2, 16)
+
+
+class _Traced(torch.nn.Module):  # type: ignore[misc]  # torch is followed by no type checker here
+    """The model with positional inputs and a tuple of outputs; its attribute is the scope to strip."""
+
+    def __init__(self, model: torch.nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+        super().__init__()
+        setattr(self, SCOPE, model)
+        self._inputs = inputs
+        self._outputs = outputs
+
+    def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return run(getattr(self, SCOPE), dict(zip(self._inputs, values, strict=True)), self._outputs)
+
+
+def run(
+    model: torch.nn.Module, values: dict[str, torch.Tensor], outputs: tuple[str, ...]
+) -> tuple[torch.Tensor, ...]:
+    """Run a transformers model and return the named outputs.
+
+    Where the family has one token type only, zeros are given for it, so that the graph need not look them up.
+    """
+    if "token_type_ids" not in values and hasattr(model, "roberta"):
+        values = {**values, "token_type_ids": torch.zeros_like(values["input_ids"])}
+    result = model(**values)
+    return tuple(getattr(result, name) for name in outputs)
+
+
+def trace_model(
+    model: torch.nn.Module,
+    *,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    opset: int,
+    max_positions: int,
+) -> ir.Model:
+    """Return the model as an ONNX graph with dynamic batch and sequence, weights and names attached.
+
+    Args:
+        model: in float32, in evaluation mode.
+        inputs: names of the graph inputs, int64 [batch, sequence] each.
+        outputs: names of the graph outputs.
+        opset: version of the ONNX operator set.
+        max_positions: the longest row the model takes.
+    """
+    batch, sequence = TRACE_SHAPE[0], min(TRACE_SHAPE[1], max_positions)
+    mask = torch.ones((batch, sequence), dtype=torch.int64)
+    mask[-1, sequence // 2 :] = 0
+    # Id 0 is in every vocabulary; a trace only follows shapes.
+    examples = {name: mask if name == "attention_mask" else torch.zeros_like(mask) for name in inputs}
+    buffer = io.BytesIO()
+    with torch.no_grad(), quiet_transformers():
+        torch.onnx.export(
+            _Traced(model, inputs, outputs),
+            tuple(examples.values()),
+            buffer,
+            dynamo=False,
+            opset_version=opset,
+            export_params=False,
+            do_constant_folding=False,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: {0: "batch", 1: "sequence"} for name in inputs},
+        )
+    graph = ir.serde.deserialize_model(onnx.load_model_from_string(buffer.getvalue()))
+    name_graph(graph, model)
+    _declare(graph, outputs)
+    return graph
+
+
+def _declare(model: ir.Model, outputs: tuple[str, ...]) -> None:
+    """State the outputs' types, the format's version and the maker; drop what describes the tracing."""
+    for value in model.graph.outputs:
+        last = "labels" if outputs == ("logits",) else "sequence"
+        value.shape = ir.Shape(["batch", last])
+        value.dtype = ir.DataType.FLOAT
+    model.ir_version = IR_VERSION
+    model.producer_name = "quantkit"
+    model.producer_version = None
+    model.graph.name = "encoder"
+    ir.passes.common.ClearMetadataAndDocStringPass()(model)
