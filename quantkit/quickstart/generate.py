@@ -194,7 +194,7 @@ def write_passage(
         dice: the source of every choice.
         size: share (0 to 1) of what could be said that is said.
         questions: how many questions to ask, at most one per slot.
-        long: say everything, a case note and then the rules for the desk; needs several windows of 384 tokens.
+        long: say everything, a case note and then the rules for the desk: several windows of 384 tokens.
     """
     draft = _Draft(department, part, dice)
     style: Style = "note" if long else dice.pick(("note", "note", "note", "talk", "talk", "guide"))
@@ -238,19 +238,25 @@ def _write_block(
             draft.add(rest.pop(), style)
 
 
-def write_training(seed: int, questions: int, *, size: tuple[float, float] = (0.0, 1.0)) -> Iterator[Passage]:
+def write_training(
+    seed: str, questions: int, *, size: tuple[float, float] = (0.0, 1.0), long: float = 0.0
+) -> Iterator[Passage]:
     """Yield training passages without end, none of them a calibration passage.
 
     Args:
         seed: of the choices.
         questions: asked per passage, at most.
         size: range of the share of what could be said that a passage says; short passages teach faster.
+        long: share of passages that say everything; they are asked a third of the questions.
     """
     kept = {passage.context for passage in calibration_passages()}
     dice = Dice(f"training {seed}")
     while True:
         share = size[0] + (size[1] - size[0]) * dice.below(101) / 100
-        passage = write_passage(dice.pick(departments()), "training", dice, size=share, questions=questions)
+        is_long = dice.chance(long)
+        asked = questions // 3 if is_long else questions
+        department = dice.pick(departments())
+        passage = write_passage(department, "training", dice, size=share, questions=asked, long=is_long)
         if passage.context not in kept:
             yield passage
 

@@ -1,0 +1,127 @@
+"""Training rows: windows of generated passages, labelled with where the answer stands in them."""
+
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.files import write_text
+from quantkit.quickstart.generate import Passage, squad_json
+from quantkit.tasks import FeatureSettings
+from quantkit.tasks.squad import TASK, SquadFeature
+from quantkit.tasks.tokenizer import Tokenizer
+
+NOWHERE = (0, 0)
+"""The label of a window without the answer: the [CLS] token, as in the original `run_squad.py`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Row:
+    """A window with its label.
+
+    Attributes:
+        feature: question and window.
+        span: first and last token of the answer in `feature.input_ids`.
+    """
+
+    feature: SquadFeature
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Batch:
+    """Rows padded to the longest of them; all arrays int64.
+
+    Attributes:
+        input_ids: [rows, tokens].
+        token_type_ids: [rows, tokens].
+        attention_mask: [rows, tokens].
+        position_ids: [rows, tokens].
+        spans: [rows, 2].
+    """
+
+    input_ids: NDArray[np.int64]
+    token_type_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    position_ids: NDArray[np.int64]
+    spans: NDArray[np.int64]
+
+
+def label_passages(passages: Sequence[Passage], tokenizer: Tokenizer, settings: FeatureSettings) -> list[Row]:
+    """Return the rows of all questions, through the same reading and featurizing as in an evaluation."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "training.json"
+        write_text(path, squad_json(passages))
+        dataset = TASK.read(path, "training")
+    answers = {question.id: question.answers[0] for passage in passages for question in passage.questions}
+    rows = []
+    for feature in cast(list[SquadFeature], TASK.featurize(dataset, tokenizer, settings)):
+        answer = answers[dataset.examples[feature.example].id]
+        rows.append(Row(feature=feature, span=_find_span(feature, answer.answer_start, len(answer.text))))
+    return rows
+
+
+def _find_span(feature: SquadFeature, start: int, length: int) -> tuple[int, int]:
+    """Return the tokens that cover characters `start` to `start + length`, or `NOWHERE`."""
+    starts, ends = feature.offsets[:, 0], feature.offsets[:, 1]
+    hits = np.flatnonzero((ends > start) & (starts < start + length))
+    if not len(hits) or starts[hits[0]] > start or ends[hits[-1]] < start + length:
+        return NOWHERE
+    return feature.first + int(hits[0]), feature.first + int(hits[-1])
+
+
+def make_batches(
+    passages: Iterator[Passage],
+    tokenizer: Tokenizer,
+    settings: FeatureSettings,
+    rng: np.random.Generator,
+    *,
+    tokens: int,
+    positions: int,
+) -> Iterator[Batch]:
+    """Yield batches without end, each of rows of about one length and of at most `tokens` tokens.
+
+    Args:
+        passages: an endless stream.
+        tokenizer: of the model.
+        settings: of the windows.
+        rng: shuffles batches and moves paragraphs.
+        tokens: the most tokens of a batch, padding included.
+        positions: the size of the model's position table.
+    """
+    while True:
+        rows = label_passages(list(itertools.islice(passages, 400)), tokenizer, settings)
+        rows.sort(key=lambda row: len(row.feature.input_ids))
+        groups: list[list[Row]] = [[]]
+        for row in rows:
+            if len(row.feature.input_ids) * (len(groups[-1]) + 1) > tokens:
+                groups.append([])
+            groups[-1].append(row)
+        for index in rng.permutation(len(groups)):
+            yield _pad(groups[index], rng, positions)
+
+
+def _pad(rows: Sequence[Row], rng: np.random.Generator, positions: int) -> Batch:
+    length = max(len(row.feature.input_ids) for row in rows)
+    input_ids, token_type_ids, attention_mask = (np.zeros((len(rows), length), np.int64) for _ in range(3))
+    position_ids = np.tile(np.arange(length), (len(rows), 1))
+    for index, feature in enumerate(row.feature for row in rows):
+        count = len(feature.input_ids)
+        input_ids[index, :count] = feature.input_ids
+        token_type_ids[index, :count] = feature.token_type_ids
+        attention_mask[index, :count] = 1
+        if rng.random() < 0.5:
+            # Short rows would leave most positions untrained, so half of the paragraphs stand further right.
+            position_ids[index, feature.first :] += rng.integers(0, positions - length + 1)
+    return Batch(
+        input_ids=input_ids,
+        token_type_ids=token_type_ids,
+        attention_mask=attention_mask,
+        position_ids=position_ids,
+        spans=np.array([row.span for row in rows], np.int64),
+    )
