@@ -1,0 +1,184 @@
+"""One onnxruntime session on the CPU, opened with errors a user can act on.
+
+A session with one thread runs in the thread that calls it, so several Python threads can share it: `run`
+releases the interpreter lock and is safe to call at once, weights are in memory once, and nothing waits for
+other threads between operators. That is faster than giving one session all cores, which splits every small
+operator.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+from quantkit.errors import ArtifactError, UsageError
+
+Arrays = tuple[NDArray[Any], ...]
+
+INPUT_IDS = "input_ids"
+ATTENTION_MASK = "attention_mask"
+TOKEN_TYPE_IDS = "token_type_ids"  # noqa: S105  (the name of a graph input)
+
+# The binding has no common class for what onnxruntime raises.
+ONNXRUNTIME_ERRORS: tuple[type[Exception], ...] = (
+    state.EPFail,
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.InvalidProtobuf,
+    state.NoModel,
+    state.NoSuchFile,
+    state.NotImplemented,
+    state.RuntimeException,
+)
+_INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+_ERRORS_ONLY = 3
+_NOTHING = 4
+
+
+class StopSignal:
+    """Makes every run that was given it return at the next operator, with an error."""
+
+    def __init__(self) -> None:
+        self._options = onnxruntime.RunOptions()
+        self._options.log_severity_level = _NOTHING
+
+    def stop(self) -> None:
+        """End the runs under way, and refuse those to come."""
+        self._options.terminate = True
+
+    @property
+    def options(self) -> onnxruntime.RunOptions:
+        """What onnxruntime takes."""
+        return self._options
+
+
+class Session:
+    """A model, ready to run.
+
+    Attributes:
+        path: the ONNX file.
+        outputs: names of the graph outputs that `run` returns, in that order.
+        uses_token_types: the graph takes `token_type_ids`.
+        by_position: for each of `outputs`, whether its second dimension is the sequence (and not the labels).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        outputs: tuple[str, ...],
+        threads: int = 1,
+        optimized_model: Path | None = None,
+    ) -> None:
+        """Open a model.
+
+        Args:
+            path: the ONNX file.
+            outputs: the graph outputs wanted.
+            threads: threads inside one run. With 1, any number of Python threads may run it at once.
+            optimized_model: where onnxruntime writes the graph it will really execute.
+
+        Raises:
+            ArtifactError: it is missing, not ONNX, truncated, lacks external data, an input or an
+                output, or takes inputs nobody knows how to fill.
+            UsageError: `threads` is below 1.
+        """
+        if threads < 1:
+            raise UsageError(f"{threads} threads cannot run a model; give 1 or more")
+        self.path = path
+        self.outputs = outputs
+        self._session = _open(path, _options(threads, optimized_model))
+        self._types = {entry.name: entry.type for entry in self._session.get_inputs()}
+        _check_inputs(path, self._types)
+        self.uses_token_types = TOKEN_TYPE_IDS in self._types
+        shapes = {entry.name: entry.shape for entry in self._session.get_outputs()}
+        missing = [name for name in outputs if name not in shapes]
+        if missing:
+            raise ArtifactError(
+                f"{path}: has no output {missing[0]!r} (it has {', '.join(shapes)}); "
+                "export the model for the task you want"
+            )
+        # A number there is a count of labels; sequence lengths are names, or nothing.
+        self.by_position = tuple(
+            len(shapes[name]) > 1 and not isinstance(shapes[name][1], int) for name in outputs
+        )
+
+    def run(self, feeds: Mapping[str, NDArray[Any]], stop: StopSignal | None = None) -> Arrays:
+        """Run one batch.
+
+        Args:
+            feeds: graph input → integers [batch, sequence]; those the graph does not take are left out.
+            stop: ends the run from another thread.
+
+        Returns:
+            The arrays named by `outputs`.
+        """
+        taken = {name: np.asarray(feeds[name], _INTEGERS[kind]) for name, kind in self._types.items()}
+        found: list[NDArray[Any]] = self._session.run(
+            list(self.outputs), taken, stop.options if stop else None
+        )
+        return tuple(found)
+
+
+def _options(threads: int, optimized_model: Path | None) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _ERRORS_ONLY if optimized_model is None else _NOTHING
+    # A pattern is kept for every shape that was ever seen, and shapes hardly ever repeat here.
+    options.enable_mem_pattern = False
+    # Threads that spin after the last run would take the cores from whatever is measured or done next.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if optimized_model is not None:
+        options.optimized_model_filepath = os.fspath(optimized_model)
+    return options
+
+
+def _open(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such model; make the artifact again")
+    try:
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+    except ONNXRUNTIME_ERRORS as error:
+        raise ArtifactError(f"{path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what to tell the user about a model that onnxruntime does not open."""
+    said = first_line(error)
+    if isinstance(error, state.InvalidProtobuf | state.NoModel) or "No graph was found" in said:
+        return "is not an ONNX model, or is truncated; make or copy it again"
+    if "external" in said.lower():
+        return f"its external data is missing or truncated ({said}); copy the whole folder again"
+    return f"onnxruntime cannot open it ({said}); make the model again"
+
+
+def first_line(error: Exception) -> str:
+    """Return the telling part of an onnxruntime message: one line, without the status code before it."""
+    text = str(error).strip().splitlines()
+    line = text[0] if text else type(error).__name__
+    return line.rpartition(" : ")[2] if line.startswith("[ONNXRuntimeError]") else line
+
+
+def _check_inputs(path: Path, types: Mapping[str, str]) -> None:
+    for name in (INPUT_IDS, ATTENTION_MASK):
+        if name not in types:
+            raise ArtifactError(
+                f"{path}: has no input {name!r} (it has {', '.join(types) or 'none'}); "
+                "export the encoder with `quantkit export`"
+            )
+    for name, kind in types.items():
+        if name not in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS):
+            raise ArtifactError(f"{path}: takes an unknown input {name!r}; export it with `quantkit export`")
+        if kind not in _INTEGERS:
+            raise ArtifactError(
+                f"{path}: its input {name} is {kind}, not int64; export it with `quantkit export`"
+            )
