@@ -1,0 +1,454 @@
+"""The gate's verdicts: every check, both policies, and evidence that is refused."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from quantkit.artifact import Artifact, StageRecord, new_artifact
+from quantkit.errors import ArtifactError, EvaluationError, OutputError, UsageError
+from quantkit.recipe.settings import GateSettings
+from quantkit.report import Check, Evaluation, GateReport, Inspection, QuestionScore, scores_digest
+from quantkit.stages.gate import GateEvidence, append_summary, gate, write_reports
+from quantkit.stages.gate.checks import reaches
+
+SQUAD_DEV = "95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9"
+CONFIG = '{"model_type": "bert"}'
+FAST = {"resamples": 200}
+
+
+def make_artifact(
+    path: Path,
+    *,
+    precision: str,
+    size: int,
+    files: dict[str, str] | None = None,
+    stages: Sequence[StageRecord] = (),
+    parent: str | None = None,
+) -> Artifact:
+    """Make an artifact whose model is `size` bytes of its own name."""
+    with new_artifact(path) as draft:
+        draft.model_path.write_bytes((path.name.encode() * size)[:size])
+        for name, text in {"config.json": CONFIG, "vocab.txt": "[PAD]\n", **(files or {})}.items():
+            (draft.path / name).write_text(text)
+        draft.record(
+            task="squad", architecture="bert", precision=precision, stages=tuple(stages), parent=parent
+        )
+    return Artifact.open(path)
+
+
+def make_evaluation(artifact: Artifact, f1: Sequence[float], **changes: Any) -> Evaluation:
+    """Return an evaluation with these scores; question i is on article i modulo 10."""
+    scores = tuple(
+        QuestionScore(id=f"q{i}", group=f"a{i % 10}", answer="x", exact_match=float(value == 1), f1=value)
+        for i, value in enumerate(f1)
+    )
+    return score_again(
+        Evaluation(
+            key="k",
+            artifact=artifact.digest,
+            task="squad",
+            dataset="d" * 64,
+            dataset_name="toy",
+            f1=0,
+            exact_match=0,
+            questions=0,
+            features=len(scores),
+            seconds=1.0,
+            features_per_second=1.0,
+            predictions_sha256="",
+        ),
+        scores,
+        **changes,
+    )
+
+
+def score_again(evaluation: Evaluation, scores: Sequence[QuestionScore], **changes: Any) -> Evaluation:
+    """Return the evaluation with other scores, its numbers recomputed in plain summation."""
+    numbers = {
+        "f1": 100 * sum(score.f1 for score in scores) / len(scores),
+        "exact_match": 100 * sum(score.exact_match for score in scores) / len(scores),
+        "questions": len(scores),
+        "predictions_sha256": scores_digest(scores),
+        "scores": tuple(scores),
+    }
+    return evaluation.model_copy(update={**numbers, **changes})
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Callable[..., GateEvidence]:
+    """Return a maker of evidence that passes, unless the scores or artifacts given say otherwise."""
+
+    def make(
+        candidate_f1: Sequence[float] = (1.0,) * 50,
+        baseline_f1: Sequence[float] = (1.0,) * 50,
+        *,
+        candidate: Artifact | None = None,
+        baseline: Artifact | None = None,
+        coverage: float = 0.97,
+    ) -> GateEvidence:
+        baseline = baseline or _existing(tmp_path / "fp32", precision="fp32", size=4000)
+        candidate = candidate or _existing(
+            tmp_path / "int8", precision="int8", size=1000, parent=baseline.digest
+        )
+        return GateEvidence(
+            candidate=candidate,
+            baseline=baseline,
+            candidate_evaluation=make_evaluation(candidate, candidate_f1),
+            baseline_evaluation=make_evaluation(baseline, baseline_f1),
+            inspection=Inspection(
+                artifact=candidate.digest,
+                architecture="bert",
+                task="squad",
+                precision="int8",
+                parameters=10,
+                size_bytes=1000,
+                fused={"BiasGelu": 2},
+                expected_fusions={"BiasGelu": 2},
+                kernels={"MatMulIntegerToFloat": 12},
+                int8_coverage=coverage,
+            ),
+        )
+
+    return make
+
+
+def _existing(path: Path, **how: Any) -> Artifact:
+    return Artifact.open(path) if path.exists() else make_artifact(path, **how)
+
+
+def check_of(report: GateReport, name: str) -> Check:
+    return next(check for check in report.checks if check.name == name)
+
+
+def replaced(evidence: GateEvidence, side: str, **changes: Any) -> GateEvidence:
+    """Return the evidence with fields of one of its reports changed."""
+    return dataclasses.replace(evidence, **{side: getattr(evidence, side).model_copy(update=changes)})
+
+
+def test_a_lossless_candidate_passes(evidence: Callable[..., GateEvidence]) -> None:
+    """Equal answers, integer kernels and a smaller file pass with ratio 1 and exit code 0."""
+    report = gate(evidence(), settings=GateSettings())
+
+    assert (report.verdict, report.exit_code, report.ratio, report.changed) == ("pass", 0, 1.0, 0.0)
+    assert {check.verdict for check in report.checks if check.decides} == {"pass"}
+
+
+def test_the_same_evidence_gives_the_same_report(evidence: Callable[..., GateEvidence]) -> None:
+    """Nothing of the clock or of chance is in a report."""
+    given_ = evidence([0.5, 1.0] * 30, [1.0, 0.5] * 30)
+
+    assert gate(given_, settings=GateSettings()) == gate(given_, settings=GateSettings())
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from([0.0, 0.3, 2 / 3, 1.0]), st.sampled_from([0.0, 0.3, 2 / 3, 1.0])),
+        min_size=2,
+        max_size=30,
+    ),
+    random=st.randoms(use_true_random=False),
+    policy=st.sampled_from(["mlperf", "statistical"]),
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_order_of_questions_does_not_change_the_verdict(
+    evidence: Callable[..., GateEvidence], rows: list[tuple[float, float]], random: Any, policy: str
+) -> None:
+    """Either side may list its questions in any order: the report is the same, but for nothing."""
+    candidate, baseline = zip(*rows, (0.5, 1.0), strict=True)
+    straight = evidence(candidate, baseline)
+    shuffled = straight
+    for side in ("candidate_evaluation", "baseline_evaluation"):
+        evaluation = getattr(straight, side)
+        scores = list(evaluation.scores)
+        random.shuffle(scores)
+        shuffled = dataclasses.replace(shuffled, **{side: score_again(evaluation, scores)})
+    chosen = GateSettings(policy=policy, **FAST)
+
+    assert gate(straight, settings=chosen) == gate(shuffled, settings=chosen)
+
+
+@given(scores=st.lists(st.sampled_from([0.0, 0.1, 0.3, 2 / 3, 1.0]), min_size=1, max_size=30))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_identical_predictions_pass_on_f1(evidence: Callable[..., GateEvidence], scores: list[float]) -> None:
+    """Whatever the F1 is, the same answers have ratio exactly 1 and pass even min_ratio 1."""
+    report = gate(evidence([*scores, 1.0], [*scores, 1.0]), settings=GateSettings(min_ratio=1.0, **FAST))
+
+    assert report.ratio == 1.0
+    assert check_of(report, "f1 ratio (mlperf)").verdict == "pass"
+
+
+def test_the_limit_is_compared_unrounded() -> None:
+    """90.783126 is exactly 0.999 of 90.874 and reaches it; the next smaller float does not."""
+    limit = 90.783126
+
+    assert reaches(limit, 0.999, 90.874)
+    assert not reaches(math.nextafter(limit, 0), 0.999, 90.874)
+    assert not reaches(90.7831259, 0.999, 90.874)
+    assert reaches(75.0, 1.0, 75.0)
+
+
+@given(st.integers(min_value=1, max_value=100_000), st.integers(min_value=900, max_value=1_000))
+def test_what_equals_the_limit_in_decimals_reaches_it(thousandths: int, permille: int) -> None:
+    """Float products are rounded, at times above what is exactly equal; the gate's comparison is not."""
+    reference, ratio = thousandths / 1_000, permille / 1_000
+    limit = thousandths * permille / 1_000_000
+
+    assert reaches(limit, ratio, reference)
+    assert not reaches(math.nextafter(limit, 0), ratio, reference)
+
+
+def test_a_loss_fails(evidence: Callable[..., GateEvidence]) -> None:
+    """An F1 below the limit fails with exit code 3, and the check says which number missed which."""
+    report = gate(evidence([1.0] * 49 + [0.0]), settings=GateSettings())
+
+    assert (report.verdict, report.exit_code) == ("fail", 3)
+    assert check_of(report, "f1 ratio (mlperf)").observed == "0.980000 (F1 98.0)"
+
+
+def test_policy_statistical_decides_by_its_interval(evidence: Callable[..., GateEvidence]) -> None:
+    """What too few questions cannot prove is inconclusive (exit 4); a large loss fails (exit 3)."""
+    statistical = GateSettings(policy="statistical")
+
+    unproven = gate(evidence(), settings=statistical)
+    lost = gate(evidence([1.0, 0.0] * 50, [1.0] * 100), settings=statistical)
+
+    assert (unproven.verdict, unproven.exit_code) == ("inconclusive", 4)
+    assert (lost.verdict, lost.exit_code) == ("fail", 3)
+
+
+def test_policy_statistical_passes_what_is_proven(evidence: Callable[..., GateEvidence]) -> None:
+    """With enough questions an equal candidate is proven, p below 5 %, lower bound at the limit or above."""
+    report = gate(evidence([1.0] * 4_000, [1.0] * 4_000), settings=GateSettings(policy="statistical"))
+
+    assert report.verdict == "pass"
+    assert report.p_value < 0.05
+    assert report.interval.low >= 0.999
+
+
+def test_both_statistics_are_always_there(evidence: Callable[..., GateEvidence]) -> None:
+    """Whichever policy decides, the other's check is in the report and does not count."""
+    for policy, other in (("mlperf", "statistical"), ("statistical", "mlperf")):
+        report = gate(evidence(), settings=GateSettings(policy=policy))
+
+        assert check_of(report, f"f1 ratio ({policy})").decides
+        assert not check_of(report, f"f1 ratio ({other})").decides
+        assert report.interval.confidence == 0.9
+
+
+def test_a_fixed_reference_replaces_the_baseline(evidence: Callable[..., GateEvidence]) -> None:
+    """With reference_f1 the ratio is to that number; the baseline's F1 is still shown."""
+    report = gate(evidence([1.0] * 9 + [0.0], [1.0] * 10), settings=GateSettings(reference_f1=90.0))
+
+    assert (report.ratio, report.baseline_f1, report.verdict) == (1.0, 100.0, "pass")
+
+
+def test_a_model_that_is_not_quantized_fails(evidence: Callable[..., GateEvidence]) -> None:
+    """An F1-only gate would pass the FP32 model; coverage does not, and equal to the limit is enough."""
+    assert gate(evidence(coverage=0.0), settings=GateSettings()).verdict == "fail"
+    assert gate(evidence(coverage=0.9), settings=GateSettings()).verdict == "pass"
+
+
+def test_a_lost_fusion_fails(evidence: Callable[..., GateEvidence]) -> None:
+    """Fewer fused operators than the contract says fail and name the operator."""
+    report = gate(replaced(evidence(), "inspection", fused={"BiasGelu": 1}), settings=GateSettings())
+
+    check = check_of(report, "fusion contract")
+    assert (check.verdict, check.required, check.observed) == ("fail", "BiasGelu 2", "BiasGelu 1")
+
+
+def test_a_limited_evaluation_fails(evidence: Callable[..., GateEvidence]) -> None:
+    """An evaluation of the first questions only is no evidence of the whole."""
+    limited = replaced(evidence(), "candidate_evaluation", settings={"limit": 50})
+
+    report = gate(limited, settings=GateSettings())
+
+    assert check_of(report, "questions").verdict == "fail"
+
+
+def test_a_part_of_squad_fails(evidence: Callable[..., GateEvidence]) -> None:
+    """The official file has 10,570 questions; a report about fewer that carries its digest fails."""
+    given_ = evidence()
+    for side in ("candidate_evaluation", "baseline_evaluation"):
+        given_ = replaced(given_, side, dataset=SQUAD_DEV, dataset_name="squad")
+
+    check = check_of(gate(given_, settings=GateSettings()), "questions")
+
+    assert (check.verdict, check.required) == ("fail", "all 10570 questions of squad, the same on both sides")
+    assert check.observed == "50; 10520 are missing"
+
+
+def test_other_feature_settings_fail(evidence: Callable[..., GateEvidence]) -> None:
+    """Two sides evaluated with other windows are not comparable; other threads are."""
+    windows = replaced(evidence(), "candidate_evaluation", settings={"max_length": 512})
+    threads = replaced(evidence(), "candidate_evaluation", settings={"threads": 1})
+
+    assert check_of(gate(windows, settings=GateSettings()), "questions").verdict == "fail"
+    assert check_of(gate(threads, settings=GateSettings()), "questions").verdict == "pass"
+
+
+def test_a_model_that_is_too_large_fails(evidence: Callable[..., GateEvidence], tmp_path: Path) -> None:
+    """The candidate is smaller than the baseline and at most as large as max_size_mb."""
+    large = make_artifact(tmp_path / "large", precision="int8", size=4000)
+
+    assert gate(evidence(candidate=large), settings=GateSettings()).verdict == "fail"
+    assert gate(evidence(), settings=GateSettings(max_size_mb=0.001)).verdict == "pass"
+    assert gate(evidence(), settings=GateSettings(max_size_mb=0.000999)).verdict == "fail"
+
+
+def calibrated(path: Path, ids: Any) -> Artifact:
+    record = StageRecord(stage="quantize", settings={"mode": "static"})
+    files = {} if ids is None else {"calibration.json": json.dumps({"ids": ids})}
+    return make_artifact(path, precision="int8", size=1000, files=files, stages=[record])
+
+
+def test_calibrated_questions_are_left_out(evidence: Callable[..., GateEvidence], tmp_path: Path) -> None:
+    """Questions that were calibrated on are in the point estimate and not in the interval, on both sides."""
+    candidate = calibrated(tmp_path / "static", ["q0", "q1", "another-set"])
+    scores = ([0.0, 0.0] + [1.0] * 48, [1.0] * 50)
+
+    report = gate(evidence(*scores, candidate=candidate), settings=GateSettings())
+
+    assert (report.questions, report.excluded) == (50, 2)
+    assert (report.ratio, report.kept_ratio) == (0.96, 1.0)
+    assert check_of(report, "calibration overlap").observed == "2 of 50 were calibrated on"
+    assert report.changed == 0.04
+
+
+def test_all_questions_calibrated_on_is_inconclusive(
+    evidence: Callable[..., GateEvidence], tmp_path: Path
+) -> None:
+    """When nothing is left to judge, policy statistical says so; policy mlperf counts every question."""
+    candidate = calibrated(tmp_path / "static", [f"q{i}" for i in range(50)])
+
+    assert gate(evidence(candidate=candidate), settings=GateSettings()).verdict == "pass"
+    statistical = gate(evidence(candidate=candidate), settings=GateSettings(policy="statistical"))
+    assert statistical.verdict == "inconclusive"
+    assert "too few questions" in check_of(statistical, "f1 ratio (statistical)").observed
+
+
+def test_unknown_calibration_is_inconclusive(evidence: Callable[..., GateEvidence], tmp_path: Path) -> None:
+    """A static artifact that does not say what it was calibrated on is not taken for one without overlap."""
+    report = gate(
+        evidence(candidate=calibrated(tmp_path / "static", None)), settings=GateSettings(policy="statistical")
+    )
+
+    assert check_of(report, "calibration overlap").verdict == "inconclusive"
+
+
+def test_calibration_without_ids_is_an_error(evidence: Callable[..., GateEvidence], tmp_path: Path) -> None:
+    """A calibration.json of another form is a mistake, not an empty overlap."""
+    with pytest.raises(ArtifactError, match=r"calibration\.json: has no list of question ids"):
+        gate(evidence(candidate=calibrated(tmp_path / "static", "q0")), settings=GateSettings())
+
+
+def test_lineage(evidence: Callable[..., GateEvidence], tmp_path: Path) -> None:
+    """Another vocabulary fails unless both come of one export, and an INT8 baseline fails."""
+    other = {"files": {"vocab.txt": "[UNK]\n"}, "precision": "int8", "size": 1000}
+    stranger = make_artifact(tmp_path / "stranger", **other)
+    export = StageRecord(stage="export", key="e")
+    fp32 = make_artifact(tmp_path / "exported", precision="fp32", size=4000, stages=[export])
+    cousin = make_artifact(tmp_path / "cousin", stages=[export], **other)
+    int8 = make_artifact(tmp_path / "other-int8", precision="int8", size=4000)
+
+    strange = gate(evidence(candidate=stranger), settings=GateSettings())
+
+    assert check_of(strange, "lineage").verdict == "fail"
+    assert check_of(strange, "lineage").observed == "differ in vocab.txt"
+    assert gate(evidence(candidate=cousin, baseline=fp32), settings=GateSettings()).verdict == "pass"
+    assert gate(evidence(baseline=int8), settings=GateSettings()).verdict == "fail"
+    assert gate(evidence(candidate=stranger), settings=GateSettings(reference_f1=90.0)).verdict == "pass"
+
+
+def test_reports_for_another_digest_are_refused(
+    evidence: Callable[..., GateEvidence], tmp_path: Path
+) -> None:
+    """Numbers of other bytes are an error (exit 2) that names the artifact, never a verdict."""
+    for side in ("candidate_evaluation", "baseline_evaluation", "inspection"):
+        with pytest.raises(ArtifactError, match=r"is for another digest \(eeeeeeeeeeee, not ") as caught:
+            gate(replaced(evidence(), side, artifact="e" * 64), settings=GateSettings())
+        assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"f1": 99.9}, "has an F1 that is not the mean of its scores"),
+        ({"exact_match": 1.0}, "has an exact match that is not the mean of its scores"),
+        ({"predictions_sha256": "0" * 64}, "has predictions with another sha256 than it says"),
+        ({"questions": 51}, "counts 51 questions and has scores of 50"),
+        ({"scores": ()}, "counts 50 questions and has scores of 0"),
+        ({"task": "text-classification"}, "is of the task text-classification, not squad"),
+    ],
+)
+def test_numbers_that_contradict_themselves_are_refused(
+    evidence: Callable[..., GateEvidence], changes: dict[str, Any], said: str
+) -> None:
+    """F1, exact match, count and sha256 are recomputed from the scores of every question."""
+    with pytest.raises(ArtifactError, match=said):
+        gate(replaced(evidence(), "candidate_evaluation", **changes), settings=GateSettings())
+
+
+def test_other_questions_are_refused(evidence: Callable[..., GateEvidence]) -> None:
+    """Without the same questions on both sides there is nothing to pair."""
+    with pytest.raises(EvaluationError, match="evaluate both on the same data"):
+        gate(evidence([1.0] * 50, [1.0] * 49), settings=GateSettings())
+    with pytest.raises(EvaluationError, match="evaluate both on the same data"):
+        gate(replaced(evidence(), "baseline_evaluation", dataset="c" * 64), settings=GateSettings())
+
+
+def test_an_artifact_is_not_its_own_baseline(evidence: Callable[..., GateEvidence], tmp_path: Path) -> None:
+    """An INT8 artifact gated against itself would pass everything; it is refused."""
+    int8 = make_artifact(tmp_path / "twice", precision="int8", size=1000)
+
+    with pytest.raises(UsageError, match="is its own baseline"):
+        gate(evidence(candidate=int8, baseline=int8), settings=GateSettings())
+
+
+def test_reports_are_written_into_the_candidate(evidence: Callable[..., GateEvidence]) -> None:
+    """gate.json is the report itself; Markdown and JUnit lie beside it, and the digest stays."""
+    given_ = evidence()
+    report = gate(given_, settings=GateSettings())
+
+    paths = write_reports(report, given_.candidate)
+
+    assert [path.name for path in paths] == ["gate.json", "gate.md", "gate.junit.xml"]
+    assert GateReport.read(paths[0]) == report
+    assert json.loads(paths[0].read_text())["schema"] == "quantkit/gate/1"
+    assert Artifact.open(given_.candidate.path).digest == given_.candidate.digest
+
+
+def test_reports_of_others_are_not_written(evidence: Callable[..., GateEvidence]) -> None:
+    """A gate report goes into the artifact it judged, and not into one whose reports are sealed."""
+    given_ = evidence()
+    report = gate(given_, settings=GateSettings())
+    sealed = given_.candidate.manifest.model_copy(update={"reports": given_.candidate.manifest.files})
+
+    with pytest.raises(ArtifactError, match="is for another digest"):
+        write_reports(report, given_.baseline)
+    with pytest.raises(OutputError, match="is published"):
+        write_reports(report, dataclasses.replace(given_.candidate, manifest=sealed))
+
+
+def test_summary_is_appended(
+    evidence: Callable[..., GateEvidence], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Markdown goes after what other steps wrote to $GITHUB_STEP_SUMMARY, and nowhere without it."""
+    report = gate(evidence(), settings=GateSettings())
+    assert append_summary(report) is None
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+
+    assert append_summary(report) == summary
+
+    assert summary.read_text().startswith("before\n## ")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    with pytest.raises(OutputError, match="cannot be written"):
+        append_summary(report)
