@@ -21,9 +21,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime
 
-from quantkit.graph.fusion.parity import RUNTIME_ERRORS, first_line
+from quantkit.graph.fusion.parity import first_line
 from quantkit.graph.fusion.passes import Stopped
 from quantkit.graph.fusion.pattern import is_op, label
+from quantkit.runtime.session import ONNXRUNTIME_ERRORS
 
 MASK_INPUT = "attention_mask"
 # exp(-10000 + x) is 0 in float32 for every score x below 9896: what the field calls minus infinity is at most
@@ -61,7 +62,7 @@ def require_padding_mask(graph: ir.Graph, mask: ir.Value, form: MaskForm, reader
     try:
         session = _cut_out(graph, mask, nodes)
         results = [session.run(None, _feeds(session, probe))[0] for probe in _PROBES]
-    except RUNTIME_ERRORS as error:
+    except ONNXRUNTIME_ERRORS as error:
         reason = f"the mask {mask.name} cannot be computed alone ({first_line(error)})"
         raise Stopped(label(reader), reason) from None
     for probe, computed in zip(_PROBES, results, strict=True):

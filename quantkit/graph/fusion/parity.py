@@ -8,22 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    Fail,
-    InvalidArgument,
-    InvalidGraph,
-    InvalidProtobuf,
-    RuntimeException,
-)
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    NotImplemented as NotSupported,
-)
 
 from quantkit.errors import FusionError
 from quantkit.progress import track
-
-# What onnxruntime raises when a model cannot be loaded or run; it has no common base class but Exception.
-RUNTIME_ERRORS = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotSupported, RuntimeException)
+from quantkit.runtime.session import ONNXRUNTIME_ERRORS
 
 # Largest difference between logits, times max(1, largest logit). A wrong mask is off by 1 and more; fused
 # kernels, which add in another order, by 1e-6 to 1e-5.
@@ -145,7 +133,7 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-    except RUNTIME_ERRORS as error:
+    except ONNXRUNTIME_ERRORS as error:
         raise FusionError(
             f"{path}: onnxruntime cannot load it ({first_line(error)}); export it again"
         ) from None
@@ -160,7 +148,7 @@ def _run(session: onnxruntime.InferenceSession, feeds: dict[str, Array], path: P
         raise FusionError(
             f"{path}: has an input {error} that quantkit does not know; export it again"
         ) from None
-    except RUNTIME_ERRORS as error:
+    except ONNXRUNTIME_ERRORS as error:
         raise FusionError(
             f"{path}: onnxruntime cannot run it ({first_line(error)}); export it again"
         ) from None
