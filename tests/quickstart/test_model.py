@@ -1,0 +1,60 @@
+"""Tests of the committed model of the quickstart."""
+
+import json
+
+import pytest
+from safetensors import safe_open
+
+from quantkit.quickstart.generate import HELDOUT
+from quantkit.tasks import FeatureSettings
+from quantkit.tasks.calibration_set import select
+from quantkit.tasks.squad import TASK
+from quantkit.tasks.tokenizer import Tokenizer
+
+torch = pytest.importorskip("torch", reason="the model is built with torch (pip install quantkit[export])")
+
+from transformers import BertForQuestionAnswering  # noqa: E402
+
+from quantkit.quickstart.train import MODEL, report  # noqa: E402
+
+FILES = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"}
+
+
+def test_folder_is_an_ordinary_checkpoint() -> None:
+    """The folder holds FP32 safetensors of at most 8 MB, what a tokenizer needs, and nothing to unpickle."""
+    assert {path.name for path in MODEL.iterdir()} == FILES
+    assert (MODEL / "model.safetensors").stat().st_size <= 8_000_000
+    with safe_open(MODEL / "model.safetensors", framework="np") as tensors:
+        assert {tensors.get_slice(name).get_dtype() for name in tensors.keys()} == {"F32"}  # noqa: SIM118
+
+
+def test_vocabulary_has_the_tokenizers_size() -> None:
+    """Embedding rows, config, vocab.txt and tokenizer agree."""
+    size = Tokenizer.load(MODEL).vocab_size
+    config = json.loads((MODEL / "config.json").read_text(encoding="utf-8"))
+    with safe_open(MODEL / "model.safetensors", framework="np") as tensors:
+        assert tensors.get_slice("bert.embeddings.word_embeddings.weight").get_shape()[0] == size
+    assert config["vocab_size"] == size
+    assert len((MODEL / "vocab.txt").read_text(encoding="utf-8").splitlines()) == size
+
+
+def test_some_passages_need_several_windows() -> None:
+    """The held-out part exercises windows: a few passages are longer than 384 tokens."""
+    dataset = TASK.read(HELDOUT, "callcentre")
+    features = TASK.featurize(dataset, Tokenizer.load(MODEL), FeatureSettings())
+    assert len(dataset.examples) + 16 <= len(features) <= 2 * len(dataset.examples)
+
+
+def test_calibration_set_is_shipped() -> None:
+    """`--calib callcentre` selects 100 questions, none of them held out."""
+    chosen = select("callcentre", "squad")
+    assert len(chosen.ids) == 100
+    assert not set(chosen.ids) & {example.id for example in TASK.read(HELDOUT, "callcentre").examples}
+
+
+def test_published_scores() -> None:
+    """The model answers held-out questions as README.md says, also with weights and activations in 8 bits."""
+    torch.set_num_threads(1)
+    scores = report(BertForQuestionAnswering.from_pretrained(MODEL), Tokenizer.load(MODEL), HELDOUT)
+    assert scores["f1"] >= 95
+    assert scores["f1_rounded"] >= 0.999 * scores["f1"]
