@@ -106,6 +106,11 @@ def _take(step: Step, line: Line, *, force: bool, announce: Callable[[str], None
     why = _why_run(step, line, ingredients, force=force, load=True)
     entry = line.work.entry(step.name)
     if why is None and entry is not None:
+        if step.folder and not entry.done:  # killed between finishing and writing so
+            record = line.artifacts[step.name].manifest.stages[-1]
+            cost = {"seconds": record.seconds, "peak_memory_bytes": record.peak_memory_bytes}
+            entry = entry.model_copy(update={**cost, "done": True})
+            line.work.write(step.name, entry)
         announce(f"{step.name}: kept, nothing has changed")
         return StepReport(
             step=step.name,

@@ -232,7 +232,7 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         values["checkpoint"] = str(quickstart_model())
     elif isinstance(checkpoint, str) and (checkpoint.startswith(".") or (folder / checkpoint).is_dir()):
         values["checkpoint"] = str((folder / checkpoint).resolve())
-    for section, key in (("quantize", "calib"), ("evaluate", "data")):
+    for section, key in (("quantize", "calib"), ("evaluate", "data"), ("bench", "data")):
         chosen = values.get(section)
         name = chosen.get(key) if isinstance(chosen, dict) else None
         if isinstance(name, str) and (folder / name).is_file():

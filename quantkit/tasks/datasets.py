@@ -147,18 +147,37 @@ def find_known(known: KnownFile, data_dir: Path | None = None) -> Path:
         DatasetError: `data_dir` or `$QUANTKIT_DATA` is no folder, the bytes are not the pinned ones, or the
             download failed.
     """
-    cached = cache_folder() / "data" / known.folder / known.file
-    places = [
+    for place in _places(known, data_dir):
+        if place.is_file():
+            _check_bytes(place, known)
+            return place
+    cached = _cached(known)
+    write_bytes(cached, _download(known))
+    return cached
+
+
+def located(name: str, data_dir: Path | None = None) -> Path | None:
+    """Return where a known dataset is now, or None; its bytes are not checked and nothing is downloaded.
+
+    Raises:
+        DatasetError: `data_dir` or `$QUANTKIT_DATA` is no folder.
+    """
+    source = DATASETS[name].source
+    places = [source] if isinstance(source, Path) else _places(source, data_dir)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _places(known: KnownFile, data_dir: Path | None) -> list[Path]:
+    named = [
         place
         for folder in _folders(data_dir)
         for place in (folder / known.file, folder / known.folder / known.file)
     ]
-    for place in (*places, cached):
-        if place.is_file():
-            _check_bytes(place, known)
-            return place
-    write_bytes(cached, _download(known))
-    return cached
+    return [*named, _cached(known)]
+
+
+def _cached(known: KnownFile) -> Path:
+    return cache_folder() / "data" / known.folder / known.file
 
 
 def _folders(data_dir: Path | None) -> list[Path]:

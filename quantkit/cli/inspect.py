@@ -1,0 +1,61 @@
+"""quantkit inspect: what is in an artifact, and which kernels really run."""
+
+import click
+
+from quantkit.cli import options, show
+
+
+@click.command("inspect")
+@click.argument("artifact", required=False)
+@options.model_option
+@options.json_option
+def command(*, artifact: str | None, model: str | None, as_json: bool) -> None:
+    """Show sizes, fusions, executed kernels and INT8 coverage.
+
+    The kernels are read from the graph ONNX Runtime executes, not from the file. INT8 coverage is the share
+    of the linear layers' multiply-accumulates that run in integer kernels.
+    """
+    source = options.chosen(artifact, model, "ARTIFACT")
+    from quantkit.artifact import Artifact
+    from quantkit.stages.inspect import inspect
+
+    opened = Artifact.open(source)
+    with show.working():
+        report = inspect(opened)
+        if not opened.manifest.reports:  # a published artifact's reports are sealed
+            opened.write_report("inspection.json", report.as_json())
+    if as_json:
+        show.print_json(report.as_json())
+        return
+    show.print_facts(
+        "",
+        [
+            ("artifact", f"{source} ({report.artifact[:12]})"),
+            ("model", f"{report.architecture}, {report.task}, {report.precision}"),
+            ("parameters", f"{report.parameters:,}"),
+            ("size", show.megabytes(report.size_bytes)),
+            ("INT8 coverage", show.percent(report.int8_coverage)),
+            ("INT8 embeddings", show.percent(report.int8_embedding_share)),
+        ],
+    )
+    fusions = sorted({**report.expected_fusions, **report.fused})
+    if fusions:
+        rows = [
+            (op, str(report.fused.get(op, 0)), str(report.expected_fusions.get(op, "-"))) for op in fusions
+        ]
+        show.print_table("fusions", ("operator", "found", "expected"), rows, right=(1, 2))
+    kernels = sorted(report.kernels.items(), key=lambda item: (-item[1], item[0]))
+    show.print_table(
+        "executed kernels", ("operator", "nodes"), [(op, str(n)) for op, n in kernels], right=(1,)
+    )
+    if report.layers:
+        layers = [
+            (
+                layer.name,
+                f"{layer.shape[0]} x {layer.shape[1]}",
+                layer.kernel,
+                "yes" if layer.integer else "no",
+            )
+            for layer in report.layers
+        ]
+        show.print_table("linear layers", ("layer", "shape", "kernel", "integer"), layers)

@@ -1,0 +1,60 @@
+"""quantkit publish: a gated artifact goes to the registry."""
+
+from pathlib import Path
+
+import click
+
+from quantkit.cli import options, show
+
+
+@click.command("publish")
+@click.argument("artifact")
+@click.argument("registry_folder", metavar="[REGISTRY]", required=False, type=options.FOLDER)
+@click.option("--name", required=True, help="Name in the registry, such as minilm-squad.")
+@click.option("--version", required=True, help="Version, such as 1.0.0; never overwritten.")
+@options.registry_option
+@options.json_option
+def command(
+    *,
+    artifact: str,
+    registry_folder: Path | None,
+    name: str,
+    version: str,
+    registry: Path,
+    as_json: bool,
+) -> None:
+    """Publish an artifact that passed its gate.
+
+    Refused (exit code 3) without a passing gate report for exactly these bytes. Publishing the same bytes
+    under the same version again is done already, and says so.
+    """
+    from quantkit.artifact import Artifact
+    from quantkit.recipe.settings import PublishSettings
+    from quantkit.stages.publish import already_published, publish
+
+    settings = options.section(
+        PublishSettings, {"registry": str(registry_folder or registry), "name": name, "version": version}
+    )
+    opened = Artifact.open(artifact)
+    before = already_published(opened, settings=settings)
+    place = publish(opened, settings=settings)
+    if as_json:
+        show.print_json(
+            {
+                "schema": "quantkit/publication/1",
+                "reference": f"{name}:{version}",
+                "registry": settings.registry,
+                "path": str(place),
+                "artifact": opened.digest,
+                "already_published": before,
+            }
+        )
+        return
+    show.print_facts(
+        "",
+        [
+            ("published", f"{name}:{version}" + (" (already)" if before else "")),
+            ("digest", opened.digest),
+            ("path", str(place)),
+        ],
+    )

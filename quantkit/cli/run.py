@@ -1,0 +1,68 @@
+"""quantkit run: a recipe from its checkpoint to the registry."""
+
+from pathlib import Path
+
+import click
+
+from quantkit.cli import options, show
+
+
+@click.command("run")
+@click.argument("recipe", metavar="RECIPE", type=str)
+@click.option(
+    "-m", "--checkpoint", "--model", "checkpoint", help="Checkpoint folder or Hugging Face id to use instead."
+)
+@click.option("--work", type=options.FOLDER, show_default="runs/<recipe name>", help="Folder of the run.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Override a key of the recipe (repeatable), such as quantize.mode=dynamic.",
+)
+@click.option("--dry-run", is_flag=True, help="Show which steps would run, and why; write nothing.")
+@click.option("--force", is_flag=True, help="Do every step again, also those that have not changed.")
+@options.data_dir_option
+@options.json_option
+def command(
+    *,
+    recipe: str,
+    checkpoint: str | None,
+    work: Path | None,
+    assignments: tuple[str, ...],
+    dry_run: bool,
+    force: bool,
+    data_dir: Path | None,
+    as_json: bool,
+) -> int:
+    """Run a recipe: checkpoint to published INT8 artifact.
+
+    RECIPE is a YAML file, or the name of a recipe that ships with quantkit. A run that was stopped goes on
+    where it was; steps that are finished and have not changed are kept. When the gate does not pass, nothing
+    is published and the exit code is 3 (failed) or 4 (inconclusive).
+    """
+    from quantkit.pipeline.run import plan, run
+    from quantkit.recipe.load import load_recipe, parse_overrides
+
+    overrides = parse_overrides(assignments)
+    if checkpoint is not None:
+        overrides["checkpoint"] = checkpoint
+    wanted = load_recipe(recipe, overrides)
+    folder = work or Path("runs") / wanted.name
+    if dry_run:
+        planned = plan(wanted, work=folder, data_dir=data_dir, force=force)
+        if as_json:
+            show.print_json(planned.as_json())
+        else:
+            rows = [(step.step, step.action, step.why) for step in planned.steps]
+            show.print_table(f"{planned.recipe} in {planned.work}", ("step", "would", "why"), rows)
+        return 0
+    with show.working():
+        report = run(wanted, work=folder, data_dir=data_dir, force=force, announce=show.say)
+    if as_json:
+        show.print_json(report.as_json())
+    else:
+        from quantkit.cli.run_table import print_run
+
+        print_run(report)
+    return report.exit_code

@@ -1,0 +1,57 @@
+"""The table a run ends with."""
+
+from typing import TYPE_CHECKING
+
+from quantkit.cli import show
+from quantkit.report.digits import cut
+
+if TYPE_CHECKING:
+    from quantkit.pipeline.outcome import RunReport
+
+
+def print_run(report: "RunReport") -> None:
+    """Print what each step cost, the numbers that matter, the verdict, and where the artifact is."""
+    rows = [
+        (
+            step.step,
+            "done" if step.action == "run" else "kept",
+            f"{step.seconds:.1f} s",
+            _memory(step.peak_memory_bytes),
+        )
+        for step in report.steps
+    ]
+    columns = ("step", "", "wall time", "peak memory")
+    show.print_table(f"{report.recipe} in {report.work}", columns, rows, right=(2, 3))
+    shrunk = report.baseline_bytes / report.candidate_bytes
+    facts = [
+        ("F1", f"FP32 {cut(report.baseline_f1, 3)}, INT8 {cut(report.candidate_f1, 3)}"),
+        (
+            "exact match",
+            f"FP32 {cut(report.baseline_exact_match, 3)}, INT8 {cut(report.candidate_exact_match, 3)}",
+        ),
+        ("ratio", cut(report.ratio)),
+        ("questions changed", f"{show.percent(report.changed)} of {report.questions:,}"),
+        ("INT8 coverage", show.percent(report.int8_coverage)),
+        (
+            "size",
+            f"FP32 {show.megabytes(report.baseline_bytes)}, INT8 {show.megabytes(report.candidate_bytes)} "
+            f"({shrunk:.2f} x smaller)",
+        ),
+        ("throughput", "not measured" if report.qps_ratio is None else f"{report.qps_ratio:.2f} x FP32"),
+        (
+            "verdict",
+            report.verdict + (f" ({', '.join(report.failed_checks)})" if report.failed_checks else ""),
+        ),
+        ("published", _published(report)),
+    ]
+    show.print_facts("", facts)
+
+
+def _published(report: "RunReport") -> str:
+    if report.published is None:
+        return "no"
+    return report.published + (" (already published)" if report.already_published else "")
+
+
+def _memory(count: int) -> str:
+    return show.megabytes(count) if count else ""
