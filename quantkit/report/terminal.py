@@ -18,7 +18,11 @@ def render(report: GateReport) -> RenderableType:
 
 def show(report: GateReport, console: Console | None = None) -> None:
     """Write the report to the console, standard output by default."""
-    (console or Console()).print(render(report))
+    console = console or Console()
+    # A pipe or a file has no width of its own, and job logs show more than 80 columns.
+    if not console.is_terminal:
+        console.width = 120
+    console.print(render(report))
 
 
 def _headline(report: GateReport) -> Text:
@@ -52,13 +56,15 @@ def _numbers(report: GateReport) -> Table:
 
 
 def _checks(report: GateReport) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for header in ("check", "required", "observed", "verdict"):
-        table.add_column(header, no_wrap=header == "verdict")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("check", no_wrap=True)
+    table.add_column("required", overflow="fold", min_width=len("SkipLayerNormalization 12"))
+    table.add_column("observed", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
     for check in report.checks:
         style = STYLES[check.verdict] if check.decides else "dim"
-        verdict = Text(check.verdict if check.decides else f"({check.verdict})", style=style)
+        verdict = Text(check.verdict if check.decides else f"{check.verdict}*", style=style)
         table.add_row(Text(check.name), Text(check.required), Text(check.observed), verdict)
     if not all(check.decides for check in report.checks):
-        table.caption = Text(f"(verdict): shown, not counted by policy {report.policy}", style="dim")
+        table.caption = Text(f"* shown, not counted by policy {report.policy}", style="dim")
     return table

@@ -27,10 +27,10 @@ def reaches(value: float, min_ratio: float, reference: float) -> bool:
 
 def check_point_estimate(candidate_f1: float, reference: float, settings: GateSettings) -> Check:
     """Compare the F1 over all questions, unrounded: what MLPerf does."""
-    whose = "baseline's F1" if settings.reference_f1 is None else "reference F1"
+    whose = "the baseline's" if settings.reference_f1 is None else "the reference"
     return Check(
-        name="f1 ratio (mlperf)",
-        required=f">= {settings.min_ratio} of the {whose} {reference!r}",
+        name="f1 mlperf",
+        required=f">= {settings.min_ratio} of {whose} {reference!r}",
         observed=f"{cut(candidate_f1 / reference)} (F1 {candidate_f1!r})",
         verdict="pass" if reaches(candidate_f1, settings.min_ratio, reference) else "fail",
         decides=settings.policy == "mlperf",
@@ -43,17 +43,18 @@ def check_interval(statistics: RatioStatistics, settings: GateSettings, *, undec
     if not undecidable and statistics.high < settings.min_ratio:
         verdict = "fail"
     elif (
-        not undecidable and statistics.low >= settings.min_ratio and statistics.p_value <= 1 -
-        settings.confidence
+        not undecidable
+        and statistics.low >= settings.min_ratio
+        and statistics.p_value <= 1 - settings.confidence
     ):
         verdict = "pass"
     observed = f"[{cut(statistics.low)}, {cut(statistics.high)}], p {statistics.p_value:.4f}"
     if statistics.resampled == "question":
-        observed += f", by question: {statistics.clusters} article(s) are too few to resample"
+        observed += f", by question, for {statistics.clusters} articles are too few"
     if undecidable:
         observed += "; too few questions were not calibrated on"
     return Check(
-        name="f1 ratio (statistical)",
+        name="f1 statistical",
         required=f"lower bound >= {settings.min_ratio}, p <= {1 - settings.confidence:.3g}",
         observed=observed,
         verdict=verdict,
@@ -65,7 +66,7 @@ def check_coverage(inspection: Inspection, settings: GateSettings) -> Check:
     """Compare the share of linear-layer multiply-accumulates in the integer kernels that were executed."""
     return Check(
         name="int8 coverage",
-        required=f">= {settings.min_int8_coverage} of linear MACs in integer kernels",
+        required=f">= {settings.min_int8_coverage} of linear MACs",
         observed=cut(inspection.int8_coverage),
         verdict="pass" if inspection.int8_coverage >= settings.min_int8_coverage else "fail",
     )
@@ -75,12 +76,12 @@ def check_fusions(inspection: Inspection) -> Check:
     """Compare the fused operators with those the architecture calls for."""
     expected = {op: count for op, count in sorted(inspection.expected_fusions.items()) if count}
     found = {op: inspection.fused.get(op, 0) for op in expected}
-    met = all(found[op] >= count for op, count in expected.items())
+    missing = {op: count for op, count in found.items() if count < expected[op]}
     return Check(
-        name="fusion contract",
+        name="fusions",
         required=", ".join(f"{op} {count}" for op, count in expected.items()) or "none: it was not fused",
-        observed=", ".join(f"{op} {count}" for op, count in found.items()) or "nothing to check",
-        verdict="pass" if met else "fail",
+        observed=", ".join(f"{op} {count}" for op, count in missing.items()) or "complete",
+        verdict="fail" if missing else "pass",
     )
 
 
@@ -104,7 +105,7 @@ def check_questions(evidence: GateEvidence) -> Check:
     whole = f"all {known} questions" if known else "all questions"
     return Check(
         name="questions",
-        required=f"{whole} of {evaluation.dataset_name}, the same on both sides",
+        required=f"{whole}, alike on both sides",
         observed="; ".join([str(evaluation.questions), *faults]),
         verdict="fail" if faults else "pass",
     )
@@ -140,8 +141,8 @@ def check_calibration(evidence: GateEvidence, excluded: int, questions: int, set
     unknown = static and CALIBRATION not in evidence.candidate.manifest.files
     statistical = settings.policy == "statistical"
     return Check(
-        name="calibration overlap",
-        required="left out of both sides" if statistical else "reported; every question counts",
+        name="calibration",
+        required="left out of both sides" if statistical else "reported",
         observed=f"unknown: no {CALIBRATION}" if unknown else f"{excluded} of {questions} were calibrated on",
         verdict="inconclusive" if unknown else "pass",
         decides=statistical,
@@ -149,11 +150,11 @@ def check_calibration(evidence: GateEvidence, excluded: int, questions: int, set
 
 
 def check_digests(evidence: GateEvidence) -> Check:
-    """Say whose numbers these are; numbers of others never come this far (`require_own_numbers`)."""
+    """Say whose numbers these are; those of other bytes never come this far (`require_own_numbers`)."""
     return Check(
         name="digests",
-        required="every number belongs to these bytes",
-        observed=f"candidate {short(evidence.candidate.digest)}, baseline {short(evidence.baseline.digest)}",
+        required="numbers of these bytes",
+        observed=f"{short(evidence.candidate.digest)}, {short(evidence.baseline.digest)}",
         verdict="pass",
     )
 
@@ -183,7 +184,7 @@ def check_lineage(evidence: GateEvidence, settings: GateSettings) -> Check:
         origin += f"; the baseline is {baseline.precision}"
     return Check(
         name="lineage",
-        required="an FP32 baseline of the same checkpoint",
+        required="same checkpoint, FP32",
         observed=origin,
         verdict="pass" if related else "fail",
         decides=settings.reference_f1 is None,
