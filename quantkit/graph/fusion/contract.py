@@ -24,6 +24,8 @@ def fuse_graph(model: ir.Model, *, embed_layer_norm: bool = True) -> tuple[PassR
     Returns:
         One result per pass that ran, in order.
     """
+    # What nothing reads any more must not look like a second reader to a pass.
+    CleanUp()(model)
     return tuple(make()(model) for make in PASSES if embed_layer_norm or make is not EmbedLayerNormalization)
 
 

@@ -30,9 +30,9 @@ class SkipLayerNormalization(FusionPass):
        the same sum.
     4. Not matched: what is normalized is not an Add; the Add's other operand is a constant; the layer
        normalization is not over the last axis, or its statistics are used.
-    5. Not matched: a sum of embedding lookups. It is no residual connection and belongs to
-       EmbedLayerNormalization, so the number of matches is exactly the number of residual connections whether
-       or not that pass ran.
+    5. Not matched: a sum of embeddings, which is one with a table lookup as an operand or with nothing but
+       lookups in it. It is no residual connection and belongs to EmbedLayerNormalization, so the number of
+       matches is exactly the number of residual connections whether or not that pass matched.
     """
 
     name = "SkipLayerNormalization"
@@ -48,7 +48,7 @@ class SkipLayerNormalization(FusionPass):
         first, second = operand(add, 0), operand(add, 1)
         if constant(first) is not None or constant(second) is not None:
             raise Stopped(label(add), "adds a constant, not a residual")
-        if _is_embedding(first) and _is_embedding(second):
+        if _is_lookup(first) or _is_lookup(second) or (_sums_lookups(first) and _sums_lookups(second)):
             raise Stopped(label(add), "adds embedding lookups, which is for EmbedLayerNormalization")
         inputs: list[ir.Value | None] = [first, second, norm.gamma, norm.beta]
         for linear, skip in ((first, second), (second, first)):
@@ -77,14 +77,16 @@ class SkipLayerNormalization(FusionPass):
             replace(graph, total, node.outputs[3])
 
 
-def _is_embedding(value: ir.Value) -> bool:
-    """Tell whether a value is a table lookup or a sum of them."""
+def _is_lookup(value: ir.Value) -> bool:
+    """Tell whether a value is rows of a constant table."""
     node = value.producer()
-    if is_op(node, "Gather"):
-        assert node is not None
-        table = constant(node.inputs[0])
-        return table is not None and len(table.shape) == 2
-    if is_op(node, "Add"):
-        assert node is not None
-        return all(part is not None and _is_embedding(part) for part in node.inputs)
-    return False
+    table = constant(node.inputs[0]) if node is not None and is_op(node, "Gather") else None
+    return table is not None and len(table.shape) == 2
+
+
+def _sums_lookups(value: ir.Value) -> bool:
+    """Tell whether a value is a lookup or a sum of them."""
+    node = value.producer()
+    if node is not None and is_op(node, "Add"):
+        return all(part is not None and _sums_lookups(part) for part in node.inputs)
+    return _is_lookup(value)
