@@ -1,0 +1,275 @@
+"""evaluate scores every question, once per subject, and never takes one subject's result for another's."""
+
+import json
+import logging
+import math
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+
+from quantkit.artifact import Artifact
+from quantkit.errors import ArtifactError, CheckpointError, DatasetError, EvaluationError
+from quantkit.files import cache_folder, write_text
+from quantkit.recipe.settings import EvaluateSettings
+from quantkit.runtime.session import Session
+from quantkit.stages.evaluate import evaluate, read_evaluation
+
+Make = Callable[..., Artifact]
+
+
+def settings_for(path: Path, **changes: int) -> EvaluateSettings:
+    """Return settings for a file of questions."""
+    return EvaluateSettings.model_validate({"data": str(path), "token_budget": 64, **changes})
+
+
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return a function after whose call nothing can open a session any more."""
+
+    def poison() -> None:
+        def refuse(*args: object, **options: object) -> NoReturn:
+            pytest.fail("a session was opened")
+
+        monkeypatch.setattr(Session, "__init__", refuse)
+
+    return poison
+
+
+def test_scores_every_question(make_span_artifact: Make, span_questions: Path) -> None:
+    """Each question has one score, and F1 and exact match are their unrounded means in percent."""
+    artifact = make_span_artifact()
+    found = evaluate(artifact, settings=settings_for(span_questions))
+    ids = [score.id for score in found.scores]
+    assert ids == [f"{title}-{number}" for title in ("Letters", "Prices") for number in range(3)]
+    assert {score.group for score in found.scores} == {"Letters", "Prices"}
+    assert found.f1 == 100 * math.fsum(score.f1 for score in found.scores) / 6
+    assert found.exact_match == 100 * math.fsum(score.exact_match for score in found.scores) / 6
+    assert (found.questions, found.features) == (6, 6)
+    assert found.artifact == artifact.digest
+    assert found.dataset_name == "tiny"
+
+
+def test_written_into_the_artifact(make_span_artifact: Make, span_questions: Path) -> None:
+    """The reports hold what was returned, and the artifact's identity stays."""
+    artifact = make_span_artifact()
+    found = evaluate(artifact, settings=settings_for(span_questions))
+    for name in (None, "tiny"):
+        read = read_evaluation(artifact, name)
+        assert read == found
+        assert read.scores == found.scores
+    content = json.loads(artifact.report_path("evaluation.json").read_text())
+    assert {"schema", "f1", "exact_match", "questions", "features", "artifact", "dataset"} <= content.keys()
+    assert "scores" not in content
+    assert Artifact.open(artifact.path).digest == artifact.digest
+
+
+def test_second_time_from_the_cache(
+    make_span_artifact: Make, span_questions: Path, poisoned: Callable[[], None]
+) -> None:
+    """The same artifact, dataset and settings are not run again, for any number of threads."""
+    artifact = make_span_artifact()
+    first = evaluate(artifact, settings=settings_for(span_questions, threads=1))
+    poisoned()
+    second = evaluate(artifact, settings=settings_for(span_questions, threads=2))
+    assert second == first
+    assert second.scores == first.scores
+
+
+def test_cache_serves_a_copy_of_the_artifact(
+    make_span_artifact: Make, span_questions: Path, poisoned: Callable[[], None]
+) -> None:
+    """A copy of the same bytes is answered by the cache, and gets its reports."""
+    evaluate(make_span_artifact("one"), settings=settings_for(span_questions))
+    copy = make_span_artifact("two")
+    poisoned()
+    found = evaluate(copy, settings=settings_for(span_questions))
+    assert read_evaluation(copy, "tiny") == found
+
+
+@pytest.mark.parametrize("changed", ["artifact", "dataset", "token_budget", "limit", "refresh"])
+def test_anything_else_runs(
+    make_span_artifact: Make, span_questions: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    """Another artifact, dataset, budget or limit is another subject, and refresh always runs."""
+    evaluate(make_span_artifact(), settings=settings_for(span_questions))
+    opened: list[Path] = []
+    original = Session.__init__
+
+    def record(self: Session, path: Path, *, outputs: tuple[str, ...], threads: int = 1) -> None:
+        opened.append(path)
+        original(self, path, outputs=outputs, threads=threads)
+
+    monkeypatch.setattr(Session, "__init__", record)
+    artifact = make_span_artifact("other", seed=1 if changed == "artifact" else 0)
+    if changed == "dataset":
+        write_text(span_questions, span_questions.read_text().replace("Who sent?", "Who sent a letter?"))
+    options = {"token_budget": {"token_budget": 32}, "limit": {"limit": 4}}.get(changed, {})
+    evaluate(artifact, settings=settings_for(span_questions, **options), refresh=changed == "refresh")
+    assert opened == [artifact.model_path]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("predictions.json", lambda text: text.replace('"answer": "', '"answer": "x', 1)),
+        ("predictions.json", lambda text: text[: len(text) // 2]),
+        ("predictions.json", lambda text: "[]"),
+        ("evaluation.json", lambda text: text.replace('"f1": ', '"f1": 1', 1)),
+        ("evaluation.json", lambda text: text.replace('"artifact": "', '"artifact": "0', 1)),
+        ("evaluation.json", lambda text: "{}"),
+    ],
+)
+def test_broken_cache_is_recomputed(
+    make_span_artifact: Make, span_questions: Path, name: str, change: Callable[[str], str]
+) -> None:
+    """A cache entry that does not fit is not believed but made again."""
+    artifact, settings = make_span_artifact(), settings_for(span_questions)
+    first = evaluate(artifact, settings=settings)
+    entry = cache_folder() / "evaluations" / first.key / name
+    broken = change(entry.read_text())
+    assert broken != entry.read_text()
+    entry.write_text(broken)
+    again = evaluate(artifact, settings=settings)
+    assert again.scores == first.scores
+    assert (again.f1, again.artifact) == (first.f1, artifact.digest)
+    assert entry.read_text() != broken
+
+
+def test_limited_is_never_the_whole(make_span_artifact: Make, span_questions: Path) -> None:
+    """The first N questions have a name and a digest of their own; the whole's report stays."""
+    artifact = make_span_artifact()
+    whole = evaluate(artifact, settings=settings_for(span_questions))
+    part = evaluate(artifact, settings=settings_for(span_questions, limit=4))
+    assert (part.dataset_name, part.questions) == ("tiny-first-4", 4)
+    assert part.dataset != whole.dataset
+    assert read_evaluation(artifact, "tiny") == whole
+    assert read_evaluation(artifact, "tiny-first-4") == part
+    assert read_evaluation(artifact) == part
+    assert evaluate(artifact, settings=settings_for(span_questions, limit=99)).dataset == whole.dataset
+
+
+def test_same_scores_for_any_number_of_threads(make_span_artifact: Make, span_questions: Path) -> None:
+    """1, 2 and 3 threads give the same answers."""
+    artifact = make_span_artifact()
+    one, two, three = (
+        evaluate(artifact, settings=settings_for(span_questions, threads=threads), refresh=True)
+        for threads in (1, 2, 3)
+    )
+    assert one.predictions_sha256 == two.predictions_sha256 == three.predictions_sha256
+
+
+@pytest.mark.parametrize("fill", [np.nan, np.inf])
+def test_nan_logits(make_span_artifact: Make, span_questions: Path, fill: float) -> None:
+    """NaN or Infinity is an error that names a question, and nothing is written or cached."""
+    artifact = make_span_artifact(fill=fill)
+    with pytest.raises(EvaluationError, match=r"holds NaN or Infinity for question (Letters|Prices)-\d"):
+        evaluate(artifact, settings=settings_for(span_questions))
+    assert not (artifact.path / "reports").exists()
+    assert not (cache_folder() / "evaluations").exists()
+
+
+def test_wrong_tokenizer(make_span_artifact: Make, span_questions: Path) -> None:
+    """A tokenizer of another vocabulary size is refused before anything runs."""
+    with pytest.raises(CheckpointError, match=r"tokens but the model 999"):
+        evaluate(make_span_artifact(words=999), settings=settings_for(span_questions))
+
+
+def test_empty_dataset(make_span_artifact: Make, tmp_path: Path) -> None:
+    """A dataset without questions is an error."""
+    path = tmp_path / "empty.json"
+    path.write_text('{"version": "1.1", "data": []}')
+    with pytest.raises(DatasetError, match=r"empty\.json"):
+        evaluate(make_span_artifact(), settings=settings_for(path))
+
+
+def test_lost_questions(
+    make_span_artifact: Make, span_questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many predictions come out as questions went in, or nothing does."""
+    from quantkit.tasks.squad import Squad
+
+    original = Squad.predict
+    monkeypatch.setattr(Squad, "predict", lambda *given: original(*given)[:-1])
+    artifact = make_span_artifact()
+    with pytest.raises(EvaluationError, match="5 predictions do not answer its 6 questions"):
+        evaluate(artifact, settings=settings_for(span_questions))
+    assert not (artifact.path / "reports").exists()
+
+
+def test_interrupted(make_span_artifact: Make, span_questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C leaves no report, no cache entry and no thread."""
+
+    def interrupt(self: Session, *given: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "run", interrupt)
+    artifact = make_span_artifact()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(artifact, settings=settings_for(span_questions))
+    assert not (artifact.path / "reports").exists()
+    assert not (cache_folder() / "evaluations").exists()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("quantkit-run")]
+
+
+def test_read_only_artifact(
+    make_span_artifact: Make,
+    span_questions: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An artifact that cannot be written is evaluated all the same, cached, and the user is told."""
+    import tempfile
+
+    artifact, settings = make_span_artifact(), settings_for(span_questions)
+    original = tempfile.mkstemp
+
+    def refuse(*, prefix: str, dir: Path) -> tuple[int, str]:  # noqa: A002
+        if dir.is_relative_to(artifact.path):
+            raise PermissionError(13, "Permission denied")
+        return original(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with caplog.at_level(logging.WARNING):
+        found = evaluate(artifact, settings=settings)
+    assert "not kept in the artifact" in caplog.text
+    assert (cache_folder() / "evaluations" / found.key / "evaluation.json").is_file()
+    with pytest.raises(ArtifactError, match="no such report"):
+        read_evaluation(artifact, "tiny")
+
+
+def test_published_artifact_stays_sealed(make_span_artifact: Make, span_questions: Path) -> None:
+    """Reports that the manifest lists are not written over."""
+    artifact = make_span_artifact()
+    evaluate(artifact, settings=settings_for(span_questions))
+    record = artifact.manifest.files["config.json"]
+    sealed = artifact.manifest.model_copy(update={"reports": {"reports/evaluation.json": record}})
+    path = artifact.report_path("evaluation.json")
+    path.write_text("sealed")
+    evaluate(
+        Artifact(path=artifact.path, manifest=sealed), settings=settings_for(span_questions), refresh=True
+    )
+    assert path.read_text() == "sealed"
+
+
+def test_reading_the_report_of_another_artifact(make_span_artifact: Make, span_questions: Path) -> None:
+    """A report copied from another artifact is refused."""
+    one, two = make_span_artifact("one"), make_span_artifact("two", seed=1)
+    evaluate(one, settings=settings_for(span_questions))
+    for name in ("evaluation-tiny.json", "predictions-tiny.json"):
+        write_text(two.report_path(name), one.report_path(name).read_text())
+    with pytest.raises(ArtifactError, match="evaluation of another artifact"):
+        read_evaluation(two, "tiny")
+
+
+def test_reading_changed_predictions(make_span_artifact: Make, span_questions: Path) -> None:
+    """Predictions that are not those the evaluation was made of are refused."""
+    artifact = make_span_artifact()
+    evaluate(artifact, settings=settings_for(span_questions))
+    path = artifact.report_path("predictions-tiny.json")
+    path.write_text(path.read_text().replace('"f1": 0.0', '"f1": 1.0', 1))
+    with pytest.raises(ArtifactError, match="not what its evaluation was made of"):
+        read_evaluation(artifact, "tiny")
