@@ -265,7 +265,7 @@ def test_a_lost_fusion_fails(evidence: Callable[..., GateEvidence]) -> None:
 
 def test_a_limited_evaluation_fails(evidence: Callable[..., GateEvidence]) -> None:
     """An evaluation of the first questions only is no evidence of the whole."""
-    limited = replaced(evidence(), "candidate_evaluation", settings={"limit": 50})
+    limited = replaced(evidence(), "candidate_evaluation", dataset_name="toy-first-50")
 
     report = gate(limited, settings=GateSettings())
 
@@ -286,7 +286,7 @@ def test_a_part_of_squad_fails(evidence: Callable[..., GateEvidence]) -> None:
 
 def test_other_feature_settings_fail(evidence: Callable[..., GateEvidence]) -> None:
     """Two sides evaluated with other windows are not comparable; other threads are."""
-    windows = replaced(evidence(), "candidate_evaluation", settings={"max_length": 512})
+    windows = replaced(evidence(), "candidate_evaluation", settings={"features": {"max_length": 512}})
     threads = replaced(evidence(), "candidate_evaluation", settings={"threads": 1})
 
     assert check_of(gate(windows, settings=GateSettings()), "questions").verdict == "fail"
@@ -424,7 +424,9 @@ def test_reports_are_written_into_the_candidate(evidence: Callable[..., GateEvid
     assert Artifact.open(given_.candidate.path).digest == given_.candidate.digest
 
 
-def test_reports_of_others_are_not_written(evidence: Callable[..., GateEvidence]) -> None:
+def test_reports_of_others_are_not_written(
+    evidence: Callable[..., GateEvidence], caplog: pytest.LogCaptureFixture
+) -> None:
     """A gate report goes into the artifact it judged, and not into one whose reports are sealed."""
     given_ = evidence()
     report = gate(given_, settings=GateSettings())
@@ -432,8 +434,9 @@ def test_reports_of_others_are_not_written(evidence: Callable[..., GateEvidence]
 
     with pytest.raises(ArtifactError, match="is for another digest"):
         write_reports(report, given_.baseline)
-    with pytest.raises(OutputError, match="is published"):
-        write_reports(report, dataclasses.replace(given_.candidate, manifest=sealed))
+    assert write_reports(report, dataclasses.replace(given_.candidate, manifest=sealed)) == ()
+    assert "its reports are sealed" in caplog.text
+    assert not given_.candidate.report_path("gate.json").exists()
 
 
 def test_summary_is_appended(

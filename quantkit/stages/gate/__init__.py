@@ -10,6 +10,7 @@ only what the lower bound of a bootstrap interval proves. Both are always in the
 decides.
 """
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
-from quantkit.errors import ArtifactError, OutputError
+from quantkit.errors import ArtifactError
 from quantkit.files import naming_output_errors
 from quantkit.metrics.bootstrap import PairedScores, paired_bootstrap
 from quantkit.recipe.settings import GateSettings
@@ -42,6 +43,8 @@ from quantkit.stages.gate.checks import (
 from quantkit.stages.gate.evidence import GateEvidence, calibrated_ids, percent, require_own_numbers
 
 __all__ = ["GateEvidence", "append_summary", "gate", "write_reports"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
@@ -109,11 +112,13 @@ def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
 
 
 def write_reports(report: GateReport, candidate: Artifact) -> tuple[Path, ...]:
-    """Write `reports/gate.json`, `gate.md` and `gate.junit.xml` into the candidate.
+    """Write `reports/gate.json`, `gate.md` and `gate.junit.xml` into the candidate and return their paths.
+
+        _LOG.warning("%s: is published, so its reports are sealed; this verdict is not kept", candidate.path)
 
     Raises:
         ArtifactError: the report is about another artifact.
-        OutputError: the artifact is published, so that its reports are sealed; or it cannot be written to.
+        OutputError: the artifact cannot be written to.
     """
     if report.artifact != candidate.digest:
         raise ArtifactError(
@@ -121,10 +126,8 @@ def write_reports(report: GateReport, candidate: Artifact) -> tuple[Path, ...]:
             f"{short(candidate.digest)}); gate this artifact"
         )
     if candidate.manifest.reports:
-        raise OutputError(
-            f"{candidate.path}: is published, so its reports are sealed; "
-            "gate the artifact it was published from"
-        )
+        _LOG.warning("%s is published and its reports are sealed: this verdict is not kept", candidate.path)
+        return ()
     return (
         candidate.write_report("gate.json", report.as_json()),
         candidate.write_report("gate.md", render_markdown(report)),
