@@ -69,10 +69,12 @@ def trace_model(
     mask[-1, sequence // 2 :] = 0
     # Id 0 is in every vocabulary; a trace only follows shapes.
     examples = {name: mask if name == "attention_mask" else torch.zeros_like(mask) for name in inputs}
+    # The exporter puts the wrapper's mode back into the whole model: without eval() dropout would be on.
+    traced = _Traced(model, inputs, outputs).eval()
     buffer = io.BytesIO()
     with torch.no_grad(), quiet_transformers():
         torch.onnx.export(
-            _Traced(model, inputs, outputs),
+            traced,
             tuple(examples.values()),
             buffer,
             dynamo=False,
