@@ -13,10 +13,8 @@ from onnx import numpy_helper
 
 from quantkit.artifact import Artifact, new_artifact
 
-WORDS = """
-[PAD] [UNK] [CLS] [SEP] [MASK] who what wrote sent the a long short letter book price is was ann bob carl
-42 7 euros cents in on monday friday , . ?
-""".split()
+SENTENCE = "who what wrote sent the a long short letter book price is was ann bob carl 42 7 euros cents"
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *SENTENCE.split(), ",", ".", "?", "on", "in"]
 GRAPH = """
 <ir_version: 8, opset_import: ["" : 17]>
 tiny (int64[batch, sequence] input_ids, int64[batch, sequence] attention_mask,
