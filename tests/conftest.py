@@ -1,8 +1,16 @@
 """Fixtures for everybody: where the real data is, and an environment that never leaves the test folder."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from quantkit.artifact import Artifact, StageRecord, new_artifact
+from quantkit.report import Check, Evaluation, GateReport, Interval, QuestionScore, scores_digest
+from quantkit.report.gate import Verdict
+
+ArtifactMaker = Callable[..., Artifact]
+GatePasser = Callable[..., GateReport]
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -22,3 +30,77 @@ def shared() -> Path:
     if not (SHARED / "data" / "squad" / "dev-v1.1.json").is_file():
         pytest.skip("../shared with SQuAD dev and the trained checkpoint is not here")
     return SHARED
+
+
+@pytest.fixture
+def make_artifact() -> ArtifactMaker:
+    """Return what makes an artifact of a few bytes: everything is real but the model."""
+    return _make_artifact
+
+
+@pytest.fixture
+def pass_gate() -> GatePasser:
+    """Return what puts a passing gate report and its evaluation into an artifact."""
+    return _pass_gate
+
+
+def _make_artifact(
+    path: Path, *, model: bytes = b"model", precision: str = "int8", force: bool = False
+) -> Artifact:
+    with new_artifact(path, force=force) as draft:
+        draft.model_path.write_bytes(model)
+        (draft.path / "config.json").write_text('{"model_type": "bert", "vocab_size": 8}\n')
+        draft.record(
+            task="squad",
+            architecture="bert",
+            precision="int8" if precision == "int8" else "fp32",
+            stages=(StageRecord(stage="quantize", key="0" * 64),),
+            parent=None,
+        )
+    return Artifact.open(path)
+
+
+def _pass_gate(artifact: Artifact, *, verdict: Verdict = "pass", digest: str | None = None) -> GateReport:
+    scores = (QuestionScore(id="a", group="g", answer="x", exact_match=1.0, f1=1.0),)
+    evaluation = Evaluation(
+        key="0" * 64,
+        artifact=digest or artifact.digest,
+        task="squad",
+        dataset="1" * 64,
+        dataset_name="tiny",
+        f1=100.0,
+        exact_match=100.0,
+        questions=1,
+        features=1,
+        seconds=1.0,
+        features_per_second=1.0,
+        predictions_sha256=scores_digest(scores),
+        scores=scores,
+    )
+    report = GateReport(
+        verdict=verdict,
+        policy="mlperf",
+        artifact=digest or artifact.digest,
+        baseline="2" * 64,
+        dataset="1" * 64,
+        dataset_name="tiny",
+        questions=1,
+        excluded=0,
+        min_ratio=0.999,
+        ratio=1.0,
+        baseline_f1=100.0,
+        candidate_f1=100.0,
+        changed=0.0,
+        kept_ratio=1.0,
+        interval=Interval(low=1.0, high=1.0, confidence=0.9),
+        p_value=0.0,
+        resampled="question",
+        clusters=1,
+        design_effect=1.0,
+        questions_needed=None,
+        checks=(Check(name="f1 ratio", required=">= 0.999", observed="1.0", verdict=verdict),),
+    )
+    artifact.write_report("predictions.json", [score.model_dump(mode="json") for score in scores])
+    artifact.write_report("evaluation.json", evaluation.as_json())
+    artifact.write_report("gate.json", report.as_json())
+    return report

@@ -255,7 +255,7 @@ def _place(file: Path, document: Document, location: Location) -> str:
 
 
 def _dotted(location: Location) -> str:
-    return ".".join(str(part) for part in location)
+    return ".".join(str(part) if str(part).isprintable() else repr(part) for part in location)
 
 
 def _show(value: Any) -> str:

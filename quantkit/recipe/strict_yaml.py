@@ -120,7 +120,9 @@ def _walk(
                 raise RecipeError(f"{name}:{line}: a key must be a word")
             if key.value in seen:
                 dotted = ".".join(str(part) for part in (*location, key.value))
-                raise RecipeError(f"{name}:{line}: the key {dotted} is given twice; keep one")
+                raise RecipeError(
+                    f"{name}:{line}: the key {' '.join(dotted.split())} is given twice; keep one"
+                )
             seen.add(key.value)
             lines[*location, key.value] = line
             _walk(entry, (*location, key.value), lines, name, above)

@@ -1,0 +1,151 @@
+"""Files: whole or not at all, and never outside their folder."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantkit.errors import ArtifactError, OutputError
+from quantkit.files import (
+    canonical_json,
+    inside,
+    new_folder,
+    sha256_bytes,
+    sha256_file,
+    write_bytes,
+    write_json,
+)
+
+
+def full_disk(*arguments: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
+    """A file hashed in chunks has the digest of its bytes."""
+    content = bytes(range(256)) * 9000
+    (tmp_path / "file").write_bytes(content)
+    assert sha256_bytes(content) == sha256_file(tmp_path / "file")
+
+
+def test_canonical_json_has_one_form() -> None:
+    """The order of keys does not change a digest."""
+    assert canonical_json({"b": 1, "a": [1.5, "é"]}) == canonical_json({"a": [1.5, "é"], "b": 1})
+
+
+def test_nan_is_no_json(tmp_path: Path) -> None:
+    """NaN never reaches a report, and the attempt leaves no file."""
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"f1": float("nan")})
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk is full, a file keeps its content, nothing is left beside it, and one line says so."""
+    write_bytes(tmp_path / "file", b"old")
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OutputError, match="the disk is full"):
+        write_bytes(tmp_path / "file", b"new")
+    assert b"old" == (tmp_path / "file").read_bytes()
+    assert ["file"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_new_folder_appears_whole(tmp_path: Path) -> None:
+    """A folder is not there while it is being filled, and is there afterwards."""
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+        assert not (tmp_path / "out").exists()
+    assert "1" == (tmp_path / "out" / "a").read_text()
+    assert ["out"] == [path.name for path in tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, MemoryError])
+def test_new_folder_vanishes_on_any_error(tmp_path: Path, error: type[BaseException]) -> None:
+    """Whatever stops the work, Ctrl-C too, leaves nothing behind."""
+
+    def fill() -> None:
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "a").write_text("1")
+            raise error
+
+    with pytest.raises(error):
+        fill()
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    """Without force nothing is replaced."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("1")
+    with pytest.raises(OutputError, match="is not empty"), new_folder(tmp_path / "out"):
+        pass
+    assert "1" == (tmp_path / "out" / "mine").read_text()
+
+
+def test_force_replaces_whole(tmp_path: Path) -> None:
+    """With force the new folder holds only what is new."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("1")
+    with new_folder(tmp_path / "out", force=True) as folder:
+        (folder / "new").write_text("2")
+    assert ["new"] == [path.name for path in (tmp_path / "out").iterdir()]
+    assert ["out"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_folder_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    """Of two that make the same folder the second fails, and the first one's stays."""
+
+    def race() -> None:
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "a").write_text("second")
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out" / "a").write_text("first")
+
+    with pytest.raises(OutputError, match="cannot be written"):
+        race()
+    assert "first" == (tmp_path / "out" / "a").read_text()
+
+
+def test_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    """A file in the place of the folder is an error that says so."""
+    (tmp_path / "out").write_text("1")
+    with pytest.raises(OutputError, match="is a file"), new_folder(tmp_path / "out"):
+        pass
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_no_permission_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Whatever forbids writing is one line; the call is replaced, as the superuser may write anywhere."""
+
+    def forbid(*arguments: object, **options: object) -> str:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("quantkit.files.tempfile.mkdtemp", forbid)
+    with pytest.raises(OutputError, match="no permission to write there"), new_folder(tmp_path / "out"):
+        pass
+
+
+@pytest.mark.parametrize("name", ["../a", "a/../../b", "/etc/passwd", "a\\b", "", ".", "a\0b", "link/x"])
+def test_paths_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+    """No name in a manifest reaches anything outside of the artifact, also not through a link."""
+    folder = tmp_path / "artifact"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path)
+    with pytest.raises(ArtifactError, match="leaves the folder"):
+        inside(folder, name)
+
+
+@given(st.text(max_size=30))
+def test_no_name_escapes(name: str) -> None:
+    """For any text, `inside` refuses or stays inside."""
+    folder = Path("/nowhere/artifact")
+    try:
+        path = inside(folder, name)
+    except ArtifactError:
+        return
+    except ValueError:  # an embedded null byte or a lone surrogate: refused by the system itself
+        return
+    assert path.resolve().is_relative_to(folder)
