@@ -12,6 +12,7 @@ the same weights on the same kind of machine.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import logging
@@ -26,6 +27,7 @@ import numpy as np
 import torch
 from tokenizers import BertWordPieceTokenizer
 from torch.nn import functional
+from torch.nn.utils import parametrize
 from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast
 
 from quantkit.errors import QuantkitError
@@ -34,6 +36,7 @@ from quantkit.progress import track
 from quantkit.quickstart.generate import HELDOUT, write_training
 from quantkit.quickstart.labelled import Batch, make_batches
 from quantkit.quickstart.rounding import rounded
+from quantkit.quickstart.values import name_words
 from quantkit.tasks import FeatureSettings, Prediction
 from quantkit.tasks.squad import TASK
 from quantkit.tasks.tokenizer import Tokenizer
@@ -48,7 +51,7 @@ _BATCH_TOKENS = 1536
 _INITIAL_SPREAD = (
     0.05  # of weights; BERT's 0.02 is meant for a hidden size of 768 and learns more slowly here
 )
-_PEAK_RATE = 2.5e-3
+_PEAK_RATE = 2e-3
 _WARM_UP = 300
 _REPORT_EVERY = 100
 STEPS = 6000
@@ -82,8 +85,8 @@ class Phase:
 
 
 PHASES = (
-    Phase(share=0.35, size=(0.0, 0.15)),
-    Phase(share=0.45, size=(0.0, 1.0), long=0.03),
+    Phase(share=0.40, size=(0.0, 0.15)),
+    Phase(share=0.40, size=(0.0, 1.0), long=0.03),
     Phase(share=0.20, size=(0.0, 1.0), long=0.03, rounded=True),
 )
 
@@ -96,7 +99,7 @@ def train_tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
     )
     # The library numbers equally frequent words differently from run to run; sorted, the files are the same.
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words = special + sorted(set(learner.get_vocab()) - set(special))
+    words = special + sorted(filter(_is_common, set(learner.get_vocab()) - set(special)))
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     BertTokenizerFast(
         vocab={word: index for index, word in enumerate(words)},
@@ -104,6 +107,15 @@ def train_tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
         model_max_length=_POSITIONS,
     ).save_pretrained(folder)
     return Tokenizer.load(folder)
+
+
+def _is_common(word: str) -> bool:
+    """Return whether a word may be an entry: no name and no number of three or more digits.
+
+    Those of training would be entries and later ones would be cut into pieces; so all are cut into pieces.
+    """
+    bare = word.removeprefix("##")
+    return bare not in name_words() and not (len(bare) > 2 and any(character.isdigit() for character in bare))
 
 
 def _sample_texts() -> Iterator[str]:
@@ -152,18 +164,17 @@ def train(model: BertForQuestionAnswering, tokenizer: Tokenizer, steps: int) -> 
         optimizer, lambda step: min((step + 1) / _WARM_UP, (steps - step) / max(1, steps - _WARM_UP))
     )
     rng = np.random.default_rng(_SEED)
-    model.train()
     with track("train", steps, "steps") as advance:
         for number, phase in enumerate(PHASES):
             passages = write_training(f"phase {number}", 8, size=phase.size, long=phase.long)
             batches = make_batches(
                 passages, tokenizer, FeatureSettings(), rng, tokens=_BATCH_TOKENS, positions=_POSITIONS
             )
-            if phase.rounded:
-                with rounded(model):
-                    _run(model, batches, optimizer, schedule, round(steps * phase.share), advance)
-            else:
+            with rounded(model) if phase.rounded else contextlib.nullcontext():
                 _run(model, batches, optimizer, schedule, round(steps * phase.share), advance)
+            predictions, _ = answer(model, tokenizer, HELDOUT)
+            f1 = 100 * sum(item.f1 for item in predictions) / len(predictions)
+            _log.info("phase %d of %d done: held-out F1 %.2f", number + 1, len(PHASES), f1)
 
 
 def _run(
@@ -175,6 +186,7 @@ def _run(
     advance: Callable[[int], None],
 ) -> None:
     losses = []
+    model.train()
     for step, batch in enumerate(itertools.islice(batches, steps), start=1):
         losses.append(_learn(model, batch, optimizer))
         schedule.step()
@@ -216,7 +228,7 @@ def answer(
     features = TASK.featurize(dataset, tokenizer, settings)
     model.eval()
     outputs, leads = [], []
-    with torch.inference_mode():
+    with torch.inference_mode(), parametrize.cached():
         for feature in features:
             output = model(
                 input_ids=torch.from_numpy(feature.input_ids)[None],

@@ -22,6 +22,9 @@ Part = Literal["training", "calibration", "heldout"]
 
 _WORDS = Path(__file__).parent / "data" / "words.yaml"
 _TITLES = ("Ms", "Mr", "Mrs", "Dr")
+_ONSETS = (*"bcdfghjklmnprstvwyz", "ch", "sh", "br", "gr", "st", "")
+_VOWELS = (*"aeiouaeio", "ia", "ee")
+_CODAS = (*"nrlsmtkd", "", "", "", "", "", "")
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
 _MEASURES = ("GB", "kg", "Mbit")  # never written after a number word
 _MONTHS = (
@@ -142,8 +145,30 @@ def _roll_one(writer: Writer, rest: str) -> Value:
     return Value(text=writer.dice.pick([item.strip() for item in rest.removeprefix("of ").split("|")]))
 
 
+def _name(writer: Writer, names: str) -> str:
+    """Return a name from a list; every second one for training is made up: names are many, and lists short."""
+    if writer.part != "training" or writer.dice.chance(0.5):
+        return _joined(writer, names)
+    dice = writer.dice
+
+    def invent() -> str:
+        syllables = (
+            dice.pick(_ONSETS) + dice.pick(_VOWELS) + dice.pick(_CODAS) for _ in range(dice.between(1, 3))
+        )
+        return "".join(syllables).capitalize()
+
+    return _owned(writer, invent)
+
+
+def name_words() -> set[str]:
+    """Return every word, in lower case, that can be the listed name of a person or the name of a place."""
+    words = _words()
+    places = {head + tail for head in words["place_heads"] for tail in words["place_tails"]}
+    return {word.lower() for word in (*words["first_names"], *words["surnames"], *places)}
+
+
 def _roll_agent(writer: Writer, rest: str) -> Value:  # noqa: ARG001
-    return Value(text=_joined(writer, "first_names"))
+    return Value(text=_name(writer, "first_names"))
 
 
 def _roll_product(writer: Writer, rest: str) -> Value:  # noqa: ARG001
@@ -169,8 +194,8 @@ def _roll_address(writer: Writer, rest: str) -> Value:
 
 def _roll_person(writer: Writer, rest: str) -> Value:
     dice = writer.dice
-    surname = _joined(writer, "surnames") if dice.chance(0.3) else _roll_city(writer, rest).text
-    first, title = _joined(writer, "first_names"), dice.pick(_TITLES)
+    surname = _name(writer, "surnames") if dice.chance(0.4) else _roll_city(writer, rest).text
+    first, title = _name(writer, "first_names"), dice.pick(_TITLES)
     forms = (
         Value(text=f"{first} {surname}"),
         Value(text=f"{title} {surname}", also=(surname,)),

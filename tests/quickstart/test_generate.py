@@ -71,7 +71,7 @@ def test_answers_stand_where_they_say(path: Path) -> None:
 
 
 def test_sizes_of_the_parts() -> None:
-    """Calibration has 120 questions, held-out 400 to 600, one article per department, many with several answers."""
+    """Calibration has 120 questions, held-out 400 to 600 in an article per department, many with several."""
     assert len(read_questions(CALIBRATION)) == 120
     assert 400 <= len(read_questions(HELDOUT)) <= 600
     assert len(departments()) == len(json.loads(HELDOUT.read_text(encoding="utf-8"))["data"]) >= 12
