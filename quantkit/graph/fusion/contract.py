@@ -46,8 +46,9 @@ def check_contract(
         expected: operator → how many of it there must be, at least.
         allow_partial: return the breaches in place of raising.
 
-    Returns: One line per breach, such as `MultiHeadAttention: 5 of 6; bert.encoder.layer.3.attention.self:
-        stopped at node …: reason`.
+    Returns:
+        One line per breach, such as
+        `MultiHeadAttention: 5 of 6; bert.encoder.layer.3.attention.self: stopped at node …: reason`.
 
     Raises:
         FusionError: there is a breach, unless `allow_partial`.

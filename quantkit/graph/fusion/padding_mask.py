@@ -13,7 +13,7 @@ A fused kernel takes the mask as it came in, int [batch, sequence], and derives 
 A causal mask, a distance bias, a mask of the queries, or one that depends on segments fails one of the two.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +23,7 @@ import onnxruntime
 
 from quantkit.graph.fusion.parity import first_line
 from quantkit.graph.fusion.passes import Stopped
-from quantkit.graph.fusion.pattern import is_op, label
+from quantkit.graph.fusion.pattern import int_attribute, is_op, label
 from quantkit.runtime.session import ONNXRUNTIME_ERRORS
 
 MASK_INPUT = "attention_mask"
@@ -130,11 +130,14 @@ def _cut_out(graph: ir.Graph, mask: ir.Value, nodes: set[ir.Node]) -> onnxruntim
         name="mask",
     )
     part = view.clone()
-    for table in _tables(part):
-        tensor = table.const_value
-        if tensor is not None and len(tensor.shape) == 2 and tensor.shape[0] > _ROWS:  # type: ignore[operator]
-            table.const_value = ir.Tensor(np.ascontiguousarray(tensor.numpy()[:_ROWS]), name=table.name)
-            table.shape = table.const_value.shape
+    for weight in part.initializers.values():
+        assert weight.const_value is not None
+        # Weights kept in another file cannot be found from a model in memory: they are read here.
+        array = weight.const_value.numpy()
+        if array.ndim == 2 and _is_table(weight):
+            array = array[:_ROWS]
+        weight.const_value = ir.Tensor(np.array(array), name=weight.name)
+        weight.shape = weight.const_value.shape
     model = ir.Model(part, ir_version=8)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -144,11 +147,12 @@ def _cut_out(graph: ir.Graph, mask: ir.Value, nodes: set[ir.Node]) -> onnxruntim
     )
 
 
-def _tables(graph: ir.Graph) -> Iterator[ir.Value]:
-    """Yield the initializers that are read as lookup tables only."""
-    for value in graph.initializers.values():
-        if all(is_op(use.node, "Gather") and use.idx == 0 for use in value.uses()):
-            yield value
+def _is_table(value: ir.Value) -> bool:
+    """Tell whether an initializer is only read as a table of rows."""
+    return all(
+        is_op(use.node, "Gather") and use.idx == 0 and int_attribute(use.node, "axis", 0) == 0
+        for use in value.uses()
+    )
 
 
 def _feeds(
