@@ -96,7 +96,8 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what click would swallow or dress up is passed on plainly."""
         try:
-            return super().invoke(ctx)
+            with _warnings_on_stderr():
+                return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise _Interrupted from error
 
@@ -190,6 +191,23 @@ def _sigterm_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """Print what quantkit's modules warn of, one line each."""
+    import logging
+
+    class Printer(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            click.echo(f"{record.levelname.lower()}: {_one_line(record.getMessage())}", err=True)
+
+    logger, printer = logging.getLogger("quantkit"), Printer(logging.WARNING)
+    logger.addHandler(printer)
+    try:
+        yield
+    finally:
+        logger.removeHandler(printer)
 
 
 def _show_traceback(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

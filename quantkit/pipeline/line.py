@@ -287,6 +287,7 @@ class Step:
         folder: the artifact it makes; None for a report.
         ingredients: all that decides the result; None when the step is done every time.
         load: takes a finished result of the same ingredients onto the line, or raises a QuantkitError.
+        needs: the steps whose artifacts it takes, those whose artifacts they were made from included.
         wanted: whether the recipe asks for it.
     """
 
@@ -295,37 +296,55 @@ class Step:
     folder: str | None = None
     ingredients: Callable[[Line], Ingredients] | None = None
     load: Callable[[Line], None] | None = None
+    needs: tuple[str, ...] = ()
     wanted: Callable[[Recipe], bool] = _always
 
+
+_BASELINE = ("export", "fuse")
+_CANDIDATE = (*_BASELINE, "quantize")
 
 STEPS = (
     Step(name="export", folder="01-export", ingredients=Line.export_ingredients, perform=Line.export),
     Step(
         name="fuse",
         folder="02-fused",
+        needs=("export",),
         ingredients=Line.fuse_ingredients,
         perform=Line.fuse,
         wanted=lambda recipe: recipe.fuse.enabled,
     ),
-    Step(name="quantize", folder="03-int8", ingredients=Line.quantize_ingredients, perform=Line.quantize),
+    Step(
+        name="quantize",
+        folder="03-int8",
+        needs=_BASELINE,
+        ingredients=Line.quantize_ingredients,
+        perform=Line.quantize,
+    ),
     Step(
         name="evaluate baseline",
+        needs=_BASELINE,
         ingredients=Line.baseline_ingredients,
         perform=Line.evaluate_baseline,
         load=Line.evaluate_baseline,
     ),
     Step(
         name="evaluate candidate",
+        needs=_CANDIDATE,
         ingredients=Line.candidate_ingredients,
         perform=Line.evaluate_candidate,
         load=Line.evaluate_candidate,
     ),
     Step(
-        name="inspect", ingredients=Line.inspect_ingredients, perform=Line.inspect, load=Line.load_inspection
+        name="inspect",
+        needs=_CANDIDATE,
+        ingredients=Line.inspect_ingredients,
+        perform=Line.inspect,
+        load=Line.load_inspection,
     ),
     Step(name="gate", perform=Line.judge),
     Step(
         name="bench",
+        needs=_CANDIDATE,
         ingredients=Line.bench_ingredients,
         perform=Line.measure,
         load=Line.load_bench,

@@ -64,7 +64,7 @@ def plan(recipe: Recipe, *, work: Path, data_dir: Path | None = None, force: boo
     folder = WorkFolder(work)
     line = Line(recipe, folder, data_dir=data_dir, offline=True)
     steps: list[StepReport] = []
-    changed: str | None = None
+    anew: list[str] = []
     for step in STEPS:
         if not step.wanted(recipe):
             continue
@@ -72,15 +72,15 @@ def plan(recipe: Recipe, *, work: Path, data_dir: Path | None = None, force: boo
             why = "if the gate passes" if step.name == "publish" else "is done every time"
             steps.append(StepReport(step=step.name, action="run", why=why))
             continue
-        why_not = f"after {changed}, whose result may change" if changed else None
+        before = [name for name in anew if name in step.needs]
+        why_not = f"after {before[-1]}, whose result may change" if before else None
         if why_not is None:
             why_not = _why_run(step, line, step.ingredients(line), force=force, load=False)
         if why_not is None:
             steps.append(StepReport(step=step.name, action="keep", why="nothing has changed"))
         else:
             steps.append(StepReport(step=step.name, action="run", why=why_not))
-            # Reports do not feed artifacts: only a new artifact makes what follows it new.
-            changed = changed or (step.name if step.folder else None)
+            anew.append(step.name)
     return Plan(recipe=recipe.name, work=str(work), steps=tuple(steps))
 
 
