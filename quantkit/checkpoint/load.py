@@ -4,7 +4,6 @@ import contextlib
 import pickle
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 import transformers
@@ -41,17 +40,18 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
         CheckpointError: a weight is missing, of another shape, NaN or infinite, or the file cannot be loaded.
     """
     folder = checkpoint.folder
-    state = _unpickle(checkpoint) if checkpoint.weights.pickled else None
     with quiet_transformers():
+        if checkpoint.weights.pickled:
+            _check_pickles(checkpoint)
         try:
             config = transformers.AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
             model, report = _MODELS[checkpoint.task].from_pretrained(
-                folder if state is None else None,
+                folder,
                 config=config,
-                state_dict=state,
-                use_safetensors=state is None,
+                use_safetensors=not checkpoint.weights.pickled,
+                weights_only=True,
                 local_files_only=True,
                 trust_remote_code=False,
                 attn_implementation="eager",
@@ -105,9 +105,12 @@ def quiet_transformers() -> Iterator[None]:
             enable_progress_bars()
 
 
-def _unpickle(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Read pickled weights with torch's unpickler for tensors only, which runs no code of the file."""
-    state: dict[str, Any] = {}
+def _check_pickles(checkpoint: Checkpoint) -> None:
+    """Read pickled weights with torch's unpickler for tensors only, which runs no code of the file.
+
+    Raises:
+        CheckpointError: a file holds something else than a table of tensors, or is damaged.
+    """
     for path in checkpoint.weights.paths:
         try:
             part = torch.load(path, map_location="cpu", weights_only=True)
@@ -117,8 +120,6 @@ def _unpickle(checkpoint: Checkpoint) -> dict[str, Any]:
             ) from error
         if not isinstance(part, dict) or not all(isinstance(value, torch.Tensor) for value in part.values()):
             raise CheckpointError(f"{path}: is not a table of weights; save the checkpoint as safetensors")
-        state |= part
-    return state
 
 
 def _first_line(error: Exception) -> str:

@@ -1,15 +1,17 @@
 """Tiny random checkpoints of every family, as transformers writes them, with tokenizers made here."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import tokenizers
 from tokenizers import models, pre_tokenizers, processors, trainers
 
-FAMILIES = ("bert", "roberta", "distilbert", "electra", "mobilebert")
-TASKS = ("squad", "text-classification")
+from quantkit.artifact import Artifact
+from quantkit.recipe.settings import ExportSettings
+from quantkit.stages.export import export
+
 CORPUS = ["Who wrote the long letter? Ann wrote it in Köln on a cold day.", "It is 42 euros, said the agent."]
 
 
@@ -44,6 +46,33 @@ def write_byte_level(folder: Path) -> int:
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
     tokenizer.save(str(folder / "tokenizer.json"))
     return int(tokenizer.get_vocab_size())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: models this small only wait for a second one."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def export_plain(
+    make_checkpoint: Callable[[str, str], Tiny], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], Artifact]:
+    """Return a function that exports a tiny checkpoint with default settings, once per family and task."""
+    made: dict[tuple[str, str], Artifact] = {}
+
+    def plain(family: str, task: str) -> Artifact:
+        if (family, task) not in made:
+            out = tmp_path_factory.mktemp("exported") / "artifact"
+            folder = make_checkpoint(family, task).folder
+            made[family, task] = export(str(folder), out, task=task, settings=ExportSettings())
+        return made[family, task]
+
+    return plain
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,132 @@
+"""Model families: shapes and expected fusions from config.json."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from quantkit.architectures import ARCHITECTURES, Config, architecture, expected_fusions
+from quantkit.errors import CheckpointError
+
+COMMON = {
+    "hidden_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 256,
+    "hidden_act": "gelu",
+}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "bert": {"model_type": "bert", **COMMON},
+    "roberta": {"model_type": "roberta", **COMMON},
+    "electra": {"model_type": "electra", "embedding_size": 16, **COMMON},
+    "distilbert": {"model_type": "distilbert", "dim": 64, "n_layers": 3, "n_heads": 4, "hidden_dim": 256},
+    "mobilebert": {
+        "model_type": "mobilebert",
+        **COMMON,
+        "hidden_act": "relu",
+        "intra_bottleneck_size": 32,
+        "num_feedforward_networks": 4,
+        "use_bottleneck": True,
+    },
+}
+
+
+def counts(config: dict[str, Any], task: str = "squad") -> tuple[int, ...]:
+    found = expected_fusions(config, task)
+    return tuple(
+        found[name]
+        for name in (
+            "MultiHeadAttention",
+            "SkipLayerNormalization",
+            "BiasGelu",
+            "EmbedLayerNormalization",
+        )
+    )
+
+
+def test_every_family_is_in_the_table_under_its_own_name() -> None:
+    """The table's keys are the model types of its modules, sorted."""
+    assert list(ARCHITECTURES) == sorted(CONFIGS)
+    assert [architecture(CONFIGS[name]).model_type for name in ARCHITECTURES] == list(ARCHITECTURES)
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [
+        ("bert", (3, 6, 3, 1)),
+        ("roberta", (3, 6, 3, 1)),
+        ("electra", (3, 6, 3, 1)),
+        ("distilbert", (3, 6, 3, 1)),
+        ("mobilebert", (3, 0, 0, 0)),
+    ],
+)
+def test_fusions_follow_from_the_layers(family: str, expected: tuple[int, ...]) -> None:
+    """Attention once, layer norms twice and GELU once per layer, where the family has them."""
+    assert expected == counts(CONFIGS[family])
+
+
+def test_fusions_follow_the_activation() -> None:
+    """Where the activation is not GELU, no BiasGelu is expected."""
+    assert counts(CONFIGS["bert"] | {"hidden_act": "relu"}) == (3, 6, 0, 1)
+    assert counts(CONFIGS["distilbert"] | {"activation": "relu"}) == (3, 6, 0, 1)
+    assert counts(CONFIGS["mobilebert"] | {"hidden_act": "gelu"}) == (3, 0, 12, 0)
+
+
+def test_the_head_of_an_electra_classifier_has_a_gelu_of_its_own() -> None:
+    """ELECTRA's classifier head adds one BiasGelu; the other families' heads add none."""
+    for family in CONFIGS:
+        extra = counts(CONFIGS[family], "text-classification")[2] - counts(CONFIGS[family])[2]
+        assert extra == (1 if family == "electra" else 0)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
+def test_shapes_are_read_layer_by_layer(family: str) -> None:
+    """Width, heads and feed-forward width of every layer come from config.json."""
+    shape = architecture(CONFIGS[family]).read_shape(Config(values=CONFIGS[family], where="config.json"))
+    assert shape.layer_count == 3
+    for layer in shape.layers:
+        assert (layer.hidden, layer.heads, layer.head_size, layer.feed_forward) == (64, 4, 16, 256)
+        assert layer.feed_forwards == 1
+
+
+def test_mobilebert_attends_at_the_width_of_its_bottleneck() -> None:
+    """Heads of MobileBERT share the bottleneck's width, or the hidden width without a bottleneck."""
+    family = architecture(CONFIGS["mobilebert"])
+    (layer, *_) = family.read_shape(Config(values=CONFIGS["mobilebert"], where="")).layers
+    assert (layer.hidden, layer.head_size, layer.feed_forwards) == (64, 8, 4)
+    flat = CONFIGS["mobilebert"] | {"use_bottleneck": False}
+    (layer, *_) = family.read_shape(Config(values=flat, where="")).layers
+    assert layer.head_size == 16
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "distillbert"}, "did you mean 'distilbert'.; supported are bert, distilbert"),
+        ({"model_type": "gpt2"}, "'gpt2' is not supported; supported are"),
+        ({"model_type": 5}, "names no model_type"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0"),
+        ({"num_hidden_layers": True}, "num_hidden_layers is True"),
+        ({"num_hidden_layers": "12"}, "num_hidden_layers is '12'"),
+        ({"hidden_act": 3}, "hidden_act is 3"),
+        ({"pruned_heads": {"0": [1]}}, "pruned_heads"),
+        ({"add_cross_attention": True}, "add_cross_attention is set"),
+    ],
+)
+def test_what_is_not_supported_is_one_line(change: dict[str, Any], message: str) -> None:
+    """A config that cannot be used is an error that names the key and the file."""
+    with pytest.raises(CheckpointError, match=message) as caught:
+        expected_fusions(CONFIGS["bert"] | change, "squad", "a/config.json")
+    assert str(caught.value).startswith("a/config.json: ")
+
+
+def test_architectures_need_no_torch() -> None:
+    """The families are importable with neither torch nor onnx."""
+    code = (
+        "import sys, quantkit.architectures as a;"
+        "[a.architecture({'model_type': name}) for name in a.ARCHITECTURES];"
+        "print({'torch', 'transformers', 'onnx', 'onnxruntime'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
