@@ -133,8 +133,8 @@ def _options(threads: int, optimized_model: Path | None) -> onnxruntime.SessionO
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _ERRORS_ONLY if optimized_model is None else _NOTHING
-    # A pattern is kept for every shape that was ever seen, and memory grows with each. The arena stays: after the
-    # longest batch it never grows again, where plain allocation fragments.
+    # A pattern is kept for every shape that was ever seen, and memory grows with each. The arena stays: after
+    # the longest batch it does not grow again, where plain allocation fragments.
     options.enable_mem_pattern = False
     # Threads that spin after the last run would take the cores from whatever is measured or done next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
