@@ -36,7 +36,7 @@ def command(
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure throughput of ARTIFACTS side by side.
+    """Measure throughput of artifacts side by side.
 
     Passes are interleaved (A B A B ...), and every ratio is to the first artifact in the same round, so that
     a machine that changes its speed changes no ratio.

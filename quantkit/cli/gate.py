@@ -58,7 +58,7 @@ def command(
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
-    """Judge CANDIDATE against its FP32 baseline.
+    """Judge a candidate against its FP32 baseline.
 
     Both are evaluated unless they were before. Exit codes: 0 passed, 3 failed, 4 inconclusive, 2 for a
     mistake in the command. The reports stay in the candidate; the summary is appended to

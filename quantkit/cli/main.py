@@ -48,6 +48,10 @@ class _Interrupted(Exception):  # noqa: N818 - it is no error
     """Ctrl-C or SIGTERM arrived."""
 
 
+class _PipeClosed(Exception):  # noqa: N818 - it is no error
+    """Whoever read stdout went away."""
+
+
 class _Commands(click.Group):
     """The group of commands; a command's module is imported when the command is used."""
 
@@ -100,6 +104,8 @@ class _Commands(click.Group):
                 return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise _Interrupted from error
+        except BrokenPipeError as error:
+            raise _PipeClosed from error
 
     def main(
         self,
@@ -130,7 +136,7 @@ class _Commands(click.Group):
 
 def _report(error: Exception) -> int:
     """Print one line about what went wrong and return the exit code; a crash prints its traceback."""
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, BrokenPipeError | _PipeClosed):
         # Nobody reads any more; what is still buffered goes nowhere instead of raising at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED

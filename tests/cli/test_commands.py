@@ -1,0 +1,376 @@
+"""The command line as a whole: light, documented, honest about errors."""
+
+import errno
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from quantkit.artifact import Artifact
+from quantkit.cli.main import COMMANDS, main
+from quantkit.errors import FusionError, PublishRefused
+from quantkit.recipe import (
+    BenchSettings,
+    EvaluateSettings,
+    ExportSettings,
+    FuseSettings,
+    GateSettings,
+    QuantizeSettings,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = (ROOT / "docs" / "cli.md").read_text()
+HEAVY = (
+    "pydantic",
+    "numpy",
+    "onnx",
+    "onnx_ir",
+    "onnxruntime",
+    "rich",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "yaml",
+)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def command(name: str) -> click.Command:
+    found = main.get_command(click.Context(main), name)
+    assert found is not None
+    return found
+
+
+def python(code: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], [], ["no-such-command"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """Help and mistakes are answered by click and a table alone."""
+    code = f"""
+import sys, click
+from quantkit.cli.main import main
+try:
+    main({arguments!r})
+except SystemExit:
+    pass
+print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+    assert python(code).stderr.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_imports_nothing_heavy(name: str) -> None:
+    """The module of a command is light too: completion imports it."""
+    code = f"""
+import sys
+from quantkit.cli.main import main
+try:
+    main([{name!r}, "--help"])
+except SystemExit as ended:
+    assert ended.code == 0
+print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+    assert python(code).stderr.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented(name: str) -> None:
+    """docs/cli.md has a section per command with every option; the table of commands says what help says."""
+    section = DOCUMENT.split(f"\n## quantkit {name}\n")[1].split("\n## ")[0]
+    options = [parameter for parameter in command(name).params if isinstance(parameter, click.Option)]
+    missing = [
+        spelling
+        for option in options
+        for spelling in (*option.opts, *option.secondary_opts)
+        if spelling not in section and spelling not in ("-m",)
+    ]
+    assert [] == missing
+    assert (command(name).help or "").startswith(COMMANDS[name][1])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_json(name: str) -> None:
+    """--json is everywhere, and every option has a help text."""
+    options = [parameter for parameter in command(name).params if isinstance(parameter, click.Option)]
+    assert "--json" in {spelling for option in options for spelling in option.opts}
+    assert [] == [option.name for option in options if not option.help]
+
+
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [
+        ("export", ExportSettings),
+        ("fuse", FuseSettings),
+        ("quantize", QuantizeSettings),
+        ("evaluate", EvaluateSettings),
+        ("bench", BenchSettings),
+        ("gate", GateSettings),
+    ],
+)
+def test_defaults_in_help_are_those_of_the_recipe(name: str, section: Any) -> None:
+    """What --help says of a default is what happens: the recipe's section decides."""
+    for option in command(name).params:
+        field = section.model_fields.get(option.name)
+        if isinstance(option, click.Option) and field is not None and isinstance(option.show_default, str):
+            default = field.default
+            said = option.show_default
+            if said == "all cores":
+                assert default is None
+            elif isinstance(default, bool):
+                assert said == f"{'' if default else 'no-'}{str(option.name).replace('_', '-')}"
+            else:
+                assert type(default)(said) == default
+
+
+def test_every_command_of_the_table_exists() -> None:
+    """The table names modules that are there, and no command module is missing from it."""
+    modules = {path.stem for path in (ROOT / "quantkit" / "cli").glob("*.py")}
+    assert {module for module, _ in COMMANDS.values()} == modules - {
+        "__init__",
+        "main",
+        "options",
+        "show",
+        "run_table",
+    }
+    for module, _ in COMMANDS.values():
+        assert isinstance(importlib.import_module(f"quantkit.cli.{module}").command, click.Command)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["quantiz"], "error: no such command: quantiz; did you mean quantize?"),
+        (["evaluate", "nowhere"], "error: nowhere: no such artifact folder"),
+        (["evaluate"], "error: ARTIFACT: is missing; name it, as the argument or with -m"),
+        (["evaluate", "a", "-m", "b"], "error: --model: ARTIFACT is given twice"),
+        (["evaluate", "a", "--limit", "0"], "error: --limit: should be greater than or equal to 1, got 0"),
+        (["evaluate", "a", "--limit", "x"], "error: Invalid value for '--limit'"),
+        (
+            ["quantize", "a", "-o", "b", "--percentile", "20"],
+            "error: --percentile: should be greater than 50, got 20",
+        ),
+        (["quantize", "a"], "error: Missing option '-o' / '--output'"),
+        (["quantize", "a", "-o", "b", "--mod", "static"], "error: No such option '--mod'"),
+        (
+            ["gate", "a", "--baseline", "b", "--min-ratio", "0"],
+            "error: --min-ratio: should be greater than 0, got 0",
+        ),
+        (
+            ["export", "a", "-o", "b", "--opset", "9"],
+            "error: --opset: should be greater than or equal to 14, got 9",
+        ),
+        (["bench"], "error: ARTIFACTS: are missing"),
+        (["verify", "x"], "error: x: expected name:version"),
+        (["verify", "../x:1"], "error: '../x': is no name"),
+        (["pull", "x:1", "-o", "out"], "error: registry: has no x:1"),
+        (["publish", "a", "--name", "X", "--version", "1"], "error: --name: "),
+        (["run", "nothing"], "error: nothing: no such recipe"),
+        (["run", "quickstart", "--set", "x"], "error: --set x: expected section.key=value"),
+        (
+            ["run", "quickstart", "--set", "gate.min_rato=1"],
+            "error: --set gate.min_rato: unknown key; did you mean min_ratio?",
+        ),
+        (["completion", "tcsh"], "error: Invalid value for"),
+    ],
+)
+def test_mistake_is_one_line_and_exit_2(
+    arguments: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake is one line on stderr, nothing on stdout, exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    result = invoke(*arguments)
+    assert 2 == result.exit_code, result.output
+    assert "" == result.stdout
+    assert 1 == len(result.stderr.splitlines()), result.stderr
+    assert result.stderr.startswith(line)
+
+
+@pytest.fixture
+def raising(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], Result]:
+    def run(error: BaseException, *before: str) -> Result:
+        def fail(*arguments: object, **options: object) -> None:
+            raise error
+
+        monkeypatch.setattr(Artifact, "open", fail)
+        return invoke(*before, "evaluate", "x")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (FusionError("x: one line"), 2, "error: x: one line"),
+        (PublishRefused("x: no report"), 3, "error: x: no report"),
+        (FusionError("two\nlines"), 2, "error: two lines"),
+        (KeyboardInterrupt(), 2, "interrupted; nothing was left half-written"),
+        (OSError(errno.ENOSPC, "x", "/f"), 2, "error: /f: the disk is full; free some space and run again"),
+        (PermissionError(errno.EACCES, "x", "/f"), 2, "error: /f: no permission; choose another place"),
+        (MemoryError(), 2, "error: out of memory"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(raising: Any, error: BaseException, code: int, line: str) -> None:
+    """Errors of quantkit, the disk, the memory and Ctrl-C are one line each."""
+    result = raising(error)
+    assert (code, "") == (result.exit_code, result.stdout)
+    assert 1 == len(result.stderr.splitlines())
+    assert result.stderr.startswith(line)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), OSError(errno.EIO, "x"), KeyError("x"), RuntimeError("x")]
+)
+def test_a_crash_is_a_traceback_and_exit_1(raising: Any, error: BaseException) -> None:
+    """What is nobody's mistake but ours never looks like a verdict."""
+    result = raising(error)
+    assert 1 == result.exit_code
+    assert "Traceback" in result.stderr
+
+
+def test_traceback_on_request(raising: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--traceback and QUANTKIT_DEBUG show where an error comes from; the exit code stays."""
+    monkeypatch.setenv("QUANTKIT_DEBUG", "")
+    result = raising(FusionError("x: one line"), "--traceback")
+    assert 2 == result.exit_code
+    assert "Traceback" in result.stderr
+    assert "error: x: one line" == result.stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_is_one_line_and_leaves_nothing(tmp_path: Path, number: int) -> None:
+    """Ctrl-C and SIGTERM in the middle of writing: one line, exit code 2, no remains."""
+    code = f"""
+import time
+from pathlib import Path
+from quantkit.artifact import Artifact
+from quantkit.cli.main import main
+from quantkit.files import new_folder
+
+def slow(path):
+    with new_folder(Path({str(tmp_path / "out")!r})) as folder:
+        (folder / "half").write_text("x")
+        print("ready", flush=True)
+        time.sleep(60)
+
+Artifact.open = slow
+main(["evaluate", "x"])
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out*/half")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    said = [line for line in errors.splitlines() if line != "ready"]
+    assert (2, ["interrupted; nothing was left half-written"]) == (process.returncode, said)
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_closed_pipe_is_quiet() -> None:
+    """`quantkit schema | head -1` says nothing on stderr, and does not look like success or a verdict."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run(
+        [sys.executable, "-m", "quantkit", "schema"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(writer)
+    assert (141, b"") == (process.returncode, process.stderr)
+
+
+@pytest.mark.parametrize(
+    ("words", "number", "expected"),
+    [
+        ("quantkit ev", 1, {"evaluate"}),
+        ("quantkit ", 1, set(COMMANDS)),
+        ("quantkit gate --pol", 2, {"--policy"}),
+        ("quantkit gate --policy ", 3, {"mlperf", "statistical"}),
+        ("quantkit quantize --calib-method m", 3, {"minmax", "mse"}),
+    ],
+)
+def test_bash_completion(words: str, number: int, expected: set[str]) -> None:
+    """The shell asks as click's script does and gets commands, options and choices."""
+    environment = {"_QUANTKIT_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(number)}
+    answer = python("from quantkit.cli.main import main; main(prog_name='quantkit')", env=environment)
+    values = {line.partition(",")[2] for line in answer.stdout.splitlines()}
+    assert (expected, "") == (values, answer.stderr)
+
+
+@pytest.mark.parametrize(
+    ("shell", "mark"), [("bash", "complete -o nosort -F"), ("zsh", "#compdef"), ("fish", "complete ")]
+)
+def test_completion_script(shell: str, mark: str) -> None:
+    """The script of each shell is printed; how to keep it is said on stderr."""
+    result = invoke("completion", shell)
+    assert 0 == result.exit_code
+    assert mark in result.stdout
+    assert "to keep it" in result.stderr
+    assert mark in json.loads(invoke("completion", shell, "--json").stdout)["script"]
+
+
+def test_doctor_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doctor tells where data is and never fetches it; JSON and table hold the same facts."""
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise AssertionError("a download")
+
+    monkeypatch.setattr("requests.Session.get", fail)
+    facts = json.loads(invoke("doctor", "--json").stdout)
+    assert {"squad", "squad-train", "callcentre"} == set(facts["data"])
+    assert facts["data"]["squad"] is None
+    assert facts["packages"]["onnxruntime"]
+    table = invoke("doctor")
+    assert 0 == table.exit_code
+    assert facts["packages"]["onnxruntime"] in table.stdout
+
+
+def test_schema_is_the_committed_one() -> None:
+    """`quantkit schema` prints docs/recipe.schema.json."""
+    assert (ROOT / "docs" / "recipe.schema.json").read_text() == invoke("schema").stdout
+
+
+def test_module_runs_as_a_program() -> None:
+    """`python -m quantkit --version` works without being installed."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "quantkit", "--version"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.startswith("quantkit, version ")
