@@ -9,10 +9,15 @@ from quantkit.errors import CheckpointError
 ATTENTION = "MultiHeadAttention"
 SKIP_LAYER_NORM = "SkipLayerNormalization"
 BIAS_GELU = "BiasGelu"
+FAST_GELU = "FastGelu"
 EMBED_LAYER_NORM = "EmbedLayerNormalization"
 
 CLASSIFICATION = "text-classification"
 SQUAD = "squad"
+
+# Values of hidden_act that compute GELU by erf, and those that compute it by tanh.
+_ERF_GELU = ("gelu", "gelu_python", "gelu_10")
+_TANH_GELU = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +143,15 @@ def uniform_shape(config: Config) -> EncoderShape:
     return EncoderShape(layers=(layer,) * config.count("num_hidden_layers"))
 
 
-def gelu_layers(config: Config, layers: int, key: str = "hidden_act") -> int:
-    """Return how many of `layers` activations are the erf form of GELU, the one that BiasGelu computes."""
-    return layers if config.text(key, "gelu") == "gelu" else 0
+def activation_fusions(activation: str, count: int) -> dict[str, int]:
+    """Return what `count` activations, each after a biased linear layer, fuse to.
+
+    BiasGelu computes the erf form of GELU, FastGelu the tanh form; ReLU and others stay as they are.
+
+    Args:
+        activation: the value of `hidden_act`.
+        count: how many there are.
+    """
+    if activation in _TANH_GELU:
+        return {BIAS_GELU: 0, FAST_GELU: count}
+    return {BIAS_GELU: count if activation in _ERF_GELU else 0}

@@ -2,14 +2,13 @@
 
 from quantkit.architectures.architecture import (
     ATTENTION,
-    BIAS_GELU,
     CLASSIFICATION,
     EMBED_LAYER_NORM,
     SKIP_LAYER_NORM,
     SQUAD,
     Architecture,
     Config,
-    gelu_layers,
+    activation_fusions,
     uniform_shape,
 )
 
@@ -24,7 +23,7 @@ def expected_fusions(config: Config, task: str) -> dict[str, int]:
     return {
         ATTENTION: layers,
         SKIP_LAYER_NORM: 2 * layers,
-        BIAS_GELU: gelu_layers(config, layers),
+        **activation_fusions(config.text("hidden_act", "gelu"), layers),
         EMBED_LAYER_NORM: 1,
     }
 

@@ -2,7 +2,6 @@
 
 from quantkit.architectures.architecture import (
     ATTENTION,
-    BIAS_GELU,
     CLASSIFICATION,
     EMBED_LAYER_NORM,
     SKIP_LAYER_NORM,
@@ -11,7 +10,7 @@ from quantkit.architectures.architecture import (
     Config,
     EncoderShape,
     LayerShape,
-    gelu_layers,
+    activation_fusions,
 )
 
 
@@ -37,7 +36,7 @@ def expected_fusions(config: Config, task: str) -> dict[str, int]:
     return {
         ATTENTION: layers,
         SKIP_LAYER_NORM: 2 * layers,
-        BIAS_GELU: gelu_layers(config, layers, "activation"),
+        **activation_fusions(config.text("activation", "gelu"), layers),
         EMBED_LAYER_NORM: 1,
     }
 

@@ -9,7 +9,7 @@ from quantkit.architectures.architecture import (
     SQUAD,
     Architecture,
     Config,
-    gelu_layers,
+    activation_fusions,
     uniform_shape,
 )
 
@@ -20,10 +20,13 @@ def expected_fusions(config: Config, task: str) -> dict[str, int]:
     The classifier's inner layer ends in GELU whatever `hidden_act` says: one more BiasGelu.
     """
     layers = config.count("num_hidden_layers")
+    activations = activation_fusions(config.text("hidden_act", "gelu"), layers)
+    if task == CLASSIFICATION:
+        activations[BIAS_GELU] += 1
     return {
         ATTENTION: layers,
         SKIP_LAYER_NORM: 2 * layers,
-        BIAS_GELU: gelu_layers(config, layers) + (1 if task == CLASSIFICATION else 0),
+        **activations,
         EMBED_LAYER_NORM: 1,
     }
 

@@ -2,7 +2,6 @@
 
 from quantkit.architectures.architecture import (
     ATTENTION,
-    BIAS_GELU,
     CLASSIFICATION,
     EMBED_LAYER_NORM,
     SKIP_LAYER_NORM,
@@ -11,6 +10,7 @@ from quantkit.architectures.architecture import (
     Config,
     EncoderShape,
     LayerShape,
+    activation_fusions,
 )
 
 
@@ -44,7 +44,7 @@ def expected_fusions(config: Config, task: str) -> dict[str, int]:
     return {
         ATTENTION: layers,
         SKIP_LAYER_NORM: norms * layers if normalized else 0,
-        BIAS_GELU: networks * layers if config.text("hidden_act", "relu") == "gelu" else 0,
+        **activation_fusions(config.text("hidden_act", "relu"), networks * layers),
         EMBED_LAYER_NORM: 0,
     }
 

@@ -1,5 +1,6 @@
 """Parity: the written ONNX file, run by onnxruntime, against the PyTorch model, over shapes and masks."""
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from quantkit.errors import CheckpointError, ExportError
+from quantkit.progress import track
 from quantkit.tracing.trace import TRACE_SHAPE, run
 
 _SHAPES = ((1, 8), (3, 33), (2, 128), (1, 512), (4, 16), (5, 8))
@@ -58,9 +60,6 @@ class Probe:
 def compare(model: torch.nn.Module, path: Path, probe: Probe, *, atol: float) -> tuple[ParityCase, ...]:
     """Compare at four shapes other than the trace's, each with four masks.
 
-    Logits of one score per token are compared where the mask is 1: what stands at a padded position is read
-    by nobody. Logits of one row per text are compared whole.
-
     Args:
         model: in float32, in evaluation mode.
         path: the ONNX file.
@@ -77,26 +76,12 @@ def compare(model: torch.nn.Module, path: Path, probe: Probe, *, atol: float) ->
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     cases = []
-    for shape in parity_shapes(probe.max_positions):
-        for kind in _MASKS:
-            feeds = _feeds(shape, kind, probe)
-            with torch.no_grad():
-                tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
-                wanted = [value.numpy() for value in run(model, tensors, probe.outputs)]
-            found = session.run(list(probe.outputs), feeds)
-            per_token = found[0].shape == shape and probe.outputs != ("logits",)
-            seen = feeds["attention_mask"].astype(bool) if per_token else slice(None)
-            worst = 0.0
-            for name, expected, actual in zip(probe.outputs, wanted, found, strict=True):
-                case = f"{name} at {shape[0]}x{shape[1]} {kind}"
-                if not np.isfinite(expected[seen]).all():
-                    raise CheckpointError(f"the model's {case} are NaN or infinite; take another checkpoint")
-                if expected.shape != actual.shape or not np.isfinite(actual[seen]).all():
-                    raise ExportError(
-                        f"the exported graph's {case} are NaN, infinite or misshapen; try another opset"
-                    )
-                worst = max(worst, float(np.abs(expected[seen] - actual[seen]).max()))
-            cases.append(ParityCase(shape=shape, mask=kind, max_abs_diff=worst))
+    planned = list(itertools.product(parity_shapes(probe.max_positions), _MASKS))
+    with track("compare with PyTorch", len(planned), "cases") as advance:
+        for shape, mask in planned:
+            difference = _difference(model, session, probe, shape, mask)
+            cases.append(ParityCase(shape=shape, mask=mask, max_abs_diff=difference))
+            advance(1)
     last = max(cases, key=lambda case: case.max_abs_diff)
     if last.max_abs_diff > atol:
         raise ExportError(
@@ -104,6 +89,37 @@ def compare(model: torch.nn.Module, path: Path, probe: Probe, *, atol: float) ->
             f"{atol:.3g}; another opset may help, or accept it with a larger --atol"
         )
     return tuple(cases)
+
+
+def _difference(
+    model: torch.nn.Module,
+    session: onnxruntime.InferenceSession,
+    probe: Probe,
+    shape: tuple[int, int],
+    mask: str,
+) -> float:
+    """Return the largest absolute difference of a logit at one shape with one mask.
+
+    Scores per token are compared where the mask is 1: what stands at a padded position is read by nobody.
+    Logits of a whole text are compared all.
+    """
+    feeds = _feeds(shape, mask, probe)
+    with torch.no_grad():
+        tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
+        wanted = [value.numpy() for value in run(model, tensors, probe.outputs)]
+    found = session.run(list(probe.outputs), feeds)
+    seen = slice(None) if probe.outputs == ("logits",) else feeds["attention_mask"].astype(bool)
+    worst = 0.0
+    for name, expected, actual in zip(probe.outputs, wanted, found, strict=True):
+        case = f"{name} at {shape[0]}x{shape[1]} {mask}"
+        if not np.isfinite(expected[seen]).all():
+            raise CheckpointError(f"the model's {case} are NaN or infinite; take another checkpoint")
+        if expected.shape != actual.shape or not np.isfinite(actual[seen]).all():
+            raise ExportError(
+                f"the exported graph's {case} are NaN, infinite or misshapen; try another opset"
+            )
+        worst = max(worst, float(np.abs(expected[seen] - actual[seen]).max()))
+    return worst
 
 
 def parity_shapes(max_positions: int) -> tuple[tuple[int, int], ...]:

@@ -71,6 +71,13 @@ def test_fusions_follow_the_activation() -> None:
     assert counts(CONFIGS["bert"] | {"hidden_act": "relu"}) == (3, 6, 0, 1)
     assert counts(CONFIGS["distilbert"] | {"activation": "relu"}) == (3, 6, 0, 1)
     assert counts(CONFIGS["mobilebert"] | {"hidden_act": "gelu"}) == (3, 0, 12, 0)
+    tanh = expected_fusions(CONFIGS["bert"] | {"hidden_act": "gelu_new"}, "squad")
+    assert (tanh["BiasGelu"], tanh["FastGelu"]) == (0, 3)
+
+
+def test_a_mobilebert_with_layer_norm_has_residual_layer_norms() -> None:
+    """After the attention, each of four feed-forward networks and the bottleneck: six in each layer."""
+    assert counts(CONFIGS["mobilebert"] | {"normalization_type": "layer_norm"}) == (3, 18, 0, 0)
 
 
 def test_the_head_of_an_electra_classifier_has_a_gelu_of_its_own() -> None:

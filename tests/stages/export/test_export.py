@@ -124,6 +124,24 @@ def test_everything_fuses_that_the_family_promises(exported: tuple[Path, Artifac
     assert {name: fused.get(name, 0) for name in expected} == expected
 
 
+@pytest.mark.parametrize("activation", ["gelu_python", "gelu_new", "relu"])
+def test_other_activations_fuse_as_expected(
+    make_checkpoint: Callable, tmp_path: Path, activation: str
+) -> None:
+    """Whatever hidden_act is, the expected counts are those that fusing finds."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(make_checkpoint("bert", "squad").folder, folder)
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(
+        config.replace('"hidden_act": "gelu"', f'"hidden_act": "{activation}"')
+    )
+    artifact = export(str(folder), tmp_path / "out", task="squad", settings=ExportSettings())
+    fused = fused_counts(fuse_graph(load_model(artifact.model_path)))
+    expected = expected_fusions(artifact.config, artifact.task)
+    assert {name: fused.get(name, 0) for name in expected} == expected
+    assert fused.get("FastGelu", 0) == (2 if activation == "gelu_new" else 0)
+
+
 def test_the_file_tells_nothing_of_the_machine(exported: tuple[Path, Artifact]) -> None:
     """No path, no doc string and no metadata of the tracing is in the model or the manifest."""
     checkpoint, artifact = exported
