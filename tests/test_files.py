@@ -2,6 +2,10 @@
 
 import errno
 import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +55,38 @@ def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
         write_bytes(tmp_path / "file", b"new")
     assert b"old" == (tmp_path / "file").read_bytes()
     assert ["file"] == [path.name for path in tmp_path.iterdir()]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Yield the root of a real file system of 64 KiB, or skip where none can be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    if not mount or not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("only the superuser of Linux mounts a small disk")
+    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("this container mounts nothing")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_that_is_really_full(small_disk: Path) -> None:
+    """A file and a folder that do not fit are one line each, and leave the disk as it was."""
+    write_bytes(small_disk / "kept", b"kept")
+    with pytest.raises(OutputError, match="the disk is full"):
+        write_bytes(small_disk / "kept", bytes(100_000))
+
+    def fill() -> None:
+        with new_folder(small_disk / "out") as folder:
+            (folder / "a").write_bytes(bytes(40_000))
+            (folder / "b").write_bytes(bytes(40_000))
+
+    with pytest.raises(OutputError, match="the disk is full"):
+        fill()
+    assert ["kept"] == [path.name for path in small_disk.iterdir()]
+    assert b"kept" == (small_disk / "kept").read_bytes()
 
 
 def test_new_folder_appears_whole(tmp_path: Path) -> None:
@@ -126,6 +162,25 @@ def test_no_permission_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("quantkit.files.tempfile.mkdtemp", forbid)
     with pytest.raises(OutputError, match="no permission to write there"), new_folder(tmp_path / "out"):
         pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_no_permission_for_real(tmp_path: Path) -> None:
+    """A folder that may not be written to is one line, asked of the system itself."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    superuser = os.geteuid() == 0
+    if superuser:  # to whom nothing is forbidden
+        os.seteuid(65534)
+    try:
+        with pytest.raises(OutputError, match="no permission to write there"), new_folder(closed / "out"):
+            pass
+        with pytest.raises(OutputError, match="no permission to write there"):
+            write_bytes(closed / "file", b"x")
+    finally:
+        if superuser:
+            os.seteuid(0)
+    assert [] == list(closed.iterdir())
 
 
 @pytest.mark.parametrize("name", ["../a", "a/../../b", "/etc/passwd", "a\\b", "", ".", "a\0b", "link/x"])

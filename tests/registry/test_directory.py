@@ -1,5 +1,6 @@
 """The directory registry: evidence or nothing, whole or nothing, once or never."""
 
+import errno
 import json
 import multiprocessing
 import shutil
@@ -326,6 +327,22 @@ def test_interrupted_publish_leaves_nothing(
         patched.setattr(shutil, "copyfile", interrupt)
         with pytest.raises(KeyboardInterrupt):
             registry.publish(passed, name="tiny", version="1")
+    assert [".lock"] == [path.name for path in (registry.folder / "tiny").iterdir()]
+
+
+def test_full_disk_publishes_nothing(
+    registry: DirectoryRegistry, passed: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk fills up while copying, one line says so and no version appears."""
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", full)
+        with pytest.raises(OutputError, match="the disk is full"):
+            registry.publish(passed, name="tiny", version="1")
+    assert [] == registry.names()
     assert [".lock"] == [path.name for path in (registry.folder / "tiny").iterdir()]
 
 
