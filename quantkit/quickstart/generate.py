@@ -77,20 +77,22 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A question; the first answer is the full form that the passage uses."""
+    """A question about a slot; the first answer is the full form that the passage uses."""
 
     id: str
+    slot: str
     question: str
     answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Passage:
-    """A passage and its questions."""
+    """A passage, its questions, and where the value of each of its slots stands, in full."""
 
     title: str
     context: str
     questions: tuple[Question, ...]
+    values: Mapping[str, Answer]
 
 
 @functools.cache
@@ -113,6 +115,20 @@ def departments() -> tuple[Department, ...]:
                 raise DatasetError(f"{place} names unknown slots {sorted(unknown)}; declare them")
         found.append(Department(title=entry["title"], slots=slots, shared=common, facts=own, filler=filler))
     return tuple(found)
+
+
+def slot_names() -> list[str]:
+    """Return every slot as `title/slot`, shared ones once as `/slot`."""
+    return sorted(
+        {full_name(department.title, slot) for department in departments() for slot in department.slots}
+    )
+
+
+@functools.cache
+def full_name(title: str, slot: str) -> str:
+    """Return `title/slot`, or `/slot` for a slot that every department has."""
+    shared = all(slot in department.slots for department in departments())
+    return f"/{slot}" if shared else f"{title}/{slot}"
 
 
 def _texts(fact: Fact) -> Iterator[str]:
@@ -171,16 +187,20 @@ class _Draft:
     def ask(self, slot: str, template: str) -> Question:
         """Return a question about a slot that has been written."""
         question = _SLOT.sub(lambda match: self.value(match[1]).text, self.choose(template))
-        start, value = self._starts[slot], self.value(slot)
-        full = Answer(text=self.text[start : start + len(value.text)], answer_start=start)
+        start, value, full = self._starts[slot], self.value(slot), self.found(slot)
         shorter = (Answer(text=text, answer_start=start + value.text.index(text)) for text in value.also)
         key = "\0".join((self._department.title, self.text, question))
         name = hashlib.sha256(key.encode()).hexdigest()[:24]
-        return Question(id=name, question=question, answers=(full, *shorter))
+        return Question(id=name, slot=slot, question=question, answers=(full, *shorter))
 
-    def written(self, slot: str) -> bool:
-        """Return whether the passage says the value of this slot."""
-        return slot in self._starts
+    def found(self, slot: str) -> Answer:
+        """Return where the value of a slot stands, as the text has it."""
+        start = self._starts[slot]
+        return Answer(text=self.text[start : start + len(self.value(slot).text)], answer_start=start)
+
+    def written(self) -> list[str]:
+        """Return the slots that the text speaks of."""
+        return list(self._starts)
 
 
 def write_passage(
@@ -209,9 +229,10 @@ def write_passage(
             draft.add(f"{department.title}: [what to tell customers|rules for the desk|our terms].", style)
         said = _choose_facts(department, style, dice, size)
         _write_block(draft, department, said, style, dice, filler=0.15 + 0.3 * size)
-    askable = [(slot, texts) for fact in said for slot, texts in fact.ask.items() if draft.written(slot)]
+    values = {slot: draft.found(slot) for slot in draft.written()}
+    askable = [(slot, texts) for fact in said for slot, texts in fact.ask.items() if slot in values]
     asked = tuple(draft.ask(slot, dice.pick(texts)) for slot, texts in dice.shuffled(askable)[:questions])
-    return Passage(title=department.title, context=draft.text, questions=asked)
+    return Passage(title=department.title, context=draft.text, questions=asked, values=values)
 
 
 def _choose_facts(department: Department, style: Style, dice: Dice, size: float) -> list[Fact]:
@@ -284,7 +305,10 @@ def squad_json(passages: Sequence[Passage]) -> str:
     """Return passages as the text of a SQuAD v1.1 file, one article per title."""
     articles: dict[str, list[dict[str, Any]]] = {}
     for passage in passages:
-        asked = [asdict(question) for question in passage.questions]
+        asked = [
+            {"id": item.id, "question": item.question, "answers": [asdict(answer) for answer in item.answers]}
+            for item in passage.questions
+        ]
         articles.setdefault(passage.title, []).append({"context": passage.context, "qas": asked})
     data = [{"title": title, "paragraphs": paragraphs} for title, paragraphs in articles.items()]
     return json.dumps({"version": "1.1", "data": data}, indent=1, ensure_ascii=False) + "\n"

@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.files import write_text
-from quantkit.quickstart.generate import Passage, squad_json
+from quantkit.quickstart.generate import Answer, Passage, full_name, slot_names, squad_json
 from quantkit.tasks import FeatureSettings
 from quantkit.tasks.squad import TASK, SquadFeature
 from quantkit.tasks.tokenizer import Tokenizer
+
+IGNORED = -100
+"""The label that a loss leaves out."""
 
 NOWHERE = (0, 0)
 """The label of a window without the answer: the [CLS] token, as in the original `run_squad.py`."""
@@ -27,10 +30,15 @@ class Row:
     Attributes:
         feature: question and window.
         span: first and last token of the answer in `feature.input_ids`.
+        slot: number of the slot that is asked about, from 1.
+        slots: int64 [tokens], number of the slot that a token of the paragraph belongs to, 0 for none, and
+            `IGNORED` outside the paragraph.
     """
 
     feature: SquadFeature
     span: tuple[int, int]
+    slot: int
+    slots: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -43,6 +51,8 @@ class Batch:
         attention_mask: [rows, tokens].
         position_ids: [rows, tokens].
         spans: [rows, 2].
+        slot: [rows].
+        slots: [rows, tokens].
     """
 
     input_ids: NDArray[np.int64]
@@ -50,6 +60,8 @@ class Batch:
     attention_mask: NDArray[np.int64]
     position_ids: NDArray[np.int64]
     spans: NDArray[np.int64]
+    slot: NDArray[np.int64]
+    slots: NDArray[np.int64]
 
 
 def label_passages(passages: Sequence[Passage], tokenizer: Tokenizer, settings: FeatureSettings) -> list[Row]:
@@ -58,16 +70,27 @@ def label_passages(passages: Sequence[Passage], tokenizer: Tokenizer, settings: 
         path = Path(folder) / "training.json"
         write_text(path, squad_json(passages))
         dataset = TASK.read(path, "training")
-    answers = {question.id: question.answers[0] for passage in passages for question in passage.questions}
+    numbers = {name: number for number, name in enumerate(slot_names(), start=1)}
+    asked = {question.id: (passage, question) for passage in passages for question in passage.questions}
     rows = []
     for feature in cast(list[SquadFeature], TASK.featurize(dataset, tokenizer, settings)):
-        answer = answers[dataset.examples[feature.example].id]
-        rows.append(Row(feature=feature, span=_find_span(feature, answer.answer_start, len(answer.text))))
+        passage, question = asked[dataset.examples[feature.example].id]
+        slots = np.full(len(feature.input_ids), IGNORED, np.int64)
+        slots[feature.first : feature.first + len(feature.offsets)] = 0
+        for said, value in passage.values.items():
+            first, last = _find_span(feature, value)
+            if (first, last) != NOWHERE:
+                slots[first : last + 1] = numbers[full_name(passage.title, said)]
+        slot = numbers[full_name(passage.title, question.slot)]
+        rows.append(
+            Row(feature=feature, span=_find_span(feature, question.answers[0]), slot=slot, slots=slots)
+        )
     return rows
 
 
-def _find_span(feature: SquadFeature, start: int, length: int) -> tuple[int, int]:
-    """Return the tokens that cover characters `start` to `start + length`, or `NOWHERE`."""
+def _find_span(feature: SquadFeature, answer: Answer) -> tuple[int, int]:
+    """Return the first and the last token of an answer, or `NOWHERE`."""
+    start, length = answer.answer_start, len(answer.text)
     starts, ends = feature.offsets[:, 0], feature.offsets[:, 1]
     hits = np.flatnonzero((ends > start) & (starts < start + length))
     if not len(hits) or starts[hits[0]] > start or ends[hits[-1]] < start + length:
@@ -109,9 +132,11 @@ def make_batches(
 def _pad(rows: Sequence[Row], rng: np.random.Generator, positions: int) -> Batch:
     length = max(len(row.feature.input_ids) for row in rows)
     input_ids, token_type_ids, attention_mask = (np.zeros((len(rows), length), np.int64) for _ in range(3))
+    slots = np.full((len(rows), length), IGNORED, np.int64)
     position_ids = np.tile(np.arange(length), (len(rows), 1))
-    for index, feature in enumerate(row.feature for row in rows):
-        count = len(feature.input_ids)
+    for index, row in enumerate(rows):
+        feature, count = row.feature, len(row.feature.input_ids)
+        slots[index, :count] = row.slots
         input_ids[index, :count] = feature.input_ids
         token_type_ids[index, :count] = feature.token_type_ids
         attention_mask[index, :count] = 1
@@ -124,4 +149,6 @@ def _pad(rows: Sequence[Row], rng: np.random.Generator, positions: int) -> Batch
         attention_mask=attention_mask,
         position_ids=position_ids,
         spans=np.array([row.span for row in rows], np.int64),
+        slot=np.array([row.slot for row in rows], np.int64),
+        slots=slots,
     )

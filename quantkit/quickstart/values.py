@@ -146,7 +146,7 @@ def _roll_one(writer: Writer, rest: str) -> Value:
 
 
 def _name(writer: Writer, names: str) -> str:
-    """Return a name from a list; every second one for training is made up: names are many, and lists short."""
+    """Return a name from a list; every second one for training is made up, as lists are short."""
     if writer.part != "training" or writer.dice.chance(0.5):
         return _joined(writer, names)
     dice = writer.dice
