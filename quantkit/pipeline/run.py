@@ -8,8 +8,9 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.measure import measuring, peak_memory
 from quantkit.errors import QuantkitError
 from quantkit.files import write_json
-from quantkit.pipeline.line import STEPS, Line, Step
+from quantkit.pipeline.line import Line
 from quantkit.pipeline.outcome import Plan, RunReport, StepReport, sum_up
+from quantkit.pipeline.steps import STEPS, Step
 from quantkit.pipeline.work import Entry, Ingredients, WorkFolder
 from quantkit.recipe.settings import Recipe
 

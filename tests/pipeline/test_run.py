@@ -17,8 +17,8 @@ from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError, UsageError
 from quantkit.files import PARTIAL
 from quantkit.pipeline import line as line_module
-from quantkit.pipeline.line import STEPS
 from quantkit.pipeline.run import plan, run
+from quantkit.pipeline.steps import STEPS
 from quantkit.pipeline.work import WorkFolder
 from quantkit.registry import DirectoryRegistry
 
