@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -56,6 +57,9 @@ def load_recipe(path: Path | str, overrides: Mapping[str, Any] | None = None) ->
         _put(values, location, value)
         overridden.add(location)
 
+    if values.get("checkpoint") == QUICKSTART:
+        values["checkpoint"] = str(quickstart_model())
+
     def name(location: Location) -> str:
         if any(location[: len(changed)] == changed for changed in overridden):
             return f"--set {_dotted(location)}"
@@ -75,7 +79,7 @@ def find_recipe(path: Path | str) -> Path:
         RecipeError: there is neither; it names the shipped recipe that is nearest.
     """
     file = Path(path)
-    if file.exists():
+    if _kind(file):
         return file
     shipped = {recipe.stem: recipe for recipe in recipes_folder().glob("*.yaml")}
     if str(path) in shipped:
@@ -228,16 +232,24 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the recipe's values with the checkpoint and data files that lie beside the recipe as paths."""
     values = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
     checkpoint = values.get("checkpoint")
-    if checkpoint == QUICKSTART:
-        values["checkpoint"] = str(quickstart_model())
-    elif isinstance(checkpoint, str) and (checkpoint.startswith(".") or (folder / checkpoint).is_dir()):
+    named = isinstance(checkpoint, str) and checkpoint != QUICKSTART
+    if named and (checkpoint.startswith(".") or _kind(folder / checkpoint) == "folder"):
         values["checkpoint"] = str((folder / checkpoint).resolve())
     for section, key in (("quantize", "calib"), ("evaluate", "data"), ("bench", "data")):
         chosen = values.get(section)
         name = chosen.get(key) if isinstance(chosen, dict) else None
-        if isinstance(name, str) and (folder / name).is_file():
+        if isinstance(name, str) and _kind(folder / name) == "file":
             values[section][key] = str((folder / name).resolve())
     return values
+
+
+def _kind(path: Path) -> str | None:
+    """Return what is there, None when nothing is or when the system knows no such path (too long, a null)."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return None
+    return "folder" if stat.S_ISDIR(mode) else "file"
 
 
 def _put(values: dict[str, Any], location: tuple[str, ...], value: Any) -> None:

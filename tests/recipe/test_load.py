@@ -139,6 +139,22 @@ def test_checkpoint_is_relative_to_the_recipe(written, tmp_path: Path) -> None:
     assert "org/model" == load_recipe(written(SHORT)).checkpoint
 
 
+def test_quickstart_is_a_checkpoint_everywhere(
+    written, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`quickstart` means the model that ships, in a recipe and on the command line, from any folder."""
+    monkeypatch.setattr("quantkit.recipe.load.quickstart_model", lambda: tmp_path / "shipped")
+    path = written(SHORT.replace("org/model", "quickstart"))
+    assert str(tmp_path / "shipped") == load_recipe(path).checkpoint
+    assert str(tmp_path / "shipped") == load_recipe(written(SHORT), {"checkpoint": "quickstart"}).checkpoint
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\\0b", "~"])
+def test_impossible_paths_are_only_names(written, name: str) -> None:
+    """A checkpoint no file system could hold is not looked for; the export says what is wrong with it."""
+    assert load_recipe(written(SHORT), {"checkpoint": name, "evaluate.data": name}).checkpoint == name
+
+
 def test_data_beside_the_recipe_is_found(written, tmp_path: Path) -> None:
     """A data file beside the recipe is found from anywhere; a known name stays one."""
     (tmp_path / "mine.json").write_text("{}")
