@@ -232,9 +232,10 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the recipe's values with the checkpoint and data files that lie beside the recipe as paths."""
     values = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
     checkpoint = values.get("checkpoint")
-    named = isinstance(checkpoint, str) and checkpoint != QUICKSTART
-    if named and (checkpoint.startswith(".") or _kind(folder / checkpoint) == "folder"):
-        values["checkpoint"] = str((folder / checkpoint).resolve())
+    if isinstance(checkpoint, str) and checkpoint != QUICKSTART:
+        beside = folder / checkpoint
+        if checkpoint.startswith(".") or _kind(beside) == "folder":
+            values["checkpoint"] = str(beside.resolve())
     for section, key in (("quantize", "calib"), ("evaluate", "data"), ("bench", "data")):
         chosen = values.get(section)
         name = chosen.get(key) if isinstance(chosen, dict) else None
