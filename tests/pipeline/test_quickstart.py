@@ -1,0 +1,60 @@
+"""The whole line on the model that ships, with the real stages."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from quantkit.artifact import Artifact
+from quantkit.files import PARTIAL
+from quantkit.registry import DirectoryRegistry
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTIFACTS = ("01-export", "02-fused", "03-int8")
+
+pytest.importorskip("torch", reason="exporting needs torch")
+
+
+def start(folder: Path) -> "subprocess.Popen[str]":
+    registry = f"publish.registry={folder / 'registry'}"
+    arguments = ["run", "quickstart", "--work", str(folder / "work"), "--set", registry, "--json"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "quantkit", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "QUANTKIT_CACHE": str(folder / "cache")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_killed_quickstart_goes_on(tmp_path: Path) -> None:
+    """Kill -9 the real line at random moments: what was finished stays byte for byte, and it ends well."""
+    chance = random.Random(7)
+    whole: dict[str, str] = {}
+    for _ in range(5):
+        process = start(tmp_path)
+        time.sleep(chance.uniform(2, 14))
+        process.kill()
+        process.communicate(timeout=60)
+        for name in ARTIFACTS:
+            if (tmp_path / "work" / name).exists():
+                artifact = Artifact.open(tmp_path / "work" / name)
+                stamp = f"{artifact.digest} {artifact.model_path.stat().st_mtime_ns}"
+                assert stamp == whole.setdefault(name, stamp)
+    process = start(tmp_path)
+    output, errors = process.communicate(timeout=240)
+    assert 0 == process.returncode, errors
+    report = json.loads(output)
+    assert "pass" == report["verdict"]
+    assert DirectoryRegistry(tmp_path / "registry").verify("quickstart:1.0.0").verified
+    assert [] == list((tmp_path / "work").rglob(f"*{PARTIAL}*"))
+    again = start(tmp_path)
+    second = json.loads(again.communicate(timeout=120)[0])
+    assert second["already_published"]
+    assert {"gate", "publish"} == {step["step"] for step in second["steps"] if step["action"] == "run"}
