@@ -96,25 +96,52 @@ def run_job(session: Session, job: Job, *, threads: int, label: str) -> list[Arr
         Exception: whatever else a worker raised (KeyboardInterrupt too), as it was, the batch in its notes.
     """
     found: list[Arrays | None] = [None] * len(job.rows)
+
+    def keep(batch: Batch, outputs: Arrays) -> None:
+        for place, index in enumerate(batch.indices):
+            found[index] = tuple(
+                # Copied: a slice would keep the whole batch in memory.
+                array[place, : len(job.rows[index].input_ids)].copy() if by_position else array[place].copy()
+                for array, by_position in zip(outputs, session.by_position, strict=True)
+            )
+
+    run_each(session, job, keep, threads=threads, label=label)
+    return _complete(found, job)
+
+
+def run_each(
+    session: Session, job: Job, consume: Callable[[Batch, Arrays], None], *, threads: int, label: str
+) -> None:
+    """Run every batch and hand its outputs to `consume` in the worker's thread; nothing else is kept.
+
+    Args:
+        session: opened with one thread, unless `threads` is 1.
+        job: what to run.
+        consume: takes a batch and the session's outputs of it; called from several threads at once.
+        threads: how many batches run at once.
+        label: what the progress bar says.
+
+    Raises:
+        EvaluationError: an output has the wrong shape, or holds NaN or Infinity (the row is named), or
+            onnxruntime cannot run a batch.
+        Exception: whatever else a worker raised (KeyboardInterrupt too), as it was, the batch in its notes.
+    """
     stop = StopSignal()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="quantkit-run")
     try:
         with track(label, len(job.rows), "features") as advance:
-            futures: dict[Future[list[Arrays]], Batch] = {
-                pool.submit(_run_batch, session, job, batch, stop): batch for batch in job.batches
+            futures: dict[Future[None], Batch] = {
+                pool.submit(_run_batch, session, job, batch, consume, stop): batch for batch in job.batches
             }
             for future in as_completed(futures):
-                batch = futures.pop(future)
-                for index, arrays in zip(batch.indices, future.result(), strict=True):
-                    found[index] = arrays
-                advance(len(batch.indices))
+                future.result()
+                advance(len(futures.pop(future).indices))
     except BaseException:
         # Nobody wants the rest any more: what runs ends at its next operator, what waits never starts.
         stop.stop()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-    return _complete(found, job)
 
 
 def run_once(
@@ -141,20 +168,15 @@ def run_once(
         pool.shutdown(cancel_futures=True)
 
 
-def _run_batch(session: Session, job: Job, batch: Batch, stop: StopSignal) -> list[Arrays]:
-    """Run one batch and cut it into rows."""
+def _run_batch(
+    session: Session, job: Job, batch: Batch, consume: Callable[[Batch, Arrays], None], stop: StopSignal
+) -> None:
+    """Run one batch, check its outputs and hand them on."""
     try:
         outputs = _infer(session, job, batch, job.feeds(batch), stop)
         for name, array in zip(session.outputs, outputs, strict=True):
             _check(session, job, batch, name, array)
-        return [
-            tuple(
-                # Copied: a slice would keep the whole batch in memory.
-                array[place, : len(job.rows[index].input_ids)].copy() if by_position else array[place].copy()
-                for array, by_position in zip(outputs, session.by_position, strict=True)
-            )
-            for place, index in enumerate(batch.indices)
-        ]
+        consume(batch, outputs)
     except EvaluationError:
         raise
     except BaseException as error:

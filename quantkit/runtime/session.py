@@ -75,6 +75,7 @@ class Session:
         outputs: tuple[str, ...],
         threads: int = 1,
         optimized_model: Path | None = None,
+        profile: Path | None = None,
     ) -> None:
         """Open a model.
 
@@ -82,7 +83,8 @@ class Session:
             path: the ONNX file.
             outputs: the graph outputs wanted.
             threads: threads inside one run. With 1, any number of Python threads may run it at once.
-            optimized_model: where onnxruntime writes the graph it will really execute.
+            optimized_model: where onnxruntime writes the graph it will really execute, weights beside it.
+            profile: prefix of the file that onnxruntime writes a trace of every run into.
 
         Raises:
             ArtifactError: it is missing, not ONNX, truncated, lacks external data, an input or an
@@ -93,7 +95,7 @@ class Session:
             raise UsageError(f"{threads} threads cannot run a model; give 1 or more")
         self.path = path
         self.outputs = outputs
-        self._session = _open(path, _options(threads, optimized_model))
+        self._session = _open(path, _options(threads, optimized_model, profile))
         self._types = {entry.name: entry.type for entry in self._session.get_inputs()}
         _check_inputs(path, self._types)
         self.uses_token_types = TOKEN_TYPE_IDS in self._types
@@ -125,8 +127,12 @@ class Session:
         )
         return tuple(found)
 
+    def end_profile(self) -> Path:
+        """Stop tracing and return the file with the trace."""
+        return Path(self._session.end_profiling())
 
-def _options(threads: int, optimized_model: Path | None) -> onnxruntime.SessionOptions:
+
+def _options(threads: int, optimized_model: Path | None, profile: Path | None) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -140,6 +146,16 @@ def _options(threads: int, optimized_model: Path | None) -> onnxruntime.SessionO
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if optimized_model is not None:
         options.optimized_model_filepath = os.fspath(optimized_model)
+        # Weights beside the graph: a graph above 2 GB could not be written otherwise, and is read faster so.
+        options.add_session_config_entry(
+            "session.optimized_model_external_initializers_file_name", f"{optimized_model.name}.data"
+        )
+        options.add_session_config_entry(
+            "session.optimized_model_external_initializers_min_size_in_bytes", "1024"
+        )
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = os.fspath(profile)
     return options
 
 

@@ -1,0 +1,158 @@
+"""Which kernels ONNX Runtime really runs: read from its optimized graph and from the trace of a run.
+
+What a file says and what is executed differ: a QDQ weight whose activation is not quantized becomes MatMulNBits at
+load time, which computes in float. So coverage is never counted from Q/DQ nodes.
+"""
+
+import json
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from quantkit.errors import ArtifactError, EvaluationError
+from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session
+
+TOKENS = 384
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kernel:
+    """A kernel that computes linear layers: which input is the weight, and whether it multiplies integers."""
+
+    weight: int
+    integer: bool
+
+
+# Every ONNX Runtime CPU kernel a linear layer can end up in. MatMulNBits unpacks its weights and computes in float.
+LINEAR_KERNELS: dict[str, Kernel] = {
+    "MatMul": Kernel(weight=1, integer=False),
+    "FusedMatMul": Kernel(weight=1, integer=False),
+    "Gemm": Kernel(weight=1, integer=False),
+    "FusedGemm": Kernel(weight=1, integer=False),
+    "Attention": Kernel(weight=1, integer=False),
+    "MatMulNBits": Kernel(weight=1, integer=False),
+    "MatMulInteger": Kernel(weight=1, integer=True),
+    "MatMulIntegerToFloat": Kernel(weight=1, integer=True),
+    "DynamicQuantizeMatMul": Kernel(weight=1, integer=True),
+    "QAttention": Kernel(weight=1, integer=True),
+    "QLinearMatMul": Kernel(weight=3, integer=True),
+    "QGemm": Kernel(weight=3, integer=True),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExecutedLayer:
+    """One linear layer as executed: weight [inputs, outputs], the kernel, multiply-accumulates of the run."""
+
+    name: str
+    shape: tuple[int, int]
+    kernel: str
+    integer: bool
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Execution:
+    """One traced run of a model on one row of `tokens` tokens."""
+
+    tokens: int
+    kernels: dict[str, int]
+    layers: tuple[ExecutedLayer, ...]
+
+    @property
+    def int8_coverage(self) -> float:
+        """Share of the linear layers' multiply-accumulates that ran in integer kernels, 0 to 1."""
+        total = sum(layer.macs for layer in self.layers)
+        return sum(layer.macs for layer in self.layers if layer.integer) / total if total else 0.0
+
+
+def trace_execution(path: Path, *, outputs: tuple[str, ...], config: Mapping[str, Any]) -> Execution:
+    """Load a model, run one row of up to 384 tokens, and return what was executed.
+
+    Args:
+        path: the ONNX file.
+        outputs: the task's graph outputs.
+        config: the checkpoint's config.json, for the vocabulary and the positions there are.
+
+    Raises:
+        ArtifactError: the model cannot be opened, or has no linear layer.
+        EvaluationError: an output of the run is NaN or infinite.
+    """
+    with tempfile.TemporaryDirectory(prefix="quantkit-trace-") as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        session = Session(path, outputs=outputs, optimized_model=optimized, profile=Path(folder) / "trace")
+        row = _row(config)
+        found = session.run(row)
+        events = _node_events(session.end_profile())
+        weights = _weights(optimized)
+    for name, array in zip(outputs, found, strict=True):
+        if not np.isfinite(array).all():
+            raise EvaluationError(f"{path}: {name} holds NaN or Infinity; check the model's weights and ranges")
+    layers = tuple(layer for event in events for layer in _layer(event, weights))
+    if not layers:
+        raise ArtifactError(f"{path}: executes no linear layer; it is not an encoder quantkit knows")
+    kernels = Counter(event["args"]["op_name"] for event in events)
+    return Execution(tokens=row[INPUT_IDS].shape[1], kernels=dict(sorted(kernels.items())), layers=layers)
+
+
+def _row(config: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return one row of valid token ids, [1, tokens], as long as the model's positions allow."""
+    vocabulary = int(config.get("vocab_size", 2))
+    pad = config.get("pad_token_id")
+    # RoBERTa's positions begin behind the padding id, so it has fewer than its table has rows.
+    tokens = max(1, min(TOKENS, int(config.get("max_position_embeddings", TOKENS)) - (pad or 0) - 1))
+    ids = np.arange(tokens, dtype=np.int64) % max(1, vocabulary - 1)
+    if pad is not None:
+        ids[ids == pad] = (pad + 1) % vocabulary
+    row = ids[None, :]
+    return {INPUT_IDS: row, ATTENTION_MASK: np.ones_like(row), TOKEN_TYPE_IDS: np.zeros_like(row)}
+
+
+def _node_events(trace: Path) -> list[dict[str, Any]]:
+    """Return the trace's kernel events in execution order."""
+    events: list[dict[str, Any]] = json.loads(trace.read_text(encoding="utf-8"))
+    return [event for event in events if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")]
+
+
+def _weights(optimized: Path) -> dict[str, tuple[int, int]]:
+    """Return node name → weight shape [inputs, outputs] of each linear node with a constant weight."""
+    graph = onnx.load(optimized, load_external_data=False).graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    found: dict[str, tuple[int, int]] = {}
+    for node in graph.node:
+        kernel = LINEAR_KERNELS.get(node.op_type)
+        if kernel is None or len(node.input) <= kernel.weight:
+            continue
+        attributes = {attribute.name: attribute.i for attribute in node.attribute}
+        if node.op_type == "MatMulNBits":
+            found[node.name] = (attributes["K"], attributes["N"])
+        elif len(shape := shapes.get(node.input[kernel.weight], ())) == 2:
+            found[node.name] = (shape[1], shape[0]) if attributes.get("transB") else (shape[0], shape[1])
+    return found
+
+
+def _layer(event: Mapping[str, Any], weights: Mapping[str, tuple[int, int]]) -> list[ExecutedLayer]:
+    """Return the linear layer this event ran, or nothing."""
+    name, op_type = event["name"].removesuffix("_kernel_time"), event["args"]["op_name"]
+    if op_type not in LINEAR_KERNELS or name not in weights:
+        return []
+    inputs, outputs = weights[name]
+    # Rows of the product: all leading dimensions of the output ("output_type_shape": [{"float": [1, 384, 768]}]).
+    shape = next(iter(event["args"]["output_type_shape"][0].values()))
+    rows = math.prod(shape[:-1])
+    return [
+        ExecutedLayer(
+            name=name,
+            shape=(inputs, outputs),
+            kernel=op_type,
+            integer=LINEAR_KERNELS[op_type].integer,
+            macs=rows * inputs * outputs,
+        )
+    ]
