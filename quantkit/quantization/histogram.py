@@ -29,7 +29,7 @@ class Histogram:
         if values.size == 0:
             return
         low, high = float(values.min()), float(values.max())
-        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.widen(low, high)
         self.total += values.size
         self._make_room(low, high)
         assert self.exponent is not None
@@ -37,6 +37,10 @@ class Histogram:
         start = int(indices.min())
         indices -= start
         self._count(start, np.bincount(indices))
+
+    def widen(self, low: float, high: float) -> None:
+        """Take note of a smallest and a largest value without counting any."""
+        self.low, self.high = min(self.low, low), max(self.high, high)
 
     def edges(self) -> np.ndarray:
         """Return the bin edges, float64 [bins + 1]."""

@@ -1,0 +1,168 @@
+"""Calibration: what values the inputs of the linear layers take on real text, as ranges.
+
+The model runs with these inputs as extra outputs, one unpadded row at a time, so no padding position is ever
+counted and any length will do. What is kept is a histogram a tensor (or two numbers, for minmax): memory does not
+grow with the number of rows. Counts are integers on a grid that does not depend on the order of rows, so the result
+is the same for any number of threads.
+"""
+
+import json
+import math
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from quantkit.errors import DatasetError
+from quantkit.files import cache_folder, digest_of, write_json
+from quantkit.graph.model import save_model
+from quantkit.quantization.histogram import Histogram
+from quantkit.quantization.ranges import METHODS
+from quantkit.runtime.batching import Batch
+from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.run import Job, Row, run_each
+from quantkit.runtime.session import Arrays, Session
+
+# Activations of all rows under way are held at once; fewer rows run at a time when they would pass this.
+_MEMORY_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Range:
+    """One tensor: the range chosen for its 256 levels, and the range seen."""
+
+    low: float
+    high: float
+    seen_low: float
+    seen_high: float
+
+    def as_json(self) -> dict[str, float]:
+        """Return the four numbers by name."""
+        return {"low": self.low, "high": self.high, "seen_low": self.seen_low, "seen_high": self.seen_high}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrationRun:
+    """What to observe, on what, and how ranges are taken from it."""
+
+    rows: Sequence[Row]
+    pad_id: int
+    method: str
+    percentile: float
+
+    def tokens(self) -> int:
+        """Return the number of tokens that are observed."""
+        return sum(len(row.input_ids) for row in self.rows)
+
+
+class _Observer:
+    """Histograms of several tensors, filled from several threads."""
+
+    def __init__(self, tensors: Sequence[str], *, extremes_only: bool) -> None:
+        self.histograms = [Histogram() for _ in tensors]
+        self._locks = [threading.Lock() for _ in tensors]
+        self._extremes_only = extremes_only
+
+    def consume(self, batch: Batch, outputs: Arrays) -> None:  # noqa: ARG002 - the signature of run_each
+        """Count every value of one unpadded row."""
+        for lock, histogram, values in zip(self._locks, self.histograms, outputs, strict=True):
+            if self._extremes_only:
+                low, high = float(values.min()), float(values.max())
+                with lock:
+                    histogram.widen(low, high)
+            else:
+                with lock:
+                    histogram.add(values)
+
+
+def calibrate(model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun, *, key: str) -> dict[str, Range]:
+    """Return the range of each tensor, from the cache when the same was calibrated before.
+
+    Args:
+        model: the FP32 model; its graph outputs are changed while this runs, and put back.
+        tensors: float activations [1, tokens, width] of that graph.
+        run: rows, method and its setting.
+        key: digest of the model, the rows and the settings: what the cache compares.
+
+    Raises:
+        DatasetError: there is no row, or every row is padding.
+        EvaluationError: an activation is NaN or infinite.
+    """
+    rows = [row for row in run.rows if len(row.input_ids) and (row.input_ids != run.pad_id).any()]
+    if not rows:
+        raise DatasetError("the calibration set holds nothing but padding; give questions with text")
+    names = [tensor.name or "" for tensor in tensors]
+    cached = cache_folder() / "calibration" / f"{key}.json"
+    found = _read_cached(cached, names)
+    if found is None:
+        found = _observe(model, tensors, rows, run)
+        write_json(cached, {"key": key, "ranges": {name: found[name].as_json() for name in names}})
+    return found
+
+
+def calibration_key(model_digest: str, data_digest: str, settings: dict[str, object]) -> str:
+    """Return the digest that the cache compares: model, data, settings, and the CPU whose kernels ran."""
+    return digest_of(
+        {"model": model_digest, "data": data_digest, "settings": settings, "cpu": cpu_facts().kernels_json()}
+    )
+
+
+def _observe(
+    model: ir.Model, tensors: Sequence[ir.Value], rows: Sequence[Row], run: CalibrationRun
+) -> dict[str, Range]:
+    names = [tensor.name or "" for tensor in tensors]
+    observer = _Observer(names, extremes_only=run.method == "minmax")
+    batches = [Batch(indices=(index,), length=len(row.input_ids)) for index, row in enumerate(rows)]
+    batches.sort(key=lambda batch: -batch.length)
+    job = Job(rows=rows, batches=batches, pad_id=run.pad_id, name=lambda index: f"calibration row {index}")
+    cores = cpu_facts().cores
+    with tempfile.TemporaryDirectory(prefix="quantkit-calibrate-") as folder:
+        path = Path(folder) / "observed.onnx"
+        _save_observed(model, tensors, path)
+        workers = max(1, min(cores, _MEMORY_LIMIT // _bytes_per_row(tensors, batches[0].length)))
+        session = Session(path, outputs=tuple(names), threads=max(1, cores // workers))
+        run_each(session, job, observer.consume, threads=workers, label="calibrate")
+    estimate = METHODS[run.method]
+    ranges = {}
+    for name, histogram in zip(names, observer.histograms, strict=True):
+        low, high = estimate(histogram, run.percentile)
+        ranges[name] = Range(low=low, high=high, seen_low=histogram.low, seen_high=histogram.high)
+    return ranges
+
+
+def _save_observed(model: ir.Model, tensors: Sequence[ir.Value], path: Path) -> None:
+    """Write the model with the tensors as its only outputs, weights beside it."""
+    outputs = list(model.graph.outputs)
+    try:
+        model.graph.outputs.clear()
+        for tensor in tensors:
+            tensor.type = ir.TensorType(ir.DataType.FLOAT)
+            model.graph.outputs.append(tensor)
+        save_model(model.clone(), path, external=True)
+    finally:
+        model.graph.outputs.clear()
+        model.graph.outputs.extend(outputs)
+
+
+def _bytes_per_row(tensors: Sequence[ir.Value], tokens: int) -> int:
+    """Return how much the observed activations of one row take, from the weights that read them."""
+    width = 0
+    for tensor in tensors:
+        reader = next(iter(tensor.consumers()))
+        weights = [value for value in reader.inputs if value is not None and value.const_value is not None]
+        width += max((math.prod(value.const_value.shape.numpy()[:1]) for value in weights if value.const_value), default=1)
+    return max(1, 4 * width * tokens)
+
+
+def _read_cached(path: Path, names: Sequence[str]) -> dict[str, Range] | None:
+    """Return the cached ranges; None when there are none, or they are not of these tensors."""
+    try:
+        ranges = json.loads(path.read_text(encoding="utf-8"))["ranges"]
+        found = {name: Range(**ranges[name]) for name in names}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if all(np.isfinite(list(entry.as_json().values())).all() for entry in found.values()) else None

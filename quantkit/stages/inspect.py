@@ -1,0 +1,99 @@
+"""inspect: what is in an artifact, and which kernels ONNX Runtime really runs."""
+
+import math
+from collections.abc import Iterable
+
+import onnx_ir as ir
+
+from quantkit.artifact import Artifact
+from quantkit.artifact.measure import tool_versions
+from quantkit.graph.kernels import trace_execution
+from quantkit.graph.model import load_model
+from quantkit.report import Inspection, Layer
+from quantkit.tasks import task
+
+# Executed operators that are a fusion of several operators of the checkpoint's graph.
+FUSIONS = (
+    "Attention",
+    "MultiHeadAttention",
+    "QAttention",
+    "EmbedLayerNormalization",
+    "SkipLayerNormalization",
+    "BiasGelu",
+    "FastGelu",
+    "Gelu",
+)
+# Constants that belong to quantization, not to the checkpoint.
+_QUANTIZATION_SUFFIXES = ("_scale", "_zero_point")
+
+
+def inspect(artifact: Artifact) -> Inspection:
+    """Count parameters and bytes, run the model once on one row, and report what was executed.
+
+    Raises:
+        ArtifactError: the model cannot be opened.
+        EvaluationError: a logit of the run is NaN or infinite.
+    """
+    model = load_model(artifact.model_path)
+    execution = trace_execution(
+        artifact.model_path, outputs=task(artifact.task).outputs, config=artifact.config
+    )
+    expected = next(
+        (record.facts["expected"] for record in reversed(artifact.manifest.stages) if "expected" in record.facts), {}
+    )
+    fused = {name: execution.kernels.get(name, 0) for name in FUSIONS if name in expected or name in execution.kernels}
+    return Inspection(
+        artifact=artifact.digest,
+        architecture=artifact.manifest.architecture,
+        task=artifact.task,
+        precision=artifact.manifest.precision,
+        parameters=sum(_elements(value) for value in _weights(model.graph)),
+        size_bytes=artifact.model_bytes,
+        fused=fused,
+        expected_fusions=expected,
+        kernels=execution.kernels,
+        int8_coverage=execution.int8_coverage,
+        int8_embedding_share=_int8_embedding_share(model.graph),
+        layers=tuple(
+            Layer(
+                name=layer.name, shape=layer.shape, kernel=layer.kernel, integer=layer.integer, macs=layer.macs
+            )
+            for layer in execution.layers
+        ),
+        tools=tool_versions("onnx", "onnxruntime"),
+    )
+
+
+def _weights(graph: ir.Graph) -> Iterable[ir.Value]:
+    """Return the initializers that are parameters of the checkpoint: float or int8, of one dimension or more."""
+    for value in graph.initializers.values():
+        stored = value.const_value
+        if stored is None or stored.dtype not in (ir.DataType.FLOAT, ir.DataType.INT8) or not len(stored.shape):
+            continue
+        if not (value.name or "").endswith(_QUANTIZATION_SUFFIXES):
+            yield value
+
+
+def _elements(value: ir.Value) -> int:
+    assert value.const_value is not None
+    return math.prod(value.const_value.shape.numpy())
+
+
+def _int8_embedding_share(graph: ir.Graph) -> float:
+    """Return the share of embedding-table entries that are stored in INT8: tables are what Gather looks up in."""
+    stored = {"all": 0, "int8": 0}
+    tables: dict[str, ir.Value] = {}
+    for node in graph:
+        inputs = node.inputs[2:5] if node.op_type == "EmbedLayerNormalization" else node.inputs[:1]
+        if node.op_type not in ("Gather", "EmbedLayerNormalization"):
+            continue
+        for value in inputs:
+            if value is not None and value.name and value.const_value is not None:
+                tables[value.name] = value
+    for name, value in tables.items():
+        assert value.const_value is not None
+        if len(value.const_value.shape) != 2 or name.endswith(_QUANTIZATION_SUFFIXES):
+            continue
+        stored["all"] += _elements(value)
+        stored["int8"] += _elements(value) if value.const_value.dtype == ir.DataType.INT8 else 0
+    return stored["int8"] / stored["all"] if stored["all"] else 0.0

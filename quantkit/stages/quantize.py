@@ -1,0 +1,248 @@
+"""quantize: fused artifact → INT8 artifact, with the kernels that really run read back.
+
+Steps: choose layers and tables · calibrate (static) · rewrite · save · load in ONNX Runtime and run once. A layer that
+was to be quantized and is executed in float is an error.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from quantkit.artifact import Artifact, StageRecord, new_artifact
+from quantkit.artifact.artifact import CALIBRATION
+from quantkit.artifact.measure import measuring, stage_key, tool_versions
+from quantkit.errors import ArtifactError, QuantizationError, UsageError
+from quantkit.files import require_free, write_json
+from quantkit.graph.kernels import Execution, trace_execution
+from quantkit.graph.linear import Linear, Table, embedding_tables, linear_layers, matching
+from quantkit.graph.model import has_external_data, load_model, save_model
+from quantkit.quantization.calibration import CalibrationRun, Range, calibrate, calibration_key
+from quantkit.quantization.dynamic import quantize_dynamic
+from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tables
+from quantkit.quantization.static import quantize_static
+from quantkit.recipe.settings import QuantizeSettings
+from quantkit.runtime.cpu import cpu_facts
+from quantkit.tasks import FeatureSettings, task
+from quantkit.tasks.calibration_set import CalibrationSet, select
+from quantkit.tasks.tokenizer import Tokenizer
+
+STAGE = "quantize"
+TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Choice:
+    """What is quantized, and the names of what stays float."""
+
+    layers: tuple[Linear, ...]
+    tables: tuple[Table, ...]
+    kept: tuple[str, ...]
+
+
+def quantize(
+    artifact: Artifact,
+    out: Path,
+    *,
+    settings: QuantizeSettings,
+    data_dir: Path | None = None,
+    force: bool = False,
+) -> Artifact:
+    """Quantize an FP32 artifact into a new artifact at `out`.
+
+    The record's facts: `int8_coverage`, `kernels` (executed operator → count), `layers` (quantized and kept float),
+    `expected` (fusions that must still be there), `reduce_range` as decided, and `calibration` (set, questions,
+    tokens, method). The ranges themselves are the artifact's `calibration.json`.
+
+    Args:
+        artifact: a fused FP32 artifact (an unfused one is quantized too, and is slower).
+        out: the new artifact's folder.
+        settings: this stage's section of the recipe.
+        data_dir: where calibration data is looked for first.
+        force: replace what is at `out`.
+
+    Raises:
+        ArtifactError: the artifact is INT8 already, or cannot be read.
+        UsageError: static without calibration data, or dynamic with it.
+        RecipeError: a `keep_float` pattern matches nothing.
+        DatasetError: the calibration set cannot be found, is empty, or is all padding.
+        EvaluationError: an activation or a logit is NaN or infinite.
+        QuantizationError: nothing is left to quantize, a weight is not finite, or a quantized layer is executed in
+            float.
+        OutputError: `out` cannot be written.
+    """
+    require_free(out, force=force)
+    _require_usable(artifact, settings)
+    tools = tool_versions(*TOOLS)
+    cpu = cpu_facts()
+    reduce_range = _reduce_range(settings, cpu.has_vnni)
+    with measuring() as watch:
+        calibration_set = _calibration_set(artifact, settings, data_dir)
+        model = load_model(artifact.model_path)
+        opened = open_embed_layer_norm(model)
+        choice = _choose(artifact, model, settings)
+        facts: dict[str, Any] = {"reduce_range": reduce_range}
+        with new_artifact(out, force=force) as draft:
+            if calibration_set is None:
+                quantize_dynamic(
+                    model, choice.layers, per_channel=settings.per_channel, reduce_range=reduce_range
+                )
+            else:
+                table = _calibrate(artifact, model, choice.layers, calibration_set, settings)
+                facts["calibration"] = {name: table[name] for name in table if name not in ("ids", "ranges")}
+                write_json(draft.path / CALIBRATION, table)
+                ranges = {name: (entry["low"], entry["high"]) for name, entry in table["ranges"].items()}
+                quantize_static(
+                    model,
+                    choice.layers,
+                    _by_tensor(choice.layers, ranges),
+                    per_channel=settings.per_channel,
+                    reduce_range=reduce_range,
+                )
+            quantize_tables(model, choice.tables)
+            save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
+            facts |= _read_back(artifact, draft.model_path, choice)
+            facts["expected"] = _expected(artifact, opened)
+            draft.take_companions(artifact.path)
+            record = watch.record(
+                STAGE,
+                key=stage_key(STAGE, (artifact.digest,), settings.as_json(), tools),
+                settings=settings.as_json(),
+                facts=facts,
+                tools=tools,
+                cpu=cpu.as_json(),
+            )
+            stages: tuple[StageRecord, ...] = (*artifact.manifest.stages, record)
+            draft.record(
+                task=artifact.task,
+                architecture=artifact.manifest.architecture,
+                precision="int8",
+                stages=stages,
+                parent=artifact.digest,
+            )
+    return Artifact.open(out)
+
+
+def _require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
+    if artifact.manifest.precision == "int8":
+        raise ArtifactError(f"{artifact.path}: is INT8 already; give the FP32 artifact it was made from")
+    if settings.mode == "static" and settings.calib is None:
+        raise UsageError("static quantization needs calibration data; give --calib squad, --calib FILE, or --mode dynamic")
+    if settings.mode == "dynamic" and settings.calib is not None:
+        raise UsageError(
+            f"dynamic quantization takes its ranges at run time and would not use --calib {settings.calib}; "
+            "leave it out, or choose --mode static"
+        )
+
+
+def _reduce_range(settings: QuantizeSettings, has_vnni: bool | None) -> bool:
+    """Decide on 7-bit weights: auto means x86 without VNNI, where u8·s8 products saturate in 16 bits."""
+    if settings.reduce_range == "auto":
+        return has_vnni is False
+    return settings.reduce_range == "yes"
+
+
+def _choose(artifact: Artifact, model: ir.Model, settings: QuantizeSettings) -> _Choice:
+    layers, tables = linear_layers(model.graph), embedding_tables(model.graph)
+    names = [*(layer.name for layer in layers), *(table.name for table in tables)]
+    kept = matching(names, [entry.pattern for entry in settings.keep_float])
+    chosen = tuple(layer for layer in layers if layer.name not in kept)
+    if not chosen:
+        reason = "keep_float spares every layer" if layers else "the graph has no MatMul with a constant weight"
+        raise QuantizationError(f"{artifact.model_path}: nothing to quantize: {reason}")
+    return _Choice(
+        layers=chosen,
+        tables=tuple(table for table in tables if table.name not in kept),
+        kept=tuple(name for name in names if name in kept),
+    )
+
+
+def _calibration_set(
+    artifact: Artifact, settings: QuantizeSettings, data_dir: Path | None
+) -> CalibrationSet | None:
+    if settings.calib is None:
+        return None
+    return select(settings.calib, artifact.task, settings.calib_samples, data_dir, settings.seed)
+
+
+def _calibrate(
+    artifact: Artifact,
+    model: ir.Model,
+    layers: Sequence[Linear],
+    calibration_set: CalibrationSet,
+    settings: QuantizeSettings,
+) -> dict[str, Any]:
+    """Return the content of `calibration.json`: where the ranges come from, and each layer's range."""
+    tokenizer = Tokenizer.load(artifact.path)
+    tokenizer.check_vocabulary(int(artifact.config.get("vocab_size", 0)))
+    rows = task(artifact.task).featurize(calibration_set.dataset, tokenizer, FeatureSettings())
+    run = CalibrationRun(
+        rows=rows, pad_id=tokenizer.pad_id, method=settings.calib_method, percentile=settings.percentile
+    )
+    tensors: dict[str, ir.Value] = {layer.activation.name or "": layer.activation for layer in layers}
+    key = calibration_key(
+        artifact.digest,
+        calibration_set.dataset.digest,
+        {"method": run.method, "percentile": run.percentile, "tensors": list(tensors), **tool_versions(*TOOLS)},
+    )
+    ranges: dict[str, Range] = calibrate(model, list(tensors.values()), run, key=key)
+    return {
+        "schema": "quantkit/calibration/1",
+        "set": calibration_set.name,
+        "dataset": calibration_set.dataset.digest,
+        "source": calibration_set.source_digest,
+        "questions": len(calibration_set.ids),
+        "features": len(rows),
+        "tokens": run.tokens(),
+        "method": run.method,
+        "percentile": run.percentile if run.method == "percentile" else None,
+        "ids": list(calibration_set.ids),
+        "ranges": {layer.name: ranges[layer.activation.name or ""].as_json() for layer in layers},
+    }
+
+
+def _by_tensor(
+    layers: Sequence[Linear], ranges: dict[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """Turn layer name → range into activation name → range."""
+    return {layer.activation.name or "": ranges[layer.name] for layer in layers}
+
+
+def _read_back(artifact: Artifact, path: Path, choice: _Choice) -> dict[str, Any]:
+    """Run the new model once and return what was executed.
+
+    Raises:
+        QuantizationError: a layer that was to be quantized is executed in float, or is not found at all.
+    """
+    execution: Execution = trace_execution(path, outputs=task(artifact.task).outputs, config=artifact.config)
+    executed = {layer.name: layer for layer in execution.layers}
+    for layer in choice.layers:
+        found = executed.get(layer.name)
+        if found is None or not found.integer:
+            kernel = found.kernel if found else "no kernel of that name"
+            raise QuantizationError(
+                f"{layer.name}: was quantized, but onnxruntime executes {kernel}; "
+                "keep the layer float with --keep-float, or try the other --mode"
+            )
+    return {
+        "int8_coverage": execution.int8_coverage,
+        "kernels": execution.kernels,
+        "quantized_layers": len(choice.layers),
+        "quantized_tables": [table.name for table in choice.tables],
+        "kept_float": list(choice.kept),
+    }
+
+
+def _expected(artifact: Artifact, opened: int) -> dict[str, int]:
+    """Return the fusions that must still be executed: those of the FP32 artifact, with the embeddings opened.
+
+    Tables in INT8 have no EmbedLayerNormalization kernel; its norm becomes one more SkipLayerNormalization.
+    """
+    record = artifact.manifest.stage("fuse")
+    expected: dict[str, int] = dict(record.facts["expected"]) if record else {}
+    if expected and opened:
+        expected["EmbedLayerNormalization"] = 0
+        expected["SkipLayerNormalization"] = expected.get("SkipLayerNormalization", 0) + opened
+    return expected
