@@ -22,7 +22,9 @@ pytest.importorskip("torch", reason="exporting needs torch")
 
 def start(folder: Path) -> "subprocess.Popen[str]":
     registry = f"publish.registry={folder / 'registry'}"
-    arguments = ["run", "quickstart", "--work", str(folder / "work"), "--set", registry, "--json"]
+    # How good the model is, is not what is tested here.
+    settings = ["--set", registry, "--set", "gate.min_ratio=0.9"]
+    arguments = ["run", "quickstart", "--work", str(folder / "work"), *settings, "--json"]
     return subprocess.Popen(
         [sys.executable, "-m", "quantkit", *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), "QUANTKIT_CACHE": str(folder / "cache")},
