@@ -98,7 +98,7 @@ class Hints(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy h
     """What else a hidden state half-way up should tell; it teaches several times faster than answers alone.
 
     [CLS] names the slot that is asked about, and every token of the paragraph the slot it belongs to. Both go
-    through one matrix, which makes a question and its answer alike: upper layers only have to compare. A token
+    through one matrix, which makes a question and its answer alike: later layers only compare. A token
     also tells whether a value begins or ends with it. Nothing of this is kept after training.
     """
 
