@@ -58,7 +58,9 @@ def naming_output_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutputError(f"{path}: the disk is full; free some space and run again") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise OutputError(f"{path}: no permission to write there; choose another place with -o") from error
+            raise OutputError(
+                f"{path}: no permission to write there; choose another place with -o"
+            ) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENAMETOOLONG):
             raise OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}") from error
         raise
@@ -79,7 +81,7 @@ def write_bytes(path: Path, content: bytes) -> None:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
+            temporary.chmod(0o666 & ~_umask())
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -114,7 +116,7 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}{PARTIAL}", dir=path.parent))
         try:
-            os.chmod(temporary, 0o777 & ~_umask())
+            temporary.chmod(0o777 & ~_umask())
             yield temporary
             _swap(temporary, path, force=force)
         finally:
@@ -127,7 +129,9 @@ def require_free(path: Path, *, force: bool) -> None:
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path}: is a file, not a folder; choose another place with -o")
         if path.is_dir() and any(path.iterdir()) and not force:
-            raise OutputError(f"{path}: is not empty; choose another place with -o, or replace it with --force")
+            raise OutputError(
+                f"{path}: is not empty; choose another place with -o, or replace it with --force"
+            )
 
 
 def _swap(temporary: Path, path: Path, *, force: bool) -> None:

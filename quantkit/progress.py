@@ -17,7 +17,7 @@ def track(what: str, total: int, unit: str = "") -> Iterator[Callable[[int], Non
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda count: None
+        yield lambda _: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -78,7 +78,9 @@ class Artifact:
     @property
     def model_bytes(self) -> int:
         """Size of the model in bytes, external data included."""
-        return sum(self.manifest.files[name].size for name in (MODEL, EXTERNAL_DATA) if name in self.manifest.files)
+        return sum(
+            self.manifest.files[name].size for name in (MODEL, EXTERNAL_DATA) if name in self.manifest.files
+        )
 
     @property
     def config(self) -> dict[str, Any]:
@@ -95,7 +97,9 @@ class Artifact:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ArtifactError(f"{path}: is missing; the artifact is not whole, make or pull it again") from None
+            raise ArtifactError(
+                f"{path}: is missing; the artifact is not whole, make or pull it again"
+            ) from None
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ArtifactError(f"{path}: is not JSON ({error}); make the artifact again") from None
         if not isinstance(content, dict):

@@ -40,7 +40,9 @@ class StageRecord(Record):
     """What one stage did: its settings, what it found, what it cost, and with which tools on which CPU."""
 
     stage: str
-    key: str = Field(default="", description="digest of inputs, settings and tool versions: what resuming compares")
+    key: str = Field(
+        default="", description="digest of inputs, settings and tool versions: what resuming compares"
+    )
     settings: dict[str, Any] = {}
     facts: dict[str, Any] = {}
     seconds: float = 0.0
@@ -86,22 +88,30 @@ class Manifest(Record):
             text = path.read_text(encoding="utf-8")
             content = json.loads(text)
         except FileNotFoundError:
-            raise ArtifactError(f"{folder}: not a quantkit artifact: no {NAME}; make one with `quantkit export`") from None
+            raise ArtifactError(
+                f"{folder}: not a quantkit artifact: no {NAME}; make one with `quantkit export`"
+            ) from None
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ArtifactError(f"{path}: was changed or is truncated ({error}); make the artifact again") from None
+            raise ArtifactError(
+                f"{path}: was changed or is truncated ({error}); make the artifact again"
+            ) from None
         except OSError as error:
             raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from None
         if not isinstance(content, dict):
             raise ArtifactError(f"{path}: is not a manifest; make the artifact again")
         if content.get("schema") != SCHEMA:
-            raise ArtifactError(f"{path}: format {content.get('schema')!r} is not {SCHEMA}; use the matching quantkit")
+            raise ArtifactError(
+                f"{path}: format {content.get('schema')!r} is not {SCHEMA}; use the matching quantkit"
+            )
         content.pop("seal", None)
         try:
             manifest = cls.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise ArtifactError(f"{path}: was changed: {where}: {first['msg']}; make the artifact again") from None
+            raise ArtifactError(
+                f"{path}: was changed: {where}: {first['msg']}; make the artifact again"
+            ) from None
         if manifest.serialized() != text:
             raise ArtifactError(f"{path}: was changed after it was sealed; make the artifact again")
         if files_digest(manifest.files) != manifest.digest:
@@ -123,10 +133,14 @@ class Manifest(Record):
                 raise ArtifactError(f"{path}: is missing; the artifact is not whole, make or pull it again")
             size = path.stat().st_size
             if size != record.size or sha256_file(path) != record.sha256:
-                raise ArtifactError(f"{path}: its bytes are not those of the manifest; make or pull the artifact again")
+                raise ArtifactError(
+                    f"{path}: its bytes are not those of the manifest; make or pull the artifact again"
+                )
         for name in content_files(folder):
             if name not in self.files:
-                raise ArtifactError(f"{folder / name}: is not listed in the manifest; remove it or make the artifact again")
+                raise ArtifactError(
+                    f"{folder / name}: is not listed in the manifest; remove it or make the artifact again"
+                )
 
 
 def content_files(folder: Path) -> list[str]:
@@ -138,7 +152,8 @@ def content_files(folder: Path) -> list[str]:
 def hash_files(folder: Path, names: list[str]) -> dict[str, FileRecord]:
     """Return sha256 and size of each named file."""
     return {
-        name: FileRecord(sha256=sha256_file(folder / name), size=(folder / name).stat().st_size) for name in names
+        name: FileRecord(sha256=sha256_file(folder / name), size=(folder / name).stat().st_size)
+        for name in names
     }
 
 

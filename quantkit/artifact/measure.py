@@ -17,7 +17,10 @@ from quantkit.files import digest_of
 
 def tool_versions(*packages: str) -> dict[str, str]:
     """Return the installed versions of quantkit, Python and the named packages; absent ones are left out."""
-    versions = {"quantkit": quantkit.__version__, "python": ".".join(str(part) for part in sys.version_info[:3])}
+    versions = {
+        "quantkit": quantkit.__version__,
+        "python": ".".join(str(part) for part in sys.version_info[:3]),
+    }
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)

@@ -44,11 +44,11 @@ PIPE_CLOSED = 128 + 13  # as a shell shows a program that SIGPIPE ended
 INTERRUPTED = "interrupted; nothing was left half-written"
 
 
-class _Interrupted(Exception):  # noqa: N818 - it is no error
+class _Interrupted(Exception):
     """Ctrl-C or SIGTERM arrived."""
 
 
-class _PipeClosed(Exception):  # noqa: N818 - it is no error
+class _PipeClosed(Exception):
     """Whoever read stdout went away."""
 
 

@@ -94,7 +94,9 @@ def trace_execution(path: Path, *, outputs: tuple[str, ...], config: Mapping[str
         weights = _weights(optimized)
     for name, array in zip(outputs, found, strict=True):
         if not np.isfinite(array).all():
-            raise EvaluationError(f"{path}: {name} holds NaN or Infinity; check the model's weights and ranges")
+            raise EvaluationError(
+                f"{path}: {name} holds NaN or Infinity; check the model's weights and ranges"
+            )
     layers = tuple(layer for event in events for layer in _layer(event, weights))
     if not layers:
         raise ArtifactError(f"{path}: executes no linear layer; it is not an encoder quantkit knows")
@@ -118,7 +120,9 @@ def _row(config: Mapping[str, Any]) -> dict[str, np.ndarray]:
 def _node_events(trace: Path) -> list[dict[str, Any]]:
     """Return the trace's kernel events in execution order."""
     events: list[dict[str, Any]] = json.loads(trace.read_text(encoding="utf-8"))
-    return [event for event in events if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")]
+    return [
+        event for event in events if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
+    ]
 
 
 def _weights(optimized: Path) -> dict[str, tuple[int, int]]:

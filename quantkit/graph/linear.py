@@ -111,7 +111,11 @@ def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
     """
     kept: set[str] = set()
     for pattern in patterns:
-        hits = {name for name in names if fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, f"*.{pattern}")}
+        hits = {
+            name
+            for name in names
+            if fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, f"*.{pattern}")
+        }
         if not hits:
             examples = ", ".join(list(names)[:4])
             raise RecipeError(

@@ -28,13 +28,17 @@ def load_model(path: Path) -> ir.Model:
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file; make the artifact again") from None
     except (google.protobuf.message.DecodeError, ValueError) as error:
-        raise ArtifactError(f"{path}: is not an ONNX model, or is truncated ({error}); export it again") from None
+        raise ArtifactError(
+            f"{path}: is not an ONNX model, or is truncated ({error}); export it again"
+        ) from None
     if not proto.HasField("graph") or not proto.graph.node:
         raise ArtifactError(f"{path}: is not an ONNX model: it holds no graph; export it again")
     for tensor in proto.graph.initializer:
         for entry in tensor.external_data:
             if entry.key == "location" and not inside(path.parent, entry.value).is_file():
-                raise ArtifactError(f"{path}: its external data {entry.value} is missing; put it beside the model")
+                raise ArtifactError(
+                    f"{path}: its external data {entry.value} is missing; put it beside the model"
+                )
     model = ir.serde.deserialize_model(proto)
     ir.external_data.set_base_dir(model.graph, path.parent)
     return model
@@ -64,7 +68,11 @@ def save_model(model: ir.Model, path: Path, *, external: bool | None = None) -> 
 
 def weight_bytes(model: ir.Model) -> int:
     """Return the bytes of all initializers."""
-    return sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
+    return sum(
+        value.const_value.nbytes
+        for value in model.graph.initializers.values()
+        if value.const_value is not None
+    )
 
 
 def has_external_data(path: Path) -> bool:

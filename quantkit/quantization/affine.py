@@ -32,7 +32,9 @@ def affine_uint8(low: float, high: float) -> tuple[float, int]:
     return scale, int(np.clip(np.rint(-low / scale), 0, 255))
 
 
-def quantize_weight(matrix: np.ndarray, *, per_channel: bool, reduce_range: bool, name: str) -> QuantizedWeight:
+def quantize_weight(
+    matrix: np.ndarray, *, per_channel: bool, reduce_range: bool, name: str
+) -> QuantizedWeight:
     """Quantize a weight [inputs, outputs] to symmetric int8, with a scale per output channel or one for all.
 
     Raises:
@@ -67,4 +69,6 @@ def _scales(largest: np.ndarray, limit: int) -> np.ndarray:
 def require_finite(array: np.ndarray, name: str) -> None:
     """Raise `QuantizationError` when `array` holds NaN or infinity."""
     if not np.isfinite(array).all():
-        raise QuantizationError(f"{name}: holds NaN or infinite weights; the checkpoint is broken, train or export it again")
+        raise QuantizationError(
+            f"{name}: holds NaN or infinite weights; the checkpoint is broken, train or export it again"
+        )

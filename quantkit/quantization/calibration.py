@@ -79,7 +79,9 @@ class _Observer:
                     histogram.add(values)
 
 
-def calibrate(model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun, *, key: str) -> dict[str, Range]:
+def calibrate(
+    model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun, *, key: str
+) -> dict[str, Range]:
     """Return the range of each tensor, from the cache when the same was calibrated before.
 
     Args:
@@ -154,7 +156,10 @@ def _bytes_per_row(tensors: Sequence[ir.Value], tokens: int) -> int:
     for tensor in tensors:
         reader = next(iter(tensor.consumers()))
         weights = [value for value in reader.inputs if value is not None and value.const_value is not None]
-        width += max((math.prod(value.const_value.shape.numpy()[:1]) for value in weights if value.const_value), default=1)
+        width += max(
+            (math.prod(value.const_value.shape.numpy()[:1]) for value in weights if value.const_value),
+            default=1,
+        )
     return max(1, 4 * width * tokens)
 
 
@@ -165,4 +170,6 @@ def _read_cached(path: Path, names: Sequence[str]) -> dict[str, Range] | None:
         found = {name: Range(**ranges[name]) for name in names}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if all(np.isfinite(list(entry.as_json().values())).all() for entry in found.values()) else None
+    return (
+        found if all(np.isfinite(list(entry.as_json().values())).all() for entry in found.values()) else None
+    )

@@ -15,7 +15,9 @@ from quantkit.quantization.affine import quantize_weight
 from quantkit.quantization.rewrite import add_initializer, gemm_to_matmul, insert_before
 
 
-def quantize_dynamic(model: ir.Model, layers: Sequence[Linear], *, per_channel: bool, reduce_range: bool) -> None:
+def quantize_dynamic(
+    model: ir.Model, layers: Sequence[Linear], *, per_channel: bool, reduce_range: bool
+) -> None:
     """Rewrite `layers` in place.
 
     Raises:
@@ -28,11 +30,15 @@ def quantize_dynamic(model: ir.Model, layers: Sequence[Linear], *, per_channel: 
         assert source.name is not None
         if source.name not in quantized:
             quantized[source.name] = _dynamic_activation(graph, layer)
-        weight = quantize_weight(layer.matrix(), per_channel=per_channel, reduce_range=reduce_range, name=layer.name)
+        weight = quantize_weight(
+            layer.matrix(), per_channel=per_channel, reduce_range=reduce_range, name=layer.name
+        )
         matmul = gemm_to_matmul(graph, layer).node
         values = add_initializer(graph, f"{layer.name}.weight_int8", weight.values)
         scales = add_initializer(graph, f"{layer.name}.weight_scale", weight.scales)
-        zeros = add_initializer(graph, f"{layer.name}.weight_zero_point", np.zeros(weight.scales.shape, np.int8))
+        zeros = add_initializer(
+            graph, f"{layer.name}.weight_zero_point", np.zeros(weight.scales.shape, np.int8)
+        )
         _replace_matmul(graph, matmul, quantized[source.name], (values, scales, zeros))
 
 
@@ -57,7 +63,12 @@ def _replace_matmul(
         graph, matmul, "MatMulInteger", [values, weight_values, zero_point, weight_zeros], name=f"{name}"
     )
     cast = insert_before(
-        graph, matmul, "Cast", [product.outputs[0]], name=f"{name}.cast", attributes={"to": int(ir.DataType.FLOAT)}
+        graph,
+        matmul,
+        "Cast",
+        [product.outputs[0]],
+        name=f"{name}.cast",
+        attributes={"to": int(ir.DataType.FLOAT)},
     )
     scales = insert_before(graph, matmul, "Mul", [scale, weight_scales], name=f"{name}.scales")
     result = insert_before(graph, matmul, "Mul", [cast.outputs[0], scales.outputs[0]], name=f"{name}.rescale")

@@ -31,10 +31,17 @@ def quantize_tables(model: ir.Model, tables: Sequence[Table]) -> None:
             ids = gather.inputs[1]
             row = insert_before(graph, gather, "Gather", [values, ids], name=name)
             cast = insert_before(
-                graph, gather, "Cast", [row.outputs[0]], name=f"{name}.cast", attributes={"to": int(ir.DataType.FLOAT)}
+                graph,
+                gather,
+                "Cast",
+                [row.outputs[0]],
+                name=f"{name}.cast",
+                attributes={"to": int(ir.DataType.FLOAT)},
             )
             scale = insert_before(graph, gather, "Gather", [scales, ids], name=f"{name}.scale")
-            result = insert_before(graph, gather, "Mul", [cast.outputs[0], scale.outputs[0]], name=f"{name}.rescale")
+            result = insert_before(
+                graph, gather, "Mul", [cast.outputs[0], scale.outputs[0]], name=f"{name}.rescale"
+            )
             ir.convenience.replace_all_uses_with(gather.outputs[0], result.outputs[0])
             graph.remove(gather, safe=True)
 
@@ -62,7 +69,9 @@ def _open(graph: ir.Graph, node: ir.Node) -> None:
         position_ids = _positions(graph, node, input_ids, name)
     terms = [_lookup(graph, node, word, input_ids), _lookup(graph, node, position, position_ids)]
     if segment is not None and segment_ids is not None:
-        added = insert_before(graph, node, "Add", [terms[0], _lookup(graph, node, segment, segment_ids)], name=f"{name}.add")
+        added = insert_before(
+            graph, node, "Add", [terms[0], _lookup(graph, node, segment, segment_ids)], name=f"{name}.add"
+        )
         terms[0] = added.outputs[0]
     # The positions may be one row for the whole batch; SkipLayerNormalization broadcasts a [1, sequence, hidden] skip.
     epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-12

@@ -43,14 +43,23 @@ def quantize_static(
         assert source.name is not None
         if source.name not in dequantized:
             dequantized[source.name] = _quantized_activation(graph, layer, ranges[source.name])
-        weight = quantize_weight(layer.matrix(), per_channel=per_channel, reduce_range=reduce_range, name=layer.name)
+        weight = quantize_weight(
+            layer.matrix(), per_channel=per_channel, reduce_range=reduce_range, name=layer.name
+        )
         matmul = gemm_to_matmul(graph, layer).node
         values = add_initializer(graph, f"{layer.name}.weight_int8", weight.values)
         scales = add_initializer(graph, f"{layer.name}.weight_scale", weight.scales)
-        zeros = add_initializer(graph, f"{layer.name}.weight_zero_point", np.zeros(weight.scales.shape, np.int8))
+        zeros = add_initializer(
+            graph, f"{layer.name}.weight_zero_point", np.zeros(weight.scales.shape, np.int8)
+        )
         attributes = {"axis": 1} if per_channel else {}
         dequantize = insert_before(
-            graph, matmul, "DequantizeLinear", [values, scales, zeros], name=f"{layer.name}.weight_dq", attributes=attributes
+            graph,
+            matmul,
+            "DequantizeLinear",
+            [values, scales, zeros],
+            name=f"{layer.name}.weight_dq",
+            attributes=attributes,
         )
         matmul.replace_input_with(0, dequantized[source.name])
         matmul.replace_input_with(1, dequantize.outputs[0])
@@ -64,7 +73,9 @@ def _quantized_activation(graph: ir.Graph, layer: Linear, bounds: tuple[float, f
         add_initializer(graph, f"{name}_scale", np.asarray(scale, np.float32)),
         add_initializer(graph, f"{name}_zero_point", np.asarray(zero_point, np.uint8)),
     ]
-    quantize = insert_before(graph, layer.node, "QuantizeLinear", [layer.activation, *parameters], name=f"{name}_q")
+    quantize = insert_before(
+        graph, layer.node, "QuantizeLinear", [layer.activation, *parameters], name=f"{name}_q"
+    )
     dequantize = insert_before(
         graph, layer.node, "DequantizeLinear", [quantize.outputs[0], *parameters], name=f"{name}_dq"
     )

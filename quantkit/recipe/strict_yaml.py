@@ -19,7 +19,7 @@ Location = tuple[str | int, ...]
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of YAML 1.2 and without tags, anchors that merge, or dates."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - declared so above
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:null|~|)$"), ["n", "~", ""])

@@ -14,7 +14,9 @@ class BenchResult(Record):
     name: str
     qps: float = Field(description="samples (windows) per second, median over passes")
     latency_ms: dict[str, float] = Field(default={}, description="p50, p90, p99 of one query (single-stream)")
-    ratio: float = Field(description="median over passes of qps / qps of the first artifact in the same round")
+    ratio: float = Field(
+        description="median over passes of qps / qps of the first artifact in the same round"
+    )
     spread: tuple[float, float] = Field(description="smallest and largest of these ratios")
 
 

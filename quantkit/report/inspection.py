@@ -29,6 +29,8 @@ class Inspection(Report):
     expected_fusions: dict[str, int] = {}
     kernels: dict[str, int] = Field(description="executed operator → how many nodes of it one run executes")
     int8_coverage: float
-    int8_embedding_share: float = Field(default=0.0, description="share of embedding-table parameters stored in INT8")
+    int8_embedding_share: float = Field(
+        default=0.0, description="share of embedding-table parameters stored in INT8"
+    )
     layers: tuple[Layer, ...] = ()
     tools: dict[str, str] = {}

@@ -38,10 +38,19 @@ def inspect(artifact: Artifact) -> Inspection:
     execution = trace_execution(
         artifact.model_path, outputs=task(artifact.task).outputs, config=artifact.config
     )
-    expected = next(
-        (record.facts["expected"] for record in reversed(artifact.manifest.stages) if "expected" in record.facts), {}
+    expected: dict[str, int] = next(
+        (
+            record.facts["expected"]
+            for record in reversed(artifact.manifest.stages)
+            if "expected" in record.facts
+        ),
+        {},
     )
-    fused = {name: execution.kernels.get(name, 0) for name in FUSIONS if name in expected or name in execution.kernels}
+    fused = {
+        name: execution.kernels.get(name, 0)
+        for name in FUSIONS
+        if name in expected or name in execution.kernels
+    }
     return Inspection(
         artifact=artifact.digest,
         architecture=artifact.manifest.architecture,
@@ -56,7 +65,11 @@ def inspect(artifact: Artifact) -> Inspection:
         int8_embedding_share=_int8_embedding_share(model.graph),
         layers=tuple(
             Layer(
-                name=layer.name, shape=layer.shape, kernel=layer.kernel, integer=layer.integer, macs=layer.macs
+                name=layer.name,
+                shape=layer.shape,
+                kernel=layer.kernel,
+                integer=layer.integer,
+                macs=layer.macs,
             )
             for layer in execution.layers
         ),
@@ -68,7 +81,11 @@ def _weights(graph: ir.Graph) -> Iterable[ir.Value]:
     """Return the initializers that are parameters of the checkpoint: float or int8, of one dimension or more."""
     for value in graph.initializers.values():
         stored = value.const_value
-        if stored is None or stored.dtype not in (ir.DataType.FLOAT, ir.DataType.INT8) or not len(stored.shape):
+        if (
+            stored is None
+            or stored.dtype not in (ir.DataType.FLOAT, ir.DataType.INT8)
+            or not len(stored.shape)
+        ):
             continue
         if not (value.name or "").endswith(_QUANTIZATION_SUFFIXES):
             yield value

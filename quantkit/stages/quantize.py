@@ -129,7 +129,9 @@ def _require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
     if artifact.manifest.precision == "int8":
         raise ArtifactError(f"{artifact.path}: is INT8 already; give the FP32 artifact it was made from")
     if settings.mode == "static" and settings.calib is None:
-        raise UsageError("static quantization needs calibration data; give --calib squad, --calib FILE, or --mode dynamic")
+        raise UsageError(
+            "static quantization needs calibration data; give --calib squad, --calib FILE, or --mode dynamic"
+        )
     if settings.mode == "dynamic" and settings.calib is not None:
         raise UsageError(
             f"dynamic quantization takes its ranges at run time and would not use --calib {settings.calib}; "
@@ -150,7 +152,9 @@ def _choose(artifact: Artifact, model: ir.Model, settings: QuantizeSettings) -> 
     kept = matching(names, [entry.pattern for entry in settings.keep_float])
     chosen = tuple(layer for layer in layers if layer.name not in kept)
     if not chosen:
-        reason = "keep_float spares every layer" if layers else "the graph has no MatMul with a constant weight"
+        reason = (
+            "keep_float spares every layer" if layers else "the graph has no MatMul with a constant weight"
+        )
         raise QuantizationError(f"{artifact.model_path}: nothing to quantize: {reason}")
     return _Choice(
         layers=chosen,
@@ -185,7 +189,12 @@ def _calibrate(
     key = calibration_key(
         artifact.digest,
         calibration_set.dataset.digest,
-        {"method": run.method, "percentile": run.percentile, "tensors": list(tensors), **tool_versions(*TOOLS)},
+        {
+            "method": run.method,
+            "percentile": run.percentile,
+            "tensors": list(tensors),
+            **tool_versions(*TOOLS),
+        },
     )
     ranges: dict[str, Range] = calibrate(model, list(tensors.values()), run, key=key)
     return {

@@ -9,7 +9,7 @@ import onnx_ir as ir
 CONTRIB = "com.microsoft"
 
 
-class Stopped(Exception):  # noqa: N818 - it ends one match; it is not an error of anybody
+class Stopped(Exception):
     """A match ended at a node. It never leaves the pass: it becomes a `Miss`."""
 
     def __init__(self, node: str, reason: str) -> None:

@@ -12,7 +12,7 @@ _ROUNDS = 3
 def estimate(histogram: Histogram, percentile: float) -> tuple[float, float]:  # noqa: ARG001 - common signature
     """Return the range with the smallest squared error, by coordinate descent over both ends.
 
-    The error is Σ counts·(x − dequantize(quantize(x)))² over the bin centres, which has a rounding part
+    The error is Σ counts·(x - dequantize(quantize(x)))² over the bin centres, which has a rounding part
     (scale²/12 a value) and a clipping part; see Banner et al. 2019, "Post training 4-bit quantization of
     convolutional networks", for the two-term form. Each end is shrunk in 50 steps with the other held.
     """
