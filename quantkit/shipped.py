@@ -8,26 +8,23 @@ _PACKAGE = Path(__file__).parent
 
 
 def _shipped(name: str) -> Path:
-    """Return the folder inside the installed package, or beside it in a checkout."""
-    for folder in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name):
-        if folder.is_dir():
-            return folder
-    raise UsageError(f"{name}: the folder is missing from this installation; install quantkit again")
+    """Return a folder of the package; in a checkout it is a link to the folder at the top."""
+    folder = _PACKAGE / name
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is missing from this installation; install quantkit again")
+    return folder
 
 
 def recipes_folder() -> Path:
     """Return the folder of shipped recipes."""
-    return _shipped("recipes")
+    return _shipped("_shipped/recipes")
 
 
 def calibration_folder() -> Path:
     """Return the folder of shipped calibration sets."""
-    return _shipped("calibration")
+    return _shipped("_shipped/calibration")
 
 
 def quickstart_model() -> Path:
     """Return the folder of the small checkpoint that ships with quantkit."""
-    folder = _PACKAGE / "quickstart" / "model"
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: is missing from this installation; install quantkit again")
-    return folder
+    return _shipped("quickstart/model")

@@ -1,0 +1,44 @@
+# quickstart  the main job on the embedded model: checkpoint to published INT8 artifact
+# check       style, types, import contracts
+# test        check, then every test that is not slow (under 10 minutes on 2 cores)
+# test-all    the slow ones too: full SQuAD sets where ../shared is there
+# style       format and mend what can be mended
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+WORK ?= runs
+
+.PHONY: quickstart check test test-all style clean
+
+quickstart: $(VENV)/.run
+	$(BIN)/quantkit run recipes/quickstart.yaml --work $(WORK)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: check
+	$(BIN)/python -m pytest -n 2
+
+style: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) runs registry build dist *.egg-info
+
+$(VENV)/.run: setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e ".[export]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) -e ".[export,dev]"
+	touch $@
