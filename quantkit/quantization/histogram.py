@@ -1,8 +1,9 @@
 """A histogram that grows with its data in bounded memory, and does not depend on the order of the data.
 
-Bins are [i·2^e, (i+1)·2^e): a power-of-two grid anchored at zero. When the data spreads over more than
-`MAX_BINS` bins, e goes up by one and neighbours are merged, which gives exactly the counts that binning with the
-wider bins would have given. So the result is the same for any order of batches and any number of threads.
+Bins are [i·2^e, (i+1)·2^e): a power-of-two grid anchored at zero. e is the smallest exponent for which all data
+spans at most `MAX_BINS` bins, but no smaller than the largest magnitude allows; neither ever goes down as data
+comes in. When e goes up by one, neighbours are merged, which gives exactly the counts that binning with the wider
+bins would have given. So the result is the same for any order of batches and any number of threads.
 """
 
 import math
@@ -11,6 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 MAX_BINS = 8192
+# Bins finer than 2^-29 of the largest magnitude would overflow int32, and 2^-75 is as good as zero.
+_FINEST = 29
+_LEAST_EXPONENT = -75
+# Above this width, small float32 values divided by it would underflow to zero.
+_FLOAT32_EXPONENT = 0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -33,7 +39,10 @@ class Histogram:
         self.total += values.size
         self._make_room(low, high)
         assert self.exponent is not None
-        indices = np.floor(values.reshape(-1) * np.float32(2.0**-self.exponent)).astype(np.int32)
+        flat = values.reshape(-1)
+        if self.exponent > _FLOAT32_EXPONENT:
+            flat = flat.astype(np.float64)
+        indices = np.floor(flat * flat.dtype.type(2.0**-self.exponent)).astype(np.int32)
         start = int(indices.min())
         indices -= start
         self._count(start, np.bincount(indices))
@@ -55,12 +64,11 @@ class Histogram:
 
     def _make_room(self, low: float, high: float) -> None:
         """Choose the smallest exponent for which old and new data span at most MAX_BINS bins."""
+        magnitude = max(abs(low), abs(high))
+        finest = max(math.frexp(magnitude)[1] - _FINEST, _LEAST_EXPONENT) if magnitude else _LEAST_EXPONENT
         if self.exponent is None:
-            # A span below 2^-14 of the magnitude is a constant for 8 bits, and finer bins would overflow int32.
-            span = max(high - low, max(abs(low), abs(high)) * 2.0**-14, 2.0**-60)
-            self.exponent = math.ceil(math.log2(span / MAX_BINS)) - 2
-            self.first = math.floor(low * 2.0**-self.exponent)
-        while self._span(low, high) > MAX_BINS:
+            self.exponent = finest
+        while self.exponent < finest or self._span(low, high) > MAX_BINS:
             self._coarsen()
 
     def _span(self, low: float, high: float) -> int:
