@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx_ir as ir
 
 from quantkit.errors import DatasetError
 from quantkit.files import cache_folder, digest_of, write_json
+from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import save_model
 from quantkit.quantization.histogram import Histogram
 from quantkit.quantization.ranges import METHODS
@@ -99,7 +99,7 @@ def calibrate(
         raise DatasetError("the calibration set holds nothing but padding; give questions with text")
     names = [tensor.name or "" for tensor in tensors]
     cached = cache_folder() / "calibration" / f"{key}.json"
-    found = _read_cached(cached, names)
+    found = _read_cached(cached, key, names)
     if found is None:
         found = _observe(model, tensors, rows, run)
         write_json(cached, {"key": key, "ranges": {name: found[name].as_json() for name in names}})
@@ -125,8 +125,10 @@ def _observe(
     with tempfile.TemporaryDirectory(prefix="quantkit-calibrate-") as folder:
         path = Path(folder) / "observed.onnx"
         _save_observed(model, tensors, path)
-        workers = max(1, min(cores, _MEMORY_LIMIT // _bytes_per_row(tensors, batches[0].length)))
-        session = Session(path, outputs=tuple(names), threads=max(1, cores // workers))
+        row_bytes = _bytes_per_token(model.graph, names) * batches[0].length
+        workers = max(1, min(cores, len(rows), _MEMORY_LIMIT // row_bytes))
+        # A session with several threads is for one worker only.
+        session = Session(path, outputs=tuple(names), threads=cores if workers == 1 else 1)
         run_each(session, job, observer.consume, threads=workers, label="calibrate")
     estimate = METHODS[run.method]
     ranges = {}
@@ -150,26 +152,25 @@ def _save_observed(model: ir.Model, tensors: Sequence[ir.Value], path: Path) -> 
         model.graph.outputs.extend(outputs)
 
 
-def _bytes_per_row(tensors: Sequence[ir.Value], tokens: int) -> int:
-    """Return how much the observed activations of one row take, from the weights that read them."""
-    width = 0
-    for tensor in tensors:
-        reader = next(iter(tensor.consumers()))
-        weights = [value for value in reader.inputs if value is not None and value.const_value is not None]
-        width += max(
-            (math.prod(value.const_value.shape.numpy()[:1]) for value in weights if value.const_value),
-            default=1,
-        )
-    return max(1, 4 * width * tokens)
+def _bytes_per_token(graph: ir.Graph, names: Sequence[str]) -> int:
+    """Return how many bytes the observed activations of one token take, from the layers that read them."""
+    widths = {layer.activation.name: layer.shape[0] for layer in linear_layers(graph)}
+    return 4 * sum(widths.get(name, 1) for name in names)
 
 
-def _read_cached(path: Path, names: Sequence[str]) -> dict[str, Range] | None:
-    """Return the cached ranges; None when there are none, or they are not of these tensors."""
+def _read_cached(path: Path, key: str, names: Sequence[str]) -> dict[str, Range] | None:
+    """Return the cached ranges; None when there are none, or the file is broken or of another calibration."""
     try:
-        ranges = json.loads(path.read_text(encoding="utf-8"))["ranges"]
-        found = {name: Range(**ranges[name]) for name in names}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["key"] != key:
+            return None
+        found = {name: Range(**content["ranges"][name]) for name in names}
+        return found if all(_is_range(entry) for entry in found.values()) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return (
-        found if all(np.isfinite(list(entry.as_json().values())).all() for entry in found.values()) else None
-    )
+
+
+def _is_range(entry: Range) -> bool:
+    """Tell whether the numbers are finite and in order."""
+    ordered = entry.low <= entry.high and entry.seen_low <= entry.seen_high
+    return ordered and all(math.isfinite(number) for number in entry.as_json().values())

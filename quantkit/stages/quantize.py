@@ -181,7 +181,8 @@ def _calibrate(
     """Return the content of `calibration.json`: where the ranges come from, and each layer's range."""
     tokenizer = Tokenizer.load(artifact.path)
     tokenizer.check_vocabulary(int(artifact.config.get("vocab_size", 0)))
-    rows = task(artifact.task).featurize(calibration_set.dataset, tokenizer, FeatureSettings())
+    features = FeatureSettings()
+    rows = task(artifact.task).featurize(calibration_set.dataset, tokenizer, features)
     run = CalibrationRun(
         rows=rows, pad_id=tokenizer.pad_id, method=settings.calib_method, percentile=settings.percentile
     )
@@ -193,6 +194,7 @@ def _calibrate(
             "method": run.method,
             "percentile": run.percentile,
             "tensors": list(tensors),
+            "features": features.as_json(),
             **tool_versions(*TOOLS),
         },
     )
