@@ -91,13 +91,16 @@ def trace_execution(path: Path, *, outputs: tuple[str, ...], config: Mapping[str
         row = _row(config)
         found = session.run(row)
         events = _node_events(session.end_profile())
-        weights = _weights(optimized)
+        weights = _weights(path, optimized)
     for name, array in zip(outputs, found, strict=True):
         if not np.isfinite(array).all():
             raise EvaluationError(
                 f"{path}: {name} holds NaN or Infinity; check the model's weights and ranges"
             )
     layers = tuple(layer for event in events for layer in _layer(event, weights))
+    unseen = weights.keys() - {layer.name for layer in layers}
+    if unseen:
+        raise ArtifactError(f"{path}: {min(unseen)} is not in the trace of a run; report this model")
     if not layers:
         raise ArtifactError(f"{path}: executes no linear layer; it is not an encoder quantkit knows")
     kernels = Counter(event["args"]["op_name"] for event in events)
@@ -125,8 +128,12 @@ def _node_events(trace: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _weights(optimized: Path) -> dict[str, tuple[int, int]]:
-    """Return node name → weight shape [inputs, outputs] of each linear node with a constant weight."""
+def _weights(path: Path, optimized: Path) -> dict[str, tuple[int, int]]:
+    """Return node name → weight shape [inputs, outputs] of each linear node with a constant weight.
+
+    Raises:
+        ArtifactError: such a node has no name of its own, so the trace of a run cannot be told apart.
+    """
     graph = onnx.load(optimized, load_external_data=False).graph
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     found: dict[str, tuple[int, int]] = {}
@@ -136,9 +143,17 @@ def _weights(optimized: Path) -> dict[str, tuple[int, int]]:
             continue
         attributes = {attribute.name: attribute.i for attribute in node.attribute}
         if node.op_type == "MatMulNBits":
-            found[node.name] = (attributes["K"], attributes["N"])
-        elif len(shape := shapes.get(node.input[kernel.weight], ())) == 2:
-            found[node.name] = (shape[1], shape[0]) if attributes.get("transB") else (shape[0], shape[1])
+            shape = (attributes["K"], attributes["N"])
+        elif len(dimensions := shapes.get(node.input[kernel.weight], ())) == 2:
+            shape = (dimensions[0], dimensions[1])
+        else:
+            continue
+        if not node.name or node.name in found:
+            raise ArtifactError(
+                f"{path}: a {node.op_type} has the name {node.name!r}, which is not its own; "
+                "give every linear layer a name, as `quantkit export` does"
+            )
+        found[node.name] = (shape[1], shape[0]) if attributes.get("transB") else shape
     return found
 
 

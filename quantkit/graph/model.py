@@ -1,5 +1,6 @@
 """Reading and writing ONNX models: weights stay memory-mapped, external data stays inside the folder."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import google.protobuf.message
@@ -27,21 +28,56 @@ def load_model(path: Path) -> ir.Model:
         proto = onnx.load(path, load_external_data=False)
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file; make the artifact again") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from None
     except (google.protobuf.message.DecodeError, ValueError) as error:
         raise ArtifactError(
             f"{path}: is not an ONNX model, or is truncated ({error}); export it again"
         ) from None
     if not proto.HasField("graph") or not proto.graph.node:
         raise ArtifactError(f"{path}: is not an ONNX model: it holds no graph; export it again")
-    for tensor in proto.graph.initializer:
-        for entry in tensor.external_data:
-            if entry.key == "location" and not inside(path.parent, entry.value).is_file():
-                raise ArtifactError(
-                    f"{path}: its external data {entry.value} is missing; put it beside the model"
-                )
-    model = ir.serde.deserialize_model(proto)
+    for tensor in _tensors(proto.graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            _check_external(path, tensor)
+    try:
+        model = ir.serde.deserialize_model(proto)
+    except (ir.serde.SerdeError, ValueError) as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        raise ArtifactError(f"{path}: is not a usable ONNX model ({cause}); export it again") from None
     ir.external_data.set_base_dir(model.graph, path.parent)
     return model
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Yield every stored tensor: initializers and attributes, subgraphs included."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for subgraph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _tensors(subgraph)
+
+
+def _check_external(path: Path, tensor: onnx.TensorProto) -> None:
+    """Check that the bytes of one external tensor are in a file inside the model's folder.
+
+    Raises:
+        ArtifactError: they are not.
+    """
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    file = inside(path.parent, entries.get("location", ""))
+    if not file.is_file():
+        raise ArtifactError(f"{path}: its external data {file.name} is missing; put it beside the model")
+    try:
+        end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
+    except ValueError:
+        raise ArtifactError(
+            f"{path}: where {tensor.name} is in {file.name} is not a number; export it again"
+        ) from None
+    if end > file.stat().st_size:
+        raise ArtifactError(f"{path}: its external data {file.name} is truncated; export it again")
 
 
 def save_model(model: ir.Model, path: Path, *, external: bool | None = None) -> None:

@@ -23,6 +23,7 @@ FUSIONS = (
     "FastGelu",
     "Gelu",
 )
+_PARAMETER_TYPES = (ir.DataType.FLOAT, ir.DataType.INT8)
 # Constants that belong to quantization, not to the checkpoint.
 _QUANTIZATION_SUFFIXES = ("_scale", "_zero_point")
 
@@ -81,11 +82,7 @@ def _weights(graph: ir.Graph) -> Iterable[ir.Value]:
     """Return the initializers that are parameters of the checkpoint: float or int8, of one dimension or more."""
     for value in graph.initializers.values():
         stored = value.const_value
-        if (
-            stored is None
-            or stored.dtype not in (ir.DataType.FLOAT, ir.DataType.INT8)
-            or not len(stored.shape)
-        ):
+        if stored is None or stored.dtype not in _PARAMETER_TYPES or not len(stored.shape):
             continue
         if not (value.name or "").endswith(_QUANTIZATION_SUFFIXES):
             yield value
@@ -109,7 +106,8 @@ def _int8_embedding_share(graph: ir.Graph) -> float:
                 tables[value.name] = value
     for name, value in tables.items():
         assert value.const_value is not None
-        if len(value.const_value.shape) != 2 or name.endswith(_QUANTIZATION_SUFFIXES):
+        rows = len(value.const_value.shape) == 2 and value.const_value.dtype in _PARAMETER_TYPES
+        if not rows or name.endswith(_QUANTIZATION_SUFFIXES):
             continue
         stored["all"] += _elements(value)
         stored["int8"] += _elements(value) if value.const_value.dtype == ir.DataType.INT8 else 0
