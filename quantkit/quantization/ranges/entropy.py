@@ -9,17 +9,18 @@ _LEVELS = 256
 
 
 def estimate(histogram: Histogram, percentile: float) -> tuple[float, float]:  # noqa: ARG001 - common signature
-    """Return the range [a·low, a·high] with the smallest KL divergence.
+    """Return the range [max(low, -t), min(high, t)] whose threshold t has the smallest KL divergence.
 
     As in Migacz 2017, "8-bit inference with TensorRT": the reference distribution P collapses what is clipped
-    into the outermost kept bins; Q spreads each level's mass evenly over its occupied bins. Both ends shrink by
-    one factor so that asymmetric ranges keep their zero point.
+    into the outermost kept bins; Q spreads each level's mass evenly over its occupied bins. Magnitudes above t
+    are clipped, so an outlier at one end does not cost the other end anything.
     """
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
+    largest = max(-low, high)
     centers, counts = histogram.centers(), histogram.counts.astype(np.float64)
-    losses = [_divergence(centers, counts, low * factor, high * factor) for factor in _SHRINK]
-    factor = float(_SHRINK[int(np.argmin(losses))])
-    return low * factor, high * factor
+    candidates = [(max(low, -largest * factor), min(high, largest * factor)) for factor in _SHRINK.tolist()]
+    losses = [_divergence(centers, counts, *candidate) for candidate in candidates]
+    return candidates[int(np.argmin(losses))]
 
 
 def _divergence(centers: np.ndarray, counts: np.ndarray, low: float, high: float) -> float:
