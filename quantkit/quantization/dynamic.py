@@ -12,7 +12,12 @@ import onnx_ir as ir
 
 from quantkit.graph.linear import Linear
 from quantkit.quantization.affine import quantize_weight
-from quantkit.quantization.rewrite import add_initializer, gemm_to_matmul, insert_before
+from quantkit.quantization.rewrite import (
+    add_initializer,
+    gemm_to_matmul,
+    insert_before,
+    use_integer_product,
+)
 
 
 def quantize_dynamic(
@@ -39,7 +44,15 @@ def quantize_dynamic(
         zeros = add_initializer(
             graph, f"{layer.name}.weight_zero_point", np.zeros(weight.scales.shape, np.int8)
         )
-        _replace_matmul(graph, matmul, quantized[source.name], (values, scales, zeros))
+        activation, scale, zero_point = quantized[source.name].outputs
+        product = insert_before(graph, matmul, "Mul", [scale, scales], name=f"{layer.name}.scales")
+        use_integer_product(
+            graph,
+            matmul,
+            activation=(activation, zero_point),
+            weight=(values, zeros),
+            scale=product.outputs[0],
+        )
 
 
 def _dynamic_activation(graph: ir.Graph, layer: Linear) -> ir.Node:
@@ -50,30 +63,3 @@ def _dynamic_activation(graph: ir.Graph, layer: Linear) -> ir.Node:
         output.name = f"{name}_{what}"
     graph.insert_before(layer.node, node)
     return node
-
-
-def _replace_matmul(
-    graph: ir.Graph, matmul: ir.Node, activation: ir.Node, weight: tuple[ir.Value, ir.Value, ir.Value]
-) -> None:
-    """Put MatMulInteger → Cast → Mul in the place of a float MatMul; MatMulInteger takes over its name."""
-    values, scale, zero_point = activation.outputs
-    weight_values, weight_scales, weight_zeros = weight
-    name = matmul.name
-    product = insert_before(
-        graph, matmul, "MatMulInteger", [values, weight_values, zero_point, weight_zeros], name=f"{name}"
-    )
-    cast = insert_before(
-        graph,
-        matmul,
-        "Cast",
-        [product.outputs[0]],
-        name=f"{name}.cast",
-        attributes={"to": int(ir.DataType.FLOAT)},
-    )
-    scales = insert_before(graph, matmul, "Mul", [scale, weight_scales], name=f"{name}.scales")
-    result = insert_before(graph, matmul, "Mul", [cast.outputs[0], scales.outputs[0]], name=f"{name}.rescale")
-    output = matmul.outputs[0]
-    ir.convenience.replace_all_uses_with(output, result.outputs[0], replace_graph_outputs=True)
-    result.outputs[0].type, result.outputs[0].shape, name_of_output = output.type, output.shape, output.name
-    graph.remove(matmul, safe=True)
-    result.outputs[0].name = name_of_output

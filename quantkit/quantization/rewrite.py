@@ -53,3 +53,39 @@ def gemm_to_matmul(graph: ir.Graph, layer: Linear) -> Linear:
     graph.remove(gemm, safe=True)
     result.name = name_of_output
     return Linear(node=product, weight=weight, transposed=False)
+
+
+def use_integer_product(
+    graph: ir.Graph,
+    matmul: ir.Node,
+    *,
+    activation: tuple[ir.Value, ir.Value],
+    weight: tuple[ir.Value, ir.Value],
+    scale: ir.Value,
+) -> None:
+    """Put MatMulInteger → Cast → Mul in the place of a float MatMul; MatMulInteger takes over its name.
+
+    Args:
+        graph: the graph that is rewritten.
+        matmul: the float product.
+        activation: uint8 values and zero point.
+        weight: int8 values [inputs, outputs] and zero points.
+        scale: activation scale times weight scales.
+    """
+    name = matmul.name or ""
+    inputs = [activation[0], weight[0], activation[1], weight[1]]
+    product = insert_before(graph, matmul, "MatMulInteger", inputs, name=name)
+    cast = insert_before(
+        graph,
+        matmul,
+        "Cast",
+        [product.outputs[0]],
+        name=f"{name}.cast",
+        attributes={"to": int(ir.DataType.FLOAT)},
+    )
+    result = insert_before(graph, matmul, "Mul", [cast.outputs[0], scale], name=f"{name}.rescale").outputs[0]
+    output = matmul.outputs[0]
+    result.type, result.shape, name_of_output = output.type, output.shape, output.name
+    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
+    graph.remove(matmul, safe=True)
+    result.name = name_of_output

@@ -4,6 +4,9 @@ x → QuantizeLinear(uint8, per tensor) → DequantizeLinear → MatMul(·, Dequ
 this into MatMulIntegerToFloat at load time, and other runtimes read the same file. Activations must be uint8
 (signed ones lose the integer kernels on x86), the product stays float (no output Q/DQ), and layers that read the
 same tensor (query, key, value) share one QuantizeLinear.
+
+A Gemm (a pooled head, on one vector a row) would stay float as QDQ: ONNX Runtime fuses its MatMul and Add to a float
+Gemm before it looks at the Q/DQ pairs. It becomes QuantizeLinear → MatMulInteger → Cast → Mul, which stays as it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +16,12 @@ import onnx_ir as ir
 
 from quantkit.graph.linear import Linear
 from quantkit.quantization.affine import affine_uint8, quantize_weight
-from quantkit.quantization.rewrite import add_initializer, gemm_to_matmul, insert_before
+from quantkit.quantization.rewrite import (
+    add_initializer,
+    gemm_to_matmul,
+    insert_before,
+    use_integer_product,
+)
 
 
 def quantize_static(
@@ -37,21 +45,26 @@ def quantize_static(
         QuantizationError: a weight is NaN or infinite.
     """
     graph = model.graph
-    dequantized: dict[str, ir.Value] = {}
+    quantized: dict[str, ir.Node] = {}
     for layer in layers:
         source = layer.activation
         assert source.name is not None
-        if source.name not in dequantized:
-            dequantized[source.name] = _quantized_activation(graph, layer, ranges[source.name])
+        if source.name not in quantized:
+            quantized[source.name] = _quantized_activation(graph, layer, ranges[source.name])
+        dequantized = quantized[source.name]
         weight = quantize_weight(
             layer.matrix(), per_channel=per_channel, reduce_range=reduce_range, name=layer.name
         )
+        pooled = layer.node.op_type == "Gemm"
         matmul = gemm_to_matmul(graph, layer).node
         values = add_initializer(graph, f"{layer.name}.weight_int8", weight.values)
         scales = add_initializer(graph, f"{layer.name}.weight_scale", weight.scales)
         zeros = add_initializer(
             graph, f"{layer.name}.weight_zero_point", np.zeros(weight.scales.shape, np.int8)
         )
+        if pooled:
+            _use_integer_product(graph, matmul, dequantized, (values, zeros), weight.scales)
+            continue
         attributes = {"axis": 1} if per_channel else {}
         dequantize = insert_before(
             graph,
@@ -61,12 +74,29 @@ def quantize_static(
             name=f"{layer.name}.weight_dq",
             attributes=attributes,
         )
-        matmul.replace_input_with(0, dequantized[source.name])
+        matmul.replace_input_with(0, dequantized.outputs[0])
         matmul.replace_input_with(1, dequantize.outputs[0])
 
 
-def _quantized_activation(graph: ir.Graph, layer: Linear, bounds: tuple[float, float]) -> ir.Value:
-    """Insert the Q/DQ pair before the first layer that reads the tensor, named after that layer."""
+def _use_integer_product(
+    graph: ir.Graph,
+    matmul: ir.Node,
+    dequantized: ir.Node,
+    weight: tuple[ir.Value, ir.Value],
+    weight_scales: np.ndarray,
+) -> None:
+    """Multiply the quantized activation itself, and rescale by both scales in one constant."""
+    activation, scale, zero_point = dequantized.inputs
+    assert activation is not None
+    assert zero_point is not None
+    assert scale is not None
+    assert scale.const_value is not None
+    scales = add_initializer(graph, f"{matmul.name}.product_scale", scale.const_value.numpy() * weight_scales)
+    use_integer_product(graph, matmul, activation=(activation, zero_point), weight=weight, scale=scales)
+
+
+def _quantized_activation(graph: ir.Graph, layer: Linear, bounds: tuple[float, float]) -> ir.Node:
+    """Insert the Q/DQ pair before the first layer that reads the tensor, named after it; return the DQ."""
     scale, zero_point = affine_uint8(*bounds)
     name = f"{layer.name}.input"
     parameters = [
@@ -76,7 +106,6 @@ def _quantized_activation(graph: ir.Graph, layer: Linear, bounds: tuple[float, f
     quantize = insert_before(
         graph, layer.node, "QuantizeLinear", [layer.activation, *parameters], name=f"{name}_q"
     )
-    dequantize = insert_before(
+    return insert_before(
         graph, layer.node, "DequantizeLinear", [quantize.outputs[0], *parameters], name=f"{name}_dq"
     )
-    return dequantize.outputs[0]

@@ -34,8 +34,8 @@ def test_error_inside_the_range_is_half_a_level(pair: tuple[float, float], place
 
 def test_same_as_the_operator() -> None:
     """Scale and zero point are those of ONNX DynamicQuantizeLinear on the same values."""
-    import onnx.helper as helper
     import onnx.reference
+    from onnx import helper
 
     for seed in range(5):
         data = (np.random.default_rng(seed).normal(size=64) * 3 + seed - 2).astype(np.float32)
@@ -81,7 +81,9 @@ def test_channels_of_zeros() -> None:
     found = quantize_weight(matrix, per_channel=True, reduce_range=False, name="w")
     assert found.scales[0] == 1.0
     assert found.values[:, 0].tolist() == [0, 0]
-    everything = quantize_weight(np.zeros((3, 2), np.float32), per_channel=False, reduce_range=False, name="w")
+    everything = quantize_weight(
+        np.zeros((3, 2), np.float32), per_channel=False, reduce_range=False, name="w"
+    )
     assert (float(everything.scales), everything.values.any()) == (1.0, False)
 
 

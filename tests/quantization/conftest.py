@@ -1,0 +1,87 @@
+"""Tiny encoders written as ONNX text, and what runs them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx.numpy_helper
+import onnx.parser
+import onnx_ir as ir
+import onnxruntime
+import pytest
+
+from quantkit.graph.kernels import Execution, trace_execution
+from quantkit.graph.model import save_model
+
+HIDDEN, VOCABULARY, POSITIONS = 32, 40, 48
+CONFIG = {"vocab_size": VOCABULARY, "max_position_embeddings": POSITIONS + 1, "pad_token_id": 0}
+HEADER = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>'
+INPUTS = (
+    "int64[batch, sequence] input_ids, int64[batch, sequence] attention_mask, "
+    "int64[batch, sequence] token_type_ids"
+)
+
+
+class Workbench:
+    """Builds graphs, runs them and reads back what was executed."""
+
+    hidden, vocabulary, config = HIDDEN, VOCABULARY, CONFIG
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @staticmethod
+    def normal(*shape: int, seed: int = 0, scale: float = 1.0) -> np.ndarray:
+        """Return float32 noise."""
+        return (np.random.default_rng(seed).normal(size=shape) * scale).astype(np.float32)
+
+    @staticmethod
+    def build(
+        body: str, weights: Mapping[str, np.ndarray], output: str = "float[batch, sequence, width] logits"
+    ) -> ir.Model:
+        """Return the model with these nodes; a layer is named by the weight it reads, less `_weight`."""
+        proto = onnx.parser.parse_model(f"{HEADER} tiny ({INPUTS}) => ({output}) {{ {body} }}")
+        for number, node in enumerate(proto.graph.node):
+            node.name = f"{node.op_type}_{number}"
+            if node.op_type in ("MatMul", "Gemm"):
+                node.name = next(name for name in node.input if name in weights).removesuffix("_weight")
+        proto.graph.initializer.extend(
+            onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()
+        )
+        return ir.from_proto(proto)
+
+    def save(self, model: ir.Model, name: str = "model.onnx") -> Path:
+        """Write a copy of the model."""
+        path = self.folder / name
+        save_model(model.clone(), path)
+        return path
+
+    def ids(self, rows: int = 2, tokens: int = 9) -> dict[str, np.ndarray]:
+        """Return graph inputs."""
+        ids = np.random.default_rng(1).integers(1, VOCABULARY, (rows, tokens))
+        return {
+            "input_ids": ids,
+            "attention_mask": np.ones_like(ids),
+            "token_type_ids": (np.arange(tokens) > 4).astype(np.int64) + np.zeros_like(ids),
+        }
+
+    def compute(self, model: ir.Model, *, optimize: bool = True) -> np.ndarray:
+        """Return the first output for `ids`."""
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        if not optimize:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(self.save(model, "run.onnx"), options)
+        feeds = self.ids()
+        found = session.run(None, {entry.name: feeds[entry.name] for entry in session.get_inputs()})
+        return np.asarray(found[0])
+
+    def trace(self, model: ir.Model, output: str = "logits") -> Execution:
+        """Return what onnxruntime executes."""
+        return trace_execution(self.save(model, "traced.onnx"), outputs=(output,), config=CONFIG)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Workbench:
+    """Return the tools for tests of a rewrite."""
+    return Workbench(tmp_path)
