@@ -1,0 +1,261 @@
+"""Calibration: what is counted, that nothing but the data decides, and what is done with the cache."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from quantkit.errors import DatasetError, EvaluationError
+from quantkit.files import cache_folder
+from quantkit.graph.linear import linear_layers
+from quantkit.quantization import calibration
+from quantkit.quantization.calibration import CalibrationRun, Range, calibrate, calibration_key
+from quantkit.quantization.histogram import Histogram
+from quantkit.quantization.ranges import METHODS
+from quantkit.runtime.cpu import CpuFacts
+
+METHOD_NAMES = ("minmax", "percentile", "entropy", "mse")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Token ids and token types."""
+
+    input_ids: np.ndarray
+    token_type_ids: np.ndarray
+
+
+def row(*ids: int) -> Row:
+    """Return a row of these tokens."""
+    array = np.asarray(ids, np.int64)
+    return Row(input_ids=array, token_type_ids=np.zeros_like(array))
+
+
+def random_rows(count: int, longest: int = 60) -> list[Row]:
+    """Return rows of any length from 1."""
+    random = np.random.default_rng(count)
+    return [row(*random.integers(1, 40, random.integers(1, longest + 1))) for _ in range(count)]
+
+
+def run_of(rows: list[Row], method: str = "minmax") -> CalibrationRun:
+    """Return a calibration on these rows."""
+    return CalibrationRun(rows=rows, pad_id=0, method=method, percentile=99.0)
+
+
+@pytest.fixture
+def table(bench: Any) -> np.ndarray:
+    """Return the embedding table: the padding token has by far the largest values."""
+    table = bench.normal(40, 32, seed=1)
+    table[0] = 1000.0
+    return np.asarray(table)
+
+
+@pytest.fixture
+def model(bench: Any, table: np.ndarray) -> ir.Model:
+    """Return a graph of two layers: the first reads embeddings, the second their tanh, halved."""
+    weights = {
+        "words_weight": table,
+        "half": np.asarray(0.5, np.float32),
+        "a_weight": bench.normal(32, 32, seed=2),
+        "b_weight": bench.normal(32, 2, seed=3),
+    }
+    body = """
+        x = Gather (words_weight, input_ids) h = MatMul (x, a_weight)
+        bent = Tanh (x) halved = Mul (bent, half) left = MatMul (halved, b_weight)
+        right = MatMul (h, b_weight) logits = Add (left, right)
+    """
+    built = bench.build(body, weights)
+    # One head is enough: both products share a weight, but not a name.
+    [node for node in built.graph if node.op_type == "MatMul"][-1].name = "b2"
+    return built
+
+
+def tensors(model: ir.Model) -> list[ir.Value]:
+    """Return the inputs of the two layers that read embeddings."""
+    values = {layer.activation.name: layer.activation for layer in linear_layers(model.graph)}
+    return [values["x"], values["halved"]]
+
+
+@pytest.fixture
+def no_session(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return a function after whose call no session can be opened."""
+
+    def refuse(*args: object, **options: object) -> NoReturn:
+        pytest.fail("a session was opened")
+
+    return lambda: monkeypatch.setattr(calibration, "Session", refuse)
+
+
+def set_cores(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    """Make the machine have this many cores."""
+    facts = CpuFacts(model="any", machine="x86_64", cores=cores, instruction_sets=())
+    monkeypatch.setattr(calibration, "cpu_facts", lambda: facts)
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_equals_numpy(model: ir.Model, table: np.ndarray, method: str) -> None:
+    """Ranges are those of the values computed by hand, at any length, and padding is nowhere in them."""
+    rows = random_rows(12)
+    found = calibrate(model, tensors(model), run_of(rows, method), key="k")
+    embedded = np.concatenate([table[entry.input_ids] for entry in rows])
+    for name, values, tolerance in (("x", embedded, 0.0), ("halved", np.tanh(embedded) / 2, 1e-6)):
+        histogram = Histogram()
+        histogram.add(values.astype(np.float32))
+        low, high = METHODS[method](histogram, 99.0)
+        # A bin of these values is 2^-12 wide; a value at its edge may fall to the other side of it.
+        slack = 0.0 if not tolerance else 2.0**-9
+        expected = {"low": low, "high": high}
+        actual = {"low": found[name].low, "high": found[name].high}
+        assert expected == pytest.approx(actual, abs=slack)
+        seen = {"low": float(values.min()), "high": float(values.max())}
+        assert seen == pytest.approx(
+            {"low": found[name].seen_low, "high": found[name].seen_high}, abs=tolerance
+        )
+    assert found["x"].seen_high < 1000
+
+
+@pytest.mark.parametrize("method", ["minmax", "entropy"])
+def test_threads_and_order_do_not_matter(
+    model: ir.Model, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """1, 2 and 3 threads and any order of rows give the same ranges to the last bit."""
+    rows = random_rows(15)
+    found = []
+    for cores, order in ((1, rows), (2, rows[::-1]), (3, rows[5:] + rows[:5])):
+        set_cores(monkeypatch, cores)
+        found.append(calibrate(model, tensors(model), run_of(order, method), key=f"{cores}"))
+    assert found[0] == found[1] == found[2]
+
+
+def test_the_model_is_left_as_it_was(model: ir.Model, bench: Any) -> None:
+    """Outputs, nodes and results are the same afterwards, and also after a failure."""
+    expected = bench.compute(model)
+    calibrate(model, tensors(model), run_of(random_rows(2)), key="k")
+    assert ["logits"] == [output.name for output in model.graph.outputs]
+    np.testing.assert_array_equal(bench.compute(model), expected)
+
+
+def test_cache(model: ir.Model, no_session: Callable[[], None]) -> None:
+    """The same key is answered without opening a session; another key is not."""
+    first = calibrate(model, tensors(model), run_of(random_rows(3)), key="one")
+    no_session()
+    assert calibrate(model, tensors(model), run_of(random_rows(3)), key="one") == first
+    with pytest.raises(pytest.fail.Exception, match="a session was opened"):
+        calibrate(model, tensors(model), run_of(random_rows(3)), key="two")
+
+
+GOOD = {"low": -1.0, "high": 1.0, "seen_low": -1.0, "seen_high": 1.0}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"key": "k"',
+        b"\xff\xfe",
+        json.dumps({"key": "another", "ranges": {"x": GOOD, "halved": GOOD}}),
+        json.dumps({"key": "k", "ranges": {"x": GOOD}}),
+        json.dumps({"key": "k", "ranges": {"x": GOOD, "halved": {**GOOD, "low": 2.0}}}),
+        json.dumps({"key": "k", "ranges": {"x": GOOD, "halved": {**GOOD, "low": "a"}}}),
+        json.dumps({"key": "k", "ranges": {"x": GOOD, "halved": {**GOOD, "low": None}}}),
+        json.dumps({"key": "k", "ranges": {"x": GOOD, "halved": {**GOOD, "high": float("inf")}}}),
+        json.dumps({"key": "k", "ranges": {"x": GOOD, "halved": {**GOOD, "more": 1.0}}}),
+        json.dumps({"key": "k", "ranges": {"x": GOOD, "halved": [1.0, 2.0]}}),
+    ],
+)
+def test_broken_cache_is_computed_again(model: ir.Model, content: str | bytes) -> None:
+    """A file that is not whole, not ordered or of another calibration is ignored and replaced."""
+    expected = calibrate(model, tensors(model), run_of(random_rows(3)), key="k")
+    path = cache_folder() / "calibration" / "k.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert calibrate(model, tensors(model), run_of(random_rows(3)), key="k") == expected
+    assert json.loads(path.read_text())["key"] == "k"
+
+
+def test_key() -> None:
+    """The key changes with the model, the data and each setting."""
+    base = ("m", "d", {"method": "mse", "percentile": 99.0})
+    others = [("n", *base[1:]), ("m", "e", base[2]), ("m", "d", {"method": "minmax", "percentile": 99.0})]
+    keys = {calibration_key(*base), *(calibration_key(*other) for other in others)}
+    assert len(keys) == 4
+    assert calibration_key(*base) == calibration_key("m", "d", dict(reversed(base[2].items())))
+
+
+@pytest.mark.parametrize("rows", [[], [row()], [row(0, 0, 0), row(0)]])
+def test_nothing_but_padding(model: ir.Model, rows: list[Row]) -> None:
+    """No row, an empty row and rows of padding are a mistake in the data."""
+    with pytest.raises(DatasetError, match="nothing but padding"):
+        calibrate(model, tensors(model), run_of(rows), key="k")
+
+
+@pytest.mark.parametrize("method", ["minmax", "mse"])
+def test_nan_activation(model: ir.Model, table: np.ndarray, method: str) -> None:
+    """NaN in an observed activation names the tensor and the row, and leaves no cache behind."""
+    table = table.copy()
+    table[7] = np.nan
+    model.graph.initializers["words_weight"].const_value = ir.tensor(table, name="words_weight")
+    with pytest.raises(EvaluationError, match=r"holds NaN or Infinity for calibration row 1"):
+        calibrate(model, tensors(model), run_of([row(1, 2), row(3, 7)], method), key="k")
+    assert not (cache_folder() / "calibration" / "k.json").exists()
+    assert ["logits"] == [output.name for output in model.graph.outputs]
+
+
+@pytest.mark.parametrize("method", ["minmax", "entropy"])
+def test_memory_does_not_grow_with_rows(
+    model: ir.Model, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """What is kept after 200 rows is no larger than after 20, and arrays of a row are let go at once."""
+    kept, alive = [], []
+    original = calibration._Observer.consume
+    lock = threading.Lock()
+
+    def consume(self: Any, batch: Any, outputs: tuple[np.ndarray, ...]) -> None:
+        original(self, batch, outputs)
+        with lock:
+            kept.append(sum(histogram.counts.nbytes for histogram in self.histograms))
+            alive.append(self)
+
+    monkeypatch.setattr(calibration._Observer, "consume", consume)
+    for count in (20, 200):
+        kept.clear()
+        calibrate(model, tensors(model), run_of(random_rows(count), method), key=f"{count}")
+        assert len(kept) == count
+        # Two histograms of at most 8192 counts of 8 bytes, whatever the number of rows.
+        assert max(kept) <= 2 * 8192 * 8
+
+
+def test_workers_are_bounded_by_memory(model: ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When two rows would pass the limit, one worker with all cores runs them one by one."""
+    opened: list[tuple[int, int]] = []
+    original_session, original_run = calibration.Session, calibration.run_each
+
+    def session(path: Path, *, outputs: tuple[str, ...], threads: int) -> Any:
+        opened.append((threads, 0))
+        return original_session(path, outputs=outputs, threads=threads)
+
+    def run_each(session: Any, job: Any, consume: Any, *, threads: int, label: str) -> None:
+        opened[-1] = (opened[-1][0], threads)
+        original_run(session, job, consume, threads=threads, label=label)
+
+    monkeypatch.setattr(calibration, "Session", session)
+    monkeypatch.setattr(calibration, "run_each", run_each)
+    set_cores(monkeypatch, 2)
+    rows = [row(*range(1, 40)) for _ in range(4)]
+    calibrate(model, tensors(model), run_of(rows), key="wide")
+    # Two tensors of 32 floats a token, 39 tokens: 9,984 bytes a row.
+    monkeypatch.setattr(calibration, "_MEMORY_LIMIT", 2 * 9984 - 1)
+    calibrate(model, tensors(model), run_of(rows), key="narrow")
+    assert opened == [(1, 2), (2, 1)]
+
+
+def test_range_as_json() -> None:
+    """A range is written as the four numbers it is read from."""
+    entry = Range(low=-1.0, high=2.0, seen_low=-3.0, seen_high=4.0)
+    assert Range(**entry.as_json()) == entry
