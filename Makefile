@@ -13,7 +13,7 @@ WORK ?= runs
 .PHONY: quickstart check test test-all style clean
 
 quickstart: $(VENV)/.run
-	$(BIN)/quantkit run recipes/quickstart.yaml --work $(WORK)
+	$(BIN)/quantkit run recipes/quickstart.yaml --work $(WORK)/quickstart
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

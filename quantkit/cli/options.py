@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -17,6 +17,26 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class _Alpha(click.ParamType):  # type: ignore[type-arg]
+    """auto, off, or a number."""
+
+    name = "auto|off|alpha"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Literal["auto", "off"] | float:
+        """Return the word, or the number."""
+        if value in ("auto", "off") or isinstance(value, float):
+            return value  # type: ignore[no-any-return]
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither auto, off nor a number.", param, ctx)
+
+
+ALPHA = _Alpha()
 
 TASKS = {
     "squad": "squad",
@@ -58,7 +78,7 @@ def chosen(argument: str | None, option: str | None, what: str) -> str:
     if argument is not None and option is not None:
         raise UsageError(f"--model: {what} is given twice, as {argument} and as {option}; keep one")
     given = argument if argument is not None else option
-    if given is None:
+    if not given:
         raise UsageError(f"{what}: is missing; name it, as the argument or with -m")
     return given
 

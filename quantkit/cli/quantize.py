@@ -45,6 +45,12 @@ from quantkit.cli import options, show
     help="7-bit weights, for x86 without VNNI; auto asks this processor.",
 )
 @click.option(
+    "--smooth-quant",
+    type=options.ALPHA,
+    show_default="auto",
+    help="SmoothQuant before static quantization: alpha, off, or auto (0.75).",
+)
+@click.option(
     "--keep-float",
     "--nodes-to-exclude",
     "keep_float",
@@ -70,6 +76,7 @@ def command(
     calib_samples: int | None,
     per_channel: bool | None,
     reduce_range: str | None,
+    smooth_quant: str | float | None,
     keep_float: tuple[str, ...],
     seed: int | None,
     config: Path | None,
@@ -100,6 +107,7 @@ def command(
             "calib_samples": calib_samples,
             "per_channel": per_channel,
             "reduce_range": reduce_range,
+            "smooth_quant": smooth_quant,
             "keep_float": patterns or None,
             "seed": seed,
         },

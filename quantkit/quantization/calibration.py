@@ -7,21 +7,24 @@ is the same for any number of threads.
 """
 
 import json
+import logging
 import math
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
-from quantkit.errors import DatasetError
+from quantkit.errors import DatasetError, OutputError
 from quantkit.files import cache_folder, digest_of, write_json
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import save_model
 from quantkit.quantization.histogram import Histogram
 from quantkit.quantization.ranges import METHODS
+from quantkit.quantization.smoothing import ChannelObserver
 from quantkit.runtime.batching import Batch
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.run import Job, Row, run_each
@@ -29,6 +32,7 @@ from quantkit.runtime.session import Arrays, Session
 
 # Activations of all rows under way are held at once; fewer rows run at a time when they would pass this.
 _MEMORY_LIMIT = 1 << 30
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,12 +51,13 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationRun:
-    """What to observe, on what, and how ranges are taken from it."""
+    """What to observe, on what, and how ranges are taken from it; messages call the model `model_name`."""
 
     rows: Sequence[Row]
     pad_id: int
     method: str
     percentile: float
+    model_name: str | None = None
 
     def tokens(self) -> int:
         """Return the number of tokens that are observed."""
@@ -94,15 +99,12 @@ def calibrate(
         DatasetError: there is no row, or every row is padding.
         EvaluationError: an activation is NaN or infinite.
     """
-    rows = [row for row in run.rows if len(row.input_ids) and (row.input_ids != run.pad_id).any()]
-    if not rows:
-        raise DatasetError("the calibration set holds nothing but padding; give questions with text")
     names = [tensor.name or "" for tensor in tensors]
     cached = cache_folder() / "calibration" / f"{key}.json"
     found = _read_cached(cached, key, names)
     if found is None:
-        found = _observe(model, tensors, rows, run)
-        write_json(cached, {"key": key, "ranges": {name: found[name].as_json() for name in names}})
+        found = _observe(model, tensors, run)
+        _write_cached(cached, {"key": key, "ranges": {name: found[name].as_json() for name in names}})
     return found
 
 
@@ -113,11 +115,49 @@ def calibration_key(model_digest: str, data_digest: str, settings: dict[str, obj
     )
 
 
-def _observe(
-    model: ir.Model, tensors: Sequence[ir.Value], rows: Sequence[Row], run: CalibrationRun
-) -> dict[str, Range]:
+def observe_channels(
+    model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun, *, key: str
+) -> dict[str, np.ndarray]:
+    """Return activation name → largest magnitude of each channel, float32 [channels]; cached like the ranges.
+
+    Raises:
+        DatasetError: there is no row, or every row is padding.
+        EvaluationError: an activation is NaN or infinite.
+    """
+    names = [tensor.name or "" for tensor in tensors]
+    cached = cache_folder() / "calibration" / f"{key}-channels.json"
+    found = _read_cached_channels(cached, key, names)
+    if found is None:
+        observer = ChannelObserver(names)
+        _run_observed(model, tensors, run, observer.consume)
+        found = observer.magnitudes()
+        _write_cached(cached, {"key": key, "channels": {name: found[name].tolist() for name in names}})
+    return found
+
+
+def _observe(model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun) -> dict[str, Range]:
     names = [tensor.name or "" for tensor in tensors]
     observer = _Observer(names, extremes_only=run.method == "minmax")
+    _run_observed(model, tensors, run, observer.consume)
+    estimate = METHODS[run.method]
+    ranges = {}
+    for name, histogram in zip(names, observer.histograms, strict=True):
+        low, high = estimate(histogram, run.percentile)
+        ranges[name] = Range(low=low, high=high, seen_low=histogram.low, seen_high=histogram.high)
+    return ranges
+
+
+def _run_observed(
+    model: ir.Model,
+    tensors: Sequence[ir.Value],
+    run: CalibrationRun,
+    consume: Callable[[Batch, Arrays], None],
+) -> None:
+    """Run every row alone and unpadded, and hand the tensors' values to `consume`."""
+    rows = [row for row in run.rows if len(row.input_ids) and (row.input_ids != run.pad_id).any()]
+    if not rows:
+        raise DatasetError("the calibration set holds nothing but padding; give questions with text")
+    names = [tensor.name or "" for tensor in tensors]
     batches = [Batch(indices=(index,), length=len(row.input_ids)) for index, row in enumerate(rows)]
     batches.sort(key=lambda batch: -batch.length)
     job = Job(rows=rows, batches=batches, pad_id=run.pad_id, name=lambda index: f"calibration row {index}")
@@ -128,19 +168,15 @@ def _observe(
         row_bytes = _bytes_per_token(model.graph, names) * batches[0].length
         workers = max(1, min(cores, len(rows), _MEMORY_LIMIT // row_bytes))
         # A session with several threads is for one worker only.
-        session = Session(path, outputs=tuple(names), threads=cores if workers == 1 else 1)
-        run_each(session, job, observer.consume, threads=workers, label="calibrate")
-    estimate = METHODS[run.method]
-    ranges = {}
-    for name, histogram in zip(names, observer.histograms, strict=True):
-        low, high = estimate(histogram, run.percentile)
-        ranges[name] = Range(low=low, high=high, seen_low=histogram.low, seen_high=histogram.high)
-    return ranges
+        threads = cores if workers == 1 else 1
+        session = Session(path, outputs=tuple(names), threads=threads, name=run.model_name)
+        run_each(session, job, consume, threads=workers, label="calibrate")
 
 
 def _save_observed(model: ir.Model, tensors: Sequence[ir.Value], path: Path) -> None:
     """Write the model with the tensors as its only outputs, weights beside it."""
     outputs = list(model.graph.outputs)
+    types = [tensor.type for tensor in tensors]
     try:
         model.graph.outputs.clear()
         for tensor in tensors:
@@ -150,6 +186,9 @@ def _save_observed(model: ir.Model, tensors: Sequence[ir.Value], path: Path) -> 
     finally:
         model.graph.outputs.clear()
         model.graph.outputs.extend(outputs)
+        # A type that stayed would be written into the quantized file, and only when nothing came from the cache.
+        for tensor, before in zip(tensors, types, strict=True):
+            tensor.type = before
 
 
 def _bytes_per_token(graph: ir.Graph, names: Sequence[str]) -> int:
@@ -168,6 +207,25 @@ def _read_cached(path: Path, key: str, names: Sequence[str]) -> dict[str, Range]
         return found if all(_is_range(entry) for entry in found.values()) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _read_cached_channels(path: Path, key: str, names: Sequence[str]) -> dict[str, np.ndarray] | None:
+    """Return the cached magnitudes; None when there are none, or the file is broken or of another calibration."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["key"] != key:
+            return None
+        found = {name: np.asarray(content["channels"][name], np.float32) for name in names}
+        return found if all(np.isfinite(channels).all() for channels in found.values()) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_cached(path: Path, content: dict[str, object]) -> None:
+    try:
+        write_json(path, content)
+    except OutputError as error:
+        _LOG.warning("the calibration is not cached: %s", error)
 
 
 def _is_range(entry: Range) -> bool:

@@ -52,7 +52,7 @@ def gemm_to_matmul(graph: ir.Graph, layer: Linear) -> Linear:
     ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
     graph.remove(gemm, safe=True)
     result.name = name_of_output
-    return Linear(node=product, weight=weight, transposed=False)
+    return Linear(node=product, transposed=False)
 
 
 def use_integer_product(

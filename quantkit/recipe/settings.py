@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Section(BaseModel):
     """A frozen section of a recipe; unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON, for digests and stage records."""
@@ -65,6 +65,10 @@ class QuantizeSettings(Section):
     per_channel: bool = Field(default=True, description="one weight scale per output channel")
     reduce_range: Literal["auto", "yes", "no"] = Field(
         default="auto", description="7-bit weights: needed on x86 without VNNI; auto asks this CPU"
+    )
+    smooth_quant: Literal["auto", "off"] | float = Field(
+        default="auto",
+        description="SmoothQuant alpha, 0 to 1; auto: 0.75 for static, off for dynamic (which has no calibration)",
     )
     keep_float: tuple[KeepFloat, ...] = Field(
         default=(), description="layers and tables that stay FP32", strict=False

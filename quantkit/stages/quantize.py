@@ -1,7 +1,7 @@
 """quantize: fused artifact → INT8 artifact, with the kernels that really run read back.
 
-Steps: choose layers and tables · calibrate (static) · rewrite · save · load in ONNX Runtime and run once. A layer that
-was to be quantized and is executed in float is an error.
+Steps: choose layers and tables · smooth and calibrate (static) · rewrite · save · load in ONNX Runtime and run once.
+A layer that was to be quantized and is executed in float is an error.
 """
 
 from collections.abc import Sequence
@@ -9,19 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from quantkit.artifact import Artifact, StageRecord, new_artifact
-from quantkit.artifact.artifact import CALIBRATION
+from quantkit.artifact.artifact import CALIBRATION, require_apart
 from quantkit.artifact.measure import measuring, stage_key, tool_versions
-from quantkit.errors import ArtifactError, QuantizationError, UsageError
+from quantkit.errors import ArtifactError, DatasetError, QuantizationError, UsageError
 from quantkit.files import require_free, write_json
 from quantkit.graph.kernels import Execution, trace_execution
 from quantkit.graph.linear import Linear, Table, embedding_tables, linear_layers, matching
 from quantkit.graph.model import has_external_data, load_model, save_model
-from quantkit.quantization.calibration import CalibrationRun, Range, calibrate, calibration_key
+from quantkit.quantization.calibration import (
+    CalibrationRun,
+    Range,
+    calibrate,
+    calibration_key,
+    observe_channels,
+)
 from quantkit.quantization.dynamic import quantize_dynamic
 from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tables
+from quantkit.quantization.smoothing import smooth
 from quantkit.quantization.static import quantize_static
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import cpu_facts
@@ -30,6 +38,8 @@ from quantkit.tasks.calibration_set import CalibrationSet, select
 from quantkit.tasks.tokenizer import Tokenizer
 
 STAGE = "quantize"
+# Between 0.7 and 0.8 the divergence of MiniLM's answers on SQuAD is smallest: a quarter of that without smoothing.
+ALPHA = 0.75
 TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
 
 
@@ -74,6 +84,7 @@ def quantize(
         OutputError: `out` cannot be written.
     """
     require_free(out, force=force)
+    require_apart(out, artifact)
     _require_usable(artifact, settings)
     tools = tool_versions(*TOOLS)
     cpu = cpu_facts()
@@ -90,7 +101,7 @@ def quantize(
                     model, choice.layers, per_channel=settings.per_channel, reduce_range=reduce_range
                 )
             else:
-                table = _calibrate(artifact, model, choice.layers, calibration_set, settings)
+                table, choice = _calibrate(artifact, model, choice, calibration_set, settings)
                 facts["calibration"] = {name: table[name] for name in table if name not in ("ids", "ranges")}
                 write_json(draft.path / CALIBRATION, table)
                 ranges = {name: (entry["low"], entry["high"]) for name, entry in table["ranges"].items()}
@@ -137,6 +148,12 @@ def _require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
             f"dynamic quantization takes its ranges at run time and would not use --calib {settings.calib}; "
             "leave it out, or choose --mode static"
         )
+    if settings.mode == "dynamic" and settings.smooth_quant not in ("auto", "off"):
+        raise UsageError(
+            "SmoothQuant needs calibration, which dynamic quantization has not; choose --mode static"
+        )
+    if isinstance(settings.smooth_quant, float) and not 0 <= settings.smooth_quant <= 1:
+        raise UsageError(f"--smooth-quant {settings.smooth_quant:g}: alpha lies between 0 and 1")
 
 
 def _reduce_range(settings: QuantizeSettings, has_vnni: bool | None) -> bool:
@@ -174,32 +191,48 @@ def _calibration_set(
 def _calibrate(
     artifact: Artifact,
     model: ir.Model,
-    layers: Sequence[Linear],
+    choice: _Choice,
     calibration_set: CalibrationSet,
     settings: QuantizeSettings,
-) -> dict[str, Any]:
-    """Return the content of `calibration.json`: where the ranges come from, and each layer's range."""
+) -> tuple[dict[str, Any], _Choice]:
+    """Smooth the graph where asked, and find the ranges.
+
+    Returns:
+        The content of `calibration.json` (where the ranges come from, and each layer's range), and the same choice of
+        layers in the smoothed graph.
+    """
     tokenizer = Tokenizer.load(artifact.path)
     tokenizer.check_vocabulary(int(artifact.config.get("vocab_size", 0)))
     features = FeatureSettings()
     rows = task(artifact.task).featurize(calibration_set.dataset, tokenizer, features)
+    if all(np.isin(row.input_ids, tokenizer.special_ids).all() for row in rows):
+        raise DatasetError(
+            f"{settings.calib}: its {len(calibration_set.ids)} calibration questions hold no text; "
+            "give questions and paragraphs with text as --calib"
+        )
     run = CalibrationRun(
-        rows=rows, pad_id=tokenizer.pad_id, method=settings.calib_method, percentile=settings.percentile
+        rows=rows,
+        pad_id=tokenizer.pad_id,
+        method=settings.calib_method,
+        percentile=settings.percentile,
+        model_name=str(artifact.model_path),
     )
-    tensors: dict[str, ir.Value] = {layer.activation.name or "": layer.activation for layer in layers}
-    key = calibration_key(
-        artifact.digest,
-        calibration_set.dataset.digest,
-        {
-            "method": run.method,
-            "percentile": run.percentile,
-            "tensors": list(tensors),
-            "features": features.as_json(),
-            **tool_versions(*TOOLS),
-        },
-    )
-    ranges: dict[str, Range] = calibrate(model, list(tensors.values()), run, key=key)
-    return {
+    matters = {
+        "method": run.method,
+        "percentile": run.percentile,
+        "layers": [layer.name for layer in choice.layers],
+        "features": features.as_json(),
+        **tool_versions(*TOOLS),
+    }
+    alpha = _alpha(settings)
+    if alpha is not None:
+        key = calibration_key(artifact.digest, calibration_set.dataset.digest, matters)
+        magnitudes = observe_channels(model, _activations(choice.layers), run, key=key)
+        smooth(model, choice.layers, magnitudes, alpha)
+        choice = _choose(artifact, model, settings)
+    key = calibration_key(artifact.digest, calibration_set.dataset.digest, {**matters, "smooth_quant": alpha})
+    ranges: dict[str, Range] = calibrate(model, _activations(choice.layers), run, key=key)
+    table = {
         "schema": "quantkit/calibration/1",
         "set": calibration_set.name,
         "dataset": calibration_set.dataset.digest,
@@ -209,9 +242,23 @@ def _calibrate(
         "tokens": run.tokens(),
         "method": run.method,
         "percentile": run.percentile if run.method == "percentile" else None,
+        "smooth_quant": alpha,
         "ids": list(calibration_set.ids),
-        "ranges": {layer.name: ranges[layer.activation.name or ""].as_json() for layer in layers},
+        "ranges": {layer.name: ranges[layer.activation.name or ""].as_json() for layer in choice.layers},
     }
+    return table, choice
+
+
+def _alpha(settings: QuantizeSettings) -> float | None:
+    """Return SmoothQuant's alpha, None for off."""
+    if settings.smooth_quant == "auto":
+        return ALPHA
+    return None if settings.smooth_quant == "off" else float(settings.smooth_quant)
+
+
+def _activations(layers: Sequence[Linear]) -> list[ir.Value]:
+    """Return the tensors that the layers read, each once."""
+    return list({layer.activation.name: layer.activation for layer in layers}.values())
 
 
 def _by_tensor(
@@ -227,7 +274,12 @@ def _read_back(artifact: Artifact, path: Path, choice: _Choice) -> dict[str, Any
     Raises:
         QuantizationError: a layer that was to be quantized is executed in float, or is not found at all.
     """
-    execution: Execution = trace_execution(path, outputs=task(artifact.task).outputs, config=artifact.config)
+    execution: Execution = trace_execution(
+        path,
+        outputs=task(artifact.task).outputs,
+        config=artifact.config,
+        name=f"{artifact.model_path}, quantized",
+    )
     executed = {layer.name: layer for layer in execution.layers}
     for layer in choice.layers:
         found = executed.get(layer.name)
