@@ -12,13 +12,12 @@ from quantkit.errors import RecipeError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Linear:
-    """One linear layer y = x W: its node and its weight W, float32 [inputs, outputs].
+    """One linear layer y = x W: its node, with activation x and weight W as they are now, float32 [inputs, outputs].
 
     Gemm keeps W as [outputs, inputs] (`transposed`); `matrix` gives [inputs, outputs] for both.
     """
 
     node: ir.Node
-    weight: ir.Value
     transposed: bool
 
     @property
@@ -28,10 +27,17 @@ class Linear:
 
     @property
     def activation(self) -> ir.Value:
-        """The input x, as it is now: rewriting the layer before this one replaces it."""
+        """The input x; rewriting the layer before this one replaces it."""
         activation = self.node.inputs[0]
         assert activation is not None
         return activation
+
+    @property
+    def weight(self) -> ir.Value:
+        """The weight as it is stored; smoothing replaces it."""
+        weight = self.node.inputs[1]
+        assert weight is not None
+        return weight
 
     def matrix(self) -> np.ndarray:
         """Return the weight as float32 [inputs, outputs]."""
@@ -75,10 +81,10 @@ def _linear_layers(graph: ir.Graph) -> Iterator[Linear]:
         if weight.dtype != ir.DataType.FLOAT or len(weight.const_value.shape) != 2:
             continue
         if node.op_type == "MatMul":
-            yield Linear(node=node, weight=weight, transposed=False)
+            yield Linear(node=node, transposed=False)
         elif _plain_gemm(node):
             transposed = bool(node.attributes["transB"].as_int()) if "transB" in node.attributes else False
-            yield Linear(node=node, weight=weight, transposed=transposed)
+            yield Linear(node=node, transposed=transposed)
 
 
 def _plain_gemm(node: ir.Node) -> bool:

@@ -25,7 +25,7 @@ FUSIONS = (
 )
 _PARAMETER_TYPES = (ir.DataType.FLOAT, ir.DataType.INT8)
 # Constants that belong to quantization, not to the checkpoint.
-_QUANTIZATION_SUFFIXES = ("_scale", "_zero_point")
+_QUANTIZATION_SUFFIXES = ("_scale", "_zero_point", ".input_smoothing")
 
 
 def inspect(artifact: Artifact) -> Inspection:

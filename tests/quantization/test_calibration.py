@@ -236,9 +236,9 @@ def test_workers_are_bounded_by_memory(model: ir.Model, monkeypatch: pytest.Monk
     opened: list[tuple[int, int]] = []
     original_session, original_run = calibration.Session, calibration.run_each
 
-    def session(path: Path, *, outputs: tuple[str, ...], threads: int) -> Any:
+    def session(path: Path, *, outputs: tuple[str, ...], threads: int, name: str | None) -> Any:
         opened.append((threads, 0))
-        return original_session(path, outputs=outputs, threads=threads)
+        return original_session(path, outputs=outputs, threads=threads, name=name)
 
     def run_each(session: Any, job: Any, consume: Any, *, threads: int, label: str) -> None:
         opened[-1] = (opened[-1][0], threads)
@@ -259,3 +259,13 @@ def test_range_as_json() -> None:
     """A range is written as the four numbers it is read from."""
     entry = Range(low=-1.0, high=2.0, seen_low=-3.0, seen_high=4.0)
     assert Range(**entry.as_json()) == entry
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_nothing_is_left_in_the_graph(model: ir.Model, cached: bool) -> None:
+    """The file written after calibrating is the same with and without the cache: types put on tensors go again."""
+    before = ir.to_proto(model).SerializeToString()
+    if cached:
+        calibrate(model, tensors(model), run_of(random_rows(2)), key="k")
+    calibrate(model, tensors(model), run_of(random_rows(2)), key="k")
+    assert ir.to_proto(model).SerializeToString() == before
