@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import click
 
 import quantkit
+from quantkit.__main__ import INTERRUPTED
 from quantkit.errors import CRASHED, MISTAKE, PASSED, QuantkitError
 
 # command → module below quantkit.cli, what it does. The order is that of the work.
@@ -41,7 +42,6 @@ COMMANDS = {
 }
 DEBUG = "QUANTKIT_DEBUG"
 PIPE_CLOSED = 128 + 13  # as a shell shows a program that SIGPIPE ended
-INTERRUPTED = "interrupted; nothing was left half-written"
 
 
 class _Interrupted(Exception):

@@ -165,6 +165,12 @@ def test_every_command_of_the_table_exists() -> None:
         (["quantiz"], "error: no such command: quantiz; did you mean quantize?"),
         (["evaluate", "nowhere"], "error: nowhere: no such artifact folder"),
         (["evaluate"], "error: ARTIFACT: is missing; name it, as the argument or with -m"),
+        (["evaluate", ""], "error: ARTIFACT: is missing; name it"),
+        (["export", "a", "-o", "b", "--atol", "inf"], "error: --atol: should be a finite number"),
+        (
+            ["gate", "a", "--baseline", "b", "--max-size-mb", "nan"],
+            "error: --max-size-mb: should be a finite",
+        ),
         (["evaluate", "a", "-m", "b"], "error: --model: ARTIFACT is given twice"),
         (["evaluate", "a", "--limit", "0"], "error: --limit: should be greater than or equal to 1, got 0"),
         (["evaluate", "a", "--limit", "x"], "error: Invalid value for '--limit'"),
@@ -294,6 +300,27 @@ main(["evaluate", "x"])
     said = [line for line in errors.splitlines() if line != "ready"]
     assert (2, ["interrupted; nothing was left half-written"]) == (process.returncode, said)
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_interrupt_while_importing_is_one_line() -> None:
+    """Ctrl-C before the command line is there is the same line and exit code as later."""
+    code = """
+import builtins, os, signal
+from quantkit.__main__ import main
+
+original = builtins.__import__
+
+def interrupted(name, *given):
+    if name == "click":
+        os.kill(os.getpid(), signal.SIGINT)
+    return original(name, *given)
+
+builtins.__import__ = interrupted
+main()
+"""
+    answer = python(code)
+    assert (2, "interrupted; nothing was left half-written\n") == (answer.returncode, answer.stderr)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
