@@ -19,7 +19,7 @@ from quantkit.artifact.manifest import NAME as MANIFEST
 from quantkit.artifact.manifest import REPORTS, hash_files
 from quantkit.errors import ArtifactError, OutputError, RegistryError
 from quantkit.files import PARTIAL, inside, naming_output_errors, new_folder, write_text
-from quantkit.registry.evidence import PUBLISHED, require_evidence
+from quantkit.registry.evidence import report_sources, require_evidence
 from quantkit.registry.verification import Verification, verify_artifact
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
@@ -219,15 +219,17 @@ def _copy(artifact: Artifact, folder: Path) -> None:
     """Copy an artifact and the reports that are published; the new manifest hashes the reports too."""
     for name in artifact.manifest.files:
         _copy_file(artifact.path, folder, name)
-    reports = sorted(f"{REPORTS}/{name}" for name in PUBLISHED if artifact.report_path(name).is_file())
+    sources = report_sources(artifact, require_evidence(artifact).gate)
+    reports = sorted(name for name, source in sources.items() if artifact.report_path(source).is_file())
     for name in reports:
-        _copy_file(artifact.path, folder, name)
-    manifest = artifact.manifest.model_copy(update={"reports": hash_files(folder, reports)})
+        _copy_file(artifact.path, folder, f"{REPORTS}/{name}", taken_from=f"{REPORTS}/{sources[name]}")
+    hashed = hash_files(folder, [f"{REPORTS}/{name}" for name in reports])
+    manifest = artifact.manifest.model_copy(update={"reports": hashed})
     write_text(folder / MANIFEST, manifest.serialized())
 
 
-def _copy_file(source: Path, folder: Path, name: str) -> None:
-    origin, target = inside(source, name), inside(folder, name)
+def _copy_file(source: Path, folder: Path, name: str, *, taken_from: str | None = None) -> None:
+    origin, target = inside(source, taken_from or name), inside(folder, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copyfile(origin, target)

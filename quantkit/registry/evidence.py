@@ -5,6 +5,7 @@ gate, publish and verify ask the same question here, so that they cannot come to
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quantkit.artifact import Artifact
@@ -12,12 +13,14 @@ from quantkit.artifact.manifest import REPORTS
 from quantkit.errors import PublishRefused, RegistryError
 from quantkit.files import digest_of
 from quantkit.report import Evaluation, GateReport
+from quantkit.report.evaluation import evaluation_file, predictions_file
 
 GATE = "gate.json"
 EVALUATION = "evaluation.json"
 PREDICTIONS = "predictions.json"
 
-# The reports that travel with a published artifact: file → must it be there.
+# The reports that travel with a published artifact: file → must it be there. Its evaluation and predictions
+# are those the gate judged, whatever else was evaluated since.
 PUBLISHED = {
     GATE: True,
     EVALUATION: True,
@@ -47,13 +50,17 @@ def require_evidence(artifact: Artifact) -> Evidence:
         RegistryError: the report or the evaluation is of another artifact (exit code 2).
         ArtifactError: a report cannot be read.
     """
-    for name, required in PUBLISHED.items():
-        if required and not artifact.report_path(name).is_file():
-            what = "gate report" if name == GATE else f"{REPORTS}/{name}"
-            raise PublishRefused(f"{artifact.path}: has no {what}; run `quantkit gate` on it first")
+    if not artifact.report_path(GATE).is_file():
+        raise PublishRefused(f"{artifact.path}: has no gate report; run `quantkit gate` on it first")
     gate = GateReport.read(artifact.report_path(GATE))
-    evaluation = Evaluation.read(artifact.report_path(EVALUATION))
-    for name, digest in ((GATE, gate.artifact), (EVALUATION, evaluation.artifact)):
+    sources = report_sources(artifact, gate)
+    for name, required in PUBLISHED.items():
+        if required and not artifact.report_path(sources[name]).is_file():
+            raise PublishRefused(
+                f"{artifact.path}: has no {REPORTS}/{sources[name]}; run `quantkit gate` on it first"
+            )
+    evaluation = Evaluation.read(artifact.report_path(sources[EVALUATION]))
+    for name, digest in ((GATE, gate.artifact), (sources[EVALUATION], evaluation.artifact)):
         if digest != artifact.digest:
             raise RegistryError(
                 f"{artifact.report_path(name)}: is about the artifact {digest[:12]}, not about "
@@ -62,11 +69,26 @@ def require_evidence(artifact: Artifact) -> Evidence:
     if gate.verdict != "pass":
         failed = ", ".join(check.name for check in gate.checks if check.decides and check.verdict != "pass")
         raise PublishRefused(f"{artifact.path}: its gate report says {gate.verdict} ({failed or 'no check'})")
-    _require_agreement(artifact, gate, evaluation)
+    _require_agreement(artifact, gate, evaluation, sources)
     return Evidence(gate=gate, evaluation=evaluation)
 
 
-def _require_agreement(artifact: Artifact, gate: GateReport, evaluation: Evaluation) -> None:
+def report_sources(artifact: Artifact, gate: GateReport) -> dict[str, str]:
+    """Return published file → the report it is taken from.
+
+    `evaluation.json` of an artifact that is not published is of whatever was evaluated last; the gate's own is
+    `evaluation-<dataset>.json`. A published artifact has, and hashes, one only.
+    """
+    sources = {name: name for name in PUBLISHED}
+    own = {EVALUATION: evaluation_file(gate.dataset_name), PREDICTIONS: predictions_file(gate.dataset_name)}
+    if not artifact.manifest.reports and all(artifact.report_path(name).is_file() for name in own.values()):
+        sources |= own
+    return sources
+
+
+def _require_agreement(
+    artifact: Artifact, gate: GateReport, evaluation: Evaluation, sources: Mapping[str, str]
+) -> None:
     """Refuse a report that says `pass` while its own numbers, or the predictions, say otherwise."""
     where = artifact.report_path(GATE)
     unmet = [check.name for check in gate.checks if check.decides and check.verdict != "pass"]
@@ -76,15 +98,17 @@ def _require_agreement(artifact: Artifact, gate: GateReport, evaluation: Evaluat
         )
     if gate.dataset != evaluation.dataset:
         raise PublishRefused(
-            f"{where}: was judged on another dataset than {EVALUATION}; run `quantkit gate` again"
+            f"{where}: was judged on another dataset than {sources[EVALUATION]}; run `quantkit gate` again"
         )
     if not math.isclose(gate.candidate_f1, evaluation.f1, rel_tol=0, abs_tol=1e-9):
-        raise PublishRefused(f"{where}: its F1 is not that of {EVALUATION}; run `quantkit gate` again")
+        raise PublishRefused(
+            f"{where}: its F1 is not that of {sources[EVALUATION]}; run `quantkit gate` again"
+        )
     try:
-        predictions = json.loads(artifact.report_path(PREDICTIONS).read_text(encoding="utf-8"))
+        predictions = json.loads(artifact.report_path(sources[PREDICTIONS]).read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError):
         predictions = None
     if digest_of(predictions) != evaluation.predictions_sha256:
         raise PublishRefused(
-            f"{artifact.report_path(PREDICTIONS)}: is not what was evaluated; evaluate and gate again"
+            f"{artifact.report_path(sources[PREDICTIONS])}: is not what was evaluated; evaluate and gate again"
         )

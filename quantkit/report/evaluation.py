@@ -1,5 +1,6 @@
 """Evaluation: per-question predictions and scores of one artifact on one dataset."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,6 +23,20 @@ class QuestionScore(Record):
 def scores_digest(scores: Iterable[QuestionScore]) -> str:
     """Return what `predictions_sha256` holds: the sha256 of the canonical JSON of the list of scores."""
     return digest_of([score.model_dump(mode="json") for score in scores])
+
+
+def evaluation_file(dataset_name: str | None = None) -> str:
+    """Return the report's file name for a dataset; without one, that of the copy of the last."""
+    return f"evaluation{_suffix(dataset_name)}.json"
+
+
+def predictions_file(dataset_name: str | None = None) -> str:
+    """Return the file name of the scores that belong to `evaluation_file`."""
+    return f"predictions{_suffix(dataset_name)}.json"
+
+
+def _suffix(dataset_name: str | None) -> str:
+    return "" if dataset_name is None else f"-{re.sub(r'[^A-Za-z0-9._-]+', '-', dataset_name)}"
 
 
 class Evaluation(Report):

@@ -13,11 +13,9 @@ An evaluation of the first N questions is named `<dataset>-first-<N>` and has a 
 never taken for the whole.
 """
 
-import errno
 import json
 import logging
 import math
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,10 +27,10 @@ from pydantic import ValidationError
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.errors import ArtifactError, EvaluationError, OutputError, QuantkitError
-from quantkit.files import cache_folder, digest_of, write_json
+from quantkit.files import cache_folder, digest_of, is_read_only, write_json
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.report import Evaluation, QuestionScore
-from quantkit.report.evaluation import scores_digest
+from quantkit.report.evaluation import evaluation_file, predictions_file, scores_digest
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.run import plan, run_job
 from quantkit.runtime.session import Session
@@ -97,14 +95,13 @@ def read_evaluation(artifact: Artifact, dataset_name: str | None = None) -> Eval
     Raises:
         ArtifactError: there is none, it is of other bytes, or its predictions are not those it was made with.
     """
-    suffix = "" if dataset_name is None else f"-{_slug(dataset_name)}"
-    path = artifact.report_path(f"evaluation{suffix}.json")
+    path = artifact.report_path(evaluation_file(dataset_name))
     evaluation = Evaluation.read(path)
     if evaluation.artifact != artifact.digest:
         raise ArtifactError(f"{path}: is the evaluation of another artifact; evaluate this one again")
     if dataset_name is not None and evaluation.dataset_name != dataset_name:
         raise ArtifactError(f"{path}: is of {evaluation.dataset_name}; evaluate {dataset_name} again")
-    return _with_scores(evaluation, artifact.report_path(f"predictions{suffix}.json"))
+    return _with_scores(evaluation, artifact.report_path(predictions_file(dataset_name)))
 
 
 def _subject(artifact: Artifact, settings: EvaluateSettings, data_dir: Path | None) -> _Subject:
@@ -196,11 +193,6 @@ def _vocabulary(artifact: Artifact) -> int:
     return size
 
 
-def _slug(name: str) -> str:
-    """Return a dataset's name as part of a file name."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
-
-
 def _cache_entry(key: str) -> Path:
     return cache_folder() / "evaluations" / key
 
@@ -260,19 +252,12 @@ def _write_reports(artifact: Artifact, evaluation: Evaluation) -> None:
     if artifact.manifest.reports:
         _LOG.info("%s is published: its reports stay as they are", artifact.path)
         return
-    slug = _slug(evaluation.dataset_name)
     content, scores = evaluation.as_json(), _scores_json(evaluation)
     try:
-        for suffix in (f"-{slug}", ""):
-            artifact.write_report(f"predictions{suffix}.json", scores)
-            artifact.write_report(f"evaluation{suffix}.json", content)
+        for name in (evaluation.dataset_name, None):
+            artifact.write_report(predictions_file(name), scores)
+            artifact.write_report(evaluation_file(name), content)
     except OutputError as error:
-        if not _read_only(error):
+        if not is_read_only(error):
             raise
         _LOG.warning("the evaluation is not kept in the artifact: %s", error)
-
-
-def _read_only(error: OutputError) -> bool:
-    """Return whether a write failed because nothing may be written there, and not for want of space."""
-    cause = error.__cause__
-    return isinstance(cause, PermissionError) or (isinstance(cause, OSError) and cause.errno == errno.EROFS)

@@ -84,6 +84,21 @@ def test_missing_evaluation_is_refused(registry: DirectoryRegistry, passed: Arti
         registry.publish(passed, name="tiny", version="1")
 
 
+def test_the_gate_rests_on_its_own_evaluation_not_on_the_last(
+    registry: DirectoryRegistry, passed: Artifact
+) -> None:
+    """Evaluating on another dataset after the gate changes nothing; the gate's evaluation is published."""
+    for kind in ("evaluation", "predictions"):
+        last = passed.report_path(f"{kind}.json")
+        shutil.copyfile(last, passed.report_path(f"{kind}-tiny.json"))
+        last.write_text("of another dataset")
+    place = registry.publish(passed, name="tiny", version="1")
+    own = passed.report_path("evaluation-tiny.json").read_bytes()
+    assert own == (place / "reports" / "evaluation.json").read_bytes()
+    assert not (place / "reports" / "evaluation-tiny.json").exists()
+    assert registry.verify("tiny:1").verified
+
+
 def test_edited_verdict_is_refused(
     registry: DirectoryRegistry, tmp_path: Path, make_artifact, pass_gate
 ) -> None:
