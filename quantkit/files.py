@@ -13,10 +13,13 @@ from typing import Any
 
 import platformdirs
 
-from quantkit.errors import ArtifactError, OutputError
+from quantkit.errors import ArtifactError, OutputError, QuantkitError
 
 _CHUNK = 1 << 20
 PARTIAL = ".partial-"
+# What an artifact's folder holds at its top. --force replaces folders that hold one of them, and no others:
+# the cost of a slip of the keyboard (-o ~ --force) is not to be everything that was there.
+_MARKS = ("manifest.json", "model.onnx")
 
 
 def sha256_bytes(content: bytes) -> str:
@@ -64,6 +67,22 @@ def naming_output_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENAMETOOLONG):
             raise OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}") from error
         raise
+
+
+@contextlib.contextmanager
+def naming(temporary: Path, path: Path) -> Iterator[None]:
+    """Let errors of the block name `path` for `temporary`, which is gone when somebody reads them."""
+    try:
+        yield
+    except QuantkitError as error:
+        error.args = (str(error).replace(str(temporary), str(path)), *error.args[1:])
+        raise
+
+
+def is_read_only(error: OutputError) -> bool:
+    """Return whether a write failed because nothing may be written there, and not for want of space."""
+    cause = error.__cause__
+    return isinstance(cause, PermissionError) or (isinstance(cause, OSError) and cause.errno == errno.EROFS)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -117,21 +136,38 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}{PARTIAL}", dir=path.parent))
         try:
             temporary.chmod(0o777 & ~_umask())
-            yield temporary
+            with naming(temporary, path):
+                yield temporary
             _swap(temporary, path, force=force)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
 def require_free(path: Path, *, force: bool) -> None:
-    """Raise `OutputError` when `path` is a file, or a folder that is not empty and may not be replaced."""
+    """Raise `OutputError` when `path` is no place for a new folder.
+
+    It is a file, it is not empty and may not be replaced, or it lies inside an artifact, which would no longer
+    be what its manifest lists.
+    """
     with naming_output_errors(path):
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path}: is a file, not a folder; choose another place with -o")
-        if path.is_dir() and any(path.iterdir()) and not force:
-            raise OutputError(
-                f"{path}: is not empty; choose another place with -o, or replace it with --force"
-            )
+        if path.is_dir() and any(path.iterdir()):
+            if not force:
+                raise OutputError(
+                    f"{path}: is not empty; choose another place with -o, or replace it with --force"
+                )
+            if not any((path / mark).is_file() for mark in _MARKS):
+                raise OutputError(
+                    f"{path}: is not empty and holds no artifact, and --force replaces only artifacts; "
+                    "choose another place with -o, or empty it yourself"
+                )
+        for parent in path.absolute().parents:
+            if all((parent / mark).is_file() for mark in _MARKS):
+                raise OutputError(
+                    f"{path}: lies inside the artifact {parent}, which must stay as it is; "
+                    "choose another place with -o"
+                )
 
 
 def _swap(temporary: Path, path: Path, *, force: bool) -> None:

@@ -112,6 +112,13 @@ def test_new_folder_vanishes_on_any_error(tmp_path: Path, error: type[BaseExcept
     assert [] == list(tmp_path.iterdir())
 
 
+def test_errors_name_the_place_that_was_asked_for(tmp_path: Path) -> None:
+    """The temporary folder is gone when somebody reads the message; the class and the cause stay."""
+    with pytest.raises(ArtifactError) as caught, new_folder(tmp_path / "out") as folder:
+        raise ArtifactError(f"{folder / 'model.onnx'}: has no input; mend it")
+    assert f"{tmp_path / 'out' / 'model.onnx'}: has no input; mend it" == str(caught.value)
+
+
 def test_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     """Without force nothing is replaced."""
     (tmp_path / "out").mkdir()
@@ -124,11 +131,28 @@ def test_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
 def test_force_replaces_whole(tmp_path: Path) -> None:
     """With force the new folder holds only what is new."""
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "old").write_text("1")
+    (tmp_path / "out" / "manifest.json").write_text("1")
     with new_folder(tmp_path / "out", force=True) as folder:
         (folder / "new").write_text("2")
     assert ["new"] == [path.name for path in (tmp_path / "out").iterdir()]
     assert ["out"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_force_replaces_artifacts_only(tmp_path: Path) -> None:
+    """A slip such as `-o ~ --force` costs nothing: what holds no artifact stays."""
+    (tmp_path / "letters").write_text("1")
+    with pytest.raises(OutputError, match="holds no artifact"), new_folder(tmp_path, force=True):
+        pass
+    assert ["letters"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_nothing_is_made_inside_an_artifact(tmp_path: Path) -> None:
+    """A folder inside an artifact would break it: the manifest does not list it."""
+    for name in ("manifest.json", "model.onnx"):
+        (tmp_path / name).write_text("1")
+    with pytest.raises(OutputError, match="lies inside the artifact"), new_folder(tmp_path / "a" / "out"):
+        pass
+    assert not (tmp_path / "a").exists()
 
 
 def test_folder_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:

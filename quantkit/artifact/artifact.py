@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from quantkit.artifact.manifest import (
     files_digest,
     hash_files,
 )
-from quantkit.errors import ArtifactError
+from quantkit.errors import ArtifactError, OutputError
 from quantkit.files import inside, new_folder, write_json, write_text
 
+_LOG = logging.getLogger(__name__)
 MODEL = "model.onnx"
 EXTERNAL_DATA = "model.onnx.data"
 CALIBRATION = "calibration.json"
@@ -119,6 +121,28 @@ class Artifact:
             write_json(path, value)
         return path
 
+    def keep_report(self, name: str, value: Any) -> None:
+        """Write a report that its reader gets in any case; where it cannot be written, only warn.
+
+        A published artifact's reports are sealed and stay as they are.
+        """
+        if self.manifest.reports:
+            return
+        try:
+            self.write_report(name, value)
+        except OutputError as error:
+            _LOG.warning("%s is not kept in the artifact: %s", name, error)
+
+
+def require_apart(out: Path, artifact: Artifact) -> None:
+    """Check that a new artifact at `out` would not replace the one it is made from.
+
+    Raises:
+        OutputError: it would.
+    """
+    if out.resolve() == artifact.path.resolve():
+        raise OutputError(f"{out}: is the artifact to work on, which must stay; choose another place with -o")
+
 
 @dataclass(kw_only=True, slots=True)
 class Draft:
@@ -167,9 +191,15 @@ def new_artifact(path: Path, *, force: bool = False) -> Iterator[Draft]:
     """Yield a draft that becomes the artifact at `path` when the block ends well, and vanishes when it does not.
 
     Raises:
-        OutputError: `path` is not free (see `quantkit.files.new_folder`), the disk is full, no permission.
+        OutputError: `path` is not free (see `quantkit.files.new_folder`) or is a published artifact, which
+            `force` does not replace either; the disk is full, no permission.
         ArtifactError: the block ended without `Draft.record`.
     """
+    with contextlib.suppress(ArtifactError):
+        if Manifest.read(path).reports:
+            raise OutputError(
+                f"{path}: is a published artifact, which never changes; choose another place with -o"
+            )
     with new_folder(path, force=force) as folder:
         draft = Draft(path=folder)
         yield draft

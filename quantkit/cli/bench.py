@@ -63,8 +63,7 @@ def command(
     opened = [Artifact.open(path) for path in paths]
     with show.working():
         report = bench(opened, settings=settings, data_dir=data_dir)
-        if not opened[-1].manifest.reports:  # a published artifact's reports are sealed
-            opened[-1].write_report("bench.json", report.as_json())
+        opened[-1].keep_report("bench.json", report.as_json())
     if as_json:
         show.print_json(report.as_json())
         return

@@ -22,8 +22,7 @@ def command(*, artifact: str | None, model: str | None, as_json: bool) -> None:
     opened = Artifact.open(source)
     with show.working():
         report = inspect(opened)
-        if not opened.manifest.reports:  # a published artifact's reports are sealed
-            opened.write_report("inspection.json", report.as_json())
+        opened.keep_report("inspection.json", report.as_json())
     if as_json:
         show.print_json(report.as_json())
         return

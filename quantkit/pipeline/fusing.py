@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantkit.artifact import Artifact
-from quantkit.files import naming_output_errors, require_free
+from quantkit.files import naming, naming_output_errors, require_free
 from quantkit.recipe.settings import ExportSettings, FuseSettings
 from quantkit.stages.export import export
 from quantkit.stages.fuse import fuse
@@ -35,7 +35,8 @@ def export_and_fuse(request: ExportRequest, out: Path, *, force: bool = False) -
     with naming_output_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.exported-", dir=out.parent) as folder:
-        exported = export(
-            request.checkpoint, Path(folder) / "exported", task=request.task, settings=request.export
-        )
+        with naming(Path(folder) / "exported", out):
+            exported = export(
+                request.checkpoint, Path(folder) / "exported", task=request.task, settings=request.export
+            )
         return fuse(exported, out, settings=request.fuse, force=force)

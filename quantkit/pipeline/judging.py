@@ -45,8 +45,7 @@ def judge_evidence(evidence: GateEvidence, *, settings: GateSettings) -> GateRep
     """
     report = gate(evidence, settings=settings)
     candidate = evidence.candidate
-    if not candidate.manifest.reports:
-        candidate.write_report("inspection.json", evidence.inspection.as_json())
-    write_reports(report, candidate)
+    if write_reports(report, candidate):
+        candidate.keep_report("inspection.json", evidence.inspection.as_json())
     append_summary(report)
     return report

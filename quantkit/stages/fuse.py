@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from quantkit.architectures import expected_fusions
 from quantkit.artifact import Artifact, new_artifact
+from quantkit.artifact.artifact import require_apart
 from quantkit.artifact.measure import measuring, stage_key, tool_versions
 from quantkit.errors import ArtifactError, UsageError
 from quantkit.files import require_free
@@ -44,6 +45,7 @@ def fuse(artifact: Artifact, out: Path, *, settings: FuseSettings, force: bool =
     if not settings.enabled:
         raise UsageError("fuse: enabled is false, so there is nothing to do; leave the stage out")
     require_free(out, force=force)
+    require_apart(out, artifact)
     _require_unfused(artifact)
     tools = tool_versions(*_TOOLS)
     with measuring() as watch:

@@ -439,6 +439,27 @@ def test_reports_of_others_are_not_written(
     assert not given_.candidate.report_path("gate.json").exists()
 
 
+def test_a_read_only_candidate_gets_its_verdict(
+    evidence: Callable[..., GateEvidence], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Reports that cannot be kept for want of permission are a warning; for want of space, an error."""
+    given_ = evidence()
+    report = gate(given_, settings=GateSettings())
+
+    def refuse_with(cause: OSError) -> None:
+        def refuse(*given: object) -> Path:
+            raise OutputError("gate.json: no") from cause
+
+        monkeypatch.setattr(Artifact, "write_report", refuse)
+
+    refuse_with(PermissionError(13, "Permission denied"))
+    assert write_reports(report, given_.candidate) == ()
+    assert "is read-only: this verdict is not kept" in caplog.text
+    refuse_with(OSError(28, "No space left on device"))
+    with pytest.raises(OutputError):
+        write_reports(report, given_.candidate)
+
+
 def test_summary_is_appended(
     evidence: Callable[..., GateEvidence], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

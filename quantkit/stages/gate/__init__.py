@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
-from quantkit.errors import ArtifactError
-from quantkit.files import naming_output_errors
+from quantkit.errors import ArtifactError, OutputError
+from quantkit.files import is_read_only, naming_output_errors
 from quantkit.metrics.bootstrap import PairedScores, paired_bootstrap
 from quantkit.recipe.settings import GateSettings
 from quantkit.report import Evaluation, GateReport, Interval
@@ -114,11 +114,12 @@ def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
 def write_reports(report: GateReport, candidate: Artifact) -> tuple[Path, ...]:
     """Write `reports/gate.json`, `gate.md` and `gate.junit.xml` into the candidate and return their paths.
 
-        _LOG.warning("%s: is published, so its reports are sealed; this verdict is not kept", candidate.path)
+    A published candidate's reports are sealed, and a read-only candidate keeps none: the verdict stands, a
+    warning says so, and nothing is returned.
 
     Raises:
         ArtifactError: the report is about another artifact.
-        OutputError: the artifact cannot be written to.
+        OutputError: the disk is full.
     """
     if report.artifact != candidate.digest:
         raise ArtifactError(
@@ -128,11 +129,17 @@ def write_reports(report: GateReport, candidate: Artifact) -> tuple[Path, ...]:
     if candidate.manifest.reports:
         _LOG.warning("%s is published and its reports are sealed: this verdict is not kept", candidate.path)
         return ()
-    return (
-        candidate.write_report("gate.json", report.as_json()),
-        candidate.write_report("gate.md", render_markdown(report)),
-        candidate.write_report("gate.junit.xml", render_junit(report)),
-    )
+    try:
+        return (
+            candidate.write_report("gate.json", report.as_json()),
+            candidate.write_report("gate.md", render_markdown(report)),
+            candidate.write_report("gate.junit.xml", render_junit(report)),
+        )
+    except OutputError as error:
+        if not is_read_only(error):
+            raise
+        _LOG.warning("%s is read-only: this verdict is not kept in it", candidate.path)
+        return ()
 
 
 def append_summary(report: GateReport) -> Path | None:
