@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from quantkit.errors import ArtifactError, EvaluationError
+from quantkit.errors import ArtifactError, EvaluationError, OutputError
 from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session
 
 TOKENS = 384
@@ -73,46 +73,58 @@ class Execution:
         return sum(layer.macs for layer in self.layers if layer.integer) / total if total else 0.0
 
 
-def trace_execution(path: Path, *, outputs: tuple[str, ...], config: Mapping[str, Any]) -> Execution:
+def trace_execution(
+    path: Path, *, outputs: tuple[str, ...], config: Mapping[str, Any], name: str | None = None
+) -> Execution:
     """Load a model, run one row of up to 384 tokens, and return what was executed.
 
     Args:
         path: the ONNX file.
         outputs: the task's graph outputs.
         config: the checkpoint's config.json, for the vocabulary and the positions there are.
+        name: what messages call the model when its path is a temporary one; the path otherwise.
 
     Raises:
-        ArtifactError: the model cannot be opened, or has no linear layer.
+        ArtifactError: the model cannot be opened, or has no linear layer, or a number of the config is none.
         EvaluationError: an output of the run is NaN or infinite.
     """
+    model = name or str(path)
+    row = _row(config, model)
     with tempfile.TemporaryDirectory(prefix="quantkit-trace-") as folder:
         optimized = Path(folder) / "optimized.onnx"
-        session = Session(path, outputs=outputs, optimized_model=optimized, profile=Path(folder) / "trace")
-        row = _row(config)
+        trace = Path(folder) / "trace"
+        session = Session(path, outputs=outputs, optimized_model=optimized, profile=trace, name=name)
         found = session.run(row)
         events = _node_events(session.end_profile())
         weights = _weights(path, optimized)
-    for name, array in zip(outputs, found, strict=True):
+    for output, array in zip(outputs, found, strict=True):
         if not np.isfinite(array).all():
             raise EvaluationError(
-                f"{path}: {name} holds NaN or Infinity; check the model's weights and ranges"
+                f"{model}: {output} holds NaN or Infinity; check the model's weights and ranges"
             )
     layers = tuple(layer for event in events for layer in _layer(event, weights))
     unseen = weights.keys() - {layer.name for layer in layers}
     if unseen:
         raise ArtifactError(f"{path}: {min(unseen)} is not in the trace of a run; report this model")
     if not layers:
-        raise ArtifactError(f"{path}: executes no linear layer; it is not an encoder quantkit knows")
+        raise ArtifactError(f"{model}: executes no linear layer; it is not an encoder quantkit knows")
     kernels = Counter(event["args"]["op_name"] for event in events)
     return Execution(tokens=row[INPUT_IDS].shape[1], kernels=dict(sorted(kernels.items())), layers=layers)
 
 
-def _row(config: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _row(config: Mapping[str, Any], model: str) -> dict[str, np.ndarray]:
     """Return one row of valid token ids, [1, tokens], as long as the model's positions allow."""
-    vocabulary = int(config.get("vocab_size", 2))
-    pad = config.get("pad_token_id")
+    numbers = {"vocab_size": 2, "max_position_embeddings": TOKENS, "pad_token_id": None}
+    numbers.update({key: config[key] for key in numbers if key in config})
+    for key, value in numbers.items():
+        if value is not None and not isinstance(value, int):
+            raise ArtifactError(
+                f"{model}: its config.json says {key} is {value!r}; it must be a whole number"
+            )
+    vocabulary, pad = numbers["vocab_size"] or 2, numbers["pad_token_id"]
+    positions = numbers["max_position_embeddings"] or TOKENS
     # RoBERTa's positions begin behind the padding id, so it has fewer than its table has rows.
-    tokens = max(1, min(TOKENS, int(config.get("max_position_embeddings", TOKENS)) - (pad or 0) - 1))
+    tokens = max(1, min(TOKENS, positions - (pad or 0) - 1))
     ids = np.arange(tokens, dtype=np.int64) % max(1, vocabulary - 1)
     if pad is not None:
         ids[ids == pad] = (pad + 1) % vocabulary
@@ -122,7 +134,14 @@ def _row(config: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def _node_events(trace: Path) -> list[dict[str, Any]]:
     """Return the trace's kernel events in execution order."""
-    events: list[dict[str, Any]] = json.loads(trace.read_text(encoding="utf-8"))
+    try:
+        events: list[dict[str, Any]] = json.loads(trace.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError) as error:
+        # onnxruntime says nothing when it cannot write the trace.
+        raise OutputError(
+            f"{trace.parent}: the trace of the run was not written; free some space, or choose another place "
+            "with TMPDIR"
+        ) from error
     return [
         event for event in events if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
     ]

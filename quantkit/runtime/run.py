@@ -191,7 +191,7 @@ def _infer(
         return session.run(feeds, stop)
     except ONNXRUNTIME_ERRORS as error:
         raise EvaluationError(
-            f"{session.path}: onnxruntime cannot run {job.describe(batch)} ({first_line(error)}); "
+            f"{session.name}: onnxruntime cannot run {job.describe(batch)} ({first_line(error)}); "
             "check that the tokenizer and config are the model's own"
         ) from error
 
@@ -207,7 +207,7 @@ def _check(session: Session, job: Job, batch: Batch, name: str, array: NDArray[A
     good = array.shape[:2] == (rows, batch.length) if by_position else array.shape[:1] == (rows,)
     if not good:
         raise EvaluationError(
-            f"{session.path}: {name} has shape {list(array.shape)} for {rows} x {batch.length} tokens; "
+            f"{session.name}: {name} has shape {list(array.shape)} for {rows} x {batch.length} tokens; "
             "export the model with a dynamic batch and sequence"
         )
     if np.isfinite(array).all():
@@ -216,7 +216,7 @@ def _check(session: Session, job: Job, batch: Batch, name: str, array: NDArray[A
         cut = array[place, : len(job.rows[index].input_ids)] if by_position else array[place]
         if not np.isfinite(cut).all():
             raise EvaluationError(
-                f"{session.path}: {name} holds NaN or Infinity for {job.name(index)}; "
+                f"{session.name}: {name} holds NaN or Infinity for {job.name(index)}; "
                 "check the model's weights and its quantization ranges"
             )
 

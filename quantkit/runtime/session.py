@@ -16,7 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from quantkit.errors import ArtifactError, UsageError
+from quantkit.errors import ArtifactError, OutputError, UsageError
 
 Arrays = tuple[NDArray[Any], ...]
 
@@ -39,6 +39,7 @@ ONNXRUNTIME_ERRORS: tuple[type[Exception], ...] = (
 _INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _ERRORS_ONLY = 3
 _NOTHING = 4
+_NOT_WRITTEN = "Failed to write"  # what onnxruntime says of an optimized model on a full disk
 
 
 class StopSignal:
@@ -76,6 +77,7 @@ class Session:
         threads: int = 1,
         optimized_model: Path | None = None,
         profile: Path | None = None,
+        name: str | None = None,
     ) -> None:
         """Open a model.
 
@@ -85,25 +87,28 @@ class Session:
             threads: threads inside one run. With 1, any number of Python threads may run it at once.
             optimized_model: where onnxruntime writes the graph it will really execute, weights beside it.
             profile: prefix of the file that onnxruntime writes a trace of every run into.
+            name: what messages call the model when its path is a temporary one; the path otherwise.
 
         Raises:
             ArtifactError: it is missing, not ONNX, truncated, lacks external data, an input or an
                 output, or takes inputs nobody knows how to fill.
+            OutputError: `optimized_model` cannot be written.
             UsageError: `threads` is below 1.
         """
         if threads < 1:
             raise UsageError(f"{threads} threads cannot run a model; give 1 or more")
         self.path = path
+        self.name = name or str(path)
         self.outputs = outputs
-        self._session = _open(path, _options(threads, optimized_model, profile))
+        self._session = _open(path, self.name, _options(threads, optimized_model, profile))
         self._types = {entry.name: entry.type for entry in self._session.get_inputs()}
-        _check_inputs(path, self._types)
+        _check_inputs(self.name, self._types)
         self.uses_token_types = TOKEN_TYPE_IDS in self._types
         shapes = {entry.name: entry.shape for entry in self._session.get_outputs()}
         missing = [name for name in outputs if name not in shapes]
         if missing:
             raise ArtifactError(
-                f"{path}: has no output {missing[0]!r} (it has {', '.join(shapes)}); "
+                f"{self.name}: has no output {missing[0]!r} (it has {', '.join(shapes)}); "
                 "export the model for the task you want"
             )
         # A number there is a count of labels; sequence lengths are names, or nothing.
@@ -159,13 +164,18 @@ def _options(threads: int, optimized_model: Path | None, profile: Path | None) -
     return options
 
 
-def _open(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+def _open(path: Path, name: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     if not path.is_file():
-        raise ArtifactError(f"{path}: no such model; make the artifact again")
+        raise ArtifactError(f"{name}: no such model; make the artifact again")
     try:
         return onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
     except ONNXRUNTIME_ERRORS as error:
-        raise ArtifactError(f"{path}: {_reason(error)}") from error
+        if _NOT_WRITTEN in str(error):
+            folder = Path(options.optimized_model_filepath).parent
+            raise OutputError(
+                f"{folder}: onnxruntime cannot write there; free some space, or choose another place with TMPDIR"
+            ) from error
+        raise ArtifactError(f"{name}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -185,17 +195,17 @@ def first_line(error: Exception) -> str:
     return line.rpartition(" : ")[2] if line.startswith("[ONNXRuntimeError]") else line
 
 
-def _check_inputs(path: Path, types: Mapping[str, str]) -> None:
+def _check_inputs(model: str, types: Mapping[str, str]) -> None:
     for name in (INPUT_IDS, ATTENTION_MASK):
         if name not in types:
             raise ArtifactError(
-                f"{path}: has no input {name!r} (it has {', '.join(types) or 'none'}); "
+                f"{model}: has no input {name!r} (it has {', '.join(types) or 'none'}); "
                 "export the encoder with `quantkit export`"
             )
     for name, kind in types.items():
         if name not in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS):
-            raise ArtifactError(f"{path}: takes an unknown input {name!r}; export it with `quantkit export`")
+            raise ArtifactError(f"{model}: takes an unknown input {name!r}; export it with `quantkit export`")
         if kind not in _INTEGERS:
             raise ArtifactError(
-                f"{path}: its input {name} is {kind}, not int64; export it with `quantkit export`"
+                f"{model}: its input {name} is {kind}, not int64; export it with `quantkit export`"
             )

@@ -153,6 +153,11 @@ class Tokenizer:
         """Return where the second text begins in a row whose first text has `first` tokens."""
         return len(self._layout.prefix) + first + len(self._layout.middle)
 
+    @property
+    def special_ids(self) -> tuple[int, ...]:
+        """The ids that stand around texts, and the padding: no text has them."""
+        return (*self._layout.prefix, *self._layout.middle, *self._layout.suffix, self.pad_id)
+
     def row(
         self, first: NDArray[np.int64], second: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
