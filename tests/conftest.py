@@ -1,5 +1,6 @@
 """Fixtures for everybody: where the real data is, and an environment that never leaves the test folder."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,23 @@ def shared() -> Path:
     if not (SHARED / "data" / "squad" / "dev-v1.1.json").is_file():
         pytest.skip("../shared with SQuAD dev and the trained checkpoint is not here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def minilm_fp32(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """Return the real checkpoint, exported and fused once for all tests; do not write into it."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from quantkit.recipe.settings import ExportSettings, FuseSettings
+    from quantkit.stages.export import export
+    from quantkit.stages.fuse import fuse
+
+    folder = tmp_path_factory.mktemp("minilm")
+    checkpoint = str(shared / "models" / "minilm-l6-squad")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain = export(checkpoint, folder / "plain", task="squad", settings=ExportSettings())
+    return fuse(plain, folder / "fused", settings=FuseSettings())
 
 
 @pytest.fixture

@@ -1,0 +1,341 @@
+"""The quantize stage: what it writes, what it refuses, and that it writes nothing when it fails."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from quantkit.artifact import Artifact
+from quantkit.errors import (
+    ArtifactError,
+    CheckpointError,
+    DatasetError,
+    OutputError,
+    QuantizationError,
+    QuantkitError,
+    RecipeError,
+    UsageError,
+)
+from quantkit.graph.kernels import trace_execution
+from quantkit.recipe.settings import QuantizeSettings
+from quantkit.runtime.cpu import CpuFacts
+from quantkit.stages import quantize as stage
+from quantkit.stages.quantize import quantize
+
+Make = Callable[..., Artifact]
+LAYER = "bert.encoder.layer.0"
+TABLES = [f"bert.embeddings.{name}_embeddings" for name in ("word", "position", "token_type")]
+LAYERS = 7
+
+
+@pytest.fixture
+def settings(span_questions: Path) -> Callable[..., QuantizeSettings]:
+    """Return a function that makes settings; static calibrates on the six questions."""
+
+    def make(mode: str = "dynamic", *, keep: tuple[str, ...] = (), **changes: Any) -> QuantizeSettings:
+        content: dict[str, Any] = {"mode": mode, "keep_float": [{"pattern": pattern} for pattern in keep]}
+        if mode == "static":
+            content |= {"calib": str(span_questions), "calib_samples": 6}
+        return QuantizeSettings.model_validate({**content, **changes})
+
+    return make
+
+
+def logits(artifact: Artifact) -> np.ndarray:
+    """Return start and end logits of one padded batch."""
+    ids = np.random.default_rng(0).integers(5, 25, (3, 40))
+    mask = (np.arange(40) < [[40], [30], [12]]).astype(np.int64)
+    session = onnxruntime.InferenceSession(artifact.model_path, providers=["CPUExecutionProvider"])
+    feeds = {"input_ids": ids * mask, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    return np.stack(session.run(None, feeds))[:, mask == 1]
+
+
+def facts_of(artifact: Artifact) -> dict[str, Any]:
+    """Return the facts of the quantize record."""
+    record = artifact.manifest.stage("quantize")
+    assert record is not None
+    return record.facts
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+def test_everything_runs_in_integers(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path, mode: str
+) -> None:
+    """All layers and tables are INT8, the record says what was executed, and logits stay near float."""
+    source = make_encoder_artifact()
+    made = quantize(source, tmp_path / "int8", settings=settings(mode))
+    facts = facts_of(made)
+    assert facts["int8_coverage"] == 1.0
+    assert facts["quantized_layers"] == LAYERS
+    assert facts["quantized_tables"] == TABLES
+    assert facts["kept_float"] == []
+    kernels = facts["kernels"]
+    integer = kernels.get("MatMulIntegerToFloat", 0) + kernels.get("DynamicQuantizeMatMul", 0)
+    assert integer == LAYERS
+    assert "EmbedLayerNormalization" not in kernels
+    # Every fusion that must still be there is there; the embeddings' norm is one more SkipLayerNormalization.
+    assert facts["expected"] == {
+        "EmbedLayerNormalization": 0,
+        "MultiHeadAttention": 1,
+        "SkipLayerNormalization": 3,
+        "BiasGelu": 1,
+    }
+    assert {name: kernels.get(name, 0) for name in facts["expected"]} == facts["expected"]
+    expected, actual = logits(source), logits(made)
+    # 8-bit noise of six products in a row: a few percent of the logits' spread.
+    assert np.abs(actual - expected).max() < 0.1 * np.ptp(expected)
+    assert (made.manifest.precision, made.manifest.parent) == ("int8", source.digest)
+    assert [entry.stage for entry in made.manifest.stages] == ["export", "fuse", "quantize"]
+    assert (made.path / "vocab.txt").read_bytes() == (source.path / "vocab.txt").read_bytes()
+
+
+def test_file_shrinks_near_four_times(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """With tables in INT8 the file is near a quarter; without them it is not."""
+    source = make_encoder_artifact()
+    whole = quantize(source, tmp_path / "whole", settings=settings())
+    tables_float = quantize(source, tmp_path / "float", settings=settings(keep=("*_embeddings",)))
+    # One scale of 4 bytes for 64 entries a row, and the graph itself (12 kB): the limit of large tables is 3.76.
+    assert source.model_bytes / whole.model_bytes > 3.3
+    assert source.model_bytes / tables_float.model_bytes < 1.5
+    assert facts_of(tables_float)["quantized_tables"] == []
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+def test_the_same_twice(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path, mode: str
+) -> None:
+    """The same artifact and settings give the same digest, with a cache and without."""
+    source = make_encoder_artifact()
+    first = quantize(source, tmp_path / "first", settings=settings(mode))
+    second = quantize(source, tmp_path / "second", settings=settings(mode))
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    third = quantize(source, tmp_path / "third", settings=settings(mode))
+    assert [second.digest, third.digest] == [first.digest] * 2
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "entropy", "mse"])
+def test_calibration_is_recorded(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path, method: str
+) -> None:
+    """calibration.json names the questions and gives each layer's range; the record sums it up."""
+    made = quantize(
+        make_encoder_artifact(), tmp_path / "int8", settings=settings("static", calib_method=method)
+    )
+    content = made.read_json("calibration.json")
+    assert len(content["ranges"]) == LAYERS
+    assert len(content["ids"]) == content["questions"] == content["features"] == 6
+    assert content["method"] == method
+    assert "calibration.json" in made.manifest.files
+    for entry in content["ranges"].values():
+        assert entry["seen_low"] < entry["seen_high"]
+        assert min(entry["seen_low"], 0) <= entry["low"] < entry["high"] <= max(entry["seen_high"], 0)
+    summary = facts_of(made)["calibration"]
+    assert {"ids", "ranges"}.isdisjoint(summary)
+    assert summary["questions"] == 6
+    assert summary["tokens"] == content["tokens"] > 60
+    query, key = (content["ranges"][f"{LAYER}.attention.self.{name}"] for name in ("query", "key"))
+    assert query == key
+
+
+@pytest.mark.parametrize(
+    ("patterns", "kept"),
+    [
+        (("qa_outputs",), ["qa_outputs"]),
+        ((f"{LAYER}.attention.self.query",), [f"{LAYER}.attention.self.query"]),
+        (("self.value",), [f"{LAYER}.attention.self.value"]),
+        (
+            ("*.attention.self.*",),
+            [f"{LAYER}.attention.self.{name}" for name in ("query", "key", "value")],
+        ),
+        (("word_embeddings", "qa_outputs"), ["qa_outputs", TABLES[0]]),
+    ],
+)
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+def test_keep_float(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    mode: str,
+    patterns: tuple[str, ...],
+    kept: list[str],
+) -> None:
+    """A name, the tail of one, a glob or a table keeps just that in float, and its weight bytes as they were."""
+    source = make_encoder_artifact()
+    # Smoothing may move a factor into the weight of a float layer, which is then another weight.
+    made = quantize(source, tmp_path / "int8", settings=settings(mode, keep=patterns, smooth_quant="off"))
+    assert facts_of(made)["kept_float"] == kept
+    assert facts_of(made)["int8_coverage"] < 1.0
+    execution = trace_execution(made.model_path, outputs=("start_logits", "end_logits"), config=made.config)
+    floats = {layer.name for layer in execution.layers if not layer.integer}
+    assert floats == set(kept) - set(TABLES)
+    stored, original = (
+        {tensor.name: tensor.raw_data for tensor in onnx.load(artifact.model_path).graph.initializer}
+        for artifact in (made, source)
+    )
+    for name in kept:
+        assert stored[f"{name}.weight"] == original[f"{name}.weight"]
+        assert f"{name}.weight_int8" not in stored
+
+
+@pytest.mark.parametrize("choice", ["auto", "yes", "no"])
+@pytest.mark.parametrize("vnni", [True, False])
+def test_reduce_range(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    choice: str,
+    vnni: bool,
+) -> None:
+    """Auto means 7-bit weights exactly on x86 without VNNI; the decision is recorded and in the weights."""
+    sets = ("avx2", "avx512_vnni") if vnni else ("avx2",)
+    facts = CpuFacts(model="any", machine="x86_64", cores=1, instruction_sets=sets)
+    monkeypatch.setattr(stage, "cpu_facts", lambda: facts)
+    made = quantize(make_encoder_artifact(), tmp_path / "int8", settings=settings(reduce_range=choice))
+    expected = choice == "yes" or (choice == "auto" and not vnni)
+    assert facts_of(made)["reduce_range"] is expected
+    weights = [
+        onnx.numpy_helper.to_array(tensor)
+        for tensor in onnx.load(made.model_path).graph.initializer
+        if tensor.name.endswith("weight_int8") and "embeddings" not in tensor.name
+    ]
+    assert (63 if expected else 127) == max(int(np.abs(weight.astype(int)).max()) for weight in weights)
+
+
+def test_external_data_stays_external(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """A model with weights beside it becomes an INT8 model with weights beside it, and computes the same."""
+    inside = quantize(make_encoder_artifact("a"), tmp_path / "a8", settings=settings("static"))
+    outside = quantize(
+        make_encoder_artifact("b", external=True), tmp_path / "b8", settings=settings("static")
+    )
+    assert "model.onnx.data" in outside.manifest.files
+    assert "model.onnx.data" not in inside.manifest.files
+    np.testing.assert_array_equal(logits(outside), logits(inside))
+
+
+def refuse(make: Callable[[], object], folder: Path, error: type[QuantkitError], match: str) -> None:
+    """Require one line of this error, and that the folder is as it was, with nothing beside it."""
+    before = sorted(folder.parent.rglob("*")) if folder.parent.exists() else []
+    with pytest.raises(error, match=match) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+    after = sorted(path for path in folder.parent.rglob("*") if "cache" not in path.parts)
+    assert after == [path for path in before if "cache" not in path.parts]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "match"),
+    [
+        ({"keep": ("querry",)}, RecipeError, r"pattern 'querry' matches no layer"),
+        ({"smooth_quant": 0.5}, UsageError, r"SmoothQuant needs calibration"),
+        ({"mode": "static", "smooth_quant": 1.5}, UsageError, r"alpha lies between 0 and 1"),
+        ({"keep": ("*.dense", "self.*", "qa_outputs")}, QuantizationError, r"keep_float spares every layer"),
+        ({"mode": "static", "calib": None}, UsageError, r"static quantization needs calibration data"),
+        ({"calib": "squad"}, UsageError, r"would not use --calib squad"),
+        ({"mode": "static", "calib_samples": 0}, DatasetError, r"cannot calibrate on 0 examples"),
+        ({"mode": "static", "calib_samples": 7}, DatasetError, r"has 6 examples to calibrate on, not 7"),
+        ({"mode": "static", "calib": "sqaud"}, DatasetError, r"did you mean 'squad'"),
+    ],
+)
+def test_mistakes(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    changes: dict[str, Any],
+    error: type[QuantkitError],
+    match: str,
+) -> None:
+    """Each mistake is one clear line, and nothing is written."""
+    source, chosen = make_encoder_artifact(), settings(**changes)
+    refuse(lambda: quantize(source, tmp_path / "int8", settings=chosen), tmp_path / "int8", error, match)
+    assert not (tmp_path / "int8").exists()
+
+
+def test_int8_already(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """An INT8 artifact is not quantized again."""
+    made = quantize(make_encoder_artifact(), tmp_path / "int8", settings=settings())
+    out = tmp_path / "again"
+    refuse(lambda: quantize(made, out, settings=settings()), out, ArtifactError, "is INT8 already")
+
+
+@pytest.mark.parametrize("weight", [f"{LAYER}.output.dense.weight", f"{TABLES[0]}.weight"])
+def test_broken_weights(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path, weight: str
+) -> None:
+    """NaN in a weight or table names it."""
+    source, out = make_encoder_artifact(nan=weight), tmp_path / "int8"
+    name = weight.removesuffix(".weight").replace(".", r"\.")
+    refuse(lambda: quantize(source, out, settings=settings()), out, QuantizationError, f"{name}: holds NaN")
+
+
+def test_failure_keeps_what_was_there(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """A failed run with force leaves the old artifact, and without force a full folder is refused at once."""
+    source, out = make_encoder_artifact(), tmp_path / "int8"
+    old = quantize(source, out, settings=settings())
+    broken = make_encoder_artifact("broken", nan=f"{LAYER}.output.dense.weight")
+    refuse(lambda: quantize(source, out, settings=settings()), out, OutputError, "is not empty")
+    with pytest.raises(QuantizationError):
+        quantize(broken, out, settings=settings(), force=True)
+    assert Artifact.open(out).digest == old.digest
+
+
+def test_layer_that_would_run_in_float(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A layer that was to be quantized and is executed in float is an error that names layer and kernel."""
+    monkeypatch.setattr(stage, "quantize_dynamic", lambda *args, **options: None)
+    source, out = make_encoder_artifact(), tmp_path / "int8"
+    match = r"attention\.self\.query: was quantized, but onnxruntime executes MatMul"
+    refuse(lambda: quantize(source, out, settings=settings()), out, QuantizationError, match)
+
+
+def test_tokenizer_of_another_model(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """Calibrating with another vocabulary's tokenizer is refused."""
+    source = make_encoder_artifact()
+    (source.path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nann\n")
+    out = tmp_path / "int8"
+    refuse(lambda: quantize(source, out, settings=settings("static")), out, CheckpointError, "has 6 tokens")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_real(shared: Path, minilm_fp32: Artifact, tmp_path: Path, mode: str) -> None:
+    """The trained MiniLM: 37 layers and 3 tables in INT8, 22.6 M parameters in at most 28 MB."""
+    from quantkit.stages.inspect import inspect
+
+    content = {"mode": mode, "calib": "squad" if mode == "static" else None, "calib_samples": 8}
+    made = quantize(
+        minilm_fp32,
+        tmp_path / "int8",
+        settings=QuantizeSettings.model_validate(content),
+        data_dir=shared / "data",
+    )
+    facts = facts_of(made)
+    assert (facts["int8_coverage"], facts["quantized_layers"]) == (1.0, 37)
+    assert facts["quantized_tables"] == TABLES
+    assert made.model_bytes <= 28_000_000
+    found = inspect(made)
+    assert (found.parameters, found.int8_embedding_share) == (22_566_146, 1.0)
+    assert found.fused == found.expected_fusions
+    if mode == "static":
+        assert facts["calibration"]["questions"] == 8
+        assert len(json.loads((made.path / "calibration.json").read_text())["ranges"]) == 37
