@@ -1,141 +1,122 @@
-"""SmoothQuant: the function stays, the channels become alike."""
+"""Smoothing moves factors between activations and weights, and changes nothing that is computed."""
+
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 import pytest
 
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.smoothing import ChannelObserver, smooth, smoothing_factors
 from quantkit.runtime.batching import Batch
 
-HEADS, WIDTH = 2, 8
+OUTLIER = 40.0
 
 
-def _attention_model(rng: np.random.Generator) -> ir.Model:
-    """X → query, key, value → MultiHeadAttention → output layer → y, and x + y; weights are constants."""
-    x = ir.val("x", ir.DataType.FLOAT, ["batch", "sequence", WIDTH])
-    constants: dict[str, ir.Value] = {}
-
-    def constant(name: str, *shape: int) -> ir.Value:
-        array = rng.normal(size=shape).astype(np.float32)
-        constants[name] = ir.val(name, const_value=ir.tensor(array, name=name))
-        return constants[name]
-
-    def linear(name: str, source: ir.Value) -> ir.Node:
-        node = ir.node("MatMul", [source, constant(f"{name}.weight", WIDTH, WIDTH)], name=name)
-        node.outputs[0].name = f"{name}_out"
-        return node
-
-    query, key, value = (linear(name, x) for name in ("query", "key", "value"))
-    attention = ir.node(
-        "MultiHeadAttention",
-        [query.outputs[0], key.outputs[0], value.outputs[0], constant("attention.bias", 3 * WIDTH)],
-        attributes={"num_heads": HEADS},
-        domain="com.microsoft",
-        name="attention",
-    )
-    attention.outputs[0].name = "context"
-    output = linear("output", attention.outputs[0])
-    residual = ir.node("Add", [output.outputs[0], x], name="residual")
-    residual.outputs[0].name = "y"
-    residual.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
-    graph = ir.Graph(
-        [x],
-        [residual.outputs[0]],
-        nodes=[query, key, value, attention, output, residual],
-        initializers=list(constants.values()),
-        opset_imports={"": 17, "com.microsoft": 1},
-        name="tiny",
-    )
-    return ir.Model(graph, ir_version=10)
+@pytest.fixture
+def encoder(bench: Any) -> ir.Model:
+    """Return a graph with attention, whose embeddings have one channel that sticks out."""
+    names = ("query", "key", "value", "output", "head")
+    weights = {f"{name}_weight": bench.normal(32, 32, seed=n, scale=0.18) for n, name in enumerate(names)}
+    weights["head_weight"] = bench.normal(32, 2, seed=9)
+    weights["bias"] = bench.normal(96, seed=7)
+    weights["words_weight"] = bench.normal(40, 32, seed=8)
+    weights["words_weight"][:, 3] *= OUTLIER
+    projections = " ".join(f"{name} = MatMul (x, {name}_weight)" for name in names[:3])
+    body = f"""
+        x = Gather (words_weight, input_ids) {projections}
+        mixed = com.microsoft.MultiHeadAttention <num_heads = 4> (query, key, value, bias)
+        output = MatMul (mixed, output_weight) rest = Add (output, x)
+        bent = Tanh (rest) logits = MatMul (bent, head_weight)
+    """
+    model = bench.build(body, weights)
+    next(node for node in model.graph if node.op_type == "MultiHeadAttention").name = "attention"
+    return model
 
 
-def _run(model: ir.Model, x: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(
-        ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    found: np.ndarray = session.run(None, {"x": x})[0]
+def magnitudes(bench: Any, model: ir.Model) -> dict[str, np.ndarray]:
+    """Return the largest magnitude of each channel of each layer's input on `bench.ids()`."""
+    found = {}
+    for layer in linear_layers(model.graph):
+        observed = model.clone()
+        observed.graph.outputs.clear()
+        value = next(v for node in observed.graph for v in node.outputs if v.name == layer.activation.name)
+        value.type = ir.TensorType(ir.DataType.FLOAT)
+        observed.graph.outputs.append(value)
+        found[layer.activation.name or ""] = np.abs(bench.compute(observed, optimize=False)).max(axis=(0, 1))
     return found
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 0.75, 1.0])
-def test_function_is_unchanged(alpha: float) -> None:
-    """Smoothing changes no output (relative 1e-5), and attention's output is folded into the value layer."""
-    rng = np.random.default_rng(0)
-    model = _attention_model(rng)
-    x = rng.normal(size=(2, 5, WIDTH)).astype(np.float32)
-    x[..., 3] *= 50
-    before = _run(model, x)
-    magnitudes = {
-        "x": np.abs(x).max(axis=(0, 1)),
-        "context": np.linspace(0.1, 20, WIDTH, dtype=np.float32),
-    }
-
-    folded = smooth(model, linear_layers(model.graph), magnitudes, alpha)
-
-    assert folded == 1
-    assert sum(node.op_type == "Mul" for node in model.graph) == 1
-    np.testing.assert_allclose(_run(model, x), before, rtol=1e-4, atol=1e-4 * np.abs(before).max())
+def test_same_function(bench: Any, encoder: ir.Model, alpha: float) -> None:
+    """Results are the same to 120 dB, and attention's output costs no Mul: it goes into the value layer."""
+    expected = bench.compute(encoder).astype(np.float64)
+    found = magnitudes(bench, encoder)
+    assert smooth(encoder, linear_layers(encoder.graph), found, alpha) == 1
+    noise = bench.compute(encoder) - expected
+    assert 20 * np.log10(np.linalg.norm(expected) / np.linalg.norm(noise)) >= 120
+    multiplied = [node.name for node in encoder.graph if node.op_type == "Mul"]
+    assert ["query.input_smooth", "head.input_smooth"] == multiplied
 
 
-def test_shared_weight_is_left_alone() -> None:
-    """A weight that another layer uses too keeps its values: the smoothed layer gets a constant of its own."""
-    rng = np.random.default_rng(1)
-    model = _attention_model(rng)
-    layers = {layer.name: layer for layer in linear_layers(model.graph)}
-    shared = layers["query"].weight
-    layers["key"].node.replace_input_with(1, shared)
-    original = shared.const_value.numpy().copy()
-    x = rng.normal(size=(1, 4, WIDTH)).astype(np.float32)
-    before = _run(model, x)
-
-    only_query = [layer for layer in linear_layers(model.graph) if layer.name == "query"]
-    smooth(model, only_query, {"x": np.abs(x).max(axis=(0, 1))}, 0.5)
-
-    np.testing.assert_array_equal(shared.const_value.numpy(), original)
-    np.testing.assert_allclose(_run(model, x), before, rtol=1e-4, atol=1e-4)
+def test_channels_become_alike(bench: Any, encoder: ir.Model) -> None:
+    """With alpha 1 every channel of a smoothed activation has the same largest magnitude."""
+    found = magnitudes(bench, encoder)
+    smooth(encoder, linear_layers(encoder.graph), found, 1.0)
+    after = magnitudes(bench, encoder)
+    names = {layer.name: layer.activation.name for layer in linear_layers(encoder.graph)}
+    assert np.ptp(np.log(found["x"])) > 3
+    for name in ("query", "output", "head"):
+        assert np.ptp(np.log(after[names[name] or ""])) == pytest.approx(0, abs=1e-4)
 
 
-def test_context_read_by_others_is_not_folded() -> None:
-    """When somebody else reads attention's output, the value layer stays as it is and a Mul is put in."""
-    rng = np.random.default_rng(2)
-    model = _attention_model(rng)
-    residual = next(node for node in model.graph if node.name == "residual")
-    context = next(node for node in model.graph if node.name == "attention").outputs[0]
-    residual.replace_input_with(1, context)
-    output = [layer for layer in linear_layers(model.graph) if layer.name == "output"]
-
-    folded = smooth(model, output, {"context": np.arange(1, WIDTH + 1, dtype=np.float32)}, 0.5)
-
-    assert folded == 0
-    assert sum(node.op_type == "Mul" for node in model.graph) == 1
+@pytest.mark.parametrize("shared", ["query", "output"])
+def test_shared_weights_are_separated(bench: Any, encoder: ir.Model, shared: str) -> None:
+    """A weight that two layers share gets a copy for each, so that neither feels the other's factors."""
+    value = next(layer for layer in linear_layers(encoder.graph) if layer.name == "value")
+    value.node.replace_input_with(1, encoder.graph.initializers[f"{shared}_weight"])
+    expected = bench.compute(encoder)
+    smooth(encoder, linear_layers(encoder.graph), magnitudes(bench, encoder), 0.75)
+    np.testing.assert_allclose(bench.compute(encoder), expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
-def test_factors_even_out_channels() -> None:
-    """With alpha 1 all channels end at the same magnitude; with alpha 0.5 an outlier ends nearer to the others."""
-    magnitudes = np.array([1, 1, 1, 50], np.float32)
-    weight = np.ones((4, 3), np.float32)
-    even = magnitudes / smoothing_factors(magnitudes, [weight], 1.0)
-    nearer = magnitudes / smoothing_factors(magnitudes, [weight], 0.5)
-
-    np.testing.assert_allclose(even, np.full(4, even[0]), rtol=1e-5)
-    assert 7.0 < nearer.max() / nearer.min() < 7.2  # the square root of 50
-
-
-def test_dead_channels_stay_finite() -> None:
-    """A channel that is always 0, or that no weight reads, gets a finite factor."""
-    factors = smoothing_factors(
-        np.array([0, 1, 2], np.float32), [np.array([[1], [0], [3]], np.float32)], 0.75
-    )
-    assert np.isfinite(factors).all()
-    assert (factors > 0).all()
+def test_layers_that_stay_float_read_what_they_did(bench: Any, encoder: ir.Model) -> None:
+    """A layer that is left out keeps its activation and weight, and the function is the same."""
+    expected = bench.compute(encoder)
+    layers = [layer for layer in linear_layers(encoder.graph) if layer.name != "key"]
+    smooth(encoder, layers, magnitudes(bench, encoder), 0.75)
+    key = next(layer for layer in linear_layers(encoder.graph) if layer.name == "key")
+    assert (key.activation.name, key.weight.name) == ("x", "key_weight")
+    np.testing.assert_allclose(bench.compute(encoder), expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
-def test_observer_takes_largest_magnitude() -> None:
-    """Magnitudes are those of all rows together, channel by channel."""
-    observer = ChannelObserver(["a"])
+def test_attention_output_read_by_others(bench: Any, encoder: ir.Model) -> None:
+    """When something else reads attention's output too, the value layer stays and a Mul is put before the layer."""
+    mixed = next(node for node in encoder.graph if node.op_type == "MultiHeadAttention").outputs[0]
+    next(node for node in encoder.graph if node.op_type == "Add").replace_input_with(1, mixed)
+    expected = bench.compute(encoder)
+    assert smooth(encoder, linear_layers(encoder.graph), magnitudes(bench, encoder), 0.75) == 0
+    np.testing.assert_allclose(bench.compute(encoder), expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+
+
+def test_factors() -> None:
+    """S = max|x|^alpha / max|W|^(1 - alpha) with a geometric mean of 1; channels of zeros divide by nothing."""
+    x, weight = np.float32([1, 4, 16]), np.float32([[1, -2], [4, 0.5], [0.25, 0.25]])
+    raw = np.sqrt(x) / np.sqrt(np.float32([2, 4, 0.25]))
+    expected = raw / np.exp(np.log(raw).mean())
+    np.testing.assert_allclose(smoothing_factors(x, [weight], 0.5), expected, rtol=1e-6)
+    both = smoothing_factors(x, [weight * 0.1, weight], 0.5)
+    np.testing.assert_allclose(both, expected, rtol=1e-6)
+    silent = smoothing_factors(np.float32([0, 1, 1]), [np.zeros((3, 2), np.float32)], 0.5)
+    assert np.isfinite(silent).all()
+    assert (silent > 0).all()
+
+
+def test_observed_channels() -> None:
+    """The largest magnitude of each channel over all rows, for token and pooled activations."""
+    observer = ChannelObserver(["tokens", "pooled"])
     batch = Batch(indices=(0,), length=2)
-    observer.consume(batch, (np.array([[[1, -5], [2, 1]]], np.float32),))
-    observer.consume(batch, (np.array([[[-3, 0]]], np.float32),))
-    np.testing.assert_array_equal(observer.magnitudes()["a"], np.array([3, 5], np.float32))
+    observer.consume(batch, (np.float32([[[1, -5], [2, 3]]]), np.float32([[1, -1]])))
+    observer.consume(batch, (np.float32([[[-4, 0], [0, 0]]]), np.float32([[0, -3]])))
+    found = observer.magnitudes()
+    assert {"tokens": [4, 5], "pooled": [1, 3]} == {name: array.tolist() for name, array in found.items()}
