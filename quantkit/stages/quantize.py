@@ -38,7 +38,7 @@ from quantkit.tasks.calibration_set import CalibrationSet, select
 from quantkit.tasks.tokenizer import Tokenizer
 
 STAGE = "quantize"
-# Between 0.7 and 0.8 the divergence of MiniLM's answers on SQuAD is smallest: a quarter of that without smoothing.
+# On 200 new_wiki questions the answers' distributions diverge least between 0.7 and 0.9: 0.005 nats, without it 0.017.
 ALPHA = 0.75
 TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
 
