@@ -39,6 +39,18 @@ class Linear:
         assert weight is not None
         return weight
 
+    @property
+    def pooled(self) -> bool:
+        """Whether x is one vector a row, [batch, inputs]: the layer is a Gemm, or behind the choice of one token."""
+        if self.node.op_type == "Gemm":
+            return True
+        value: ir.Value | None = self.activation
+        while value is not None and (node := value.producer()) is not None:
+            if node.op_type == "Gemm" or _picks_one(node):
+                return True
+            value = next((entry for entry in node.inputs if entry and entry.const_value is None), None)
+        return False
+
     def matrix(self) -> np.ndarray:
         """Return the weight as float32 [inputs, outputs]."""
         assert self.weight.const_value is not None
@@ -85,6 +97,14 @@ def _linear_layers(graph: ir.Graph) -> Iterator[Linear]:
         elif _plain_gemm(node):
             transposed = bool(node.attributes["transB"].as_int()) if "transB" in node.attributes else False
             yield Linear(node=node, transposed=transposed)
+
+
+def _picks_one(node: ir.Node) -> bool:
+    """Tell whether a node takes one place of the sequence axis, which is gone afterwards."""
+    if node.op_type != "Gather" or "axis" not in node.attributes or node.attributes["axis"].as_int() != 1:
+        return False
+    index = node.inputs[1]
+    return index is not None and index.const_value is not None and len(index.const_value.shape) == 0
 
 
 def _plain_gemm(node: ir.Node) -> bool:

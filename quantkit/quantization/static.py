@@ -5,8 +5,9 @@ this into MatMulIntegerToFloat at load time, and other runtimes read the same fi
 (signed ones lose the integer kernels on x86), the product stays float (no output Q/DQ), and layers that read the
 same tensor (query, key, value) share one QuantizeLinear.
 
-A Gemm (a pooled head, on one vector a row) would stay float as QDQ: ONNX Runtime fuses its MatMul and Add to a float
-Gemm before it looks at the Q/DQ pairs. It becomes QuantizeLinear → MatMulInteger → Cast → Mul, which stays as it is.
+A pooled head (on one vector a row) would stay float as QDQ: ONNX Runtime fuses a MatMul of two dimensions and its
+Add to a float Gemm before it looks at the Q/DQ pairs. It becomes QuantizeLinear → MatMulInteger → Cast → Mul, which
+stays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,7 +56,7 @@ def quantize_static(
         weight = quantize_weight(
             layer.matrix(), per_channel=per_channel, reduce_range=reduce_range, name=layer.name
         )
-        pooled = layer.node.op_type == "Gemm"
+        pooled = layer.pooled
         matmul = gemm_to_matmul(graph, layer).node
         values = add_initializer(graph, f"{layer.name}.weight_int8", weight.values)
         scales = add_initializer(graph, f"{layer.name}.weight_scale", weight.scales)

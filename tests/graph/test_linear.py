@@ -64,6 +64,21 @@ def test_what_is_no_linear_layer(body: str) -> None:
     assert linear_layers(graph) == []
 
 
+def test_pooled() -> None:
+    """A layer behind the choice of one token sees one vector a row, and so does a Gemm; a lookup is no choice."""
+    graph = build(
+        """words = Gather (w, ids) token = Gather <axis = 1> (words, one) bent = Tanh (token) shifted = Add (bias, bent)
+        a = MatMul (shifted, w) b = MatMul (words, t) c = Gemm (x, w) y = MatMul (x, w)""",
+        w=W,
+        t=W.T.copy(),
+        one=np.asarray(0, np.int64),
+        bias=np.ones(4, np.float32),
+    )
+    assert {"a": True, "b": False, "c": True, "y": False} == {
+        layer.name: layer.pooled for layer in linear_layers(graph)
+    }
+
+
 def test_activation_follows_the_graph() -> None:
     """A layer's activation is what its node reads now."""
     graph = build("h = Tanh (x) y = MatMul (x, w)", w=W)

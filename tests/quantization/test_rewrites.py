@@ -37,9 +37,9 @@ def encoder(bench: Any) -> ir.Model:
     return bench.build(body, weights)
 
 
-@pytest.fixture
-def classifier(bench: Any) -> ir.Model:
-    """Return a graph whose pooled head is two Gemm nodes, transposed as torch stores them."""
+@pytest.fixture(params=["Gemm", "MatMul"])
+def classifier(bench: Any, request: pytest.FixtureRequest) -> ir.Model:
+    """Return a graph whose pooled head is two Gemm nodes, transposed as torch stores them, or MatMul and Add."""
     weights = {
         "words_weight": bench.normal(40, 32, seed=1),
         "first": np.asarray(0, np.int64),
@@ -48,11 +48,18 @@ def classifier(bench: Any) -> ir.Model:
         "classifier_weight": bench.normal(3, 24, seed=4),
         "classifier_bias": bench.normal(3, seed=5),
     }
-    body = """
-        x = Gather (words_weight, input_ids) row = Gather <axis = 1> (x, first)
+    gemms = """
         pooled_0 = Gemm <transB = 1> (row, pooler_weight, pooler_bias) pooled = Tanh (pooled_0)
         logits = Gemm <transB = 1> (pooled, classifier_weight, classifier_bias)
     """
+    products = """
+        pooled_1 = MatMul (row, pooler_weight) pooled_0 = Add (pooled_1, pooler_bias) pooled = Tanh (pooled_0)
+        logits_0 = MatMul (pooled, classifier_weight) logits = Add (logits_0, classifier_bias)
+    """
+    if request.param == "MatMul":
+        weights |= {name: weights[name].T.copy() for name in ("pooler_weight", "classifier_weight")}
+    chosen = gemms if request.param == "Gemm" else products
+    body = f"x = Gather (words_weight, input_ids) row = Gather <axis = 1> (x, first) {chosen}"
     model = bench.build(body, weights, "float[batch, 3] logits")
     next(node for node in model.graph if node.attributes.get("axis") is not None).name = "first_token"
     return model
@@ -119,8 +126,8 @@ def test_shared_activation_is_quantized_once(
 
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
-def test_gemm_heads(bench: Any, classifier: ir.Model, mode: str) -> None:
-    """Pooled heads stored as Gemm run in integer kernels under their own names, bias included."""
+def test_pooled_heads(bench: Any, classifier: ir.Model, mode: str) -> None:
+    """Pooled heads run in integer kernels under their own names, bias included."""
     expected = bench.compute(classifier)
     quantize(bench, classifier, mode)
     execution = bench.trace(classifier)
