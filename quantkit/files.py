@@ -17,6 +17,16 @@ from quantkit.errors import ArtifactError, OutputError, QuantkitError
 
 _CHUNK = 1 << 20
 PARTIAL = ".partial-"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_PLACE = (
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ELOOP,
+)
 # What an artifact's folder holds at its top. --force replaces folders that hold one of them, and no others:
 # the cost of a slip of the keyboard (-o ~ --force) is not to be everything that was there.
 _MARKS = ("manifest.json", "model.onnx")
@@ -53,20 +63,35 @@ def pretty_json(value: Any) -> str:
 
 
 @contextlib.contextmanager
-def naming_output_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about writing `path` into one `OutputError` line."""
+def naming_output_errors(path: Path, *, within: Path | None = None) -> Iterator[None]:
+    """Turn what the operating system says about writing `path` into one `OutputError` line.
+
+    Args:
+        path: what the line names.
+        within: the block reads other files too; only errors about this folder, or about no file, are about
+            writing. A full disk always is.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if within is not None and error.errno not in _FULL and not _is_about(error, within):
+            raise
+        if error.errno in _FULL:
             raise OutputError(f"{path}: the disk is full; free some space and run again") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise OutputError(
-                f"{path}: no permission to write there; choose another place with -o"
+                f"{path}: no permission to write there; choose another place, or change its permissions"
             ) from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENAMETOOLONG):
-            raise OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}") from error
+        if error.errno in _NO_PLACE:
+            raise OutputError(
+                f"{path}: cannot be written: {os.strerror(error.errno)}; choose another place"
+            ) from error
         raise
+
+
+def _is_about(error: OSError, folder: Path) -> bool:
+    names = [name for name in (error.filename, error.filename2) if isinstance(name, str | os.PathLike)]
+    return not names or any(Path(name).is_relative_to(folder) for name in names)
 
 
 @contextlib.contextmanager
@@ -136,6 +161,11 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}{PARTIAL}", dir=path.parent))
         try:
             temporary.chmod(0o777 & ~_umask())
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    with naming_output_errors(path, within=temporary):
+        try:
             with naming(temporary, path):
                 yield temporary
             _swap(temporary, path, force=force)
@@ -146,10 +176,12 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
 def require_free(path: Path, *, force: bool) -> None:
     """Raise `OutputError` when `path` is no place for a new folder.
 
-    It is a file, it is not empty and may not be replaced, or it lies inside an artifact, which would no longer
-    be what its manifest lists.
+    It is the current folder or a file, it is not empty and may not be replaced, or it lies inside an artifact,
+    which would no longer be what its manifest lists.
     """
     with naming_output_errors(path):
+        if path.resolve() == Path.cwd():
+            raise OutputError(f"{path}: is the folder you are in; name a new folder with -o")
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path}: is a file, not a folder; choose another place with -o")
         if path.is_dir() and any(path.iterdir()):

@@ -112,6 +112,27 @@ def test_new_folder_vanishes_on_any_error(tmp_path: Path, error: type[BaseExcept
     assert [] == list(tmp_path.iterdir())
 
 
+def test_trouble_with_a_file_that_is_read_names_that_file(tmp_path: Path) -> None:
+    """A source that may not be read is not told as an output that may not be written."""
+    trouble = PermissionError(errno.EACCES, "Permission denied", "/elsewhere/model.onnx")
+    with pytest.raises(PermissionError), new_folder(tmp_path / "out"):
+        raise trouble
+    with pytest.raises(OutputError, match="out: no permission"), new_folder(tmp_path / "out") as folder:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder / "model.onnx"))
+    full = OSError(errno.ENOSPC, "No space left on device", "/elsewhere/model.onnx")
+    with pytest.raises(OutputError, match="out: the disk is full"), new_folder(tmp_path / "out"):
+        raise full
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_the_current_folder_is_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-o .` would pull the folder away from under the user's feet."""
+    monkeypatch.chdir(tmp_path)
+    for place in (Path(), tmp_path):
+        with pytest.raises(OutputError, match="is the folder you are in"), new_folder(place, force=True):
+            pass
+
+
 def test_errors_name_the_place_that_was_asked_for(tmp_path: Path) -> None:
     """The temporary folder is gone when somebody reads the message; the class and the cause stay."""
     with pytest.raises(ArtifactError) as caught, new_folder(tmp_path / "out") as folder:

@@ -1,11 +1,12 @@
 """export, then fuse: what `quantkit export` does, composed above the two stages."""
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantkit.artifact import Artifact
-from quantkit.files import naming, naming_output_errors, require_free
+from quantkit.files import PARTIAL, naming, naming_output_errors, require_free
 from quantkit.recipe.settings import ExportSettings, FuseSettings
 from quantkit.stages.export import export
 from quantkit.stages.fuse import fuse
@@ -34,9 +35,12 @@ def export_and_fuse(request: ExportRequest, out: Path, *, force: bool = False) -
     require_free(out, force=force)
     with naming_output_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.exported-", dir=out.parent) as folder:
-        with naming(Path(folder) / "exported", out):
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}{PARTIAL}", dir=out.parent))
+    try:
+        with naming(folder / "exported", out):
             exported = export(
-                request.checkpoint, Path(folder) / "exported", task=request.task, settings=request.export
+                request.checkpoint, folder / "exported", task=request.task, settings=request.export
             )
         return fuse(exported, out, settings=request.fuse, force=force)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
