@@ -92,7 +92,7 @@ class GateSettings(Section):
         default=0.999, gt=0, le=2, description="candidate F1 / reference F1, unrounded, >="
     )
     reference_f1: float | None = Field(
-        default=None, gt=0, le=100, description="fixed reference, such as MLPerf's 90.874"
+        default=None, ge=1, le=100, description="fixed reference in percent, such as MLPerf's 90.874"
     )
     policy: Literal["mlperf", "statistical"] = "mlperf"
     confidence: float = Field(

@@ -171,6 +171,10 @@ def test_every_command_of_the_table_exists() -> None:
             ["gate", "a", "--baseline", "b", "--max-size-mb", "nan"],
             "error: --max-size-mb: should be a finite",
         ),
+        (
+            ["gate", "a", "--baseline", "b", "--reference-f1", "0.90874"],
+            "error: --reference-f1: should be greater than or equal to 1, got 0.90874",
+        ),
         (["evaluate", "a", "-m", "b"], "error: --model: ARTIFACT is given twice"),
         (["evaluate", "a", "--limit", "0"], "error: --limit: should be greater than or equal to 1, got 0"),
         (["evaluate", "a", "--limit", "x"], "error: Invalid value for '--limit'"),
