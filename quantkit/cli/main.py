@@ -8,6 +8,7 @@ to crashes, so that a crash never looks like a verdict.
 import contextlib
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -118,6 +119,7 @@ class _Commands(click.Group):
     ) -> NoReturn:
         """Run the command line and exit; every error is printed here and nowhere else."""
         del standalone_mode
+        _encode_anything()
         with _sigterm_as_interrupt():
             try:
                 code = super().main(
@@ -173,12 +175,25 @@ _SYSTEM = {
     errno.EACCES: "no permission; choose another place, or change its permissions",
     errno.EPERM: "not permitted; choose another place, or change its permissions",
     errno.EROFS: "the file system is read-only; choose another place",
+    errno.ENAMETOOLONG: "the name is too long; give a shorter one",
+    errno.ELOOP: "the link leads nowhere but to itself; give another path",
     errno.ENOMEM: "out of memory; use a smaller model or batch, or a machine with more memory",
 }
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Return a message as one line; what a name in it could do to a terminal is spelled out."""
+    line = " ".join(text.split())
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()
+        for letter in line
+    )
+
+
+def _encode_anything() -> None:
+    """Let stdout spell out letters that its encoding does not have, as stderr does; names of files have any."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextlib.contextmanager

@@ -18,9 +18,17 @@ def say(line: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON object on stdout."""
+    import json
+
     from quantkit.files import pretty_json
 
-    click.echo(pretty_json(value), nl=False)
+    text = pretty_json(value)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # JSON has its own way to spell a letter out; the stream's would not be JSON.
+        text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    click.echo(text, nl=False)
 
 
 @contextlib.contextmanager

@@ -175,6 +175,8 @@ def test_every_command_of_the_table_exists() -> None:
             ["gate", "a", "--baseline", "b", "--reference-f1", "0.90874"],
             "error: --reference-f1: should be greater than or equal to 1, got 0.90874",
         ),
+        (["inspect", "a" * 300], f"error: {'a' * 300}: the name is too long; give a shorter one"),
+        (["inspect", "a\x1b[31m\nb\udcff"], "error: a\\x1b[31m b\\udcff: no such artifact folder"),
         (["evaluate", "a", "-m", "b"], "error: --model: ARTIFACT is given twice"),
         (["evaluate", "a", "--limit", "0"], "error: --limit: should be greater than or equal to 1, got 0"),
         (["evaluate", "a", "--limit", "x"], "error: Invalid value for '--limit'"),
@@ -372,6 +374,25 @@ def test_completion_script(shell: str, mark: str) -> None:
     assert mark in result.stdout
     assert "to keep it" in result.stderr
     assert mark in json.loads(invoke("completion", shell, "--json").stdout)["script"]
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"]])
+def test_stdout_of_another_encoding(arguments: list[str], tmp_path: Path) -> None:
+    """Letters that stdout cannot encode are spelled out; JSON stays JSON."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    environment["QUANTKIT_DATA"] = str(tmp_path)
+    environment["QUANTKIT_CACHE"] = str(tmp_path / "Köln")
+    answer = subprocess.run(
+        [sys.executable, "-m", "quantkit", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=120,
+    )
+    assert 0 == answer.returncode, answer.stderr
+    if "--json" in arguments:
+        assert str(tmp_path / "Köln") == json.loads(answer.stdout)["folders"]["cache"]
 
 
 def test_doctor_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
