@@ -124,10 +124,18 @@ def test_patterns_add_up() -> None:
     assert matching(NAMES, []) == set()
 
 
-@pytest.mark.parametrize("pattern", ["querY", "uery", "layer.1", "nothing", "bert"])
-def test_pattern_that_matches_nothing(pattern: str) -> None:
-    """It is an error that shows the pattern and what layers are called."""
-    with pytest.raises(RecipeError, match=r"matches no layer; layers are named like bert\.embeddings"):
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [
+        ("querY", r"did you mean query\?"),
+        ("uery", r"did you mean query\?"),
+        ("layer.1", r"layers are named like bert\.embeddings"),
+        ("nothing", r"layers are named like bert\.embeddings"),
+    ],
+)
+def test_pattern_that_matches_nothing(pattern: str, hint: str) -> None:
+    """It is an error that shows the pattern, and the nearest name or what layers are called."""
+    with pytest.raises(RecipeError, match=f"matches no layer; {hint}"):
         matching(NAMES, ["query", pattern])
 
 
