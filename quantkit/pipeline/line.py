@@ -22,7 +22,7 @@ from quantkit.stages.inspect import inspect
 from quantkit.stages.publish import already_published, publish
 from quantkit.stages.quantize import quantize
 from quantkit.tasks.calibration_set import select
-from quantkit.tasks.datasets import find
+from quantkit.tasks.datasets import DATASETS, find
 
 _GRAPH_TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy")
 _EXPORT_TOOLS = ("torch", "transformers", "onnxscript", *_GRAPH_TOOLS)
@@ -76,6 +76,23 @@ class Line:
         """The verdict; the step `gate` makes it."""
         assert self._gate is not None, "gate comes first in the table of steps"
         return self._gate
+
+    def require_data(self) -> None:
+        """Look for every dataset the recipe names, before hours are spent on the way to it.
+
+        Offline nothing is downloaded; what could be is taken to be there.
+
+        Raises:
+            DatasetError: one is nowhere, or the calibration questions cannot be chosen.
+        """
+        recipe = self.recipe
+        names = [recipe.evaluate.data, *([recipe.bench.data] if recipe.bench else [])]
+        for name in names:
+            if not self.offline or name not in DATASETS:
+                find(name, self.data_dir)
+        settings = recipe.quantize
+        if settings.mode == "static" and settings.calib is not None and not self.offline:
+            select(settings.calib, recipe.task, settings.calib_samples, self.data_dir, settings.seed)
 
     # export -----------------------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ def run(
     folder = WorkFolder(work)
     with folder.held():
         line = Line(recipe, folder, data_dir=data_dir)
+        line.require_data()
         reports = []
         for step in STEPS:
             if not step.wanted(recipe) or (step.name == "publish" and line.gate.verdict != "pass"):
@@ -64,6 +65,7 @@ def plan(recipe: Recipe, *, work: Path, data_dir: Path | None = None, force: boo
     """
     folder = WorkFolder(work)
     line = Line(recipe, folder, data_dir=data_dir, offline=True)
+    line.require_data()
     steps: list[StepReport] = []
     anew: list[str] = []
     for step in STEPS:

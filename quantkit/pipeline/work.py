@@ -22,6 +22,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from quantkit.artifact.manifest import NAME as MANIFEST
 from quantkit.artifact.manifest import Record
 from quantkit.artifact.measure import stage_key
 from quantkit.errors import UsageError
@@ -99,9 +100,11 @@ class WorkFolder:
         """Hold the folder for this run, and clear away what runs that died have left.
 
         Raises:
-            UsageError: another run is at work in it.
+            UsageError: another run is at work in it, or it is an artifact.
             OutputError: it cannot be written.
         """
+        if (self.path / MANIFEST).is_file():
+            raise UsageError(f"{self.path}: is an artifact, not a folder for runs; choose another --work")
         with naming_output_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from quantkit.artifact import Artifact
-from quantkit.errors import ArtifactError, UsageError
+from quantkit.errors import ArtifactError, DatasetError, UsageError
 from quantkit.files import PARTIAL
 from quantkit.pipeline import line as line_module
 from quantkit.pipeline.run import plan, run
 from quantkit.pipeline.steps import STEPS
 from quantkit.pipeline.work import WorkFolder
 from quantkit.registry import DirectoryRegistry
+from quantkit.tasks import datasets
 
 FAKES = Path(__file__).with_name("fakes.py")
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,6 +171,27 @@ def test_without_fusing_the_export_is_the_baseline(fakes: Any, recipe: Any, tmp_
     assert ["export", "quantize", "evaluate-fp32", "evaluate-int8", "inspect"] == fakes.finished()
     parent = Artifact.open(tmp_path / "work" / "03-int8").manifest.parent
     assert Artifact.open(tmp_path / "work" / "01-export").digest == parent
+
+
+def test_data_that_is_missing_is_told_before_the_work(
+    fakes: Any, recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dataset that is nowhere ends a run before its first step, and a dry run too."""
+    monkeypatch.setattr(line_module, "find", datasets.find)
+    wanted = recipe(evaluate={"data": "nowhere.json"})
+    for attempt in (run, plan):
+        with pytest.raises(DatasetError, match=r"nowhere\.json: there is no such dataset"):
+            attempt(wanted, work=tmp_path / "work")
+    assert [] == fakes.finished()
+
+
+def test_an_artifact_is_no_work_folder(fakes: Any, recipe: Any, tmp_path: Path, make_artifact: Any) -> None:
+    """Runs inside an artifact would break it."""
+    artifact = make_artifact(tmp_path / "artifact")
+    with pytest.raises(UsageError, match="is an artifact, not a folder for runs"):
+        run(recipe(), work=artifact.path)
+    assert [] == fakes.finished()
+    assert artifact.digest == Artifact.open(artifact.path).digest
 
 
 def test_dry_run_says_what_and_why_and_writes_nothing(fakes: Any, recipe: Any, tmp_path: Path) -> None:
