@@ -1,5 +1,6 @@
 """Linear layers of a graph: MatMul or Gemm nodes with a constant weight, named by their torch module path."""
 
+import difflib
 import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -149,10 +150,10 @@ def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
             if fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, f"*.{pattern}")
         }
         if not hits:
-            examples = ", ".join(list(names)[:4])
+            near = difflib.get_close_matches(pattern, [*names, *(name.split(".")[-1] for name in names)], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"layers are named like {', '.join(names[:2])}"
             raise RecipeError(
-                f"keep_float: the pattern {pattern!r} matches no layer; layers are named like {examples} "
-                "(`quantkit inspect` lists them all)"
+                f"keep_float: the pattern {pattern!r} matches no layer; {hint} (`quantkit inspect` lists them all)"
             )
         kept |= hits
     return kept

@@ -137,7 +137,10 @@ def _select_named(
 
 def _choose(name: str, dataset: Dataset, ids: list[str], count: int) -> CalibrationSet:
     if count > len(ids):
-        raise DatasetError(f"{name}: has {len(ids)} examples to calibrate on, not {count}; ask for fewer")
+        raise DatasetError(
+            f"{name}: has {len(ids)} examples to calibrate on, not {count}; "
+            f"ask for fewer: --calib-samples {len(ids)}, or calib_samples in the recipe"
+        )
     return CalibrationSet(name=name, dataset=dataset.only(ids[:count]), source_digest=dataset.source)
 
 
