@@ -1,0 +1,248 @@
+"""docs/errors.md, row by row: the real command on bad input prints the line that stands there, and nothing else."""
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from quantkit.cli.main import main
+from quantkit.files import digest_of
+
+DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+_ROW = re.compile(r"^\| (?P<what>[^|]+) \| `(?P<command>[^|]+)` \| `(?P<line>.+)` \| (?P<code>\d) \|$", re.M)
+ROWS = [match.groups() for match in _ROW.finditer(DOCUMENT)]
+RECIPE = "name: tiny\ncheckpoint: ck\nquantize: {mode: dynamic}\n"
+
+
+def dataset(*questions: tuple[str, str, list[str]], context: str = "Ann wrote it.") -> str:
+    """Return SQuAD JSON of one paragraph with questions of (id, question, answers)."""
+    asked = [
+        {"id": name, "question": text, "answers": [{"text": answer} for answer in answers]}
+        for name, text, answers in questions
+    ]
+    return json.dumps({"data": [{"title": "t", "paragraphs": [{"context": context, "qas": asked}]}]})
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a tiny checkpoint, its artifacts, a dataset, and a bad copy of each."""
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("QUANTKIT_CACHE", str(folder / "cache"))
+        _write_checkpoint(Path("ck"))
+        for arguments in ("export ck -o fp32", "quantize fp32 -o int8 --mode dynamic"):
+            made = CliRunner().invoke(main, arguments.split())
+            assert 0 == made.exit_code, made.stderr
+        _spoil_checkpoints()
+        _spoil_artifacts()
+        _write_datasets()
+        Path("full").mkdir()
+        Path("full/letters").write_text("dear")
+        Path("key.yaml").write_text(RECIPE + "gate: {min_rato: 1}\n")
+        Path("value.yaml").write_text(RECIPE.replace("dynamic", "dinamic"))
+        Path("data.yaml").write_text(RECIPE + "evaluate: {data: nothing.json}\n")
+    return folder
+
+
+def _write_checkpoint(folder: Path) -> None:
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    folder.mkdir()
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
+    torch.manual_seed(7)
+    config = transformers.BertConfig(
+        vocab_size=len(tokens),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=384,
+    )
+    transformers.BertForQuestionAnswering(config).save_pretrained(folder)
+
+
+def _copy(source: str, name: str, change: Callable[[Path], Any]) -> None:
+    shutil.copytree(source, name, ignore=shutil.ignore_patterns("reports"))
+    change(Path(name))
+
+
+def _spoil_checkpoints() -> None:
+    import safetensors.torch
+    import torch
+
+    def spoil_weight(folder: Path) -> None:
+        weights = safetensors.torch.load_file(folder / "model.safetensors")
+        weights["qa_outputs.bias"][0] = torch.nan
+        safetensors.torch.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    def name_other_type(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "model_type": "gpt2"}))
+
+    def cut_weights(folder: Path) -> None:
+        content = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(content[:9000])
+
+    def add_tokens(folder: Path) -> None:
+        tokens = (folder / "vocab.txt").read_text()
+        (folder / "vocab.txt").write_text(f"{tokens}more\nand more\n")
+
+    weights = "model.safetensors"
+    _copy("ck", "no-config", lambda folder: (folder / "config.json").unlink())
+    _copy("ck", "no-weights", lambda folder: (folder / weights).unlink())
+    _copy("ck", "truncated", cut_weights)
+    _copy("ck", "pickled", lambda folder: (folder / weights).rename(folder / "pytorch_model.bin"))
+    _copy("ck", "other-tokenizer", add_tokens)
+    _copy("ck", "no-tokenizer", lambda folder: (folder / "vocab.txt").unlink())
+    _copy("ck", "gpt", name_other_type)
+    _copy("ck", "nan", spoil_weight)
+
+
+def _spoil_artifacts() -> None:
+    import numpy as np
+    import onnx
+    from onnx import numpy_helper
+
+    def flip(folder: Path, name: str) -> None:
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (folder / name).write_bytes(content)
+
+    def link(folder: Path) -> None:
+        (folder / "model.onnx").rename("elsewhere.onnx")
+        (folder / "model.onnx").symlink_to(Path("elsewhere.onnx").resolve())
+
+    def write_model(folder: Path, content: bytes) -> None:
+        (folder / "model.onnx").write_bytes(content)
+        _reseal(folder)
+
+    def rename_input(folder: Path) -> None:
+        model = onnx.load(folder / "model.onnx")
+        for named in (*model.graph.input, *model.graph.node):
+            if isinstance(named, onnx.NodeProto):
+                named.input[:] = ["tokens" if name == "input_ids" else name for name in named.input]
+            elif named.name == "input_ids":
+                named.name = "tokens"
+        write_model(folder, model.SerializeToString())
+
+    def spoil_weight(folder: Path) -> None:
+        model = onnx.load(folder / "model.onnx")
+        for tensor in model.graph.initializer:
+            if tensor.name.endswith("query.weight"):
+                weight = numpy_helper.to_array(tensor).copy()
+                weight[0, 0] = np.nan
+                tensor.CopyFrom(numpy_helper.from_array(weight, tensor.name))
+        write_model(folder, model.SerializeToString())
+
+    manifest = "manifest.json"
+    _copy("fp32", "changed-model", lambda folder: flip(folder, "model.onnx"))
+    _copy(
+        "fp32",
+        "changed-manifest",
+        lambda folder: (folder / manifest).write_text(
+            (folder / manifest).read_text().replace('"task": "squad"', '"task": "Squad"')
+        ),
+    )
+    _copy("fp32", "cut-manifest", lambda folder: (folder / manifest).write_text('{"digest": "'))
+    _copy("fp32", "added", lambda folder: (folder / "new.txt").write_text("x"))
+    _copy("fp32", "lost", lambda folder: (folder / "model.onnx").unlink())
+    _copy("fp32", "escaping", lambda folder: _reseal(folder, "../model.onnx"))
+    _copy("fp32", "linked", link)
+    _copy("fp32", "not-onnx", lambda folder: write_model(folder, b"not onnx"))
+    _copy("fp32", "other-inputs", rename_input)
+    _copy("fp32", "nan-artifact", spoil_weight)
+    shutil.copytree("int8", "borrowed")
+
+
+def _reseal(folder: Path, model: str = "model.onnx") -> None:
+    """Write a manifest that fits the files, as somebody would who wants the change to go unnoticed."""
+    from quantkit.artifact.manifest import content_files, hash_files
+
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    del content["seal"]
+    files = {name: record.model_dump() for name, record in hash_files(folder, content_files(folder)).items()}
+    files[model] = files.pop("model.onnx")
+    content |= {"files": files, "digest": digest_of(files)}
+    content["seal"] = digest_of(content)
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def _write_datasets() -> None:
+    good = dataset(("a", "Who wrote it?", ["Ann"]), ("b", "Who?", ["Ann"]))
+    contents = {
+        "d": good,
+        "empty": "",
+        "cut": good[:60],
+        "schema": '{"data": {}}',
+        "none": '{"data": []}',
+        "twice": dataset(("a", "Who?", ["Ann"]), ("a", "Who wrote it?", ["Ann"])),
+        "v2": dataset(("a", "Who?", [])),
+        "blank": dataset(("a", "", ["x"]), ("b", "", ["x"]), context=""),
+        "strange": dataset(
+            ("a", "who " * 200, ["Ann"]),
+            ("b", "", [""]),
+            ("c", "🤷 who?", ["👩‍👩‍👧"]),
+            context="a b 👩‍👩‍👧 " * 400,
+        ),
+    }
+    for name, content in contents.items():
+        Path(f"{name}.json").write_text(content, encoding="utf-8")
+
+
+@pytest.fixture
+def run(world: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    monkeypatch.chdir(world)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return lambda command: CliRunner().invoke(main, shlex.split(command))
+
+
+def test_the_document_has_rows() -> None:
+    """The pattern that finds the rows finds them all: those with an exit code."""
+    assert len(ROWS) == len(re.findall(r"\| \d \|$", DOCUMENT, re.M)) > 40
+
+
+@pytest.mark.parametrize(("command", "line", "code"), [row[1:] for row in ROWS], ids=[row[1] for row in ROWS])
+def test_bad_input_prints_what_the_document_says(
+    run: Callable[[str], Any], world: Path, pass_gate: Any, command: str, line: str, code: str
+) -> None:
+    """One line on stderr as documented, nothing on stdout, its exit code, and no file more or less."""
+    if "borrowed" in command:
+        from quantkit.artifact import Artifact
+
+        pass_gate(Artifact.open(world / "borrowed"), digest="9" * 64)
+    before = _listing(world)
+    result = run(command)
+    pattern = ".+".join(re.escape(part) for part in line.split("…"))
+    assert 1 == len(result.stderr.splitlines()), result.stderr
+    assert re.fullmatch(pattern, result.stderr.strip()), result.stderr
+    assert (int(code), "") == (result.exit_code, result.stdout)
+    assert before == _listing(world)
+
+
+def _listing(folder: Path) -> dict[str, int]:
+    return {
+        path.relative_to(folder).as_posix(): path.lstat().st_size
+        for path in folder.rglob("*")
+        if not path.is_dir()
+        and "cache" not in path.parts
+        and path.name != ".lock"
+        and "reports" not in path.parts
+    }
+
+
+def test_strange_text_is_no_mistake(run: Callable[[str], Any]) -> None:
+    """Long questions, long paragraphs, empty texts and emoji are evaluated."""
+    result = run("evaluate fp32 --data strange.json --json")
+    assert 0 == result.exit_code, result.stderr
+    assert 3 == json.loads(result.stdout)["questions"]
