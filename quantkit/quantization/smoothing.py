@@ -22,7 +22,9 @@ from quantkit.quantization.rewrite import add_initializer, insert_before
 from quantkit.runtime.batching import Batch
 from quantkit.runtime.session import Arrays
 
-# Without outliers s would be 1; this keeps channels that are always 0 from dividing by nothing.
+# A channel that calibration hardly saw is treated as this share of the median channel: enough levels if it wakes up on
+# other text. Weights nobody reads are kept from dividing by nothing.
+_LEAST_SHARE = 0.01
 _FLOOR = 1e-5
 
 
@@ -97,7 +99,8 @@ def smoothing_factors(magnitudes: np.ndarray, matrices: Sequence[np.ndarray], al
         alpha: 0 leaves the activation as it is in shape, 1 makes all its channels alike.
     """
     weights = np.max([np.abs(matrix).max(axis=1) for matrix in matrices], axis=0)
-    logarithm = alpha * np.log(np.maximum(magnitudes, _FLOOR)) - (1 - alpha) * np.log(
+    least = max(_LEAST_SHARE * float(np.median(magnitudes)), _FLOOR)
+    logarithm = alpha * np.log(np.maximum(magnitudes, least)) - (1 - alpha) * np.log(
         np.maximum(weights, _FLOOR)
     )
     factors: np.ndarray = np.exp(logarithm - logarithm.mean()).astype(np.float32)
