@@ -1,11 +1,11 @@
 """`quantkit` and `python -m quantkit`: Ctrl-C is one line from the first moment to the last.
 
-Nothing is imported before it is caught: the command line itself takes tenths of a second to import.
+Nothing but names is imported before it is caught: the command line itself takes tenths of a second to import.
 """
 
 import sys
 
-INTERRUPTED = "interrupted; nothing was left half-written"
+from quantkit.errors import INTERRUPTED, MISTAKE
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
         run(prog_name="quantkit")
     except KeyboardInterrupt:
         sys.stderr.write(f"{INTERRUPTED}\n")
-        sys.exit(2)
+        sys.exit(MISTAKE)
     finally:
         _ignore_interrupts()
 

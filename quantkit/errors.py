@@ -23,6 +23,9 @@ MISTAKE = 2
 FAILED = 3
 INCONCLUSIVE = 4
 
+# What is printed, with exit code 2, when Ctrl-C or SIGTERM ends a command.
+INTERRUPTED = "interrupted; nothing was left half-written"
+
 
 class QuantkitError(Exception):
     """A mistake the user can mend. `str(error)` is the one line that is printed."""

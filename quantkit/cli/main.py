@@ -21,8 +21,7 @@ from typing import Any, NoReturn
 import click
 
 import quantkit
-from quantkit.__main__ import INTERRUPTED
-from quantkit.errors import CRASHED, MISTAKE, PASSED, QuantkitError
+from quantkit.errors import CRASHED, INTERRUPTED, MISTAKE, PASSED, QuantkitError
 
 # command → module below quantkit.cli, what it does. The order is that of the work.
 COMMANDS = {
