@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -29,6 +30,7 @@ _NO_PLACE = (
 )
 # What an artifact's folder holds at its top. --force replaces folders that hold one of them, and no others:
 # the cost of a slip of the keyboard (-o ~ --force) is not to be everything that was there.
+_LOG = logging.getLogger(__name__)
 _MARKS = ("manifest.json", "model.onnx")
 
 
@@ -180,20 +182,16 @@ def require_free(path: Path, *, force: bool) -> None:
     which would no longer be what its manifest lists.
     """
     with naming_output_errors(path):
-        if path.resolve() == Path.cwd():
-            raise OutputError(f"{path}: is the folder you are in; name a new folder with -o")
+        if Path.cwd().is_relative_to(path.resolve()):
+            raise OutputError(f"{path}: is the folder you are in, or holds it; name a new folder with -o")
+        if Path.home().is_relative_to(path.resolve()):
+            raise OutputError(f"{path}: is your home folder, or holds it; name a new folder with -o")
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path}: is a file, not a folder; choose another place with -o")
-        if path.is_dir() and any(path.iterdir()):
-            if not force:
-                raise OutputError(
-                    f"{path}: is not empty; choose another place with -o, or replace it with --force"
-                )
-            if not any((path / mark).is_file() for mark in _MARKS):
-                raise OutputError(
-                    f"{path}: is not empty and holds no artifact, and --force replaces only artifacts; "
-                    "choose another place with -o, or empty it yourself"
-                )
+        if path.is_dir() and any(path.iterdir()) and not force:
+            raise OutputError(
+                f"{path}: is not empty; choose another place with -o, or replace it with --force"
+            )
         for parent in path.absolute().parents:
             if all((parent / mark).is_file() for mark in _MARKS):
                 raise OutputError(
@@ -205,19 +203,25 @@ def require_free(path: Path, *, force: bool) -> None:
 def _swap(temporary: Path, path: Path, *, force: bool) -> None:
     """Rename `temporary` to `path`; what was there goes only once the new folder is in place.
 
-    Without `force` the rename itself fails where a folder that is not empty has appeared in the meantime.
+    Without `force` the rename itself fails where a folder that is not empty has appeared in the meantime. With it an
+    artifact is replaced; what held no artifact may be somebody's only copy, so it is kept beside it.
     """
     if not force or not path.exists() or not any(path.iterdir()):
         os.replace(temporary, path)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}{PARTIAL}", dir=path.parent))
+    artifact = any((path / mark).is_file() for mark in _MARKS)
+    prefix = f".{path.name}{PARTIAL}" if artifact else f"{path.name}.before-"
+    old = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
     os.replace(path, old)
     try:
         os.replace(temporary, path)
     except BaseException:
         os.replace(old, path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    if artifact:
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        _LOG.warning("%s: held no artifact; what it held is now %s", path, old)
 
 
 def inside(folder: Path, name: str) -> Path:

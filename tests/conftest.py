@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from quantkit.artifact import Artifact, StageRecord, new_artifact
@@ -12,6 +13,10 @@ from quantkit.report.gate import Verdict
 
 ArtifactMaker = Callable[..., Artifact]
 GatePasser = Callable[..., GateReport]
+
+# No deadline: how long an example takes says something about the machine, not about the code.
+hypothesis.settings.register_profile("quantkit", deadline=None)
+hypothesis.settings.load_profile("quantkit")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

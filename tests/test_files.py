@@ -159,12 +159,25 @@ def test_force_replaces_whole(tmp_path: Path) -> None:
     assert ["out"] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_force_replaces_artifacts_only(tmp_path: Path) -> None:
-    """A slip such as `-o ~ --force` costs nothing: what holds no artifact stays."""
-    (tmp_path / "letters").write_text("1")
-    with pytest.raises(OutputError, match="holds no artifact"), new_folder(tmp_path, force=True):
-        pass
-    assert ["letters"] == [path.name for path in tmp_path.iterdir()]
+def test_force_keeps_what_is_no_artifact(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What held no artifact may be somebody's only copy: it is set aside, and the place is told."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letters").write_text("1")
+    with new_folder(tmp_path / "out", force=True) as folder:
+        (folder / "new").write_text("2")
+    assert ["new"] == [path.name for path in (tmp_path / "out").iterdir()]
+    (kept,) = tmp_path.glob("out.before-*")
+    assert "1" == (kept / "letters").read_text()
+    assert str(kept) in caplog.text
+
+
+def test_home_is_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slip such as `-o ~ --force` costs nothing."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    for place in (tmp_path / "home", tmp_path):
+        with pytest.raises(OutputError, match="is your home folder"), new_folder(place, force=True):
+            pass
 
 
 def test_nothing_is_made_inside_an_artifact(tmp_path: Path) -> None:

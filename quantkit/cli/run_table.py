@@ -43,6 +43,7 @@ def print_run(report: "RunReport") -> None:
             report.verdict + (f" ({', '.join(report.failed_checks)})" if report.failed_checks else ""),
         ),
         ("published", _published(report)),
+        ("report", f"{report.published or report.work + '/03-int8'}/reports/gate.md"),
     ]
     show.print_facts("", facts)
 

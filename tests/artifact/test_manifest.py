@@ -48,7 +48,7 @@ def test_written_manifest_reads_back(whole: Path) -> None:
     assert files_digest(manifest.files) == Artifact.open(whole).digest
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_changed_byte_of_the_manifest_is_found(whole: Path, data: st.DataObject) -> None:
     """Flip any bits of any byte of manifest.json, and the artifact does not open."""
@@ -63,7 +63,7 @@ def test_any_changed_byte_of_the_manifest_is_found(whole: Path, data: st.DataObj
             Artifact.open(copy)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_truncation_of_the_manifest_is_found(whole: Path, data: st.DataObject) -> None:
     """Cut manifest.json anywhere, and the artifact does not open."""

@@ -57,7 +57,7 @@ def squad_like(seed: int, changed: float, loss: float = 0.0) -> PairedScores:
 
 
 @given(pairs(), st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_order_of_questions_does_not_matter(scores: PairedScores, random) -> None:
     """The same questions in another order give the same statistics, to the last bit."""
     order = list(range(len(scores.groups)))
@@ -74,7 +74,7 @@ def test_order_of_questions_does_not_matter(scores: PairedScores, random) -> Non
 
 
 @given(pairs(), st.floats(min_value=0.51, max_value=0.99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_interval_contains_the_estimate(scores: PairedScores, confidence: float) -> None:
     """Whatever the scores and the confidence, the ratio lies in its own interval."""
     statistics = paired_bootstrap(scores, min_ratio=0.999, confidence=confidence, resamples=200)
@@ -84,7 +84,7 @@ def test_interval_contains_the_estimate(scores: PairedScores, confidence: float)
 
 
 @given(pairs())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_equal_scores_give_exactly_one(scores: PairedScores) -> None:
     """A candidate that answers as the baseline does has ratio 1, without rounding, in every resample."""
     same = PairedScores(candidate=scores.baseline, baseline=scores.baseline, groups=scores.groups)

@@ -181,7 +181,7 @@ def test_every_kind_of_mask(named: tuple[str, Pair], kind: str) -> None:
         )
     )
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_mask(named: tuple[str, Pair], mask: list[list[int]]) -> None:
     """Whatever tokens are attended, at least one in each row, the logits are the same."""
     _, pair = named
