@@ -1,5 +1,6 @@
 """Fixtures for everybody: where the real data is, and an environment that never leaves the test folder."""
 
+import signal
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,9 @@ GatePasser = Callable[..., GateReport]
 # No deadline: how long an example takes says something about the machine, not about the code.
 hypothesis.settings.register_profile("quantkit", deadline=None)
 hypothesis.settings.load_profile("quantkit")
+
+# Whoever runs the tests in the background may have Ctrl-C ignored, and what they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
