@@ -143,6 +143,19 @@ def uniform_shape(config: Config) -> EncoderShape:
     return EncoderShape(layers=(layer,) * config.count("num_hidden_layers"))
 
 
+def post_norm_fusions(activation: str, layers: int) -> dict[str, int]:
+    """Return what BERT's kind of encoder fuses to.
+
+    The embeddings are one node; a layer has one attention, two residual layer norms and one activation.
+    """
+    return {
+        ATTENTION: layers,
+        SKIP_LAYER_NORM: 2 * layers,
+        **activation_fusions(activation, layers),
+        EMBED_LAYER_NORM: 1,
+    }
+
+
 def activation_fusions(activation: str, count: int) -> dict[str, int]:
     """Return what `count` activations, each after a biased linear layer, fuse to.
 

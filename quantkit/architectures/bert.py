@@ -1,14 +1,11 @@
 """BERT: absolute positions, two token types, post-layer normalization."""
 
 from quantkit.architectures.architecture import (
-    ATTENTION,
     CLASSIFICATION,
-    EMBED_LAYER_NORM,
-    SKIP_LAYER_NORM,
     SQUAD,
     Architecture,
     Config,
-    activation_fusions,
+    post_norm_fusions,
     uniform_shape,
 )
 
@@ -19,13 +16,7 @@ def expected_fusions(config: Config, task: str) -> dict[str, int]:
     The same for both tasks: the pooler of a classifier ends in tanh, which nothing fuses.
     """
     del task
-    layers = config.count("num_hidden_layers")
-    return {
-        ATTENTION: layers,
-        SKIP_LAYER_NORM: 2 * layers,
-        **activation_fusions(config.text("hidden_act", "gelu"), layers),
-        EMBED_LAYER_NORM: 1,
-    }
+    return post_norm_fusions(config.text("hidden_act", "gelu"), config.count("num_hidden_layers"))
 
 
 ARCHITECTURE = Architecture(

@@ -1,16 +1,13 @@
 """DistilBERT: BERT without token types and pooler, with names of its own in config.json."""
 
 from quantkit.architectures.architecture import (
-    ATTENTION,
     CLASSIFICATION,
-    EMBED_LAYER_NORM,
-    SKIP_LAYER_NORM,
     SQUAD,
     Architecture,
     Config,
     EncoderShape,
     LayerShape,
-    activation_fusions,
+    post_norm_fusions,
 )
 
 
@@ -32,13 +29,7 @@ def expected_fusions(config: Config, task: str) -> dict[str, int]:
     The same for both tasks: the classifier's inner layer ends in ReLU.
     """
     del task
-    layers = config.count("n_layers")
-    return {
-        ATTENTION: layers,
-        SKIP_LAYER_NORM: 2 * layers,
-        **activation_fusions(config.text("activation", "gelu"), layers),
-        EMBED_LAYER_NORM: 1,
-    }
+    return post_norm_fusions(config.text("activation", "gelu"), config.count("n_layers"))
 
 
 ARCHITECTURE = Architecture(

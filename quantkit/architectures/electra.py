@@ -1,15 +1,12 @@
 """ELECTRA: BERT's encoder, with embeddings that may be narrower and a classifier head with an activation."""
 
 from quantkit.architectures.architecture import (
-    ATTENTION,
     BIAS_GELU,
     CLASSIFICATION,
-    EMBED_LAYER_NORM,
-    SKIP_LAYER_NORM,
     SQUAD,
     Architecture,
     Config,
-    activation_fusions,
+    post_norm_fusions,
     uniform_shape,
 )
 
@@ -19,16 +16,10 @@ def expected_fusions(config: Config, task: str) -> dict[str, int]:
 
     The classifier's inner layer ends in GELU whatever `hidden_act` says: one more BiasGelu.
     """
-    layers = config.count("num_hidden_layers")
-    activations = activation_fusions(config.text("hidden_act", "gelu"), layers)
+    expected = post_norm_fusions(config.text("hidden_act", "gelu"), config.count("num_hidden_layers"))
     if task == CLASSIFICATION:
-        activations[BIAS_GELU] += 1
-    return {
-        ATTENTION: layers,
-        SKIP_LAYER_NORM: 2 * layers,
-        **activations,
-        EMBED_LAYER_NORM: 1,
-    }
+        expected[BIAS_GELU] += 1
+    return expected
 
 
 ARCHITECTURE = Architecture(

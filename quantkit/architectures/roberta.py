@@ -1,14 +1,11 @@
 """RoBERTa: one token type, positions counted from the padding id + 1 over the tokens that are not padding."""
 
 from quantkit.architectures.architecture import (
-    ATTENTION,
     CLASSIFICATION,
-    EMBED_LAYER_NORM,
-    SKIP_LAYER_NORM,
     SQUAD,
     Architecture,
     Config,
-    activation_fusions,
+    post_norm_fusions,
     uniform_shape,
 )
 
@@ -20,13 +17,7 @@ def expected_fusions(config: Config, task: str) -> dict[str, int]:
     positions depend on which tokens are padding, and stay computed by the graph.
     """
     del task
-    layers = config.count("num_hidden_layers")
-    return {
-        ATTENTION: layers,
-        SKIP_LAYER_NORM: 2 * layers,
-        **activation_fusions(config.text("hidden_act", "gelu"), layers),
-        EMBED_LAYER_NORM: 1,
-    }
+    return post_norm_fusions(config.text("hidden_act", "gelu"), config.count("num_hidden_layers"))
 
 
 ARCHITECTURE = Architecture(
