@@ -8,10 +8,10 @@ import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
+from quantkit.artifact.artifact import EXTERNAL_DATA
 from quantkit.errors import ArtifactError
 from quantkit.files import inside, naming_output_errors
 
-EXTERNAL_DATA = "model.onnx.data"
 # protobuf cannot serialise more than 2^31 - 1 bytes in one message; the rest of the graph needs some room too.
 PROTOBUF_LIMIT = 2**31 - 64 * 2**20
 # Tensors below this stay inside model.onnx even with external data: shapes, scales, axes.
