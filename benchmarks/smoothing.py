@@ -1,0 +1,84 @@
+"""How far static INT8 answers diverge from FP32's, over SmoothQuant's alpha.
+
+    python benchmarks/smoothing.py FUSED --calib squad --data FILE --data-dir DIR
+
+For each alpha the artifact is quantized (calibrated on `--calib`) and answers `--questions` questions of `--data`,
+chosen by hash. Printed is the mean Kullback-Leibler divergence of its start and end distributions from FP32's, in
+nats, and the share of answers that changed. Use data that no gate uses.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from quantkit.artifact import Artifact
+from quantkit.recipe import QuantizeSettings
+from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.run import plan, run_job
+from quantkit.runtime.session import Arrays, Session
+from quantkit.stages.quantize import quantize
+from quantkit.tasks import Dataset, FeatureSettings, task
+from quantkit.tasks.calibration_set import select
+from quantkit.tasks.tokenizer import Tokenizer
+
+ALPHAS = ("off", 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.0)
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("artifact", type=Path, help="fused FP32 artifact")
+    parser.add_argument("--calib", default="squad", help="calibration set")
+    parser.add_argument("--data", required=True, help="questions to compare on: a SQuAD-format file")
+    parser.add_argument("--data-dir", type=Path, help="where datasets are")
+    parser.add_argument("--questions", type=int, default=200)
+    arguments = parser.parse_args()
+    artifact = Artifact.open(arguments.artifact)
+    dataset = select(arguments.data, artifact.task, arguments.questions, arguments.data_dir).dataset
+    expected, reference = _answer(artifact, dataset)
+    print("| alpha | divergence, nats | answers changed |\n|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for alpha in ALPHAS:
+            settings = QuantizeSettings(mode="static", calib=arguments.calib, smooth_quant=alpha)
+            int8 = quantize(
+                artifact, Path(folder) / str(alpha), settings=settings, data_dir=arguments.data_dir
+            )
+            answers, outputs = _answer(int8, dataset)
+            changed = np.mean([one != other for one, other in zip(expected, answers, strict=True)])
+            print(f"| {alpha} | {_divergence(reference, outputs):.4f} | {changed:.1%} |", flush=True)
+
+
+def _answer(artifact: Artifact, dataset: Dataset) -> tuple[list[str], list[Arrays]]:
+    """Return the answers to the questions, and the logits of every window."""
+    job_task, settings, tokenizer = task(artifact.task), FeatureSettings(), Tokenizer.load(artifact.path)
+    features = job_task.featurize(dataset, tokenizer, settings)
+    job = plan(features, token_budget=1024, pad_id=tokenizer.pad_id, name=lambda index: f"window {index}")
+    session = Session(artifact.model_path, outputs=job_task.outputs)
+    outputs = run_job(session, job, threads=cpu_facts().cores, label="answer")
+    predictions = job_task.predict(dataset, features, outputs, settings)
+    return [prediction.answer for prediction in predictions], outputs
+
+
+def _divergence(reference: Sequence[Arrays], outputs: Sequence[Arrays]) -> float:
+    """Return the mean of KL(reference || output) over windows and outputs, in nats."""
+    divergences = []
+    for wanted, found in zip(reference, outputs, strict=True):
+        for one, other in zip(wanted, found, strict=True):
+            p, q = _log_softmax(one), _log_softmax(other)
+            divergences.append(float(np.sum(np.exp(p) * (p - q))))
+    return float(np.mean(divergences))
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits.astype(np.float64) - logits.max()
+    result: np.ndarray = shifted - np.log(np.exp(shifted).sum())
+    return result
+
+
+if __name__ == "__main__":
+    main()
