@@ -1,23 +1,38 @@
 """The affine map between floats and 8-bit integers: q = round(x / scale) + zero_point (round half to even)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from quantkit.errors import QuantizationError
 
-# Weights are symmetric: -127..127 with 8 bits. With reduce_range 7 bits: on x86 without VNNI the u8·s8 products of
-# two neighbours are added in 16 bits (vpmaddubsw), and 2·255·63 = 32130 still fits where 2·255·127 saturates.
-FULL_RANGE = 127
-REDUCED_RANGE = 63
+# Weights are symmetric: -127..127 with 8 bits. Activations are uint8. On x86 without VNNI the u8·s8 products of two
+# neighbours are added in 16 bits (vpmaddubsw), where 2·255·127 saturates. Two ways around it: 7 bits (reduce_range),
+# as 2·255·63 = 32130 still fits, and uint8 weights around 128 (u8u8), for which other instructions are used.
+WeightType = Literal["int8", "int7", "uint8"]
+LIMITS: dict[WeightType, int] = {"int8": 127, "int7": 63, "uint8": 127}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QuantizedWeight:
-    """int8 values [rows, columns] with float32 scales: a scalar [], or one per column or per row."""
+    """int8 or uint8 values [rows, columns] with float32 scales, a scalar [] or one per column or per row.
+
+    A weight is (value - zero_point) · scale; the zero point is 0 for int8 and 128 for uint8.
+    """
 
     values: np.ndarray
     scales: np.ndarray
+    zero_point: int = 0
+
+    def zero_points(self) -> np.ndarray:
+        """Return the zero point as operators take it: of the type of the values, shaped like the scales."""
+        return np.full(self.scales.shape, self.zero_point, self.values.dtype)
+
+    def dequantize(self) -> np.ndarray:
+        """Return the float32 weights that the values stand for; scales are a scalar or one per column."""
+        floats: np.ndarray = (self.values.astype(np.float32) - self.zero_point) * self.scales
+        return floats
 
 
 def affine_uint8(low: float, high: float) -> tuple[float, int]:
@@ -32,20 +47,23 @@ def affine_uint8(low: float, high: float) -> tuple[float, int]:
     return scale, int(np.clip(np.rint(-low / scale), 0, 255))
 
 
-def quantize_weight(
-    matrix: np.ndarray, *, per_channel: bool, reduce_range: bool, name: str
-) -> QuantizedWeight:
-    """Quantize a weight [inputs, outputs] to symmetric int8, with a scale per output channel or one for all.
+def quantize_matrix(matrix: np.ndarray, scales: np.ndarray, weight_type: WeightType) -> QuantizedWeight:
+    """Round every weight of a finite matrix [inputs, outputs] to the nearest level of its scale (half to even)."""
+    limit = LIMITS[weight_type]
+    return encode(np.clip(np.rint(matrix / scales), -limit, limit), scales, weight_type)
 
-    Raises:
-        QuantizationError: a weight is NaN or infinite.
-    """
-    require_finite(matrix, name)
-    limit = REDUCED_RANGE if reduce_range else FULL_RANGE
+
+def encode(levels: np.ndarray, scales: np.ndarray, weight_type: WeightType) -> QuantizedWeight:
+    """Store signed levels, whole numbers from -limit to limit, in the values of a weight type."""
+    if weight_type == "uint8":
+        return QuantizedWeight(values=(levels + 128).astype(np.uint8), scales=scales, zero_point=128)
+    return QuantizedWeight(values=levels.astype(np.int8), scales=scales)
+
+
+def weight_scales(matrix: np.ndarray, *, per_channel: bool, weight_type: WeightType) -> np.ndarray:
+    """Return the scales with which the largest magnitude is the last level: float32 [outputs], or [] for all."""
     largest = np.abs(matrix).max(axis=0) if per_channel else np.abs(matrix).max()
-    scales = _scales(largest, limit)
-    values = np.clip(np.rint(matrix / scales), -limit, limit).astype(np.int8)
-    return QuantizedWeight(values=values, scales=scales)
+    return _scales(largest, LIMITS[weight_type])
 
 
 def quantize_rows(table: np.ndarray, *, name: str) -> QuantizedWeight:
@@ -55,9 +73,9 @@ def quantize_rows(table: np.ndarray, *, name: str) -> QuantizedWeight:
         QuantizationError: an entry is NaN or infinite.
     """
     require_finite(table, name)
-    scales = _scales(np.abs(table).max(axis=1), FULL_RANGE)
-    values = np.clip(np.rint(table / scales[:, None]), -FULL_RANGE, FULL_RANGE).astype(np.int8)
-    return QuantizedWeight(values=values, scales=scales)
+    scales = _scales(np.abs(table).max(axis=1), LIMITS["int8"])
+    by_column = quantize_matrix(table, scales[:, None], "int8")
+    return QuantizedWeight(values=by_column.values, scales=scales)
 
 
 def _scales(largest: np.ndarray, limit: int) -> np.ndarray:

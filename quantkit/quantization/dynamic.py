@@ -5,13 +5,12 @@ ONNX Runtime fuses the chain into DynamicQuantizeMatMul or MatMulIntegerToFloat 
 same tensor (query, key, value) share one DynamicQuantizeLinear.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.linear import Linear
-from quantkit.quantization.affine import quantize_weight
+from quantkit.quantization.affine import QuantizedWeight
 from quantkit.quantization.rewrite import (
     add_initializer,
     gemm_to_matmul,
@@ -21,12 +20,14 @@ from quantkit.quantization.rewrite import (
 
 
 def quantize_dynamic(
-    model: ir.Model, layers: Sequence[Linear], *, per_channel: bool, reduce_range: bool
+    model: ir.Model, layers: Sequence[Linear], weights: Mapping[str, QuantizedWeight]
 ) -> None:
     """Rewrite `layers` in place.
 
-    Raises:
-        QuantizationError: a weight is NaN or infinite.
+    Args:
+        model: the fused FP32 model.
+        layers: the layers to quantize (`quantkit.graph.linear.linear_layers` of this model).
+        weights: layer name → its weight [inputs, outputs], rounded (`quantkit.quantization.rounding`).
     """
     graph = model.graph
     quantized: dict[str, ir.Node] = {}
@@ -35,15 +36,11 @@ def quantize_dynamic(
         assert source.name is not None
         if source.name not in quantized:
             quantized[source.name] = _dynamic_activation(graph, layer)
-        weight = quantize_weight(
-            layer.matrix(), per_channel=per_channel, reduce_range=reduce_range, name=layer.name
-        )
+        weight = weights[layer.name]
         matmul = gemm_to_matmul(graph, layer).node
-        values = add_initializer(graph, f"{layer.name}.weight_int8", weight.values)
+        values = add_initializer(graph, f"{layer.name}.weight_{weight.values.dtype}", weight.values)
         scales = add_initializer(graph, f"{layer.name}.weight_scale", weight.scales)
-        zeros = add_initializer(
-            graph, f"{layer.name}.weight_zero_point", np.zeros(weight.scales.shape, np.int8)
-        )
+        zeros = add_initializer(graph, f"{layer.name}.weight_zero_point", weight.zero_points())
         activation, scale, zero_point = quantized[source.name].outputs
         product = insert_before(graph, matmul, "Mul", [scale, scales], name=f"{layer.name}.scales")
         use_integer_product(

@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.linear import Linear
-from quantkit.quantization.affine import affine_uint8, quantize_weight
+from quantkit.quantization.affine import QuantizedWeight, affine_uint8
 from quantkit.quantization.rewrite import (
     add_initializer,
     gemm_to_matmul,
@@ -29,9 +29,7 @@ def quantize_static(
     model: ir.Model,
     layers: Sequence[Linear],
     ranges: Mapping[str, tuple[float, float]],
-    *,
-    per_channel: bool,
-    reduce_range: bool,
+    weights: Mapping[str, QuantizedWeight],
 ) -> None:
     """Rewrite `layers` in place.
 
@@ -39,11 +37,7 @@ def quantize_static(
         model: the fused FP32 model.
         layers: the layers to quantize (`quantkit.graph.linear.linear_layers` of this model).
         ranges: activation value name → (low, high), one for each layer's input.
-        per_channel: one weight scale per output channel.
-        reduce_range: 7-bit weights.
-
-    Raises:
-        QuantizationError: a weight is NaN or infinite.
+        weights: layer name → its weight [inputs, outputs], rounded (`quantkit.quantization.rounding`).
     """
     graph = model.graph
     quantized: dict[str, ir.Node] = {}
@@ -53,20 +47,16 @@ def quantize_static(
         if source.name not in quantized:
             quantized[source.name] = _quantized_activation(graph, layer, ranges[source.name])
         dequantized = quantized[source.name]
-        weight = quantize_weight(
-            layer.matrix(), per_channel=per_channel, reduce_range=reduce_range, name=layer.name
-        )
+        weight = weights[layer.name]
         pooled = layer.pooled
         matmul = gemm_to_matmul(graph, layer).node
-        values = add_initializer(graph, f"{layer.name}.weight_int8", weight.values)
+        values = add_initializer(graph, f"{layer.name}.weight_{weight.values.dtype}", weight.values)
         scales = add_initializer(graph, f"{layer.name}.weight_scale", weight.scales)
-        zeros = add_initializer(
-            graph, f"{layer.name}.weight_zero_point", np.zeros(weight.scales.shape, np.int8)
-        )
+        zeros = add_initializer(graph, f"{layer.name}.weight_zero_point", weight.zero_points())
         if pooled:
             _use_integer_product(graph, matmul, dequantized, (values, zeros), weight.scales)
             continue
-        attributes = {"axis": 1} if per_channel else {}
+        attributes = {"axis": 1} if weight.scales.ndim else {}
         dequantize = insert_before(
             graph,
             matmul,

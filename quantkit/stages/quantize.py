@@ -20,6 +20,7 @@ from quantkit.files import require_free, write_json
 from quantkit.graph.kernels import Execution, trace_execution
 from quantkit.graph.linear import Linear, Table, embedding_tables, linear_layers, matching
 from quantkit.graph.model import has_external_data, load_model, save_model
+from quantkit.quantization.affine import QuantizedWeight
 from quantkit.quantization.calibration import (
     CalibrationRun,
     Range,
@@ -29,6 +30,7 @@ from quantkit.quantization.calibration import (
 )
 from quantkit.quantization.dynamic import quantize_dynamic
 from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tables
+from quantkit.quantization.rounding import ROUNDINGS, Problem
 from quantkit.quantization.smoothing import smooth
 from quantkit.quantization.static import quantize_static
 from quantkit.recipe.settings import QuantizeSettings
@@ -113,7 +115,7 @@ def quantize(
         with new_artifact(out, force=force) as draft:
             if calibration_set is None:
                 quantize_dynamic(
-                    model, choice.layers, per_channel=settings.per_channel, reduce_range=reduce_range
+                    model, choice.layers, _rounded(choice.layers, settings, reduce_range=reduce_range)
                 )
             else:
                 calibrated = _calibrate(artifact, model, choice, calibration_set, settings)
@@ -124,8 +126,7 @@ def quantize(
                     model,
                     choice.layers,
                     {name: (found.low, found.high) for name, found in calibrated.ranges.items()},
-                    per_channel=settings.per_channel,
-                    reduce_range=reduce_range,
+                    _rounded(choice.layers, settings, reduce_range=reduce_range),
                 )
             quantize_tables(model, choice.tables)
             save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
@@ -193,6 +194,23 @@ def _choose(artifact: Artifact, model: ir.Model, settings: QuantizeSettings) -> 
         tables=tuple(table for table in tables if table.name not in kept),
         kept=tuple(name for name in names if name in kept),
     )
+
+
+def _rounded(
+    layers: Sequence[Linear], settings: QuantizeSettings, *, reduce_range: bool
+) -> dict[str, QuantizedWeight]:
+    """Return layer name → its rounded weight."""
+    return {
+        layer.name: ROUNDINGS["nearest"](
+            Problem(
+                name=layer.name,
+                matrix=layer.matrix(),
+                per_channel=settings.per_channel,
+                weight_type="int7" if reduce_range else "int8",
+            )
+        )
+        for layer in layers
+    }
 
 
 def _calibration_set(

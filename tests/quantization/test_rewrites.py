@@ -9,8 +9,10 @@ import pytest
 from quantkit.errors import QuantizationError
 from quantkit.graph.linear import embedding_tables, linear_layers
 from quantkit.graph.model import load_model
+from quantkit.quantization.affine import WeightType
 from quantkit.quantization.dynamic import quantize_dynamic
 from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tables
+from quantkit.quantization.rounding import ROUNDINGS, Problem
 from quantkit.quantization.static import quantize_static
 
 # Activations are about ±4 in 256 levels and weights ±3 in 255, 32 products are summed: an error of 0.5 % of the
@@ -80,14 +82,21 @@ def ranges_of(bench: Any, model: ir.Model) -> dict[str, tuple[float, float]]:
     return found
 
 
-def quantize(bench: Any, model: ir.Model, mode: str, **how: bool) -> None:
-    """Quantize every layer."""
-    settings = {"per_channel": True, "reduce_range": False, **how}
+def quantize(
+    bench: Any, model: ir.Model, mode: str, *, per_channel: bool = True, weight_type: WeightType = "int8"
+) -> None:
+    """Quantize every layer, rounded to nearest."""
     layers = linear_layers(model.graph)
+    weights = {
+        layer.name: ROUNDINGS["nearest"](
+            Problem(name=layer.name, matrix=layer.matrix(), per_channel=per_channel, weight_type=weight_type)
+        )
+        for layer in layers
+    }
     if mode == "dynamic":
-        quantize_dynamic(model, layers, **settings)
+        quantize_dynamic(model, layers, weights)
     else:
-        quantize_static(model, layers, ranges_of(bench, model), **settings)
+        quantize_static(model, layers, ranges_of(bench, model), weights)
 
 
 def difference(actual: np.ndarray, expected: np.ndarray) -> float:
@@ -95,23 +104,23 @@ def difference(actual: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(actual - expected).max() / np.ptp(expected))
 
 
-@pytest.mark.parametrize("reduce_range", [False, True])
+@pytest.mark.parametrize("weight_type", ["int8", "int7", "uint8"])
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
 def test_integer_kernels_run(
-    bench: Any, encoder: ir.Model, mode: str, per_channel: bool, reduce_range: bool
+    bench: Any, encoder: ir.Model, mode: str, per_channel: bool, weight_type: WeightType
 ) -> None:
     """Every layer keeps its name, runs in an integer kernel, and the result is near float."""
     expected = bench.compute(encoder)
     names = [layer.name for layer in linear_layers(encoder.graph)]
-    quantize(bench, encoder, mode, per_channel=per_channel, reduce_range=reduce_range)
+    quantize(bench, encoder, mode, per_channel=per_channel, weight_type=weight_type)
     execution = bench.trace(encoder)
     assert names == ["query", "key", "value", "output", "head"]
     assert sorted(names) == sorted(layer.name for layer in execution.layers)
     kernels = {"MatMulIntegerToFloat"} | ({"DynamicQuantizeMatMul"} if mode == "dynamic" else set())
     assert kernels == {layer.kernel for layer in execution.layers}
     assert execution.int8_coverage == 1.0
-    assert difference(bench.compute(encoder), expected) < NEAR * (2 if reduce_range else 1)
+    assert difference(bench.compute(encoder), expected) < NEAR * (2 if weight_type == "int7" else 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,18 @@
+"""Roundings: how a weight's levels are chosen on a grid that is fixed beforehand.
+
+Every rounding has the signature `round_weight(problem) -> QuantizedWeight`; the field's names.
+"""
+
+from collections.abc import Callable
+
+from quantkit.quantization.affine import QuantizedWeight
+from quantkit.quantization.rounding import nearest
+from quantkit.quantization.rounding.problem import Problem
+
+Rounding = Callable[[Problem], QuantizedWeight]
+
+ROUNDINGS: dict[str, Rounding] = {
+    "nearest": nearest.round_weight,
+}
+
+__all__ = ["ROUNDINGS", "Problem", "Rounding"]

@@ -1,0 +1,15 @@
+"""Nearest: every weight goes to the level that is closest to it."""
+
+from quantkit.quantization.affine import QuantizedWeight, quantize_matrix, require_finite, weight_scales
+from quantkit.quantization.rounding.problem import Problem
+
+
+def round_weight(problem: Problem) -> QuantizedWeight:
+    """Return the weight rounded to nearest; the moment is not looked at.
+
+    Raises:
+        QuantizationError: a weight is NaN or infinite.
+    """
+    require_finite(problem.matrix, problem.name)
+    scales = weight_scales(problem.matrix, per_channel=problem.per_channel, weight_type=problem.weight_type)
+    return quantize_matrix(problem.matrix, scales, problem.weight_type)
