@@ -1,6 +1,8 @@
 """Fixtures for everybody: where the real data is, and an environment that never leaves the test folder."""
 
+import importlib.util
 import signal
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +59,29 @@ def minilm_fp32(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Artif
         warnings.simplefilter("ignore")
         plain = export(checkpoint, folder / "plain", task="squad", settings=ExportSettings())
     return fuse(plain, folder / "fused", settings=FuseSettings())
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a trained text classifier of 180 kB (`checkpoint/`) and its `data/`; do not write into it.
+
+    It is made in seconds, once for all tests, by benchmarks/models/classifier.py; that says what is in `data/`.
+    """
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    where = ROOT / "benchmarks" / "models" / "classifier.py"
+    spec = importlib.util.spec_from_file_location("tiny_classifier_script", where)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = script
+    spec.loader.exec_module(script)
+    folder = tmp_path_factory.mktemp("classifier") / "tiny"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    script.make_classifier(folder, script.TINY)
+    torch.set_num_threads(threads)
+    return folder
 
 
 @pytest.fixture

@@ -1,0 +1,198 @@
+"""Tests of the scripts that make models: their promises, on the smallest sizes."""
+
+import importlib.util
+import itertools
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+torch = pytest.importorskip("torch", reason="the models are made with torch (pip install quantkit[export])")
+
+from transformers import BertForQuestionAnswering  # noqa: E402
+
+from quantkit.artifact import Artifact  # noqa: E402
+from quantkit.checkpoint import read_checkpoint  # noqa: E402
+from quantkit.quickstart.train import MODEL  # noqa: E402
+from quantkit.recipe import EvaluateSettings, ExportSettings  # noqa: E402
+from quantkit.stages.evaluate import evaluate  # noqa: E402
+from quantkit.stages.export import export  # noqa: E402
+from quantkit.tasks.text_classification import TASK as TEXT_CLASSIFICATION  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def load_script(name: str) -> ModuleType:
+    """Import a script of `benchmarks/models`, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / "models" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+bert_large_shape = load_script("bert_large_shape")
+classifier = load_script("classifier")
+outliers = load_script("outliers")
+roberta_qa = load_script("roberta_qa")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Use one thread: for rows this small, more of them only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def span_logits(folder: Path) -> np.ndarray:
+    """Return what a BERT says about random tokens, float32 [2, rows, tokens]."""
+    model = BertForQuestionAnswering.from_pretrained(folder).eval()
+    random = np.random.default_rng(0)
+    ids = torch.from_numpy(random.integers(5, model.config.vocab_size, (4, 96)))
+    types = torch.zeros_like(ids)
+    types[:, 12:] = 1
+    with torch.inference_mode():
+        output = model(input_ids=ids, token_type_ids=types)
+    return torch.stack((output.start_logits, output.end_logits)).numpy()
+
+
+@pytest.mark.parametrize("places", [["values", "head"], ["offsets"], ["values", "head", "offsets"]])
+def test_outliers_leave_logits_as_they_were(tmp_path: Path, places: list[str]) -> None:
+    """Planted outliers are compensated: FP32 logits of the quickstart's model do not change."""
+    assert outliers.main([str(MODEL), "-o", str(tmp_path / "out"), "--places", *places]) == 0
+    np.testing.assert_allclose(span_logits(tmp_path / "out"), span_logits(MODEL), rtol=0, atol=1e-3)
+
+
+def test_outliers_are_where_they_are_said_to_be(tmp_path: Path) -> None:
+    """Three value channels a layer and three of the last LayerNorm are 50 times as large, and no others."""
+    assert outliers.main([str(MODEL), "-o", str(tmp_path / "out"), "--channels", "3"]) == 0
+    before, after = load_file(MODEL / "model.safetensors"), load_file(tmp_path / "out" / "model.safetensors")
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    layers = range(4)
+    expected = {f"bert.encoder.layer.{layer}.attention.self.value.weight" for layer in layers}
+    expected |= {f"bert.encoder.layer.{layer}.attention.self.value.bias" for layer in layers}
+    expected |= {f"bert.encoder.layer.{layer}.attention.output.dense.weight" for layer in layers}
+    expected |= {"bert.encoder.layer.3.output.LayerNorm.weight", "bert.encoder.layer.3.output.LayerNorm.bias"}
+    assert changed == expected | {"qa_outputs.weight"}
+    gamma = "bert.encoder.layer.3.output.LayerNorm.weight"
+    ratios = np.sort(after[gamma] / before[gamma])
+    np.testing.assert_allclose(ratios[-3:], 50, rtol=1e-6)
+    np.testing.assert_array_equal(ratios[:-3], 1)
+
+
+def test_outliers_depend_on_the_seed_alone(tmp_path: Path) -> None:
+    """The same seed gives the same bytes, another seed other channels."""
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        assert outliers.main([str(MODEL), "-o", str(tmp_path / name), "--seed", str(seed)]) == 0
+    one, again, other = (
+        (tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "again", "other")
+    )
+    assert one == again
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--channels", "33"], "give at most a quarter of the 128 channels"),
+        (["--factor", "0"], "--factor above 0"),
+    ],
+)
+def test_outliers_refuse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    """What cannot be planted is one line and exit code 2, and no folder appears."""
+    assert outliers.main([str(MODEL), "-o", str(tmp_path / "out"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_large_shape_is_a_checkpoint_whose_logits_vary(tmp_path: Path) -> None:
+    """Every weight is there, the logits are finite and vary between tokens, and a seed gives the same bytes."""
+    size = ["--layers", "3", "--hidden", "64", "--heads", "4", "--ffn", "256", "--vocab", "1000"]
+    for name in ("one", "two"):
+        options = ["-o", str(tmp_path / name), "--tokenizer", str(MODEL), *size]
+        assert bert_large_shape.main(options) == 0
+    checkpoint = read_checkpoint(str(tmp_path / "one"), task="squad")
+    assert (checkpoint.shape.layer_count, checkpoint.vocab_size) == (3, 1000)
+    _, report = BertForQuestionAnswering.from_pretrained(tmp_path / "one", output_loading_info=True)
+    assert {name for names in report.values() for name in names} == set()
+    logits = span_logits(tmp_path / "one")
+    assert np.isfinite(logits).all()
+    assert 0.3 < logits.std(axis=2).mean() < 3
+    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+def test_roberta_has_byte_level_tokens_and_positions_from_2(tmp_path: Path) -> None:
+    """The tokenizer puts two separators between texts, and padding does not move the positions of other tokens."""
+    tokenizer = roberta_qa.train_tokenizer(tmp_path, passages=60)
+    assert (tokenizer.cls_id, tokenizer.pad_id, tokenizer.sep_id, tokenizer.separators) == (0, 1, 2, 2)
+    assert not tokenizer.uses_token_types
+    model = roberta_qa.build_model(MODEL, tokenizer).eval()
+    assert model.config.max_position_embeddings == 514
+    texts = tokenizer.encode_ids(["Who called?", "Ada Okafor called about £12.50."])
+    ids = torch.from_numpy(tokenizer.row(*texts)[0])[None]
+    padded = torch.nn.functional.pad(ids, (0, 3), value=tokenizer.pad_id)
+    positions = torch.arange(ids.shape[1])[None] + 2
+    with torch.inference_mode():
+        expected = model(input_ids=ids, position_ids=positions).start_logits
+        found = model(input_ids=padded, attention_mask=(padded != tokenizer.pad_id).long()).start_logits
+    torch.testing.assert_close(found[:, : ids.shape[1]], expected, rtol=0, atol=1e-5)
+
+
+def test_roberta_vocabulary_has_no_names_or_long_numbers(tmp_path: Path) -> None:
+    """Names and long numbers are cut into pieces, so that those of the held-out part are nothing new."""
+    tokenizer = roberta_qa.train_tokenizer(tmp_path, passages=60)
+    name, number, word = tokenizer.encode_ids([" Okafor", " 48213", " called"])
+    assert len(name) > 1
+    assert len(number) > 2
+    assert len(word) == 1
+
+
+def test_classifier_data_is_disjoint_and_reads(tmp_path: Path) -> None:
+    """The parts share no sentence with each other or with training, and have every label."""
+    classifier.write_data(tmp_path, 0)
+    texts = {
+        "training": {row.text for row in itertools.islice(classifier.write_sentences("training", 0), 3000)}
+    }
+    for part, count in classifier.PARTS.items():
+        dataset = TEXT_CLASSIFICATION.read(tmp_path / f"{part}.jsonl", part)
+        assert len(dataset.examples) == count
+        texts[part] = {example.text for example in dataset.examples}
+        assert len(texts[part]) == count
+        assert {example.label for example in dataset.examples} == set(classifier.labels())
+    for one, other in itertools.combinations(texts.values(), 2):
+        assert not one & other
+
+
+def test_classifier_data_depends_on_the_seed_alone(tmp_path: Path) -> None:
+    """The same seed gives the same files, another seed others."""
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        classifier.write_data(tmp_path / name, seed)
+    one, again, other = (
+        (tmp_path / name / "evaluation.jsonl").read_bytes() for name in ("one", "again", "other")
+    )
+    assert one == again
+    assert one != other
+
+
+def test_tiny_classifier_goes_through_the_line(tiny_classifier: Path, tmp_path: Path) -> None:
+    """It is small, exports for its task, and is right about most but not all sentences."""
+    checkpoint = tiny_classifier / "checkpoint"
+    assert (checkpoint / "model.safetensors").stat().st_size < 300_000
+    assert json.loads((checkpoint / "config.json").read_text())["id2label"]["0"] == "cancel"
+    artifact: Artifact = export(
+        str(checkpoint), tmp_path / "fp32", task="text-classification", settings=ExportSettings()
+    )
+    data = str(tiny_classifier / "data" / "evaluation.jsonl")
+    evaluation = evaluate(artifact, settings=EvaluateSettings(data=data))
+    assert 85 < evaluation.f1 < 99
