@@ -1,14 +1,21 @@
-"""What this CPU is: its name, the cores this process may use, the instruction sets that matter to INT8."""
+"""What this CPU is: its name, the cores this process may use, the instruction sets that matter to INT8.
 
+Which INT8 kernels run is decided by the CPU alone, so a measurement is proof for CPUs of the same kernels and for no
+other: with AVX512-VNNI nothing shows what happens on AVX2, where sums saturate. `TARGETS` names the kinds of kernels.
+"""
+
+import difflib
 import functools
 import math
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from quantkit.errors import UsageError
 
 # What onnxruntime's kernels choose between, by the names Linux gives them: results and speed depend on these.
 INSTRUCTION_SETS = (
@@ -25,6 +32,8 @@ INSTRUCTION_SETS = (
 )
 _VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _X86 = frozenset({"x86_64", "amd64", "i386", "i686"})
+_ARM = frozenset({"aarch64", "arm64"})
+NATIVE = "native"
 # macOS names the same things otherwise (machdep.cpu.* on Intel, hw.optional.arm.* on Apple silicon).
 _SYSCTL_NAMES = {
     "AVX2": "avx2",
@@ -69,6 +78,17 @@ class CpuFacts:
             return None
         return not _VNNI.isdisjoint(self.instruction_sets)
 
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Self:
+        """Return the facts that a manifest or report holds; what it lacks, or says in another form, is unknown."""
+        sets, cores = facts.get("instruction_sets"), facts.get("cores")
+        return cls(
+            model=str(facts.get("model", "unknown")),
+            machine=str(facts.get("machine", "unknown")),
+            cores=cores if isinstance(cores, int) else 1,
+            instruction_sets=tuple(str(name) for name in sets) if isinstance(sets, list | tuple) else None,
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return the facts as plain JSON, for manifests and reports."""
         sets = None if self.instruction_sets is None else list(self.instruction_sets)
@@ -78,6 +98,109 @@ class CpuFacts:
         """Return only what decides which kernels run, and so the last digits of a result."""
         facts = self.as_json()
         return {"machine": facts["machine"], "instruction_sets": facts["instruction_sets"]}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetIsa:
+    """One kind of INT8 kernels, named after the instruction set that makes it.
+
+    Attributes:
+        name: what `--target-isa` and manifests call it.
+        machines: the names of the architecture.
+        needs: the instruction set that a CPU must have; None where the architecture itself is enough.
+        saturates: sums of two u8 x s8 products are kept in 16 bits: weights must be of 7 bits (`reduce_range`) or
+            uint8, whose products onnxruntime sums in 32 bits on every CPU.
+        stands_for: what a reader needs to know.
+    """
+
+    name: str
+    machines: frozenset[str]
+    needs: str | None
+    saturates: bool
+    stands_for: str
+
+
+# Of each architecture in the order in which onnxruntime prefers them: a CPU runs the first that it has. Integer sums
+# are exact, so CPUs that differ in other instruction sets (AVX-512F on top of AVX2) agree in every product.
+TARGETS = (
+    TargetIsa(
+        name="amx_int8", machines=_X86, needs="amx_int8", saturates=False, stands_for="x86 with AMX tiles"
+    ),
+    TargetIsa(
+        name="avx512_vnni",
+        machines=_X86,
+        needs="avx512_vnni",
+        saturates=False,
+        stands_for="x86 with AVX512-VNNI: Cascade Lake, Ice Lake, Zen 4",
+    ),
+    TargetIsa(
+        name="avx_vnni",
+        machines=_X86,
+        needs="avx_vnni",
+        saturates=False,
+        stands_for="x86 with AVX-VNNI and no AVX-512: Alder Lake and its like",
+    ),
+    TargetIsa(
+        name="avx2",
+        machines=_X86,
+        needs="avx2",
+        saturates=True,
+        stands_for="x86 without VNNI: Haswell to Zen 3, and AVX-512 before Cascade Lake",
+    ),
+    TargetIsa(
+        name="i8mm", machines=_ARM, needs="i8mm", saturates=False, stands_for="Arm with 8-bit matrix products"
+    ),
+    TargetIsa(
+        name="asimddp", machines=_ARM, needs="asimddp", saturates=False, stands_for="Arm with dot products"
+    ),
+    TargetIsa(name="neon", machines=_ARM, needs=None, saturates=False, stands_for="any other 64-bit Arm"),
+)
+TARGET_NAMES = (NATIVE, *(target.name for target in TARGETS))
+
+
+def resolve_target(name: str, facts: CpuFacts) -> TargetIsa:
+    """Return what a target's name stands for.
+
+    Args:
+        name: one of `TARGET_NAMES`. `native` is the kind of kernels that this CPU runs. Where that has no name (the
+            system does not say, or the CPU is older than all of them), the target stays `native`.
+        facts: the CPU that `native` is about.
+
+    Raises:
+        UsageError: nothing has that name.
+    """
+    if name == NATIVE:
+        return _native(facts)
+    for target in TARGETS:
+        if target.name == name:
+            return target
+    near = difflib.get_close_matches(name, TARGET_NAMES, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(TARGET_NAMES)}"
+    raise UsageError(f"--target-isa {name}: there is no such target; {hint}")
+
+
+def validated_here(target: TargetIsa, facts: CpuFacts) -> bool:
+    """Return whether this CPU runs the very kernels of `target`, so that what is measured here is true of it.
+
+    Having the instruction set is not enough: onnxruntime runs the best kernels there are. A CPU with AVX512-VNNI
+    has AVX2 too, and says nothing about it.
+    """
+    return target.name in (NATIVE, _native(facts).name)
+
+
+def _native(facts: CpuFacts) -> TargetIsa:
+    machine = facts.machine.lower()
+    if facts.instruction_sets is not None:
+        for target in TARGETS:
+            if machine in target.machines and target.needs in (None, *facts.instruction_sets):
+                return target
+    return TargetIsa(
+        name=NATIVE,
+        machines=frozenset({machine}),
+        needs=None,
+        saturates=facts.has_vnni is False,
+        stands_for="the CPU at hand, whose kernels have no name here",
+    )
 
 
 @functools.cache

@@ -5,9 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from quantkit.errors import UsageError
 from quantkit.files import canonical_json
 from quantkit.runtime import cpu
-from quantkit.runtime.cpu import CpuFacts, cpu_facts, parse_cpuinfo, parse_sysctl
+from quantkit.runtime.cpu import (
+    TARGET_NAMES,
+    TARGETS,
+    CpuFacts,
+    cpu_facts,
+    parse_cpuinfo,
+    parse_sysctl,
+    resolve_target,
+    validated_here,
+)
 
 X86 = """processor\t: 0
 model name\t: Example CPU 9000
@@ -59,6 +69,61 @@ def test_has_vnni(machine: str, sets: tuple[str, ...] | None, expected: bool | N
     """VNNI is True or False only where an x86 CPU said what it has."""
     facts = CpuFacts(model="m", machine=machine, cores=1, instruction_sets=sets)
     assert facts.has_vnni is expected
+
+
+def facts_of(machine: str, *sets: str) -> CpuFacts:
+    return CpuFacts(model="m", machine=machine, cores=1, instruction_sets=sets)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (facts_of("x86_64", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8"), "amx_int8"),
+        (facts_of("x86_64", "avx2", "avx512f", "avx512_vnni", "avx_vnni"), "avx512_vnni"),
+        (facts_of("AMD64", "avx2", "avx_vnni"), "avx_vnni"),
+        (facts_of("x86_64", "avx2", "avx512f"), "avx2"),
+        (facts_of("x86_64"), "native"),
+        (facts_of("aarch64", "asimddp", "i8mm", "sve"), "i8mm"),
+        (facts_of("aarch64", "asimddp"), "asimddp"),
+        (facts_of("arm64"), "neon"),
+        (facts_of("ppc64le"), "native"),
+        (CpuFacts(model="m", machine="AMD64", cores=1, instruction_sets=None), "native"),
+    ],
+)
+def test_native_is_the_best_kernels_there_are(facts: CpuFacts, expected: str) -> None:
+    """A CPU validates the one target whose kernels it runs: not those it could run, nor those it lacks."""
+    assert resolve_target("native", facts).name == expected
+    validated = [target.name for target in TARGETS if validated_here(target, facts)]
+    assert validated == ([] if expected == "native" else [expected])
+    assert validated_here(resolve_target("native", facts), facts)
+
+
+def test_only_x86_without_vnni_saturates() -> None:
+    """A target saturates exactly when a CPU that has nothing better is one without VNNI."""
+    for target in TARGETS:
+        machine, sets = min(target.machines), [target.needs] if target.needs else []
+        assert target.saturates is (facts_of(machine, *sets).has_vnni is False)
+    assert resolve_target("native", facts_of("x86_64")).saturates
+    assert not resolve_target("native", facts_of("ppc64le")).saturates
+
+
+def test_a_target_is_found_by_name() -> None:
+    """A name means the same on every machine; one that is wrong gets the nearest, or all of them."""
+    elsewhere = facts_of("ppc64le")
+    assert [resolve_target(name, elsewhere).name for name in TARGET_NAMES] == list(TARGET_NAMES)
+    with pytest.raises(UsageError, match="did you mean avx512_vnni"):
+        resolve_target("avx512-vnni", elsewhere)
+    with pytest.raises(UsageError, match="choose native, amx_int8, "):
+        resolve_target("quick", elsewhere)
+
+
+def test_facts_are_read_back() -> None:
+    """Facts survive JSON; what a file lacks or says in another form is unknown."""
+    facts = cpu_facts()
+    assert CpuFacts.from_json(facts.as_json()) == facts
+    unknown = CpuFacts(model="unknown", machine="unknown", cores=1, instruction_sets=None)
+    assert CpuFacts.from_json({}) == unknown
+    assert CpuFacts.from_json({"instruction_sets": "avx2", "cores": "2"}) == unknown
 
 
 def test_facts_of_this_machine() -> None:

@@ -366,6 +366,48 @@ def test_lineage(evidence: Callable[..., GateEvidence], tmp_path: Path) -> None:
     assert gate(evidence(candidate=stranger), settings=GateSettings(reference_f1=90.0)).verdict == "pass"
 
 
+def made_for(path: Path, target: Any) -> Artifact:
+    facts = {} if target is None else {"target_isa": target}
+    record = StageRecord(stage="quantize", settings={"mode": "dynamic"}, facts=facts)
+    return make_artifact(path, precision="int8", size=1000, stages=[record])
+
+
+VNNI = {"model": "m", "machine": "x86_64", "instruction_sets": ["avx2", "avx512f", "avx512_vnni"]}
+PLAIN = {"model": "m", "machine": "x86_64", "instruction_sets": ["avx2", "avx512f"]}
+
+
+@pytest.mark.parametrize(
+    ("target", "cpu", "verdict", "observed"),
+    [
+        (None, VNNI, "pass", "evaluated with avx512_vnni kernels"),
+        (None, {}, "pass", "evaluated with unnamed kernels on unknown"),
+        ("native", PLAIN, "pass", "evaluated with avx2 kernels"),
+        ("avx2", PLAIN, "pass", "evaluated with avx2 kernels"),
+        ("avx512_vnni", VNNI, "pass", "evaluated with avx512_vnni kernels"),
+        ("avx2", VNNI, "fail", "which say nothing about avx2; evaluate it on such a CPU"),
+        ("avx512_vnni", PLAIN, "fail", "which say nothing about avx512_vnni;"),
+        ("avx2", {}, "fail", "evaluated with unnamed kernels on unknown, which say nothing about avx2;"),
+        ("avx10", VNNI, "fail", "'avx10', a target this version does not know"),
+        (7, VNNI, "fail", "'7', a target this version does not know"),
+    ],
+)
+def test_evidence_is_of_the_targets_kernels(
+    evidence: Callable[..., GateEvidence],
+    tmp_path: Path,
+    target: Any,
+    cpu: dict[str, Any],
+    verdict: str,
+    observed: str,
+) -> None:
+    """Answers of a CPU that runs other kernels than the artifact was made for do not count for it."""
+    given_ = replaced(evidence(candidate=made_for(tmp_path / "isa", target)), "candidate_evaluation", cpu=cpu)
+
+    report = gate(given_, settings=GateSettings(**FAST))
+
+    assert (report.verdict, check_of(report, "isa").verdict) == (verdict, verdict)
+    assert observed in check_of(report, "isa").observed
+
+
 def test_reports_for_another_digest_are_refused(
     evidence: Callable[..., GateEvidence], tmp_path: Path
 ) -> None:

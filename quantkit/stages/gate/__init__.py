@@ -35,6 +35,7 @@ from quantkit.stages.gate.checks import (
     check_digests,
     check_fusions,
     check_interval,
+    check_isa,
     check_lineage,
     check_point_estimate,
     check_questions,
@@ -81,6 +82,7 @@ def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
         check_size(evidence, settings),
         check_calibration(evidence, excluded, len(kept), settings),
         check_lineage(evidence, settings),
+        check_isa(evidence),
         check_digests(evidence),
     )
     return GateReport(

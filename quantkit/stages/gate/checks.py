@@ -9,6 +9,7 @@ from quantkit.recipe.settings import GateSettings
 from quantkit.report import Check, Evaluation, Inspection
 from quantkit.report.digits import cut, short
 from quantkit.report.gate import Verdict
+from quantkit.runtime.cpu import NATIVE, TARGET_NAMES, CpuFacts, resolve_target, validated_here
 from quantkit.stages.gate.evidence import GateEvidence
 from quantkit.tasks.datasets import DATASETS, KnownDataset, KnownFile
 
@@ -144,6 +145,32 @@ def check_calibration(evidence: GateEvidence, excluded: int, questions: int, set
         observed=f"unknown: no {CALIBRATION}" if unknown else f"{excluded} of {questions} were calibrated on",
         verdict="inconclusive" if unknown else "pass",
         decides=statistical,
+    )
+
+
+def check_isa(evidence: GateEvidence) -> Check:
+    """Require that the answers come from a CPU whose INT8 kernels are those the artifact was made for.
+
+    The other kernels saturate elsewhere or not at all: what was measured on them says nothing about the target. An
+    artifact without a target, or with `native`, is judged on the CPU at hand.
+    """
+    quantized = evidence.candidate.manifest.stage("quantize")
+    said = NATIVE if quantized is None else str(quantized.facts.get("target_isa", NATIVE))
+    facts = CpuFacts.from_json(evidence.candidate_evaluation.cpu)
+    found = resolve_target(NATIVE, facts).name
+    known = said in TARGET_NAMES
+    proven = known and validated_here(resolve_target(said, facts), facts)
+    where = f"unnamed kernels on {facts.model}" if found == NATIVE else f"{found} kernels"
+    observed = f"evaluated with {where}"
+    if not known:
+        observed += f", which say nothing about {said!r}, a target this version does not know"
+    elif not proven:
+        observed += f", which say nothing about {said}; evaluate it on such a CPU and gate it there"
+    return Check(
+        name="isa",
+        required="any CPU's kernels" if said == NATIVE else f"evaluated with {said} kernels",
+        observed=observed,
+        verdict="pass" if proven else "fail",
     )
 
 
