@@ -6,13 +6,14 @@ Every rounding has the signature `round_weight(problem) -> QuantizedWeight`; the
 from collections.abc import Callable
 
 from quantkit.quantization.affine import QuantizedWeight
-from quantkit.quantization.rounding import nearest
-from quantkit.quantization.rounding.problem import Problem
+from quantkit.quantization.rounding import gptq, nearest
+from quantkit.quantization.rounding.problem import Problem, channel_errors
 
 Rounding = Callable[[Problem], QuantizedWeight]
 
 ROUNDINGS: dict[str, Rounding] = {
     "nearest": nearest.round_weight,
+    "gptq": gptq.round_weight,
 }
 
-__all__ = ["ROUNDINGS", "Problem", "Rounding"]
+__all__ = ["ROUNDINGS", "Problem", "Rounding", "channel_errors"]

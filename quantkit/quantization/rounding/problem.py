@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantkit.quantization.affine import WeightType
+from quantkit.quantization.affine import QuantizedWeight, WeightType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,3 +25,15 @@ class Problem:
     moment: np.ndarray | None = None
     per_channel: bool = True
     weight_type: WeightType = "int8"
+
+
+def channel_errors(problem: Problem, weight: QuantizedWeight) -> np.ndarray:
+    """Return each output channel's expected squared error, diag((W - Ŵ)ᵀ H (W - Ŵ)), float64 [outputs].
+
+    The problem must have a moment H.
+    """
+    assert problem.moment is not None
+    levels = weight.values.astype(np.float64) - weight.zero_point
+    difference = problem.matrix - levels * weight.scales
+    errors: np.ndarray = np.einsum("io,io->o", difference, problem.moment.astype(np.float64) @ difference)
+    return errors
