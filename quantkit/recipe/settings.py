@@ -48,11 +48,47 @@ class KeepFloat(Section):
     because: str = Field(default="", description="the reason, with its number")
 
 
+class LayerScheme(Section):
+    """How the layers that a pattern names are computed; what is left out is as the section says."""
+
+    pattern: str = Field(min_length=1, description="glob over layer names, such as *.output.dense")
+    scheme: Literal["static", "dynamic", "blockwise"] | None = None
+    smooth_quant: Literal["auto", "off"] | float | None = None
+    calib_method: Literal["minmax", "percentile", "entropy", "mse"] | None = None
+    symmetric: bool | None = None
+    rounding: Literal["nearest", "gptq"] | None = None
+    bias_correction: bool | None = None
+    block_size: Literal[16, 32, 64, 128, 256] | None = Field(
+        default=None, description="inputs that share a scale, for blockwise"
+    )
+    because: str = Field(default="", description="the reason, with its number")
+
+
+class AutoSettings(Section):
+    """What `mode: auto` searches for, and on what."""
+
+    target: float = Field(default=0.999, gt=0, le=2, description="least ratio to the FP32 score")
+    select: str | None = Field(
+        default=None,
+        description="labelled questions that candidates are judged on; default: more of the calibration file",
+    )
+    select_samples: int = Field(default=400, ge=1, description="questions taken from it")
+    gate_data: str | None = Field(
+        default=None,
+        description="the gate's questions, which the selection must not hold; default: the task's",
+    )
+    budget: float = Field(default=900.0, gt=0, description="seconds for the whole search")
+    confidence: float = Field(
+        default=0.8, gt=0.5, lt=1, description="one-sided confidence that the expected score keeps the target"
+    )
+
+
 class QuantizeSettings(Section):
     """fused artifact → INT8 artifact."""
 
-    mode: Literal["dynamic", "static"] = Field(
-        default="static", description="activation ranges at run time, or calibrated"
+    mode: Literal["dynamic", "static", "auto"] = Field(
+        default="static",
+        description="activation ranges at run time, calibrated, or the fastest choice per layer that keeps the target",
     )
     calib: str | None = Field(
         default=None, description="squad, squad-train, a shipped set, or a SQuAD-format file"
@@ -63,17 +99,50 @@ class QuantizeSettings(Section):
     )
     percentile: float = Field(default=99.99, gt=50, le=100, description="for calib_method percentile")
     per_channel: bool = Field(default=True, description="one weight scale per output channel")
+    symmetric: bool = Field(default=False, description="activation ranges around zero (zero point 128)")
     reduce_range: Literal["auto", "yes", "no"] = Field(
-        default="auto", description="7-bit weights: needed on x86 without VNNI; auto asks this CPU"
+        default="auto", description="7-bit weights: needed on x86 without VNNI; auto asks the target"
+    )
+    target_isa: str = Field(
+        default="native", description="instruction set the artifact is for; native: this CPU's"
     )
     smooth_quant: Literal["auto", "off"] | float = Field(
         default="auto",
-        description="SmoothQuant alpha, 0 to 1; auto: 0.75 for static, off for dynamic (which has no calibration)",
+        description="SmoothQuant alpha, 0 to 1; auto: factors of least expected output error, off for dynamic",
+    )
+    rounding: Literal["nearest", "gptq"] = Field(
+        default="nearest", description="weights to the nearest level, or GPTQ on the calibration data"
+    )
+    bias_correction: bool = Field(
+        default=False, description="move the mean output error on the calibration data into the bias"
+    )
+    attention: Literal["float", "qk"] = Field(
+        default="float", description="qk: queries and keys to INT8 too, which OpenVINO multiplies as such"
+    )
+    schemes: tuple[LayerScheme, ...] = Field(
+        default=(),
+        description="layers that are computed otherwise; the first pattern that fits wins",
+        strict=False,
     )
     keep_float: tuple[KeepFloat, ...] = Field(
         default=(), description="layers and tables that stay FP32", strict=False
     )
+    auto: AutoSettings = Field(default=AutoSettings(), description="for mode auto")
     seed: int = Field(default=0, ge=0, description="seed of the calibration sample")
+
+
+class SensitivitySettings(Section):
+    """FP32 artifact → how much each group of layers suffers from INT8."""
+
+    calib: str | None = Field(
+        default=None, description="calibration questions; the damage is measured on them too"
+    )
+    calib_samples: int = Field(default=100, ge=1, description="questions the ranges come from")
+    questions: int = Field(default=100, ge=1, description="questions the damage is measured on")
+    budget: float = Field(
+        default=600.0, gt=0, description="seconds; groups are measured together when it is short"
+    )
+    seed: int = Field(default=0, ge=0, description="seed of the sample")
 
 
 class EvaluateSettings(Section):
