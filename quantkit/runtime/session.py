@@ -95,12 +95,12 @@ class Session:
             OutputError: `optimized_model` cannot be written.
             UsageError: `threads` is below 1.
         """
-        if threads < 1:
-            raise UsageError(f"{threads} threads cannot run a model; give 1 or more")
         self.path = path
         self.name = name or str(path)
         self.outputs = outputs
-        self._session = _open(path, self.name, _options(threads, optimized_model, profile))
+        self._session = open_model(
+            path, name=self.name, threads=threads, optimized_model=optimized_model, profile=profile
+        )
         self._types = {entry.name: entry.type for entry in self._session.get_inputs()}
         _check_inputs(self.name, self._types)
         self.uses_token_types = TOKEN_TYPE_IDS in self._types
@@ -135,6 +135,26 @@ class Session:
     def end_profile(self) -> Path:
         """Stop tracing and return the file with the trace."""
         return Path(self._session.end_profiling())
+
+
+def open_model(
+    path: Path,
+    *,
+    name: str,
+    threads: int = 1,
+    optimized_model: Path | None = None,
+    profile: Path | None = None,
+) -> onnxruntime.InferenceSession:
+    """Open any model, with the options every session of quantkit has; the arguments are those of `Session`.
+
+    Raises:
+        ArtifactError: it is missing, not ONNX, truncated, or lacks external data.
+        OutputError: `optimized_model` cannot be written.
+        UsageError: `threads` is below 1.
+    """
+    if threads < 1:
+        raise UsageError(f"{threads} threads cannot run a model; give 1 or more")
+    return _open(path, name, _options(threads, optimized_model, profile))
 
 
 def _options(threads: int, optimized_model: Path | None, profile: Path | None) -> onnxruntime.SessionOptions:
