@@ -11,11 +11,26 @@ import hypothesis
 import pytest
 
 from quantkit.artifact import Artifact, StageRecord, new_artifact
-from quantkit.report import Check, Evaluation, GateReport, Interval, QuestionScore, scores_digest
+from quantkit.report import (
+    CandidateRecord,
+    Check,
+    ChoiceRecord,
+    Evaluation,
+    GateReport,
+    GroupRecord,
+    GroupSensitivity,
+    Interval,
+    QuestionScore,
+    SearchReport,
+    Sensitivity,
+    scores_digest,
+)
 from quantkit.report.gate import Verdict
 
 ArtifactMaker = Callable[..., Artifact]
 GatePasser = Callable[..., GateReport]
+SearchMaker = Callable[..., SearchReport]
+SensitivityMaker = Callable[..., Sensitivity]
 
 # No deadline: how long an example takes says something about the machine, not about the code.
 hypothesis.settings.register_profile("quantkit", deadline=None)
@@ -156,3 +171,121 @@ def _pass_gate(artifact: Artifact, *, verdict: Verdict = "pass", digest: str | N
     artifact.write_report("evaluation.json", evaluation.as_json())
     artifact.write_report("gate.json", report.as_json())
     return report
+
+
+@pytest.fixture
+def make_sensitivity() -> SensitivityMaker:
+    """Return what makes a sensitivity report of an encoder with so many layers, four groups each, and a head."""
+    return _make_sensitivity
+
+
+@pytest.fixture
+def make_search() -> SearchMaker:
+    """Return what makes a search report of a six-layer encoder whose middle candidate is chosen."""
+    return _make_search
+
+
+def _make_sensitivity(layers: int = 6, *, wide: bool = False) -> Sensitivity:
+    """Make a report; `wide` spreads the damage over several powers of ten."""
+    names = (
+        "attention.self.{query,key,value}",
+        "attention.output.dense",
+        "intermediate.dense",
+        "output.dense",
+    )
+    groups = []
+    for number in range(4 * layers + 1):
+        layer, kind = divmod(number, 4)
+        size = 0.0002 * (1 + kind * kind) * (1 + abs(layer - layers / 3)) * (0.5 + number * 7 % 5)
+        inside = layer < layers
+        groups.append(
+            GroupSensitivity(
+                group=f"bert.encoder.layer.{layer}.{names[kind]}" if inside else "qa_outputs",
+                layers=(f"layer {number}",),
+                kind=names[kind] if inside else "qa_outputs",
+                macs=442_368,
+                damage=size**2 * 1000 if wide else size,
+                changed=round(400 * size) / 400,
+                sqnr_db=38.0 - number % 9,
+            )
+        )
+    return Sensitivity(
+        artifact="a" * 64,
+        scheme="static gptq smooth 0.90",
+        calibration="c" * 64,
+        questions=400,
+        groups=tuple(groups),
+        seconds=41.5,
+    )
+
+
+def _make_search(*, met: bool = True, task: str = "squad", outlier: bool = False) -> SearchReport:
+    """Make a report of nine candidates; `outlier` lets the fastest one collapse."""
+    groups = tuple(
+        GroupRecord(
+            group=group.group,
+            sensitivity=group,
+            choices=(
+                ChoiceRecord(label="static", damage=group.damage, sqnr_db=group.sqnr_db, cost_us=310.0),
+                ChoiceRecord(label="blockwise 128", damage=group.damage / 9, sqnr_db=46.0, cost_us=655.0),
+                ChoiceRecord(label="float", damage=0.0, sqnr_db=140.0, cost_us=900.0),
+            ),
+            chosen="float" if number in (3, 24) else "blockwise 128" if number == 7 else "static",
+        )
+        for number, group in enumerate(_make_sensitivity().groups)
+    )
+    candidates = tuple(
+        _candidate(number, met=met, collapsed=outlier and number == 1) for number in range(1, 10)
+    )
+    return SearchReport(
+        artifact="a" * 64,
+        task=task,
+        target=0.999,
+        confidence=0.95,
+        met=met,
+        chosen=5,
+        baseline_score=86.412,
+        selection="squadshifts-nyt",
+        selection_digest="5" * 64,
+        selection_questions=1200,
+        calibration_digest="c" * 64,
+        calibration_questions=100,
+        groups=groups,
+        candidates=candidates,
+        seconds={
+            "calibration": 21.0,
+            "sensitivity": 148.2,
+            "cost": 33.9,
+            "search": 1.2,
+            "verification": 390.4,
+        },
+        peak_memory_mb=1430.0,
+        target_isa="avx512_vnni",
+        validated_on=("avx512_vnni",),
+        tools={"quantkit": "0.1.0", "onnxruntime": "1.23.0"},
+        cpu={"model": "Some <CPU> & more", "machine": "x86_64", "cores": 2, "instruction_sets": ["avx2"]},
+    )
+
+
+def _candidate(number: int, *, met: bool, collapsed: bool) -> CandidateRecord:
+    loss = 0.0034 * 0.74**number + 0.0001 * (number % 3) + (0 if met else 0.001)
+    ratio = 0.412 if collapsed else 1 - loss
+    speed = 2.06 - 0.03 * number - 0.004 * number**2
+    return CandidateRecord(
+        number=number,
+        origin="fastest" if number == 1 else f"damage <= {0.004 * 0.7**number:.4f} nats",
+        choices={"static": 26 - 2 * number, "blockwise 128": number - 1, "float": number},
+        predicted_damage=0.004 * 0.7**number,
+        predicted_cost_us=9000.0 + 400 * number,
+        divergence=0.0045 * 0.7**number,
+        changed=0.03 * 0.8**number,
+        score=86.412 * ratio,
+        ratio=ratio,
+        expected_ratio=ratio - 0.0002,
+        expected_ratio_low=ratio - 0.0006,
+        throughput=speed,
+        throughput_spread=(speed - 0.03, speed + 0.02),
+        int8_coverage=1 - 0.03 * number,
+        size_bytes=23_500_000 + 900_000 * number,
+        passed=ratio >= 0.999,
+    )
