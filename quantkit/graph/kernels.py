@@ -1,7 +1,13 @@
 """Which kernels ONNX Runtime really runs: read from its optimized graph and from the trace of a run.
 
-What a file says and what is executed differ: a QDQ weight whose activation is not quantized becomes MatMulNBits at
-load time, which computes in float. So coverage is never counted from Q/DQ nodes.
+What a file says and what is executed differ: Q/DQ pairs may be dropped, and a layer runs in float. So coverage is never
+counted from Q/DQ nodes.
+
+MatMulNBits is a name for both: float products of unpacked weights, or integer products of activations that are rounded
+to 8 bits block by block. It counts as integer where the optimized graph says 8 bits and accuracy_level 4, and a probe
+of one block of that size shows that activations are rounded (`quantkit.graph.blockwise_probe`). A QDQ weight whose
+activation is not quantized becomes MatMulNBits at load time and is judged in the same way: its kernel's name is then
+all that tells it from a block-wise layer.
 """
 
 import json
@@ -17,6 +23,7 @@ import numpy as np
 import onnx
 
 from quantkit.errors import ArtifactError, EvaluationError, OutputError
+from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session
 
 TOKENS = 384
@@ -24,13 +31,13 @@ TOKENS = 384
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kernel:
-    """A kernel that computes linear layers: which input is the weight, and whether it multiplies integers."""
+    """A kernel that computes linear layers: which input is the weight, and whether it always multiplies integers."""
 
     weight: int
     integer: bool
 
 
-# Every ONNX Runtime CPU kernel a linear layer can end up in. MatMulNBits unpacks its weights and computes in float.
+# Every ONNX Runtime CPU kernel a linear layer can end up in. MatMulNBits is decided node by node.
 LINEAR_KERNELS: dict[str, Kernel] = {
     "MatMul": Kernel(weight=1, integer=False),
     "FusedMatMul": Kernel(weight=1, integer=False),
@@ -45,6 +52,14 @@ LINEAR_KERNELS: dict[str, Kernel] = {
     "QLinearMatMul": Kernel(weight=3, integer=True),
     "QGemm": Kernel(weight=3, integer=True),
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Weight:
+    """The weight of a node of the optimized graph: its shape [inputs, outputs], and whether integers are multiplied."""
+
+    shape: tuple[int, int]
+    integer: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,22 +162,24 @@ def _node_events(trace: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _weights(path: Path, optimized: Path) -> dict[str, tuple[int, int]]:
-    """Return node name → weight shape [inputs, outputs] of each linear node with a constant weight.
+def _weights(path: Path, optimized: Path) -> dict[str, _Weight]:
+    """Return node name → weight of each linear node with a constant weight.
 
     Raises:
         ArtifactError: such a node has no name of its own, so the trace of a run cannot be told apart.
     """
     graph = onnx.load(optimized, load_external_data=False).graph
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    found: dict[str, tuple[int, int]] = {}
+    found: dict[str, _Weight] = {}
     for node in graph.node:
         kernel = LINEAR_KERNELS.get(node.op_type)
         if kernel is None or len(node.input) <= kernel.weight:
             continue
         attributes = {attribute.name: attribute.i for attribute in node.attribute}
+        integer = kernel.integer
         if node.op_type == "MatMulNBits":
             shape = (attributes["K"], attributes["N"])
+            integer = _rounds_activations(node, attributes)
         elif len(dimensions := shapes.get(node.input[kernel.weight], ())) == 2:
             shape = (dimensions[0], dimensions[1])
         else:
@@ -172,16 +189,25 @@ def _weights(path: Path, optimized: Path) -> dict[str, tuple[int, int]]:
                 f"{path}: a {node.op_type} has the name {node.name!r}, which is not its own; "
                 "give every linear layer a name, as `quantkit export` does"
             )
-        found[node.name] = (shape[1], shape[0]) if attributes.get("transB") else shape
+        shape = (shape[1], shape[0]) if attributes.get("transB") else shape
+        found[node.name] = _Weight(shape=shape, integer=integer)
     return found
 
 
-def _layer(event: Mapping[str, Any], weights: Mapping[str, tuple[int, int]]) -> list[ExecutedLayer]:
+def _rounds_activations(node: onnx.NodeProto, attributes: Mapping[str, int]) -> bool:
+    """Tell whether a MatMulNBits multiplies integers: its attributes allow it, and the probe shows it."""
+    if attributes.get("bits", 4) != 8 or attributes.get("accuracy_level", 0) != 4:
+        return False
+    zero_points = len(node.input) > 3 and bool(node.input[3])
+    return multiplies_integers(attributes["block_size"], zero_points=zero_points)
+
+
+def _layer(event: Mapping[str, Any], weights: Mapping[str, _Weight]) -> list[ExecutedLayer]:
     """Return the linear layer this event ran, or nothing."""
     name, op_type = event["name"].removesuffix("_kernel_time"), event["args"]["op_name"]
     if op_type not in LINEAR_KERNELS or name not in weights:
         return []
-    inputs, outputs = weights[name]
+    inputs, outputs = weights[name].shape
     # Rows of the product: all leading dimensions of the output ("output_type_shape": [{"float": [1, 384, 768]}]).
     shape = next(iter(event["args"]["output_type_shape"][0].values()))
     rows = math.prod(shape[:-1])
@@ -190,7 +216,7 @@ def _layer(event: Mapping[str, Any], weights: Mapping[str, tuple[int, int]]) -> 
             name=name,
             shape=(inputs, outputs),
             kernel=op_type,
-            integer=LINEAR_KERNELS[op_type].integer,
+            integer=weights[name].integer,
             macs=rows * inputs * outputs,
         )
     ]

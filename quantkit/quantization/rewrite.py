@@ -1,4 +1,4 @@
-"""Small graph edits that the static, dynamic and embedding rewrites share."""
+"""Small graph edits that the rewrites share."""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,6 +31,15 @@ def insert_before(
     return node
 
 
+def put_in_place(graph: ir.Graph, node: ir.Node, result: ir.Value) -> None:
+    """Let `result` stand for the one output of `node`, under its name, and remove the node."""
+    output = node.outputs[0]
+    result.type, result.shape, name = output.type, output.shape, output.name
+    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+    result.name = name
+
+
 def gemm_to_matmul(graph: ir.Graph, layer: Linear) -> Linear:
     """Turn a Gemm layer into MatMul + Add, which the integer kernels understand; a MatMul is returned as it is.
 
@@ -47,11 +56,7 @@ def gemm_to_matmul(graph: ir.Graph, layer: Linear) -> Linear:
     bias = gemm.inputs[2] if len(gemm.inputs) > 2 else None
     if bias is not None:
         result = insert_before(graph, gemm, "Add", [result, bias], name=f"{name}.bias_add").outputs[0]
-    output = gemm.outputs[0]
-    result.type, result.shape, name_of_output = output.type, output.shape, output.name
-    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
-    graph.remove(gemm, safe=True)
-    result.name = name_of_output
+    put_in_place(graph, gemm, result)
     return Linear(node=product, transposed=False)
 
 
@@ -84,8 +89,4 @@ def use_integer_product(
         attributes={"to": int(ir.DataType.FLOAT)},
     )
     result = insert_before(graph, matmul, "Mul", [cast.outputs[0], scale], name=f"{name}.rescale").outputs[0]
-    output = matmul.outputs[0]
-    result.type, result.shape, name_of_output = output.type, output.shape, output.name
-    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
-    graph.remove(matmul, safe=True)
-    result.name = name_of_output
+    put_in_place(graph, matmul, result)

@@ -9,6 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from quantkit.errors import ArtifactError, EvaluationError
+from quantkit.graph import kernels
 from quantkit.graph.kernels import LINEAR_KERNELS, trace_execution
 
 CONFIG = {"vocab_size": 12, "max_position_embeddings": 20, "pad_token_id": 0}
@@ -95,8 +96,8 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert [path] == list(tmp_path.iterdir())
 
 
-def test_block_wise_weights_are_float() -> None:
-    """MatMulNBits and everything without an integer product does not count."""
+def test_kernels_that_are_always_integer() -> None:
+    """MatMulNBits and everything without an integer product are not among them."""
     integer = {name for name, kernel in LINEAR_KERNELS.items() if kernel.integer}
     assert integer == {
         "MatMulInteger",
@@ -106,3 +107,44 @@ def test_block_wise_weights_are_float() -> None:
         "QLinearMatMul",
         "QGemm",
     }
+
+
+def block_wise(folder: Path, **attributes: int) -> Path:
+    """Write a model of one MatMulNBits layer with blocks of 16 inputs."""
+    path = save(folder, "logits = MatMul (x, a)")
+    model = onnx.load(path)
+    levels = np.random.default_rng(0).integers(0, 256, (6, 1, 16)).astype(np.uint8)
+    model.graph.initializer.append(numpy_helper.from_array(levels, "levels"))
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((6, 1), np.float32), "scales"))
+    how = {"K": 8, "N": 6, "bits": 8, "block_size": 16, **attributes}
+    node = onnx.helper.make_node(
+        "MatMulNBits", ["x", "levels", "scales"], ["logits"], domain="com.microsoft", name="logits", **how
+    )
+    model.graph.node[-1].CopyFrom(node)
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("attributes", [{}, {"accuracy_level": 0}, {"accuracy_level": 1}])
+def test_block_wise_in_float(tmp_path: Path, attributes: dict[str, int]) -> None:
+    """MatMulNBits of any other accuracy level than 4 computes in float and counts so, whatever a probe says."""
+    execution = trace_execution(block_wise(tmp_path, **attributes), outputs=("logits",), config=CONFIG)
+    assert [(layer.kernel, layer.integer) for layer in execution.layers] == [("MatMulNBits", False)]
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_block_wise_is_what_the_probe_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounded: bool
+) -> None:
+    """With accuracy level 4 the probe of the same block size decides."""
+    asked: list[tuple[int, bool]] = []
+
+    def probe(block_size: int, *, zero_points: bool) -> bool:
+        asked.append((block_size, zero_points))
+        return rounded
+
+    monkeypatch.setattr(kernels, "multiplies_integers", probe)
+    execution = trace_execution(block_wise(tmp_path, accuracy_level=4), outputs=("logits",), config=CONFIG)
+    assert [layer.integer for layer in execution.layers] == [rounded]
+    assert asked == [(16, False)]

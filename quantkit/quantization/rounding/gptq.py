@@ -1,7 +1,7 @@
 """GPTQ: weights are rounded one input after the other, and each absorbs the errors of those before it.
 
-What counts is the output's expected squared error, E|xᵀ(W - Ŵ)|² = trace((W - Ŵ)ᵀ H (W - Ŵ)), with the inputs' second
-moments H (Frantar et al. 2022, "GPTQ"). With H = L Lᵀ it is the sum over rows i of |L[i,i] d[i] + Σ_{j>i} L[j,i] d[j]|²,
+What counts is the expected squared error of the outputs, E|xᵀ(W - Ŵ)|² = trace((W - Ŵ)ᵀ H (W - Ŵ)), with the second
+moments H of the inputs (Frantar et al. 2022, "GPTQ"). With H = L Lᵀ this is Σ_i |L[i,i] d[i] + Σ_{j>i} L[j,i] d[j]|²,
 d[i] being row i of W - Ŵ. So when the rows behind i are rounded, the best level of row i is the one nearest to
 W[i] + Σ_{j>i} L[j,i] d[j] / L[i,i]. That is GPTQ's update, by one Cholesky factor and without the inverse of H.
 
