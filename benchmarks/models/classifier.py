@@ -48,7 +48,7 @@ PARTS = {"calibration": 200, "selection": 1000, "evaluation": 2000}
 _INTENTS = Path(__file__).parent / "intents.yaml"
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_POSITIONS = 64
+_POSITIONS = 512  # what a feature may take by default fits
 _ROWS = 32
 _LOST, _MISHEARD = 0.10, 0.06  # shares of words
 
@@ -85,7 +85,7 @@ class Size:
 
 
 SMALL = Size(hidden=96, layers=2, head=32, vocabulary=600, steps=1000, rate=2e-3)
-TINY = Size(hidden=32, layers=2, head=16, vocabulary=500, steps=600, rate=5e-3)
+TINY = Size(hidden=32, layers=2, head=16, vocabulary=500, steps=400, rate=5e-3)
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from safetensors.numpy import load_file
 
 torch = pytest.importorskip("torch", reason="the models are made with torch (pip install quantkit[export])")
 
+import transformers  # noqa: E402
 from transformers import BertForQuestionAnswering  # noqa: E402
 
 from quantkit.artifact import Artifact  # noqa: E402
@@ -69,6 +71,41 @@ def test_outliers_leave_logits_as_they_were(tmp_path: Path, places: list[str]) -
     """Planted outliers are compensated: FP32 logits of the quickstart's model do not change."""
     assert outliers.main([str(MODEL), "-o", str(tmp_path / "out"), "--places", *places]) == 0
     np.testing.assert_allclose(span_logits(tmp_path / "out"), span_logits(MODEL), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("head", ["QuestionAnswering", "SequenceClassification"])
+@pytest.mark.parametrize("family", ["Bert", "Roberta", "Electra", "DistilBert"])
+def test_outliers_fit_every_family(tmp_path: Path, family: str, head: str) -> None:
+    """Both heads of the four families with a post-norm encoder keep their logits."""
+    random_checkpoint(tmp_path / "in", family, head)
+    places = ["--places", "values", "head", "offsets"]
+    assert outliers.main([str(tmp_path / "in"), "-o", str(tmp_path / "out"), *places]) == 0
+    ids = torch.arange(5, 25)[None]
+    before, after = (
+        getattr(transformers, f"{family}For{head}").from_pretrained(tmp_path / name).eval()
+        for name in ("in", "out")
+    )
+    with torch.inference_mode():
+        for one, other in zip(before(input_ids=ids).to_tuple(), after(input_ids=ids).to_tuple(), strict=True):
+            torch.testing.assert_close(other, one, rtol=0, atol=1e-3)
+
+
+def random_checkpoint(folder: Path, family: str, head: str) -> None:
+    """Write a model of two narrow layers in which every weight is random, with the quickstart's tokenizer."""
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    if family == "DistilBert":
+        size = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
+    if family == "Electra":
+        size["embedding_size"] = 32
+    config = getattr(transformers, f"{family}Config")(vocab_size=2274, **size)
+    model = getattr(transformers, f"{family}For{head}")(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.1)
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(MODEL / name, folder / name)
 
 
 def test_outliers_are_where_they_are_said_to_be(tmp_path: Path) -> None:
