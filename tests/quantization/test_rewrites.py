@@ -134,11 +134,12 @@ def test_shared_activation_is_quantized_once(
     assert sum(node.op_type == quantizer for node in encoder.graph) == 3
 
 
+@pytest.mark.parametrize("weight_type", ["int8", "uint8"])
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
-def test_pooled_heads(bench: Any, classifier: ir.Model, mode: str) -> None:
+def test_pooled_heads(bench: Any, classifier: ir.Model, mode: str, weight_type: WeightType) -> None:
     """Pooled heads run in integer kernels under their own names, bias included."""
     expected = bench.compute(classifier)
-    quantize(bench, classifier, mode)
+    quantize(bench, classifier, mode, weight_type=weight_type)
     execution = bench.trace(classifier)
     assert {("pooler", (32, 24)), ("classifier", (24, 3))} == {
         (layer.name, layer.shape) for layer in execution.layers if layer.integer
@@ -146,6 +147,20 @@ def test_pooled_heads(bench: Any, classifier: ir.Model, mode: str) -> None:
     assert execution.int8_coverage == 1.0
     assert difference(bench.compute(classifier), expected) < NEAR
     assert [output.name for output in classifier.graph.outputs] == ["logits"]
+
+
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_uint8_weights_are_the_same_weights(bench: Any, encoder: ir.Model, mode: str) -> None:
+    """Rounded to nearest, uint8 weights around 128 stand for what int8 ones do, and results agree."""
+    found = []
+    for weight_type in ("int8", "uint8"):
+        model = encoder.clone()
+        quantize(bench, model, mode, weight_type=weight_type)
+        found.append(bench.compute(model))
+        stored = model.graph.initializers[f"query.weight_{weight_type}"]
+        assert stored.dtype == {"int8": ir.DataType.INT8, "uint8": ir.DataType.UINT8}[weight_type]
+    # The integer products are the same; scaling them back may differ by a rounding.
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-5 * np.abs(found[0]).max())
 
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])

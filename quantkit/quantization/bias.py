@@ -1,0 +1,141 @@
+"""Bias correction: what quantization moves a layer's outputs by on average is taken back in its bias.
+
+Errors of rounded weights and activations do not average to nothing: E[xᵀW - x̂ᵀŴ] is a vector, one number per output,
+that calibration can measure (Nagel et al. 2019, "Data-Free Quantization"). Adding it to the bias costs nothing at run
+time. Where a layer's bias is:
+
+1. The layer is a Gemm: its third input, which may have been left out.
+2. The layer's one reader is an Add with a constant: that constant.
+3. The one reader is MultiHeadAttention: the layer's part of its bias [query | key | value].
+4. The one reader is SkipLayerNormalization, BiasGelu or FastGelu: its bias, which may have been left out.
+
+Anything else gets an Add of its own behind the layer.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from quantkit.errors import QuantizationError
+from quantkit.graph.linear import Linear
+from quantkit.quantization.rewrite import add_initializer
+
+# Nodes that add a bias to what they read: operator → (inputs the layer may be, the bias input).
+_BIAS_INPUTS: dict[str, tuple[tuple[int, ...], int]] = {
+    "SkipLayerNormalization": ((0, 1), 4),
+    "BiasGelu": ((0,), 1),
+    "FastGelu": ((0,), 1),
+}
+_ATTENTION_BIAS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """An input that is a layer's bias: a constant or nothing, of which the layer has the part `begin:end`."""
+
+    node: ir.Node
+    index: int
+    begin: int | None = None
+    end: int | None = None
+
+    def value(self) -> ir.Value | None:
+        """Return the bias, None when the input is left out."""
+        return self.node.inputs[self.index] if self.index < len(self.node.inputs) else None
+
+
+def correct_bias(graph: ir.Graph, layer: Linear, shift: np.ndarray) -> None:
+    """Make the layer's outputs, bias included, larger by `shift`; nothing else changes.
+
+    It is done before the layer is rewritten to integers: the rewrites leave biases where they are.
+
+    Args:
+        graph: the float graph, changed in place. A bias that others read too is not touched: the layer gets its own.
+        layer: one of the graph's linear layers.
+        shift: float32 [outputs].
+
+    Raises:
+        QuantizationError: a shift is NaN or infinite.
+    """
+    if shift.shape != (layer.shape[1],):
+        raise ValueError(f"{layer.name}: a shift of shape {shift.shape} for {layer.shape[1]} outputs")
+    if not np.isfinite(shift).all():
+        raise QuantizationError(
+            f"{layer.name}: its bias correction holds NaN or infinity; check the calibration set"
+        )
+    place = _find_place(layer, shift.size)
+    if place is None:
+        _insert_add(graph, layer, shift)
+        return
+    value = place.value()
+    if value is None:
+        moved = shift.astype(np.float32)
+        place.node.resize_inputs(max(len(place.node.inputs), place.index + 1))
+    else:
+        assert value.const_value is not None
+        moved = _moved(value.const_value.numpy(), shift, place)
+    place.node.replace_input_with(place.index, add_initializer(graph, f"{layer.name}.bias_corrected", moved))
+
+
+def _moved(bias: np.ndarray, shift: np.ndarray, place: _Place) -> np.ndarray:
+    """Return a copy of the bias with `shift` added to the layer's part, summed in float64."""
+    if place.begin is None:
+        whole: np.ndarray = (bias.astype(np.float64) + shift).astype(np.float32)
+        return whole
+    moved = bias.astype(np.float64)
+    moved[place.begin : place.end] += shift
+    return moved.astype(np.float32)
+
+
+def _find_place(layer: Linear, width: int) -> _Place | None:
+    """Return where the bias of a layer with `width` outputs is, or may be put; None when it has no such place."""
+    if layer.node.op_type == "Gemm":
+        return _usable(_Place(node=layer.node, index=2), optional=True)
+    output = layer.node.outputs[0]
+    uses = list(output.uses())
+    if len(uses) != 1 or output.is_graph_output():
+        return None
+    reader, index = uses[0].node, uses[0].idx
+    if reader.op_type == "Add":
+        return _usable(_Place(node=reader, index=1 - index), optional=False)
+    if reader.op_type == "MultiHeadAttention":
+        return _attention_place(reader, index, width)
+    if reader.op_type in _BIAS_INPUTS:
+        inputs, bias = _BIAS_INPUTS[reader.op_type]
+        if index in inputs:
+            return _usable(_Place(node=reader, index=bias), optional=True)
+    return None
+
+
+def _attention_place(attention: ir.Node, index: int, width: int) -> _Place | None:
+    """Return the layer's part of [query | key | value]; query and key are equally wide, value may be otherwise."""
+    whole = _usable(_Place(node=attention, index=_ATTENTION_BIAS), optional=False)
+    if whole is None or index >= _ATTENTION_BIAS:
+        return None
+    value = whole.value()
+    assert value is not None
+    assert value.const_value is not None
+    begin = int(value.const_value.size) - width if index == 2 else index * width
+    return _Place(node=attention, index=_ATTENTION_BIAS, begin=begin, end=begin + width)
+
+
+def _usable(place: _Place, *, optional: bool) -> _Place | None:
+    """Return the place if a constant is there, or nothing and that is allowed."""
+    value = place.value()
+    if value is None:
+        return place if optional else None
+    return place if value.const_value is not None and value.dtype == ir.DataType.FLOAT else None
+
+
+def _insert_add(graph: ir.Graph, layer: Linear, shift: np.ndarray) -> None:
+    """Put an Add behind the layer; its result has the name that the layer's had."""
+    output = layer.node.outputs[0]
+    constant = add_initializer(graph, f"{layer.name}.bias_corrected", shift.astype(np.float32))
+    add = ir.node("Add", [output, constant], name=f"{layer.name}.bias_correction")
+    result = add.outputs[0]
+    result.type, result.shape, name = output.type, output.shape, output.name
+    graph.insert_after(layer.node, add)
+    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
+    add.replace_input_with(0, output)
+    output.name = f"{layer.name}.uncorrected"
+    result.name = name
