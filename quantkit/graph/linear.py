@@ -134,7 +134,7 @@ def embedding_tables(graph: ir.Graph) -> list[Table]:
     return [Table(nodes=tuple(nodes), weight=weights[name]) for name, nodes in found.items()]
 
 
-def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+def matching(names: Sequence[str], patterns: Sequence[str], *, key: str = "keep_float") -> set[str]:
     """Return the names that any of the glob patterns matches.
 
     A pattern matches a whole name (`*.attention.self.query`) or the end of its dotted path (`query`).
@@ -153,7 +153,7 @@ def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
             near = difflib.get_close_matches(pattern, [*names, *(name.split(".")[-1] for name in names)], n=1)
             hint = f"did you mean {near[0]}?" if near else f"layers are named like {', '.join(names[:2])}"
             raise RecipeError(
-                f"keep_float: the pattern {pattern!r} matches no layer; {hint} (`quantkit inspect` lists them all)"
+                f"{key}: the pattern {pattern!r} matches no layer; {hint} (`quantkit inspect` lists them all)"
             )
         kept |= hits
     return kept

@@ -1,30 +1,31 @@
-"""Calibration: what values the inputs of the linear layers take on real text, as ranges.
+"""Calibration: what values the inputs of the linear layers take on real text, as statistics and as ranges.
 
 The model runs with these inputs as extra outputs, one unpadded row at a time, so no padding position is ever
-counted and any length will do. What is kept is a histogram a tensor (or two numbers, for minmax): memory does not
-grow with the number of rows. Counts are integers on a grid that does not depend on the order of rows, so the result
-is the same for any number of threads.
+counted and any length will do. What is kept are sums and extremes (`observe`) or a histogram a tensor (`calibrate`):
+memory does not grow with the number of rows, and the result is the same for any number of threads.
 """
 
+import io
 import json
 import logging
 import math
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
 from quantkit.errors import DatasetError, OutputError
-from quantkit.files import cache_folder, digest_of, write_json
+from quantkit.files import cache_folder, digest_of, write_bytes, write_json
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import save_model
 from quantkit.quantization.histogram import Histogram
 from quantkit.quantization.ranges import METHODS
-from quantkit.quantization.smoothing import ChannelObserver
+from quantkit.quantization.statistics import Statistics, StatisticsObserver, as_arrays, from_arrays
 from quantkit.runtime.batching import Batch
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.run import Job, Row, run_each
@@ -44,6 +45,11 @@ class Range:
     seen_low: float
     seen_high: float
 
+    def around_zero(self) -> "Range":
+        """Return the range widened to be as wide below zero as above it: the zero point becomes 128."""
+        largest = max(abs(self.low), abs(self.high))
+        return replace(self, low=-largest, high=largest)
+
     def as_json(self) -> dict[str, float]:
         """Return the four numbers by name."""
         return {"low": self.low, "high": self.high, "seen_low": self.seen_low, "seen_high": self.seen_high}
@@ -55,33 +61,46 @@ class CalibrationRun:
 
     rows: Sequence[Row]
     pad_id: int
-    method: str
-    percentile: float
+    method: str = "minmax"
+    percentile: float = 99.99
     model_name: str | None = None
 
     def tokens(self) -> int:
         """Return the number of tokens that are observed."""
         return sum(len(row.input_ids) for row in self.rows)
 
+    def by_method(self, method: str, percentile: float) -> "CalibrationRun":
+        """Return the same run for another estimator."""
+        return replace(self, method=method, percentile=percentile)
 
-class _Observer:
-    """Histograms of several tensors, filled from several threads."""
+    def batches(self) -> list[Batch]:
+        """Return every row that is not all padding as a batch of its own, longest first.
 
-    def __init__(self, tensors: Sequence[str], *, extremes_only: bool) -> None:
+        Raises:
+            DatasetError: there is none.
+        """
+        found = [
+            Batch(indices=(index,), length=len(row.input_ids))
+            for index, row in enumerate(self.rows)
+            if len(row.input_ids) and (row.input_ids != self.pad_id).any()
+        ]
+        if not found:
+            raise DatasetError("the calibration set holds nothing but padding; give questions with text")
+        return sorted(found, key=lambda batch: -batch.length)
+
+
+class _Histograms:
+    """Histograms of several tensors, filled from several threads: counts do not depend on the order of rows."""
+
+    def __init__(self, tensors: Sequence[str]) -> None:
         self.histograms = [Histogram() for _ in tensors]
         self._locks = [threading.Lock() for _ in tensors]
-        self._extremes_only = extremes_only
 
     def consume(self, batch: Batch, outputs: Arrays) -> None:  # noqa: ARG002 - the signature of run_each
         """Count every value of one unpadded row."""
         for lock, histogram, values in zip(self._locks, self.histograms, outputs, strict=True):
-            if self._extremes_only:
-                low, high = float(values.min()), float(values.max())
-                with lock:
-                    histogram.widen(low, high)
-            else:
-                with lock:
-                    histogram.add(values)
+            with lock:
+                histogram.add(values)
 
 
 def calibrate(
@@ -115,30 +134,38 @@ def calibration_key(model_digest: str, data_digest: str, settings: dict[str, obj
     )
 
 
-def observe_channels(
-    model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun, *, key: str
-) -> dict[str, np.ndarray]:
-    """Return activation name → largest magnitude of each channel, float32 [channels]; cached like the ranges.
+def observe(
+    model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun, *, key: str, moments: bool
+) -> dict[str, Statistics]:
+    """Return the statistics of each tensor; cached like the ranges, but for moments and sample, which are large.
+
+    Args:
+        model: the FP32 model; its graph outputs are changed while this runs, and put back.
+        tensors: float activations [1, tokens, width] of that graph.
+        run: the rows; its method is not used.
+        key: digest of the model, the rows and the settings: what the cache compares.
+        moments: also the second moments and a sample of tokens: memory of width² numbers a tensor.
 
     Raises:
         DatasetError: there is no row, or every row is padding.
         EvaluationError: an activation is NaN or infinite.
     """
     names = [tensor.name or "" for tensor in tensors]
-    cached = cache_folder() / "calibration" / f"{key}-channels.json"
-    found = _read_cached_channels(cached, key, names)
+    cached = cache_folder() / "calibration" / f"{key}-statistics.npz"
+    found = None if moments else _read_cached_statistics(cached, names)
     if found is None:
-        observer = ChannelObserver(names)
-        _run_observed(model, tensors, run, observer.consume)
-        found = observer.magnitudes()
-        _write_cached(cached, {"key": key, "channels": {name: found[name].tolist() for name in names}})
+        batches = run.batches()
+        observer = StatisticsObserver(names, batches, moments=moments)
+        _run_observed(model, tensors, run, batches, observer.consume)
+        found = observer.statistics()
+        _write_cached_statistics(cached, found)
     return found
 
 
 def _observe(model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun) -> dict[str, Range]:
     names = [tensor.name or "" for tensor in tensors]
-    observer = _Observer(names, extremes_only=run.method == "minmax")
-    _run_observed(model, tensors, run, observer.consume)
+    observer = _Histograms(names)
+    _run_observed(model, tensors, run, run.batches(), observer.consume)
     estimate = METHODS[run.method]
     ranges = {}
     for name, histogram in zip(names, observer.histograms, strict=True):
@@ -151,22 +178,20 @@ def _run_observed(
     model: ir.Model,
     tensors: Sequence[ir.Value],
     run: CalibrationRun,
+    batches: Sequence[Batch],
     consume: Callable[[Batch, Arrays], None],
 ) -> None:
     """Run every row alone and unpadded, and hand the tensors' values to `consume`."""
-    rows = [row for row in run.rows if len(row.input_ids) and (row.input_ids != run.pad_id).any()]
-    if not rows:
-        raise DatasetError("the calibration set holds nothing but padding; give questions with text")
     names = [tensor.name or "" for tensor in tensors]
-    batches = [Batch(indices=(index,), length=len(row.input_ids)) for index, row in enumerate(rows)]
-    batches.sort(key=lambda batch: -batch.length)
-    job = Job(rows=rows, batches=batches, pad_id=run.pad_id, name=lambda index: f"calibration row {index}")
+    job = Job(
+        rows=run.rows, batches=batches, pad_id=run.pad_id, name=lambda index: f"calibration row {index}"
+    )
     cores = cpu_facts().cores
     with tempfile.TemporaryDirectory(prefix="quantkit-calibrate-") as folder:
         path = Path(folder) / "observed.onnx"
         _save_observed(model, tensors, path)
         row_bytes = _bytes_per_token(model.graph, names) * batches[0].length
-        workers = max(1, min(cores, len(rows), _MEMORY_LIMIT // row_bytes))
+        workers = max(1, min(cores, len(batches), _MEMORY_LIMIT // row_bytes))
         # A session with several threads is for one worker only.
         threads = cores if workers == 1 else 1
         session = Session(path, outputs=tuple(names), threads=threads, name=run.model_name)
@@ -209,16 +234,23 @@ def _read_cached(path: Path, key: str, names: Sequence[str]) -> dict[str, Range]
         return None
 
 
-def _read_cached_channels(path: Path, key: str, names: Sequence[str]) -> dict[str, np.ndarray] | None:
-    """Return the cached magnitudes; None when there are none, or the file is broken or of another calibration."""
+def _read_cached_statistics(path: Path, names: Sequence[str]) -> dict[str, Statistics] | None:
+    """Return the cached statistics; None when there are none, or the file is broken or of other tensors."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["key"] != key:
-            return None
-        found = {name: np.asarray(content["channels"][name], np.float32) for name in names}
-        return found if all(np.isfinite(channels).all() for channels in found.values()) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        with np.load(path, allow_pickle=False) as arrays:
+            found = from_arrays(arrays)
+        return {name: found[name] for name in names}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+
+
+def _write_cached_statistics(path: Path, statistics: Mapping[str, Statistics]) -> None:
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **as_arrays(statistics))
+    try:
+        write_bytes(path, content.getvalue())
+    except OutputError as error:
+        _LOG.warning("the calibration is not cached: %s", error)
 
 
 def _write_cached(path: Path, content: dict[str, object]) -> None:

@@ -103,6 +103,9 @@ class QuantizeSettings(Section):
     reduce_range: Literal["auto", "yes", "no"] = Field(
         default="auto", description="7-bit weights: needed on x86 without VNNI; auto asks the target"
     )
+    weight_type: Literal["auto", "int8", "uint8"] = Field(
+        default="auto", description="uint8 (u8u8): full range without VNNI too; auto: int8"
+    )
     target_isa: str = Field(
         default="native", description="instruction set the artifact is for; native: this CPU's"
     )

@@ -211,6 +211,19 @@ class Task(Protocol):
                 example.
         """
 
+    def expected_scores(
+        self,
+        dataset: Dataset,
+        features: Sequence[Feature],
+        outputs: Sequence[Outputs],
+        settings: FeatureSettings,
+    ) -> list[float]:
+        """Return the score that each example may expect, 0 to 1, when answers are drawn as the outputs say.
+
+        The score itself jumps when an answer changes and is still otherwise; this one feels every change, so far
+        fewer examples tell two models apart. Takes what `predict` takes, and raises what it raises.
+        """
+
 
 def require_outputs(
     dataset: Dataset,

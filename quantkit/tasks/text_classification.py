@@ -17,6 +17,7 @@ import pydantic
 
 from quantkit.errors import DatasetError, UsageError
 from quantkit.files import sha256_bytes
+from quantkit.metrics.divergence import softmax
 from quantkit.tasks.reading import explain, read_file, without_mark
 from quantkit.tasks.task import (
     Dataset,
@@ -168,6 +169,25 @@ class TextClassification:
                 )
             )
         return predictions
+
+    def expected_scores(
+        self,
+        dataset: Dataset,
+        features: Sequence[Feature],
+        outputs: Sequence[Outputs],
+        settings: FeatureSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
+    ) -> list[float]:
+        """Return the probability that the model gives the right label of each text.
+
+        Raises:
+            EvaluationError: logits are missing, NaN or infinite; it names the text.
+        """
+        require_outputs(dataset, features, outputs, self.outputs, per_token=False)
+        rows = cast(Sequence[TextFeature], features)
+        return [
+            float(softmax(logits)[row.label]) if row.label < len(logits) else 0.0
+            for row, (logits,) in zip(rows, outputs, strict=True)
+        ]
 
 
 def shorten(first: int, second: int, room: int) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from quantkit.tasks.squad.answers import OUTPUTS, predict
+from quantkit.tasks.squad.answers import OUTPUTS, expected_scores, predict
 from quantkit.tasks.squad.features import SquadFeature, featurize
 from quantkit.tasks.squad.read import SquadExample, read_squad
 from quantkit.tasks.task import Dataset, Feature, FeatureSettings, Outputs, Prediction
@@ -35,6 +35,16 @@ class Squad:
     ) -> list[Prediction]:
         """Return the best span of each question; see `quantkit.tasks.squad.answers`."""
         return predict(dataset, features, outputs, settings)
+
+    def expected_scores(
+        self,
+        dataset: Dataset,
+        features: Sequence[Feature],
+        outputs: Sequence[Outputs],
+        settings: FeatureSettings,
+    ) -> list[float]:
+        """Return each question's expected F1; see `quantkit.tasks.squad.answers`."""
+        return expected_scores(dataset, features, outputs, settings)
 
 
 TASK = Squad()

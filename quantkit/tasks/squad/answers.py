@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.metrics.answers import exact_match, f1
+from quantkit.metrics.divergence import softmax
 from quantkit.tasks.squad.features import SquadFeature
 from quantkit.tasks.squad.read import SquadExample
 from quantkit.tasks.task import Dataset, Feature, FeatureSettings, Outputs, Prediction, require_outputs
@@ -51,6 +52,46 @@ def predict(
     return [_score(example, answer) for example, answer in zip(examples, answers, strict=True)]
 
 
+def expected_scores(
+    dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], settings: FeatureSettings
+) -> list[float]:
+    """Return each question's expected F1, 0 to 1: over its `n_best` best spans, by the softmax of their scores.
+
+    It moves with every change of the logits, where F1 moves only when the answer does.
+
+    Raises:
+        EvaluationError: as `predict`.
+    """
+    require_outputs(dataset, features, outputs, OUTPUTS, per_token=True)
+    rows = cast(Sequence[SquadFeature], features)
+    examples = cast(tuple[SquadExample, ...], dataset.examples)
+    spans: list[list[tuple[float, str]]] = [[] for _ in examples]
+    for begin in range(0, len(rows), _AT_ONCE):
+        part = rows[begin : begin + _AT_ONCE]
+        starts, ends, sums = _spans(part, outputs[begin : begin + _AT_ONCE], settings)
+        pairs = sums.reshape(len(part), -1)
+        best = np.argsort(-pairs, axis=1, kind="stable")[:, : settings.n_best]
+        for place, row in enumerate(part):
+            context = examples[row.example].context
+            for pair in best[place]:
+                if pairs[place, pair] > -np.inf:
+                    first, last = np.divmod(pair, sums.shape[2])
+                    left = row.offsets[starts[place, first], 0]
+                    right = row.offsets[ends[place, last], 1]
+                    spans[row.example].append((float(pairs[place, pair]), context[left:right]))
+    return [
+        _expected(example, found, settings.n_best) for example, found in zip(examples, spans, strict=True)
+    ]
+
+
+def _expected(example: SquadExample, spans: list[tuple[float, str]], n_best: int) -> float:
+    best = sorted(spans, key=lambda span: -span[0])[:n_best]
+    if not best:
+        return f1("", example.answers)
+    shares = softmax(np.array([score for score, _ in best]))
+    return float(shares @ [f1(answer, example.answers) for _, answer in best])
+
+
 def _score(example: SquadExample, answer: str) -> Prediction:
     return Prediction(
         id=example.id,
@@ -65,6 +106,22 @@ def _best_spans(
     features: Sequence[SquadFeature], outputs: Sequence[Outputs], settings: FeatureSettings
 ) -> tuple[list[float], list[int], list[int]]:
     """Return (score, first, last) of each feature's best span, in the window; -inf without one."""
+    starts, ends, sums = _spans(features, outputs, settings)
+    pairs = sums.reshape(len(features), -1)
+    best = pairs.argmax(axis=1)
+    row = np.arange(len(features))
+    start_rank, end_rank = np.divmod(best, sums.shape[2])
+    return (
+        pairs[row, best].tolist(),
+        starts[row, start_rank].tolist(),
+        ends[row, end_rank].tolist(),
+    )
+
+
+def _spans(
+    features: Sequence[SquadFeature], outputs: Sequence[Outputs], settings: FeatureSettings
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return starts and ends in the window, [features, n_best] each, and the scores of all pairs; -inf: not legal."""
     starts, start_logits = _highest([output[0] for output in outputs], settings.n_best)
     ends, end_logits = _highest([output[1] for output in outputs], settings.n_best)
     window = np.array([(row.first, len(row.offsets), *row.widest) for row in features])
@@ -75,16 +132,7 @@ def _best_spans(
     tokens = ends[:, None, :] - starts[:, :, None] + 1
     legal = (tokens >= 1) & (tokens <= settings.max_answer_length)
     legal &= start_legal[:, :, None] & end_legal[:, None, :]
-    sums = np.where(legal, start_logits[:, :, None] + end_logits[:, None, :], -np.inf)
-    pairs = sums.reshape(len(features), -1)
-    best = pairs.argmax(axis=1)
-    row = np.arange(len(features))
-    start_rank, end_rank = np.divmod(best, sums.shape[2])
-    return (
-        pairs[row, best].tolist(),
-        starts[row, start_rank].tolist(),
-        ends[row, end_rank].tolist(),
-    )
+    return starts, ends, np.where(legal, start_logits[:, :, None] + end_logits[:, None, :], -np.inf)
 
 
 def _highest(logits: Sequence[NDArray[Any]], count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

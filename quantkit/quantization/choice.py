@@ -1,0 +1,125 @@
+"""Choice: how one linear layer is computed. A recipe's section and its `schemes` resolve to one for every layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from quantkit.graph.linear import Linear, matching
+from quantkit.recipe.settings import LayerScheme, QuantizeSettings
+
+Scheme = Literal["float", "static", "dynamic", "blockwise"]
+BLOCK_SIZE = 128
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """How a layer is computed.
+
+    Attributes:
+        scheme: float, static (calibrated ranges), dynamic (ranges at run time), or blockwise (scales for blocks).
+        smooth: SmoothQuant alpha, "auto" for the factors of least expected error, None for none.
+        method: range estimator, for static.
+        percentile: for the estimator of that name.
+        symmetric: range around zero, for static.
+        rounding: nearest or gptq, for static and dynamic.
+        bias_correction: the mean output error goes into the bias, for static and dynamic.
+        block_size: inputs that share a scale, for blockwise.
+    """
+
+    scheme: Scheme
+    smooth: Literal["auto"] | float | None = None
+    method: str = "minmax"
+    percentile: float = 99.99
+    symmetric: bool = False
+    rounding: str = "nearest"
+    bias_correction: bool = False
+    block_size: int = BLOCK_SIZE
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it needs anything from calibration data."""
+        return self.scheme == "static" or self.smooth is not None or self.needs_moments
+
+    @property
+    def needs_moments(self) -> bool:
+        """Whether it needs second moments or a sample of tokens."""
+        return self.scheme in ("static", "dynamic") and (self.rounding == "gptq" or self.bias_correction)
+
+    @property
+    def label(self) -> str:
+        """What people read: the scheme and what sets it apart."""
+        if self.scheme == "blockwise":
+            return f"blockwise {self.block_size}"
+        if self.scheme == "float":
+            return "float"
+        smooth = {None: "", "auto": " smooth"}.get(self.smooth, f" smooth {self.smooth}")  # type: ignore[arg-type]
+        return f"{self.scheme}{smooth}{' gptq' if self.rounding == 'gptq' else ''}"
+
+
+FLOAT = Choice(scheme="float")
+
+
+def section_choice(settings: QuantizeSettings) -> Choice:
+    """Return what the section says of every layer that no pattern names; mode auto is not resolved here."""
+    dynamic = settings.mode == "dynamic"
+    return _normal(
+        Choice(
+            scheme="dynamic" if dynamic else "static",
+            smooth=None if dynamic and settings.smooth_quant == "auto" else _smooth(settings.smooth_quant),
+            method=settings.calib_method,
+            percentile=settings.percentile,
+            symmetric=settings.symmetric,
+            rounding=settings.rounding,
+            bias_correction=settings.bias_correction,
+        )
+    )
+
+
+def choices(layers: Sequence[Linear], settings: QuantizeSettings, kept: set[str]) -> dict[str, Choice]:
+    """Return layer name → choice: `kept` stays float, then the first entry of `schemes` that fits, then the section.
+
+    Raises:
+        RecipeError: a pattern of `schemes` matches nothing.
+    """
+    names = [layer.name for layer in layers]
+    section = section_choice(settings)
+    found = {name: FLOAT if name in kept else section for name in names}
+    # From the last to the first: the first that fits is written over the others.
+    for entry in reversed(settings.schemes):
+        for name in matching(names, [entry.pattern], key="schemes") - kept:
+            found[name] = _overridden(section, entry)
+    return found
+
+
+def _overridden(section: Choice, entry: LayerScheme) -> Choice:
+    """Return the section's choice with what an entry says otherwise."""
+    scheme = entry.scheme or section.scheme
+    smooth = section.smooth if entry.smooth_quant is None else _smooth(entry.smooth_quant)
+    return _normal(
+        replace(
+            section,
+            scheme=scheme,
+            smooth=smooth,
+            method=entry.calib_method or section.method,
+            symmetric=section.symmetric if entry.symmetric is None else entry.symmetric,
+            rounding=entry.rounding or section.rounding,
+            bias_correction=section.bias_correction
+            if entry.bias_correction is None
+            else entry.bias_correction,
+            block_size=entry.block_size or BLOCK_SIZE,
+        )
+    )
+
+
+def _smooth(setting: Literal["auto", "off"] | float) -> Literal["auto"] | float | None:
+    return None if setting == "off" else setting
+
+
+def _normal(choice: Choice) -> Choice:
+    """Return the choice with everything its scheme does not use at its default, so that equal ones are equal."""
+    if choice.scheme == "blockwise":
+        return Choice(scheme="blockwise", block_size=choice.block_size)
+    if choice.scheme == "dynamic":
+        return replace(choice, method="minmax", percentile=99.99, symmetric=False, block_size=BLOCK_SIZE)
+    percentile = choice.percentile if choice.method == "percentile" else 99.99
+    return replace(choice, percentile=percentile, block_size=BLOCK_SIZE)

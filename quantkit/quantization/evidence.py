@@ -1,0 +1,105 @@
+"""Evidence: what calibration saw of a model, and what was made of it.
+
+One evidence serves every assignment of choices to the layers of one model: factors and weights are found once each.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from quantkit.artifact import Artifact
+from quantkit.artifact.measure import tool_versions
+from quantkit.errors import DatasetError
+from quantkit.files import digest_of, sha256_bytes
+from quantkit.graph.linear import Linear, linear_layers
+from quantkit.quantization.affine import QuantizedWeight
+from quantkit.quantization.calibration import CalibrationRun, calibration_key, observe
+from quantkit.quantization.choice import Choice
+from quantkit.quantization.rounding import ROUNDINGS, Problem
+from quantkit.quantization.smoothing import alpha_factors, least_error_factors
+from quantkit.quantization.statistics import Statistics
+from quantkit.tasks import FeatureSettings, task
+from quantkit.tasks.calibration_set import CalibrationSet
+from quantkit.tasks.tokenizer import Tokenizer
+
+_TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
+
+
+@dataclass(kw_only=True, slots=True)
+class Evidence:
+    """What calibration saw, and what was made of it: one evidence serves many assignments of one model.
+
+    Attributes:
+        statistics: tensor name → statistics of the unquantized model; empty when nothing was calibrated.
+        run: the calibration rows, for range methods that need histograms.
+        key: digest of model, rows and tools.
+    """
+
+    statistics: Mapping[str, Statistics]
+    run: CalibrationRun | None = None
+    key: str = ""
+    _factors: dict[str, np.ndarray] = field(default_factory=dict)
+    _weights: dict[str, QuantizedWeight] = field(default_factory=dict)
+
+    def factors(self, tensor: str, layers: Sequence[Linear], choice: Choice) -> np.ndarray:
+        """Return the smoothing factors of a group, float32 [channels], found once."""
+        assert choice.smooth is not None
+        key = digest_of([tensor, [layer.name for layer in layers], choice.smooth, choice.rounding])
+        if key not in self._factors:
+            seen, matrices = self.statistics[tensor], [layer.matrix() for layer in layers]
+            self._factors[key] = (
+                least_error_factors(seen, matrices, gptq=choice.rounding == "gptq")
+                if choice.smooth == "auto"
+                else alpha_factors(seen.magnitude, matrices, choice.smooth)
+            )
+        return self._factors[key]
+
+    def weight(self, problem: Problem, rounding: str) -> QuantizedWeight:
+        """Return the rounded weight, rounded once for the same matrix, moments and grid."""
+        moment = b"" if problem.moment is None else np.ascontiguousarray(problem.moment).tobytes()
+        grid = f"{problem.name} {rounding} {problem.per_channel} {problem.weight_type}"
+        matrix = np.ascontiguousarray(problem.matrix).tobytes()
+        key = digest_of([grid, sha256_bytes(matrix), sha256_bytes(moment)])
+        if key not in self._weights:
+            self._weights[key] = ROUNDINGS[rounding](problem)
+        return self._weights[key]
+
+
+def collect(
+    artifact: Artifact, model: ir.Model, calibration_set: CalibrationSet, assignment: Mapping[str, Choice]
+) -> Evidence:
+    """Run the calibration rows through the model, once.
+
+    Args:
+        artifact: the FP32 artifact.
+        model: its graph, as it will be quantized.
+        calibration_set: the examples.
+        assignment: layer name → choice; tells which tensors are looked at, and whether moments are needed.
+
+    Raises:
+        DatasetError: the set holds no text.
+        CheckpointError: the tokenizer is missing, or is not the model's.
+        EvaluationError: an activation is NaN or infinite.
+    """
+    tokenizer = Tokenizer.load(artifact.path)
+    tokenizer.check_vocabulary(int(artifact.config.get("vocab_size", 0)))
+    features = FeatureSettings()
+    rows = task(artifact.task).featurize(calibration_set.dataset, tokenizer, features)
+    if all(np.isin(row.input_ids, tokenizer.special_ids).all() for row in rows):
+        raise DatasetError(
+            f"{calibration_set.dataset.path}: its {len(calibration_set.ids)} calibration questions hold no text; "
+            "give questions and paragraphs with text as --calib"
+        )
+    run = CalibrationRun(rows=rows, pad_id=tokenizer.pad_id, model_name=str(artifact.model_path))
+    wanted = [layer for layer in linear_layers(model.graph) if assignment[layer.name].calibrated]
+    tensors = list({layer.activation.name: layer.activation for layer in wanted}.values())
+    matters: dict[str, object] = {
+        "tensors": [tensor.name for tensor in tensors],
+        "features": features.as_json(),
+        **tool_versions(*_TOOLS),
+    }
+    key = calibration_key(artifact.digest, calibration_set.dataset.digest, matters)
+    moments = any(assignment[layer.name].needs_moments for layer in wanted)
+    return Evidence(statistics=observe(model, tensors, run, key=key, moments=moments), run=run, key=key)

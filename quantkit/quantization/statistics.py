@@ -1,0 +1,142 @@
+"""Statistics of the tensors that linear layers read, from one pass over the calibration rows.
+
+Everything that calibration needs and that is not a histogram: the extremes of every channel (ranges and smoothing), the
+second moments (GPTQ, smoothing), the mean (bias correction) and a sample of tokens (noise of a choice). Rows are added
+in a fixed order whatever thread ran them, so sums are the same every time.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantkit.runtime.batching import Batch
+from quantkit.runtime.session import Arrays
+
+SAMPLE_TOKENS = 2048
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statistics:
+    """One tensor over all tokens of the calibration rows.
+
+    Attributes:
+        low: smallest value of each channel, float32 [channels].
+        high: largest value of each channel, float32 [channels].
+        mean: float64 [channels].
+        square: mean square of each channel, float64 [channels].
+        tokens: how many tokens were seen.
+        moment: mean of x xᵀ, float32 [channels, channels]; None when it was not asked for.
+        sample: some tokens of every row, float32 [up to `SAMPLE_TOKENS`, channels]; None like `moment`.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    mean: np.ndarray
+    square: np.ndarray
+    tokens: int
+    moment: np.ndarray | None = None
+    sample: np.ndarray | None = None
+
+    @property
+    def magnitude(self) -> np.ndarray:
+        """Largest |x| of each channel, float32 [channels]."""
+        largest: np.ndarray = np.maximum(np.abs(self.low), np.abs(self.high))
+        return largest
+
+
+class StatisticsObserver:
+    """Fills the statistics of several tensors from several threads, in the order of the batches."""
+
+    def __init__(self, tensors: Sequence[str], batches: Sequence[Batch], *, moments: bool) -> None:
+        """Begin with nothing seen."""
+        self._tensors = tensors
+        self._places = {batch.indices[0]: place for place, batch in enumerate(batches)}
+        self._waiting: dict[int, Arrays] = {}
+        self._next = 0
+        self._lock = threading.Lock()
+        self._sums = [_Sums(moments=moments, per_row=-(-SAMPLE_TOKENS // len(batches))) for _ in tensors]
+
+    def consume(self, batch: Batch, outputs: Arrays) -> None:
+        """Add one unpadded row: activations [1, tokens, channels] or [1, channels]."""
+        with self._lock:
+            self._waiting[self._places[batch.indices[0]]] = outputs
+            while (found := self._waiting.pop(self._next, None)) is not None:
+                for sums, values in zip(self._sums, found, strict=True):
+                    sums.add(values.reshape(-1, values.shape[-1]))
+                self._next += 1
+
+    def statistics(self) -> dict[str, Statistics]:
+        """Return tensor name → statistics."""
+        return {name: sums.statistics() for name, sums in zip(self._tensors, self._sums, strict=True)}
+
+
+class _Sums:
+    """One tensor's sums so far."""
+
+    def __init__(self, *, moments: bool, per_row: int) -> None:
+        self._moments = moments
+        self._per_row = per_row
+        self._tokens = 0
+        self._low: np.ndarray | float = np.inf
+        self._high: np.ndarray | float = -np.inf
+        self._sum: np.ndarray | float = 0.0
+        self._squares: np.ndarray | float = 0.0
+        self._products: np.ndarray | None = None
+        self._sample: list[np.ndarray] = []
+
+    def add(self, values: np.ndarray) -> None:
+        """Add the tokens of one row, float32 [tokens, channels]."""
+        self._low = np.minimum(self._low, values.min(axis=0))
+        self._high = np.maximum(self._high, values.max(axis=0))
+        self._sum = self._sum + values.sum(axis=0, dtype=np.float64)
+        self._squares = self._squares + np.square(values, dtype=np.float64).sum(axis=0)
+        if self._moments:
+            products = values.T @ values
+            if self._products is None:
+                self._products = products
+            else:
+                self._products += products
+            # Another choice of tokens in every row, and the same every time.
+            chosen = np.random.default_rng(len(self._sample)).permutation(len(values))[: self._per_row]
+            self._sample.append(values[np.sort(chosen)])
+        self._tokens += len(values)
+
+    def statistics(self) -> Statistics:
+        """Return the sums as means."""
+        return Statistics(
+            low=np.asarray(self._low, np.float32),
+            high=np.asarray(self._high, np.float32),
+            mean=np.asarray(self._sum) / self._tokens,
+            square=np.asarray(self._squares) / self._tokens,
+            tokens=self._tokens,
+            moment=None if self._products is None else self._products / np.float32(self._tokens),
+            sample=np.concatenate(self._sample) if self._sample else None,
+        )
+
+
+def as_arrays(statistics: Mapping[str, Statistics]) -> dict[str, np.ndarray]:
+    """Return what a cache file holds: the vectors of every tensor by its place, without moments and sample."""
+    arrays = {"names": np.array(list(statistics))}
+    for place, found in enumerate(statistics.values()):
+        for what in ("low", "high", "mean", "square"):
+            arrays[f"{place}.{what}"] = getattr(found, what)
+        arrays[f"{place}.tokens"] = np.asarray(found.tokens)
+    return arrays
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Statistics]:
+    """Return the statistics that `as_arrays` took apart.
+
+    Raises:
+        KeyError: something is missing.
+        ValueError: a number is not finite.
+    """
+    found = {}
+    for place, name in enumerate(arrays["names"].tolist()):
+        vectors = {what: arrays[f"{place}.{what}"] for what in ("low", "high", "mean", "square")}
+        if not all(np.isfinite(vector).all() for vector in vectors.values()):
+            raise ValueError(f"{name}: not finite")
+        found[name] = Statistics(**vectors, tokens=int(arrays[f"{place}.tokens"]))
+    return found
