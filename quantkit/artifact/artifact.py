@@ -19,7 +19,7 @@ from quantkit.artifact.manifest import (
     hash_files,
 )
 from quantkit.errors import ArtifactError, OutputError
-from quantkit.files import inside, new_folder, write_json, write_text
+from quantkit.files import inside, new_folder, write_bytes, write_json, write_text
 
 _LOG = logging.getLogger(__name__)
 MODEL = "model.onnx"
@@ -113,25 +113,32 @@ class Artifact:
         return inside(self.path, f"{REPORTS}/{name}")
 
     def write_report(self, name: str, value: Any) -> Path:
-        """Write a JSON report (a str is written as text) into the artifact, atomically."""
+        """Write a JSON report (text and bytes are written as they are) into the artifact, atomically."""
         path = self.report_path(name)
-        if isinstance(value, str):
+        if isinstance(value, bytes):
+            write_bytes(path, value)
+        elif isinstance(value, str):
             write_text(path, value)
         else:
             write_json(path, value)
         return path
 
-    def keep_report(self, name: str, value: Any) -> None:
+    def keep_report(self, name: str, value: Any) -> bool:
         """Write a report that its reader gets in any case; where it cannot be written, only warn.
 
         A published artifact's reports are sealed and stay as they are.
+
+        Returns:
+            Whether it was written.
         """
         if self.manifest.reports:
-            return
+            return False
         try:
             self.write_report(name, value)
         except OutputError as error:
             _LOG.warning("%s is not kept in the artifact: %s", name, error)
+            return False
+        return True
 
 
 def require_apart(out: Path, artifact: Artifact) -> None:

@@ -1,10 +1,13 @@
 """quantkit quantize: a fused artifact becomes an INT8 one."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from quantkit.cli import options, show
+from quantkit.errors import FAILED, PASSED, UsageError
 
 
 @click.command("quantize")
@@ -13,9 +16,9 @@ from quantkit.cli import options, show
 @options.output_option
 @click.option(
     "--mode",
-    type=click.Choice(["dynamic", "static"]),
+    type=click.Choice(["dynamic", "static", "auto"]),
     show_default="static",
-    help="Activation ranges found at run time, or calibrated.",
+    help="Ranges at run time, calibrated, or the fastest choice per layer that keeps --target.",
 )
 @click.option(
     "--calib",
@@ -51,12 +54,63 @@ from quantkit.cli import options, show
     help="SmoothQuant before static quantization: alpha, off, or auto (0.75).",
 )
 @click.option(
+    "--rounding",
+    type=click.Choice(["nearest", "gptq"]),
+    show_default="nearest",
+    help="Weights to the nearest level, or GPTQ on the calibration data.",
+)
+@click.option(
+    "--bias-correction/--no-bias-correction",
+    default=None,
+    show_default="no-bias-correction",
+    help="Move the mean output error on the calibration data into the bias.",
+)
+@click.option(
+    "--symmetric/--no-symmetric",
+    default=None,
+    show_default="no-symmetric",
+    help="Activation ranges around zero (zero point 128).",
+)
+@click.option(
+    "--attention",
+    type=click.Choice(["float", "qk"]),
+    show_default="float",
+    help="qk: queries and keys to INT8 too, which OpenVINO multiplies as such.",
+)
+@click.option(
+    "--target-isa",
+    metavar="NAME",
+    show_default="native",
+    help="Instruction set the artifact is for; only this processor's are validated here.",
+)
+@click.option(
     "--keep-float",
     "--nodes-to-exclude",
     "keep_float",
     multiple=True,
     metavar="PATTERN",
     help="Layers that stay FP32, such as '*.attention.self.query' (repeatable).",
+)
+@click.option("--target", type=float, show_default="0.999", help="Auto: least ratio to the FP32 score.")
+@click.option(
+    "--select",
+    metavar="SET|FILE",
+    help="Auto: labelled questions that candidates are judged on [default: more of the calibration file].",
+)
+@click.option("--select-samples", type=int, show_default="400", help="Auto: questions taken from --select.")
+@click.option(
+    "--gate-data",
+    metavar="SET|FILE",
+    help="Auto: the gate's questions, which the selection must not hold [default: the task's].",
+)
+@click.option(
+    "--budget", type=float, metavar="SECONDS", show_default="900", help="Auto: time for the whole search."
+)
+@click.option(
+    "--confidence",
+    type=float,
+    show_default="0.8",
+    help="Auto: one-sided confidence that the expected score keeps the target.",
 )
 @click.option("--seed", type=int, show_default="0", help="Seed of the calibration sample.")
 @click.option("--config", type=options.FILE, help="YAML file with these settings; options win over it.")
@@ -77,6 +131,17 @@ def command(
     per_channel: bool | None,
     reduce_range: str | None,
     smooth_quant: str | float | None,
+    rounding: str | None,
+    bias_correction: bool | None,
+    symmetric: bool | None,
+    attention: str | None,
+    target_isa: str | None,
+    target: float | None,
+    select: str | None,
+    select_samples: int | None,
+    gate_data: str | None,
+    budget: float | None,
+    confidence: float | None,
     keep_float: tuple[str, ...],
     seed: int | None,
     config: Path | None,
@@ -84,19 +149,32 @@ def command(
     data_dir: Path | None,
     force: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Quantize a fused artifact to INT8.
 
-    After quantizing, the model is loaded and the kernels that really run are read back.
+    After quantizing, the model is loaded and the kernels that really run are read back. With --mode auto every
+    group of layers gets the fastest form with which the whole keeps the target; the search, its page and the
+    recipe stay in the artifact's reports. Exit code 3: the target was missed, and this is the best that was found.
     """
     source = options.chosen(artifact, model, "ARTIFACT")
     from quantkit.artifact import Artifact
     from quantkit.files import write_text
     from quantkit.recipe.load import dump_section, load_section
-    from quantkit.recipe.settings import QuantizeSettings
+    from quantkit.recipe.settings import AutoSettings, QuantizeSettings
+    from quantkit.report import SearchReport
+    from quantkit.report.search_files import REPORT
     from quantkit.stages.quantize import quantize
 
     patterns = [{"pattern": pattern, "because": "asked for on the command line"} for pattern in keep_float]
+    under = load_section(config, "quantize", QuantizeSettings) if config else {}
+    search = {
+        "target": target,
+        "select": select,
+        "select_samples": select_samples,
+        "gate_data": gate_data,
+        "budget": budget,
+        "confidence": confidence,
+    }
     settings = options.section(
         QuantizeSettings,
         {
@@ -106,15 +184,41 @@ def command(
             "percentile": percentile,
             "calib_samples": calib_samples,
             "per_channel": per_channel,
+            "symmetric": symmetric,
             "reduce_range": reduce_range,
+            "target_isa": target_isa,
             "smooth_quant": smooth_quant,
+            "rounding": rounding,
+            "bias_correction": bias_correction,
+            "attention": attention,
             "keep_float": patterns or None,
+            "auto": options.section(AutoSettings, search, under=under.get("auto")),
             "seed": seed,
         },
-        under=load_section(config, "quantize", QuantizeSettings) if config else None,
+        under=under,
     )
+    _require_auto(settings.mode, search)
     with show.working():
         quantized = quantize(Artifact.open(source), output, settings=settings, data_dir=data_dir, force=force)
     if save_config:
         write_text(save_config, dump_section(settings))
     show.print_artifact(quantized, as_json=as_json)
+    if settings.mode != "auto":
+        return PASSED
+    report = SearchReport.read(quantized.report_path(REPORT))
+    if not as_json:
+        show.print_search(report, quantized)
+    return PASSED if report.met else FAILED
+
+
+def _require_auto(mode: str, search: Mapping[str, Any]) -> None:
+    """Check that what only a search uses is given to a search.
+
+    Raises:
+        UsageError: naming the option that would not be used.
+    """
+    given = next((name for name, value in search.items() if value is not None), None)
+    if mode != "auto" and given is not None:
+        raise UsageError(
+            f"--{given.replace('_', '-')}: is for --mode auto, and the mode is {mode}; leave it out, or change the mode"
+        )

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from quantkit.artifact import Artifact
+    from quantkit.report import SearchReport, Sensitivity
 
 
 def say(line: str) -> None:
@@ -103,6 +104,75 @@ def print_artifact(artifact: "Artifact", *, as_json: bool) -> None:
         )
         facts.extend((f"  {name}", _flat(value)) for name, value in record.facts.items() if _flat(value))
     print_facts("", facts)
+
+
+def print_search(report: "SearchReport", artifact: "Artifact") -> None:
+    """Print what a search found, and where in its artifact the rest is."""
+    from quantkit.report.digits import cut
+    from quantkit.report.groups import score_name
+    from quantkit.report.search_files import PAGE, PICTURE, RECIPE
+
+    chosen = next(found for found in report.candidates if found.number == report.chosen)
+    score, target = (
+        score_name(report.task),
+        f"{100 * report.target:g} % of the FP32 {score_name(report.task)}",
+    )
+    slow, fast = chosen.throughput_spread
+    bound = (
+        f"at least {cut(100 * chosen.expected_ratio_low, 3)} % with {100 * report.confidence:g} % confidence"
+    )
+    choices = ", ".join(f"{count} {label}" for label, count in chosen.choices.items() if count)
+    facts = [
+        ("target", f"{target}: {'met' if report.met else 'MISSED; this is the best that was found'}"),
+        (
+            f"{score} ratio",
+            f"{cut(100 * chosen.ratio, 3)} % on {report.selection_questions:,} questions of {report.selection}",
+        ),
+        ("expected", f"{cut(100 * chosen.expected_ratio, 3)} %, {bound}"),
+        ("throughput", f"{chosen.throughput:.2f} x FP32 ({slow:.2f} to {fast:.2f})"),
+        ("INT8 coverage", percent(chosen.int8_coverage)),
+        ("size", megabytes(chosen.size_bytes)),
+        ("groups", choices),
+        (
+            "search",
+            f"{len(report.candidates)} candidates, {sum(report.seconds.values()):.0f} s, "
+            f"{report.peak_memory_mb:,.0f} MB peak memory",
+        ),
+        ("validated on", ", ".join(report.validated_on) or f"nothing yet; made for {report.target_isa}"),
+    ]
+    for name, what in ((RECIPE, "recipe"), (PAGE, "page"), (PICTURE, "picture")):
+        if artifact.report_path(name).is_file():
+            facts.append((what, str(artifact.report_path(name))))
+    print_facts("", facts)
+
+
+def print_sensitivity(report: "Sensitivity") -> None:
+    """Print the groups, the most sensitive first."""
+    largest = max((group.damage for group in report.groups), default=0)
+    groups = sorted(report.groups, key=lambda group: -group.damage)
+    together = any(group.measured_with for group in groups)
+    rows = [
+        (
+            group.group,
+            f"{group.damage:.6f}",
+            _bar(group.damage / largest if largest else 0),
+            percent(group.changed),
+            f"{group.sqnr_db:.1f}",
+            f"{group.macs:,}",
+            *((", ".join(group.measured_with),) if together else ()),
+        )
+        for group in groups
+    ]
+    columns = ["group", "damage", "", "changed", "SQNR dB", "MACs/token"] + ["measured with"] * together
+    title = f"{report.scheme}, one group at a time: nats on {report.questions:,} questions, {report.seconds:.0f} s"
+    print_table(title, columns, rows, right=(1, 3, 4, 5))
+
+
+def _bar(share: float, width: int = 12) -> str:
+    """Return a bar of eighths of a letter; what is more than nothing shows."""
+    eighths = max(round(8 * width * share), 1 if share > 0 else 0)
+    whole, rest = divmod(eighths, 8)
+    return "█" * whole + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
 
 
 def megabytes(count: int) -> str:

@@ -4,15 +4,14 @@ One column wide, direct labels, Okabe and Ito's blue and vermillion, which diffe
 versions, no style of the user's. matplotlib is imported when a figure is drawn: reports can be read without it.
 """
 
+import importlib
 import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from quantkit.errors import UsageError
-from quantkit.files import write_bytes
 
 INK, MUTED, SOFT, GRID, PAPER = "#1b1f24", "#666c73", "#a3abb3", "#e2e5e8", "#fefefe"
 BLUE, ACCENT = "#0072b2", "#d55e00"
@@ -59,6 +58,20 @@ _STYLE = {
 }
 
 
+def require_matplotlib() -> None:
+    """Check that figures can be drawn.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    try:
+        importlib.import_module("matplotlib")
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f'a figure needs {error.name}, which is not installed; run pip install "quantkit[report]"'
+        ) from None
+
+
 @contextmanager
 def drawing() -> Iterator[None]:
     """Let figures of this block have this package's style and nobody else's.
@@ -66,12 +79,9 @@ def drawing() -> Iterator[None]:
     Raises:
         UsageError: matplotlib is not installed.
     """
-    try:
-        from matplotlib import style
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f'a figure needs {error.name}, which is not installed; run pip install "quantkit[report]"'
-        ) from None
+    require_matplotlib()
+    from matplotlib import style
+
     with style.context(["default", _STYLE]):
         yield
 
@@ -86,15 +96,11 @@ def new_figure(height: float) -> Any:
     return figure
 
 
-def write_png(figure: Any, path: Path) -> None:
-    """Write a figure whole or not at all.
-
-    Raises:
-        OutputError: `path` cannot be written.
-    """
+def png_bytes(figure: Any) -> bytes:
+    """Return a figure as a PNG without dates and versions."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None})
-    write_bytes(path, content.getvalue())
+    return content.getvalue()
 
 
 def svg_text(figure: Any, name: str) -> str:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from quantkit.report.drawing import drawing, svg_text, write_png
+from quantkit.files import write_bytes
+from quantkit.report.drawing import drawing, png_bytes, svg_text
 from quantkit.report.pareto_figure import draw as draw_pareto
 from quantkit.report.search import SearchReport
 from quantkit.report.sensitivity import Sensitivity
@@ -16,8 +17,17 @@ def pareto(report: SearchReport, path: Path) -> None:
         UsageError: matplotlib is not installed.
         OutputError: `path` cannot be written.
     """
+    write_bytes(path, pareto_png(report))
+
+
+def pareto_png(report: SearchReport) -> bytes:
+    """Return the same picture as the content of a PNG.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
     with drawing():
-        write_png(draw_pareto(report), path)
+        return png_bytes(draw_pareto(report))
 
 
 def pareto_svg(report: SearchReport) -> str:
@@ -37,5 +47,14 @@ def sensitivity(report: Sensitivity, path: Path) -> None:
         UsageError: matplotlib is not installed.
         OutputError: `path` cannot be written.
     """
+    write_bytes(path, sensitivity_png(report))
+
+
+def sensitivity_png(report: Sensitivity) -> bytes:
+    """Return the same picture as the content of a PNG.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
     with drawing():
-        write_png(draw_sensitivity(report), path)
+        return png_bytes(draw_sensitivity(report))

@@ -27,6 +27,7 @@ from quantkit.recipe import (
     GateSettings,
     QuantizeSettings,
 )
+from quantkit.recipe.settings import AutoSettings, SensitivitySettings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "cli.md").read_text()
@@ -125,6 +126,8 @@ def test_every_command_has_json(name: str) -> None:
         ("export", ExportSettings),
         ("fuse", FuseSettings),
         ("quantize", QuantizeSettings),
+        ("quantize", AutoSettings),
+        ("sensitivity", SensitivitySettings),
         ("evaluate", EvaluateSettings),
         ("bench", BenchSettings),
         ("gate", GateSettings),
