@@ -13,9 +13,11 @@ import onnx_ir as ir
 from pydantic import Field, PositiveInt, model_validator
 
 from quantkit.errors import QuantizationError
+from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.graph.kernels import LINEAR_KERNELS
 from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.affine import QuantizedWeight, WeightType
+from quantkit.quantization.blockwise import quantize_blockwise
 from quantkit.quantization.dynamic import quantize_dynamic
 from quantkit.quantization.rounding import Problem, nearest
 from quantkit.quantization.smoothing import smooth
@@ -64,7 +66,9 @@ def group_model(request: CostRequest) -> ir.Model:
     """Return the group's model: x float32 [batch, sequence, inputs] → one output for each layer, in order."""
     model = _float_model(request)
     if request.smoothed:
-        smooth(model, linear_layers(model.graph), {INPUT: np.ones(request.inputs, np.float32)}, 0.5)
+        # Factors of many values, as real ones are: onnxruntime may move a Mul by a single number elsewhere.
+        factors = np.linspace(0.5, 2.0, request.inputs, dtype=np.float32)
+        smooth(model, linear_layers(model.graph), {INPUT: factors})
     _REWRITES[request.scheme](model, linear_layers(model.graph), request)
     return model
 
@@ -93,11 +97,11 @@ def check_kernels(request: CostRequest, optimized: onnx.GraphProto) -> None:
 
 def _is_of(scheme: Scheme, node: onnx.NodeProto) -> bool:
     kernel = LINEAR_KERNELS.get(node.op_type)
-    if scheme == "blockwise":
-        levels = {attribute.name: attribute.i for attribute in node.attribute}
-        # Accuracy level 4 multiplies int8 by int8; below, the weights are unpacked to float.
-        return node.op_type == "MatMulNBits" and levels.get("accuracy_level") == 4
-    return kernel is not None and node.op_type != "MatMulNBits" and kernel.integer is (scheme != "float")
+    if node.op_type == "MatMulNBits":
+        # The name of a float kernel, too.
+        sizes = {attribute.name: attribute.i for attribute in node.attribute}
+        return scheme == "blockwise" and multiplies_integers(sizes["block_size"], zero_points=False)
+    return scheme != "blockwise" and kernel is not None and kernel.integer is (scheme != "float")
 
 
 def _float_model(request: CostRequest) -> ir.Model:
@@ -147,9 +151,15 @@ def _make_dynamic(model: ir.Model, layers: Sequence[Linear], request: CostReques
     quantize_dynamic(model, layers, _rounded(layers, request))
 
 
+def _make_blockwise(model: ir.Model, layers: Sequence[Linear], request: CostRequest) -> None:
+    assert request.block_size is not None
+    quantize_blockwise(model, layers, request.block_size)
+
+
 _REWRITES: dict[Scheme, Callable[[ir.Model, Sequence[Linear], CostRequest], None]] = {
     "float": _keep_float,
     "static": _make_static,
     "dynamic": _make_dynamic,
+    "blockwise": _make_blockwise,
 }
 """Scheme → the rewrite of quantization that makes it."""

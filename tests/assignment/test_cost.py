@@ -156,6 +156,14 @@ def test_an_integer_kernel_is_not_taken_for_a_float_one(monkeypatch: pytest.Monk
         measure_costs([FLOAT], tokens=8)
 
 
+def test_blockwise_that_computes_in_float_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MatMulNBits is the name of a float kernel too: where the probe says float, it is no INT8 scheme."""
+    monkeypatch.setattr(group_model, "multiplies_integers", lambda block_size, *, zero_points: False)
+
+    with pytest.raises(QuantizationError, match="onnxruntime executes MatMulNBits for it"):
+        measure_costs([CostRequest(inputs=64, outputs=(16,), scheme="blockwise", block_size=32)], tokens=8)
+
+
 def test_lost_smoothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A group that was to have a Mul before it is not measured without."""
     monkeypatch.setattr(group_model, "smooth", lambda *given: 0)
