@@ -1,0 +1,117 @@
+"""The pure parts of the comparison with other tools: ratios, the table, what scripts say, environments' names."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+PEERS = Path(__file__).resolve().parents[2] / "benchmarks" / "peers"
+
+
+def script(name: str) -> ModuleType:
+    """Return a script of the comparison, imported under a name nobody else has."""
+    path = PEERS / f"{name}.py"
+    known = f"peers_{path.stem}"
+    spec = importlib.util.spec_from_file_location(known, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[known] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+ROWS = script("rows")
+ENVIRONMENTS = script("environments")
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    """Throughput is compared pass by pass, so a machine that slows down for a round changes no ratio."""
+    assert (2.0, (2.0, 2.0)) == ROWS.against([1.0, 5.0, 2.0], [2.0, 10.0, 4.0])
+
+
+def test_throughput_is_the_median_with_its_extremes() -> None:
+    """One odd round moves the spread and not the middle."""
+    assert (2.0, (0.5, 3.0)) == ROWS.against([1.0, 4.0, 1.0], [2.0, 2.0, 3.0])
+
+
+def test_changed_counts_questions_that_got_better_too() -> None:
+    """The share of changed questions has no direction."""
+    baseline = ROWS.Scores(f1=(1.0, 0.5, 0.0, 0.0), exact_match=(1.0, 0.0, 0.0, 0.0))
+    scores = ROWS.Scores(f1=(1.0, 0.4, 0.2, 0.0), exact_match=(1.0, 0.0, 0.0, 0.0))
+    assert 50.0 == ROWS.changed_share(scores, baseline)
+
+
+def test_a_failed_peer_is_a_row_and_its_message_stands_below() -> None:
+    """A peer that cannot be run does not disappear from the table."""
+    table = ROWS.markdown([ROWS.Row(name="peer", runtime="onnxruntime", error="no wheel")])
+    assert ["| peer | ORT | failed | - | - | - | - | - | - | - | - |", "", "* peer: no wheel"] == (
+        table.splitlines()[2:]
+    )
+
+
+def test_every_row_has_a_cell_for_every_column() -> None:
+    """The table is well formed with everything known."""
+    row = ROWS.Row(
+        name="form",
+        runtime="openvino",
+        precision="bf16",
+        f1=75.0,
+        exact_match=64.0,
+        ratio=99.9,
+        changed=1.25,
+        coverage=100.0,
+        throughput=2.5,
+        spread=(2.0, 3.0),
+        cost=ROWS.Cost(seconds=1.5, peak_mb=1234.0),
+        size_mb=23.0,
+    )
+    header, _, line = ROWS.markdown([row]).splitlines()
+    assert header.count("|") == line.count("|")
+    assert "| OpenVINO, bf16 | 75.000 | 64.000 | 99.900 % | 1.2 % | 100.0 % | 2.50 (2.00 to 3.00) |" in line
+    assert line.endswith("| 1.5 s | 1,234 MB | 23.0 MB |")
+
+
+def test_the_result_is_the_last_line_whatever_a_tool_prints_before() -> None:
+    """Tools log to standard output; the script's JSON is its last line."""
+    assert {"seconds": 1.0} == ENVIRONMENTS.json_of('2026 [INFO] {"not": "this"}\n{"seconds": 1.0}\n')
+
+
+@pytest.mark.parametrize("output", ["", "done\n", "[1]\n"])
+def test_a_script_without_a_result_has_failed(output: str) -> None:
+    """A script that ends well and says nothing is a failure, not an empty row."""
+    with pytest.raises(ENVIRONMENTS.PeerFailed, match="without a result"):
+        ENVIRONMENTS.json_of(output)
+
+
+def test_a_program_that_fails_is_told_by_its_last_line() -> None:
+    """The row of a failed peer says what the peer said."""
+    command = [sys.executable, "-c", "raise ValueError('no such kernel')"]
+    with pytest.raises(ENVIRONMENTS.PeerFailed, match=r"^ValueError: no such kernel$"):
+        ENVIRONMENTS.run_command(command, timeout=60)
+
+
+def test_a_program_that_hangs_is_ended() -> None:
+    """A peer has a time limit."""
+    with pytest.raises(ENVIRONMENTS.PeerFailed, match=r"longer than 0\.2 s"):
+        ENVIRONMENTS.run_command([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.2)
+
+
+def test_calibration_rows_are_read_back_in_order(tmp_path: Path) -> None:
+    """What one script writes as `<input>.<row>` the peers' scripts read, row 10 after row 9."""
+    measured = script("quantizers/measured")
+    arrays = {f"input_ids.{row}": np.full((1, 3), row) for row in range(11)}
+    np.savez(tmp_path / "rows.npz", **arrays)
+    rows = measured.read_rows(tmp_path / "rows.npz")
+    assert list(range(11)) == [int(row["input_ids"][0, 0]) for row in rows]
+
+
+@pytest.mark.parametrize("path", sorted((PEERS / "requirements").glob("*.txt")), ids=lambda path: path.stem)
+def test_every_peer_is_pinned(path: Path) -> None:
+    """An environment built next year has the same tools; only helpers may float."""
+    names = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    loose = {name for name in names if name and "==" not in name}
+    assert loose <= {"setuptools<81", "six"}
