@@ -13,16 +13,18 @@ import onnx_ir as ir
 
 from quantkit.files import digest_of, sha256_bytes
 from quantkit.graph.linear import Linear, linear_layers
-from quantkit.quantization.affine import QuantizedWeight, WeightType, affine_uint8
+from quantkit.quantization.affine import QuantizedWeight, WeightType
 from quantkit.quantization.bias import correct_bias
 from quantkit.quantization.blockwise import quantize_blockwise
 from quantkit.quantization.calibration import Range, calibrate
 from quantkit.quantization.choice import Choice
 from quantkit.quantization.dynamic import quantize_dynamic
 from quantkit.quantization.evidence import Evidence
+from quantkit.quantization.inputs import Inputs
 from quantkit.quantization.rounding import Problem
 from quantkit.quantization.smoothing import smooth
 from quantkit.quantization.static import quantize_static
+from quantkit.quantization.statistics import Statistics
 
 Assignment = Mapping[str, Choice]
 """Layer name → choice, for every linear layer of the graph."""
@@ -121,7 +123,7 @@ def _ranges(model: ir.Model, groups: Sequence[_Group], evidence: Evidence) -> di
         if group.choice.scheme != "static":
             continue
         if group.choice.method == "minmax":
-            found[place] = _extremes(group, evidence)
+            found[place] = extremes(evidence.statistics[group.tensor], group.factors)
         else:
             by_histogram[group.choice.method, group.choice.percentile].append(place)
     for (method, percentile), places in by_histogram.items():
@@ -142,11 +144,10 @@ def _ranges(model: ir.Model, groups: Sequence[_Group], evidence: Evidence) -> di
     }
 
 
-def _extremes(group: _Group, evidence: Evidence) -> Range:
-    """Return smallest and largest value of the smoothed tensor."""
-    seen = evidence.statistics[group.tensor]
-    factors = np.float32(1) if group.factors is None else group.factors
-    low, high = float((seen.low / factors).min()), float((seen.high / factors).max())
+def extremes(statistics: Statistics, factors: np.ndarray | None) -> Range:
+    """Return smallest and largest value of a tensor after smoothing: the estimator minmax."""
+    shrink = np.float32(1) if factors is None else factors
+    low, high = float((statistics.low / shrink).min()), float((statistics.high / shrink).max())
     return Range(low=low, high=high, seen_low=low, seen_high=high)
 
 
@@ -154,14 +155,15 @@ def _rounded(
     graph: ir.Graph, group: _Group, bounds: Range | None, evidence: Evidence, grid: Grid
 ) -> dict[str, QuantizedWeight]:
     """Return the rounded weights of a group, and correct its biases where that was chosen."""
-    inputs = _Inputs(group, bounds, evidence) if group.choice.needs_moments else None
+    inputs = _inputs(group, bounds, evidence) if group.choice.needs_moments else None
+    moment = inputs.moment() if inputs and group.choice.rounding == "gptq" else None
     found = {}
     for layer in group.layers:
         matrix = layer.matrix()
         problem = Problem(
             name=layer.name,
             matrix=matrix,
-            moment=inputs.moment() if inputs and group.choice.rounding == "gptq" else None,
+            moment=moment,
             per_channel=grid.per_channel,
             weight_type=grid.weight_type,
         )
@@ -171,35 +173,12 @@ def _rounded(
     return found
 
 
-class _Inputs:
-    """What the layers of a group read: the smoothed tensor, rounded to its range."""
-
-    def __init__(self, group: _Group, bounds: Range | None, evidence: Evidence) -> None:
-        self._seen = evidence.statistics[group.tensor]
-        width = len(self._seen.low)
-        self._factors = np.ones(width, np.float32) if group.factors is None else group.factors
-        # A dynamic range is at most this wide.
-        self._bounds = bounds or _extremes(group, evidence)
-        self._static = bounds is not None
-        self._moment: np.ndarray | None = None
-
-    def moment(self) -> np.ndarray | None:
-        """Return the mean of x xᵀ; rounding is noise of step² / 12 that is not correlated with anything."""
-        if self._moment is None and self._seen.moment is not None:
-            step, _ = affine_uint8(self._bounds.low, self._bounds.high)
-            moment = self._seen.moment / self._factors / self._factors[:, None]
-            moment[np.diag_indices_from(moment)] += np.float32(step**2 / 12)
-            self._moment = moment
-        return self._moment
-
-    def shift(self, matrix: np.ndarray, weight: QuantizedWeight) -> np.ndarray:
-        """Return the mean of x W - x̂ Ŵ over the calibration data, float32 [outputs]."""
-        mean = (self._seen.mean / self._factors).astype(np.float64)
-        rounded = mean
-        if self._static and self._seen.sample is not None:
-            smoothed = self._seen.sample / self._factors
-            step, zero = affine_uint8(self._bounds.low, self._bounds.high)
-            levels = np.clip(np.rint(smoothed / np.float32(step)) + zero, 0, 255)
-            rounded = mean + ((levels - zero) * step - smoothed).mean(axis=0, dtype=np.float64)
-        shift: np.ndarray = (mean @ matrix - rounded @ weight.dequantize()).astype(np.float32)
-        return shift
+def _inputs(group: _Group, bounds: Range | None, evidence: Evidence) -> Inputs:
+    seen = evidence.statistics[group.tensor]
+    factors = np.ones(len(seen.low), np.float32) if group.factors is None else group.factors
+    return Inputs(
+        seen=seen,
+        factors=factors,
+        bounds=bounds or extremes(seen, factors),
+        fixed=bounds is not None,
+    )

@@ -14,7 +14,7 @@ import numpy as np
 from quantkit.runtime.batching import Batch
 from quantkit.runtime.session import Arrays
 
-SAMPLE_TOKENS = 2048
+SAMPLE_TOKENS = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -228,11 +228,13 @@ def _read_back(artifact: Artifact, path: Path, plan: _Plan) -> dict[str, Any]:
     )
     executed = {layer.name: layer for layer in execution.layers}
     for name in plan.quantized:
-        found = executed.get(name)
-        if found is None or not found.integer:
+        scheme, found = plan.assignment[name].scheme, executed.get(name)
+        # onnxruntime turns a weight whose activation it cannot take as quantized into MatMulNBits.
+        fits = found is not None and (found.kernel == "MatMulNBits") is (scheme == "blockwise")
+        if found is None or not fits or not found.integer:
             kernel = found.kernel if found else "no kernel of that name"
             raise QuantizationError(
-                f"{name}: was quantized, but onnxruntime executes {kernel}; "
+                f"{name}: was quantized ({scheme}), but onnxruntime executes {kernel}; "
                 "keep the layer float with --keep-float, or try another scheme"
             )
     return {

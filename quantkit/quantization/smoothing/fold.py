@@ -53,6 +53,11 @@ def smooth(model: ir.Model, layers: Sequence[Linear], factors: Mapping[str, np.n
     return folded
 
 
+def folds(layers: Sequence[Linear]) -> bool:
+    """Tell whether 1/s of the tensor that all these layers read would go into the layer before, without a Mul."""
+    return _value_layer(layers[0].activation, layers) is not None
+
+
 def _value_layer(source: ir.Value, group: Sequence[Linear]) -> tuple[ir.Node, ir.Node] | None:
     """Return (attention, value MatMul) when `source` is attention's output and nobody else reads either."""
     attention = source.producer()

@@ -1,0 +1,111 @@
+"""Exam: labelled questions, what FP32 answers to them, and how a quantized model's answers compare."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantkit.artifact import Artifact
+from quantkit.errors import DatasetError
+from quantkit.metrics.divergence import divergence, ratio_bound
+from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.run import Job, plan, run_job
+from quantkit.runtime.session import Arrays, Session
+from quantkit.tasks import Dataset, FeatureSettings, task
+from quantkit.tasks.task import Feature, Prediction
+from quantkit.tasks.tokenizer import Tokenizer
+
+TOKEN_BUDGET = 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Marks:
+    """How the answers of a model compare to FP32's.
+
+    Attributes:
+        divergence: mean over windows and outputs, nats.
+        changed: share of the questions with another score.
+        score: mean score in percent.
+        ratio: score / FP32 score.
+        expected_ratio: the same of the expected score.
+        expected_ratio_low: its one-sided lower confidence bound.
+    """
+
+    divergence: float
+    changed: float
+    score: float
+    ratio: float
+    expected_ratio: float
+    expected_ratio_low: float
+
+
+class Exam:
+    """The questions, featurized, with FP32's answers; models are opened and sit it one after the other."""
+
+    def __init__(self, artifact: Artifact, dataset: Dataset, *, confidence: float, label: str) -> None:
+        """Let the FP32 artifact answer.
+
+        Raises:
+            DatasetError: FP32 scores nothing at all, so there is nothing to keep.
+            EvaluationError: a logit is NaN or infinite.
+        """
+        self.dataset = dataset
+        self._task = task(artifact.task)
+        self._confidence = confidence
+        self._label = label
+        self._settings = FeatureSettings()
+        tokenizer = Tokenizer.load(artifact.path)
+        self._features: list[Feature] = self._task.featurize(dataset, tokenizer, self._settings)
+        self.job: Job = plan(
+            self._features,
+            token_budget=TOKEN_BUDGET,
+            pad_id=tokenizer.pad_id,
+            name=lambda index: f"question {dataset.examples[self._features[index].example].id}",
+        )
+        self._reference = self._answer(self.open(artifact.model_path))
+        self._scores = self._predictions(self._reference)
+        self._expected = self._expectations(self._reference)
+        self.baseline = 100 * sum(prediction.f1 for prediction in self._scores) / len(self._scores)
+        if sum(self._expected) <= 0 or self.baseline <= 0:
+            raise DatasetError(
+                f"{dataset.path}: FP32 answers none of the {len(self._scores)} questions right; "
+                "choose questions of the kind the model was trained for"
+            )
+
+    @property
+    def windows(self) -> int:
+        """How many rows the questions make."""
+        return len(self._features)
+
+    def open(self, path: Path) -> Session:
+        """Open a model the way it is served: one thread a session."""
+        return Session(path, outputs=self._task.outputs)
+
+    def sit(self, session: Session) -> Marks:
+        """Answer every question and compare.
+
+        Raises:
+            EvaluationError: a logit is NaN or infinite.
+        """
+        outputs = self._answer(session)
+        scores = self._predictions(outputs)
+        expected = self._expectations(outputs)
+        changed = [one.f1 != other.f1 for one, other in zip(self._scores, scores, strict=True)]
+        score = 100 * sum(prediction.f1 for prediction in scores) / len(scores)
+        ratio, low = ratio_bound(self._expected, expected, confidence=self._confidence)
+        return Marks(
+            divergence=divergence(self._reference, outputs),
+            changed=sum(changed) / len(changed),
+            score=score,
+            ratio=score / self.baseline,
+            expected_ratio=ratio,
+            expected_ratio_low=low,
+        )
+
+    def _answer(self, session: Session) -> list[Arrays]:
+        return run_job(session, self.job, threads=cpu_facts().cores, label=self._label)
+
+    def _predictions(self, outputs: Sequence[Arrays]) -> list[Prediction]:
+        return self._task.predict(self.dataset, self._features, outputs, self._settings)
+
+    def _expectations(self, outputs: Sequence[Arrays]) -> list[float]:
+        return self._task.expected_scores(self.dataset, self._features, outputs, self._settings)

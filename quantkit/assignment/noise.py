@@ -1,0 +1,151 @@
+"""Noise: what a choice does to a group's output, computed on a sample of the tokens that calibration saw.
+
+The layers are computed in numpy as the scheme computes them and compared to the float product. Exact for static and
+blockwise but for the order of sums; a dynamic range is that of a batch, here of an eighth of the sample.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from quantkit.graph.linear import Linear
+from quantkit.quantization.apply import Grid, extremes
+from quantkit.quantization.blockwise import quantize_blocks
+from quantkit.quantization.calibration import Range
+from quantkit.quantization.choice import Choice
+from quantkit.quantization.evidence import Evidence
+from quantkit.quantization.histogram import Histogram
+from quantkit.quantization.inputs import Inputs, rounded_to
+from quantkit.quantization.ranges import METHODS
+from quantkit.quantization.rounding import Problem
+
+_BATCHES = 8
+# Another range method is taken only when it saves this share of the activations' noise: what a sample says about the
+# tails is uncertain, and minmax never clips.
+_WORTH_IT = 0.05
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Noise:
+    """Mean square per token of the error, and of the float output, summed over a group's outputs."""
+
+    noise: float
+    signal: float
+
+    @property
+    def sqnr_db(self) -> float:
+        """10 log10(signal / noise); 300 when there is no noise."""
+        if self.noise <= 0 or self.signal <= 0:
+            return 300.0
+        return 10 * math.log10(self.signal / self.noise)
+
+
+def measure_noise(
+    tensor: str, layers: Sequence[Linear], choice: Choice, evidence: Evidence, grid: Grid
+) -> Noise:
+    """Return the noise of one choice for the layers that read one tensor.
+
+    Args:
+        tensor: its name.
+        layers: of the float model, not smoothed.
+        choice: what is computed.
+        evidence: with a sample of the tensor.
+        grid: of the weights.
+    """
+    seen = evidence.statistics[tensor]
+    assert seen.sample is not None
+    wanted = [seen.sample @ layer.matrix() for layer in layers]
+    signal = sum(_power(output) for output in wanted)
+    if choice.scheme == "float":
+        return Noise(noise=0.0, signal=signal)
+    if choice.scheme == "blockwise":
+        rounded = _rounded_blocks(seen.sample, choice.block_size)
+        found = [rounded @ _blockwise_matrix(layer, choice.block_size) for layer in layers]
+        return Noise(noise=_difference(wanted, found), signal=signal)
+    inputs = _inputs(tensor, layers, choice, evidence)
+    smoothed = seen.sample / inputs.factors
+    if choice.scheme == "static":
+        values = inputs.rounded(smoothed)
+    else:
+        parts = np.array_split(smoothed, _BATCHES)
+        values = np.concatenate([rounded_to(part, float(part.min()), float(part.max())) for part in parts])
+    moment = inputs.moment() if choice.rounding == "gptq" else None
+    found = []
+    for layer in layers:
+        matrix = layer.matrix() * inputs.factors[:, None]
+        problem = Problem(
+            name=layer.name,
+            matrix=matrix,
+            moment=moment,
+            per_channel=grid.per_channel,
+            weight_type=grid.weight_type,
+        )
+        weight = evidence.weight(problem, choice.rounding)
+        output = values @ weight.dequantize()
+        found.append(output + inputs.shift(matrix, weight) if choice.bias_correction else output)
+    return Noise(noise=_difference(wanted, found), signal=signal)
+
+
+def best_range(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: Evidence) -> Choice:
+    """Return a static choice with the range method that rounds the sample best, as the layers weigh its channels."""
+    inputs = _inputs(tensor, layers, choice, evidence)
+    assert inputs.seen.sample is not None
+    smoothed = inputs.seen.sample / inputs.factors
+    importance = (
+        sum((np.square(layer.matrix()).sum(axis=1) for layer in layers), np.float32(0)) * inputs.factors**2
+    )
+    histogram = Histogram()
+    histogram.add(smoothed)
+
+    def noise(low: float, high: float) -> float:
+        return float(np.square(rounded_to(smoothed, low, high) - smoothed).mean(axis=0) @ importance)
+
+    best, least = choice, (1 - _WORTH_IT) * noise(inputs.bounds.low, inputs.bounds.high)
+    for method, estimate in METHODS.items():
+        found = noise(*estimate(histogram, choice.percentile))
+        if found < least:
+            best, least = replace(choice, method=method), found
+    return best
+
+
+def _inputs(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: Evidence) -> Inputs:
+    seen = evidence.statistics[tensor]
+    factors = (
+        np.ones(len(seen.low), np.float32)
+        if choice.smooth is None
+        else evidence.factors(tensor, layers, choice)
+    )
+    bounds: Range = extremes(seen, factors)
+    if choice.symmetric:
+        bounds = bounds.around_zero()
+    return Inputs(seen=seen, factors=factors, bounds=bounds, fixed=choice.scheme == "static")
+
+
+def _rounded_blocks(values: np.ndarray, block_size: int) -> np.ndarray:
+    """Return each row's blocks rounded to -127..127 times their own largest magnitude, as MatMulNBits does."""
+    rows, width = values.shape
+    blocks = -(-width // block_size)
+    padded = np.zeros((rows, blocks * block_size), np.float32)
+    padded[:, :width] = values
+    cut = padded.reshape(rows, blocks, block_size)
+    scales = np.maximum(np.abs(cut).max(axis=2, keepdims=True) / 127, np.finfo(np.float32).tiny)
+    result: np.ndarray = (np.rint(cut / scales) * scales).reshape(rows, -1)[:, :width]
+    return result
+
+
+def _blockwise_matrix(layer: Linear, block_size: int) -> np.ndarray:
+    weight = quantize_blocks(layer.matrix(), block_size, name=layer.name)
+    blocks = (weight.values.astype(np.float32) - weight.zero_point) * weight.scales[:, :, None]
+    result: np.ndarray = blocks.reshape(len(blocks), -1)[:, : layer.shape[0]].T
+    return result
+
+
+def _difference(wanted: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> float:
+    return sum(_power(other - output) for output, other in zip(wanted, found, strict=True))
+
+
+def _power(values: np.ndarray) -> float:
+    """Return the mean over tokens of the sum of squares."""
+    return float(np.square(values, dtype=np.float64).sum() / len(values))

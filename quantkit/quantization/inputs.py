@@ -1,0 +1,57 @@
+"""What quantized layers read: a tensor, smoothed, and rounded to the 256 levels of a range."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantkit.quantization.affine import QuantizedWeight, affine_uint8
+from quantkit.quantization.calibration import Range
+from quantkit.quantization.statistics import Statistics
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """The input of a group of layers.
+
+    Attributes:
+        seen: statistics of the tensor before smoothing.
+        factors: smoothing factors, float32 [channels]; ones without smoothing.
+        bounds: the range of the smoothed tensor. A dynamic range is at most that of everything that was seen.
+        fixed: the range is that of every batch (static), so values outside of it are clipped the same everywhere.
+    """
+
+    seen: Statistics
+    factors: np.ndarray
+    bounds: Range
+    fixed: bool
+
+    def moment(self) -> np.ndarray | None:
+        """Return the mean of x xᵀ; rounding is noise of step² / 12 that is not correlated with anything."""
+        if self.seen.moment is None:
+            return None
+        step, _ = affine_uint8(self.bounds.low, self.bounds.high)
+        moment = self.seen.moment / self.factors / self.factors[:, None]
+        moment[np.diag_indices_from(moment)] += np.float32(step**2 / 12)
+        return moment
+
+    def shift(self, matrix: np.ndarray, weight: QuantizedWeight) -> np.ndarray:
+        """Return the mean of x W - x̂ Ŵ over the calibration data, float32 [outputs]."""
+        mean = self.seen.mean / self.factors
+        rounded = mean
+        if self.fixed and self.seen.sample is not None:
+            smoothed = self.seen.sample / self.factors
+            rounded = mean + (self.rounded(smoothed) - smoothed).mean(axis=0, dtype=np.float64)
+        shift: np.ndarray = (mean @ matrix - rounded @ weight.dequantize()).astype(np.float32)
+        return shift
+
+    def rounded(self, smoothed: np.ndarray) -> np.ndarray:
+        """Return smoothed values, float32, at the nearest level of the range."""
+        return rounded_to(smoothed, self.bounds.low, self.bounds.high)
+
+
+def rounded_to(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return `values` at the nearest of the 256 levels of a range, clipped to it, float32."""
+    step, zero = affine_uint8(low, high)
+    levels = np.clip(np.rint(values / np.float32(step)) + np.float32(zero), 0, 255)
+    result: np.ndarray = (levels - np.float32(zero)) * np.float32(step)
+    return result
