@@ -7,9 +7,10 @@ It is for what only size shows: time and memory of every step, files above 1 GB.
 Tokens come from the vocab.txt of another BERT checkpoint (`--tokenizer`), cut to `--vocab` entries if that is fewer.
 
 The weights are normal, with a spread of 1/sqrt(inputs) so that every layer keeps the size of what it reads
-(BERT's own 0.02 is nearly that at 1,024); LayerNorms are 1 and 0. Embeddings have a spread of 1, so tokens
-differ from each other, and the last matrix gives logits that vary by about 1. Each tensor has its own seed and is
-drawn, written and let go, so that one tensor at a time is in memory.
+(BERT's own 0.02 is nearly that at 1,024); LayerNorms are 1 and 0. Embeddings have a spread of 1. What is added to the
+residual is divided by sqrt(2 layers), as attention and GELU have much in common for all tokens: added in full, 24
+layers of it leave hardly a difference between tokens. So the logits of tokens vary by about 1. Each tensor has
+its own seed and is drawn, written and let go, so that one tensor at a time is in memory.
 """
 
 import argparse
@@ -80,9 +81,10 @@ def read_options(arguments: Sequence[str] | None) -> Options:
 def list_tensors(options: Options, vocab_size: int) -> Iterator[Tensor]:
     """Yield what a BertForQuestionAnswering has, in the order of the file."""
     hidden, inner = options.hidden, options.ffn
+    share = (2 * options.layers) ** -0.5
 
-    def linear(name: str, inputs: int, outputs: int) -> Iterator[Tensor]:
-        yield Tensor(name=f"{name}.weight", shape=(outputs, inputs), spread=inputs**-0.5)
+    def linear(name: str, inputs: int, outputs: int, share: float = 1.0) -> Iterator[Tensor]:
+        yield Tensor(name=f"{name}.weight", shape=(outputs, inputs), spread=share * inputs**-0.5)
         yield Tensor(name=f"{name}.bias", shape=(outputs,), spread=0.02)
 
     def norm(name: str) -> Iterator[Tensor]:
@@ -98,10 +100,10 @@ def list_tensors(options: Options, vocab_size: int) -> Iterator[Tensor]:
         layer = f"bert.encoder.layer.{number}"
         for name in ("query", "key", "value"):
             yield from linear(f"{layer}.attention.self.{name}", hidden, hidden)
-        yield from linear(f"{layer}.attention.output.dense", hidden, hidden)
+        yield from linear(f"{layer}.attention.output.dense", hidden, hidden, share)
         yield from norm(f"{layer}.attention.output.LayerNorm")
         yield from linear(f"{layer}.intermediate.dense", hidden, inner)
-        yield from linear(f"{layer}.output.dense", inner, hidden)
+        yield from linear(f"{layer}.output.dense", inner, hidden, share)
         yield from norm(f"{layer}.output.LayerNorm")
     yield from linear("qa_outputs", hidden, 2)
 

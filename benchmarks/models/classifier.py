@@ -5,14 +5,15 @@
     quantkit evaluate classifier-fp32 --data classifier/data/evaluation.jsonl
 
 It is for proving that nothing in quantization knows of questions and spans. The sentences are made from `intents.yaml`:
-eight intents, half of the sentences also name the matter of another intent, which must not count, and some words are
+eight intents, most sentences also name the matter of another intent, which must not count, and some words are
 lost or misheard, as a transcript has them. So a few sentences cannot be told, others only just, and accuracy
 stays below 100 %: what cannot be lost cannot be measured.
 
 The folder holds `checkpoint/` and `data/` with calibration.jsonl (200 sentences), selection.jsonl (1,000) and
 evaluation.jsonl (2,000), in the form that the task `text-classification` reads. A sentence's hash decides its part,
 so no sentence is in two parts or was trained on. One seed, one thread and one version of torch give the same files
-on the same kind of machine. `--tiny` is for tests: seconds of training, weights below 300 kB.
+on the same kind of machine. It takes about a minute of one processor. `--tiny` is for tests: seconds of training,
+weights below 300 kB.
 """
 
 import argparse
