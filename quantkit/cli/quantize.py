@@ -51,7 +51,13 @@ from quantkit.errors import FAILED, PASSED, UsageError
     "--smooth-quant",
     type=options.ALPHA,
     show_default="auto",
-    help="SmoothQuant before static quantization: alpha, off, or auto (0.75).",
+    help="SmoothQuant before static quantization: alpha, off, or auto (least expected error).",
+)
+@click.option(
+    "--weight-type",
+    type=click.Choice(["auto", "int8", "uint8"]),
+    show_default="auto",
+    help="uint8: full range without VNNI too, where int8 needs --reduce-range; auto is int8.",
 )
 @click.option(
     "--rounding",
@@ -131,6 +137,7 @@ def command(
     per_channel: bool | None,
     reduce_range: str | None,
     smooth_quant: str | float | None,
+    weight_type: str | None,
     rounding: str | None,
     bias_correction: bool | None,
     symmetric: bool | None,
@@ -186,6 +193,7 @@ def command(
             "per_channel": per_channel,
             "symmetric": symmetric,
             "reduce_range": reduce_range,
+            "weight_type": weight_type,
             "target_isa": target_isa,
             "smooth_quant": smooth_quant,
             "rounding": rounding,

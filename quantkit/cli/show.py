@@ -147,25 +147,29 @@ def print_search(report: "SearchReport", artifact: "Artifact") -> None:
 
 
 def print_sensitivity(report: "Sensitivity") -> None:
-    """Print the groups, the most sensitive first."""
+    """Print the groups, the most sensitive first, by short names that fit a terminal."""
+    from quantkit.report.groups import places
+
     largest = max((group.damage for group in report.groups), default=0)
-    groups = sorted(report.groups, key=lambda group: -group.damage)
-    together = any(group.measured_with for group in groups)
+    named = places([group.group for group in report.groups])
+    ordered = sorted(zip(report.groups, named, strict=True), key=lambda pair: -pair[0].damage)
+    short = {group.group: str(place) for group, place in ordered}
+    together = any(group.measured_with for group in report.groups)
     rows = [
         (
-            group.group,
+            "" if place.layer is None else str(place.layer),
+            place.kind,
             f"{group.damage:.6f}",
             _bar(group.damage / largest if largest else 0),
             percent(group.changed),
             f"{group.sqnr_db:.1f}",
-            f"{group.macs:,}",
-            *((", ".join(group.measured_with),) if together else ()),
+            *((", ".join(short.get(name, name) for name in group.measured_with),) if together else ()),
         )
-        for group in groups
+        for group, place in ordered
     ]
-    columns = ["group", "damage", "", "changed", "SQNR dB", "MACs/token"] + ["measured with"] * together
+    columns = ["layer", "group", "damage", "", "changed", "SQNR dB"] + ["measured with"] * together
     title = f"{report.scheme}, one group at a time: nats on {report.questions:,} questions, {report.seconds:.0f} s"
-    print_table(title, columns, rows, right=(1, 3, 4, 5))
+    print_table(title, columns, rows, right=(0, 2, 4, 5))
 
 
 def _bar(share: float, width: int = 12) -> str:

@@ -21,7 +21,8 @@ class GroupSensitivity(Record):
     changed: float = Field(description="share of the questions with another answer than FP32's")
     sqnr_db: float = Field(description="10 log10(signal / quantization noise) at the group's output")
     measured_with: tuple[str, ...] = Field(
-        default=(), description="groups measured together with it, when the budget was too small for each alone"
+        default=(),
+        description="groups measured together with it, when the budget was too small for each alone",
     )
 
 

@@ -49,9 +49,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, made: Artifact, make_search):
 def test_options_become_settings(made: Artifact, stage, tmp_path: Path) -> None:
     """Options of the search are fields of `auto`, the techniques are the section's own."""
     calls = stage()
-    techniques = (
-        "--rounding gptq --bias-correction --symmetric --attention qk --target-isa avx2 --calib c.json"
-    )
+    techniques = "--weight-type uint8 --rounding gptq --bias-correction --symmetric --attention qk --target-isa avx2 --calib c.json"
     options = f"--mode auto {SEARCH} {techniques} --json"
     result = invoke("quantize", made.path, "-o", tmp_path / "out", *options.split())
     assert 0 == result.exit_code, result.stderr
@@ -61,6 +59,7 @@ def test_options_become_settings(made: Artifact, stage, tmp_path: Path) -> None:
     expected = QuantizeSettings(
         mode="auto",
         calib="c.json",
+        weight_type="uint8",
         rounding="gptq",
         bias_correction=True,
         symmetric=True,

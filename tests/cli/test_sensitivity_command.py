@@ -1,6 +1,7 @@
 """quantkit sensitivity: options reach the stage; table, report and figure come of it."""
 
 import json
+import re
 import sys
 import types
 from pathlib import Path
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from quantkit.artifact import Artifact
 from quantkit.cli.main import main
+from quantkit.cli.show import print_sensitivity
 from quantkit.recipe.settings import SensitivitySettings
 
 
@@ -57,11 +59,23 @@ def test_table_has_the_worst_first(made: Artifact, calls) -> None:
     """The group to look at is on top, with the longest bar."""
     result = invoke("sensitivity", made.path, "--calib", "squad")
     assert 0 == result.exit_code, result.stderr
-    rows = [line for line in result.stdout.splitlines() if "layer." in line or "qa_outputs" in line]
-    damages = [float(row.split()[1]) for row in rows]
+    rows = [line for line in result.stdout.splitlines() if "%" in line]
+    damages = [float(re.findall(r"0\.\d{6}", row)[0]) for row in rows]
     assert 25 == len(rows)
+    assert ["4", "output"] == rows[0].split()[:2]
     assert sorted(damages, reverse=True) == damages
     assert "█" * 12 in rows[0]
+
+
+def test_groups_measured_together_are_told(made: Artifact, make_sensitivity, capsys) -> None:
+    """A budget that was too short for each alone shows in the table."""
+    report = make_sensitivity()
+    first, second, *others = report.groups
+    shared = first.model_copy(update={"measured_with": (second.group,)})
+    print_sensitivity(report.model_copy(update={"groups": (shared, second, *others)}))
+    assert "0 attention.output" in capsys.readouterr().out
+    print_sensitivity(report)
+    assert "measured with" not in capsys.readouterr().out
 
 
 def test_figure_is_kept_in_the_artifact(made: Artifact, calls) -> None:
