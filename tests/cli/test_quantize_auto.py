@@ -49,8 +49,8 @@ def stage(monkeypatch: pytest.MonkeyPatch, made: Artifact, make_search):
 def test_options_become_settings(made: Artifact, stage, tmp_path: Path) -> None:
     """Options of the search are fields of `auto`, the techniques are the section's own."""
     calls = stage()
-    techniques = "--weight-type uint8 --rounding gptq --bias-correction --symmetric --attention qk --target-isa avx2 --calib c.json"
-    options = f"--mode auto {SEARCH} {techniques} --json"
+    techniques = "--weight-type uint8 --rounding gptq --bias-correction --symmetric --attention qk"
+    options = f"--mode auto --calib c.json --target-isa avx2 {SEARCH} {techniques} --json"
     result = invoke("quantize", made.path, "-o", tmp_path / "out", *options.split())
     assert 0 == result.exit_code, result.stderr
     auto = AutoSettings(
