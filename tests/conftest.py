@@ -188,7 +188,7 @@ def make_search() -> SearchMaker:
 def _make_sensitivity(layers: int = 6, *, wide: bool = False) -> Sensitivity:
     """Make a report; `wide` spreads the damage over several powers of ten."""
     names = (
-        "attention.self.{query,key,value}",
+        "attention.self.*",
         "attention.output.dense",
         "intermediate.dense",
         "output.dense",
@@ -198,10 +198,12 @@ def _make_sensitivity(layers: int = 6, *, wide: bool = False) -> Sensitivity:
         layer, kind = divmod(number, 4)
         size = 0.0002 * (1 + kind * kind) * (1 + abs(layer - layers / 3)) * (0.5 + number * 7 % 5)
         inside = layer < layers
+        name = f"bert.encoder.layer.{layer}.{names[kind]}" if inside else "qa_outputs"
+        members = [name.replace("*", part) for part in ("query", "key", "value")] if "*" in name else [name]
         groups.append(
             GroupSensitivity(
-                group=f"bert.encoder.layer.{layer}.{names[kind]}" if inside else "qa_outputs",
-                layers=(f"layer {number}",),
+                group=name,
+                layers=tuple(members),
                 kind=names[kind] if inside else "qa_outputs",
                 macs=442_368,
                 damage=size**2 * 1000 if wide else size,

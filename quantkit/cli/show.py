@@ -151,7 +151,7 @@ def print_sensitivity(report: "Sensitivity") -> None:
     from quantkit.report.groups import places
 
     largest = max((group.damage for group in report.groups), default=0)
-    named = places([group.group for group in report.groups])
+    named = places(report.groups)
     ordered = sorted(zip(report.groups, named, strict=True), key=lambda pair: -pair[0].damage)
     short = {group.group: str(place) for group, place in ordered}
     together = any(group.measured_with for group in report.groups)

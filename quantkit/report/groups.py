@@ -1,8 +1,10 @@
 """Short names for groups of layers: the encoder layer's number, and what the group is in every encoder layer."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from quantkit.report.sensitivity import GroupSensitivity
 
 _NUMBER = re.compile(r"(?:^|\.)(\d+)\.")
 
@@ -19,15 +21,15 @@ class Place:
         return self.kind if self.layer is None else f"{self.layer} {self.kind}"
 
 
-def places(groups: Sequence[str]) -> tuple[Place, ...]:
+def places(groups: Sequence[GroupSensitivity]) -> tuple[Place, ...]:
     """Return the place of every group.
 
-    `bert.encoder.layer.3.attention.self.{query,key,value}` is layer 3, `query, key, value`;
+    `bert.encoder.layer.3.attention.self.*` is layer 3, `query, key, value`, its layers' last parts;
     `bert.encoder.layer.3.output.dense` is layer 3, `output`; `qa_outputs` is no layer, `qa_outputs`. Where two groups
     would have the same short name, all have the long one.
     """
-    found = tuple(_place(group, _short) for group in groups)
-    return found if len(set(found)) == len(found) else tuple(_place(group, str) for group in groups)
+    found = tuple(_place(group, _short(group)) for group in groups)
+    return found if len(set(found)) == len(found) else tuple(_place(group, group.group) for group in groups)
 
 
 def is_grid(named: Sequence[Place]) -> bool:
@@ -43,15 +45,23 @@ def score_name(task: str) -> str:
     return "F1" if task == "squad" else "accuracy"
 
 
-def _place(group: str, name: Callable[[str], str]) -> Place:
-    number = _NUMBER.search(group)
+def _place(group: GroupSensitivity, name: str) -> Place:
+    """Return the place of a group whose name, or its last part, is `name`."""
+    number = _NUMBER.search(group.group)
     if number is None:
-        return Place(layer=None, kind=name(group))
-    return Place(layer=int(number[1]), kind=name(group[number.end() :]))
+        return Place(layer=None, kind=name)
+    return Place(layer=int(number[1]), kind=_after_number(name))
 
 
-def _short(rest: str) -> str:
-    """Return the last part in braces, or what is before `.dense`, which says nothing."""
-    if rest.endswith("}") and "{" in rest:
-        return ", ".join(rest[rest.rindex("{") + 1 : -1].split(","))
-    return rest.removesuffix(".dense")
+def _after_number(name: str) -> str:
+    number = _NUMBER.search(name)
+    return name if number is None else name[number.end() :]
+
+
+def _short(group: GroupSensitivity) -> str:
+    """Return the last parts of layers that are siblings, or the name without a last `.dense`, which says nothing."""
+    parents = {layer.rpartition(".")[0] for layer in group.layers}
+    if len(group.layers) > 1 and len(parents) == 1:
+        return ", ".join(layer.rpartition(".")[2] for layer in group.layers)
+    more = f" and {len(group.layers) - 1} more" if len(group.layers) > 1 else ""
+    return _after_number(group.group).removesuffix(".dense") + more

@@ -54,7 +54,7 @@ def _words(report: SearchReport) -> dict[str, Any]:
     chosen = next(found for found in report.candidates if found.number == report.chosen)
     score, target = score_name(report.task), f"{100 * report.target:g} %"
     speed = f"{chosen.throughput:.2f} {TIMES}"
-    named = places([group.group for group in report.groups])
+    named = places([group.sensitivity for group in report.groups])
     labels = tuple(dict.fromkeys(choice.label for group in report.groups for choice in group.choices))
     total = sum(report.seconds.values())
     return {

@@ -12,7 +12,7 @@ class GroupSensitivity(Record):
     """
 
     group: str = Field(
-        description="glob that names the layers, such as encoder.layer.0.attention.self.{query,key,value}"
+        description="glob that names the layers, such as encoder.layer.0.attention.self.*"
     )
     layers: tuple[str, ...]
     kind: str = Field(description="last part of the layers' names, the same for every encoder layer")

@@ -17,7 +17,7 @@ _ON_PALE, _ON_DARK = "#101418", "#fcfcfc"
 
 def draw(report: Sensitivity) -> Any:
     """Return the matplotlib figure."""
-    named = places([group.group for group in report.groups])
+    named = places(report.groups)
     if len(named) > MAX_BARS and is_grid(named):
         return _heat_map(report, named)
     return _bars(report, named)

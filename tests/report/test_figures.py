@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantkit.errors import UsageError
-from quantkit.report import figures
+from quantkit.report import GroupSensitivity, figures
 from quantkit.report.drawing import THEME
 from quantkit.report.groups import Place, is_grid, places
 from quantkit.report.pareto_figure import frontier
@@ -56,7 +56,7 @@ def test_nothing_but_zeros_is_drawn(make_sensitivity, tmp_path: Path) -> None:
     """A lossless scheme has no damage anywhere; scales cope with it."""
     for layers in (2, 24):
         report = make_sensitivity(layers)
-        flat = [group.model_copy(update={"damage": 0.0, "changed": 0.0}) for group in report.groups]
+        flat = [found.model_copy(update={"damage": 0.0, "changed": 0.0}) for found in report.groups]
         figures.sensitivity(report.model_copy(update={"groups": tuple(flat)}), tmp_path / "a.png")
 
 
@@ -64,7 +64,7 @@ def test_nothing_but_zeros_is_drawn(make_sensitivity, tmp_path: Path) -> None:
 def test_many_groups_that_make_no_map_are_bars(make_sensitivity, tmp_path: Path) -> None:
     """Groups without layer numbers have no place in a map of layers."""
     report = make_sensitivity(12)
-    plain = [group.model_copy(update={"group": f"g{number}"}) for number, group in enumerate(report.groups)]
+    plain = [found.model_copy(update={"group": f"g{number}"}) for number, found in enumerate(report.groups)]
     assert len(plain) > MAX_BARS
     figures.sensitivity(report.model_copy(update={"groups": tuple(plain)}), tmp_path / "a.png")
 
@@ -116,29 +116,40 @@ def test_frontier_is_what_nothing_beats(speeds: list[float], ratios: list[float]
     assert sorted(point for point in points if not beaten(point)) == best
 
 
+def group(name: str, *layers: str) -> GroupSensitivity:
+    numbers = {"macs": 1, "damage": 0.0, "changed": 0.0, "sqnr_db": 40.0}
+    return GroupSensitivity(group=name, layers=layers or (name,), kind="", **numbers)
+
+
 @pytest.mark.parametrize(
-    ("group", "expected"),
+    ("name", "layers", "expected"),
     [
-        (f"{LAYER}.3.attention.self.{{query,key,value}}", Place(layer=3, kind="query, key, value")),
-        (f"{LAYER}.11.attention.output.dense", Place(layer=11, kind="attention.output")),
-        (f"{LAYER}.0.output.dense", Place(layer=0, kind="output")),
-        ("transformer.layer.2.ffn.lin1", Place(layer=2, kind="ffn.lin1")),
-        ("qa_outputs", Place(layer=None, kind="qa_outputs")),
+        (
+            f"{LAYER}.3.attention.self.*",
+            [f"{LAYER}.3.attention.self.{part}" for part in ("query", "key", "value")],
+            Place(layer=3, kind="query, key, value"),
+        ),
+        (f"{LAYER}.11.attention.output.dense", [], Place(layer=11, kind="attention.output")),
+        (f"{LAYER}.0.output.dense", [], Place(layer=0, kind="output")),
+        (f"{LAYER}.0.a", [f"{LAYER}.0.a", f"{LAYER}.0.b.c"], Place(layer=0, kind="a and 1 more")),
+        ("transformer.layer.2.ffn.lin1", [], Place(layer=2, kind="ffn.lin1")),
+        ("qa_outputs", [], Place(layer=None, kind="qa_outputs")),
     ],
 )
-def test_places(group: str, expected: Place) -> None:
-    """The layer's number and a short name are read off the group's name."""
-    assert (expected,) == places([group])
+def test_places(name: str, layers: list[str], expected: Place) -> None:
+    """The layer's number and a short name are read off the names of a group and of its layers."""
+    assert (expected,) == places([group(name, *layers)])
 
 
 def test_names_that_would_be_the_same_stay_long() -> None:
     """A short name never stands for two groups."""
-    names = [f"{LAYER}.0.output.dense", f"{LAYER}.0.output"]
-    assert ["output.dense", "output"] == [place.kind for place in places(names)]
+    groups = [group(f"{LAYER}.0.output.dense"), group(f"{LAYER}.0.output")]
+    assert ["output.dense", "output"] == [place.kind for place in places(groups)]
 
 
-@given(names=st.lists(st.text("ab.{},01", min_size=1), unique=True, max_size=8))
+@given(names=st.lists(st.text("ab.*,01", min_size=1), unique=True, max_size=8))
 def test_any_names_have_places(names: list[str]) -> None:
     """Groups of other models have other names; each still has a place."""
-    assert len(names) == len(places(names))
-    assert is_grid(places(names)) in (True, False)
+    named = places([group(name) for name in names])
+    assert len(names) == len(named)
+    assert is_grid(named) in (True, False)
