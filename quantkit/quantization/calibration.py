@@ -150,6 +150,8 @@ def observe(
         DatasetError: there is no row, or every row is padding.
         EvaluationError: an activation is NaN or infinite.
     """
+    if not tensors:
+        return {}
     names = [tensor.name or "" for tensor in tensors]
     cached = cache_folder() / "calibration" / f"{key}-statistics.npz"
     found = None if moments else _read_cached_statistics(cached, names)
@@ -237,10 +239,11 @@ def _read_cached(path: Path, key: str, names: Sequence[str]) -> dict[str, Range]
 def _read_cached_statistics(path: Path, names: Sequence[str]) -> dict[str, Statistics] | None:
     """Return the cached statistics; None when there are none, or the file is broken or of other tensors."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # A file of a single array is no mapping: TypeError.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             found = from_arrays(arrays)
         return {name: found[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 

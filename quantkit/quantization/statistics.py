@@ -28,7 +28,8 @@ class Statistics:
         square: mean square of each channel, float64 [channels].
         tokens: how many tokens were seen.
         moment: mean of x xᵀ, float32 [channels, channels]; None when it was not asked for.
-        sample: some tokens of every row, float32 [up to `SAMPLE_TOKENS`, channels]; None like `moment`.
+        sample: as many tokens of every row, about `SAMPLE_TOKENS` in all and at least one a row, float32
+            [tokens, channels]; None like `moment`.
     """
 
     low: np.ndarray

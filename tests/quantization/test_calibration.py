@@ -1,5 +1,6 @@
 """Calibration: what is counted, that nothing but the data decides, and what is done with the cache."""
 
+import io
 import json
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from quantkit.errors import DatasetError, EvaluationError
 from quantkit.files import cache_folder
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization import calibration
-from quantkit.quantization.calibration import CalibrationRun, Range, calibrate, calibration_key
+from quantkit.quantization.calibration import CalibrationRun, Range, calibrate, calibration_key, observe
 from quantkit.quantization.histogram import Histogram
 from quantkit.quantization.ranges import METHODS
 from quantkit.runtime.cpu import CpuFacts
@@ -267,3 +268,78 @@ def test_nothing_is_left_in_the_graph(model: ir.Model, cached: bool) -> None:
         calibrate(model, tensors(model), run_of(random_rows(2)), key="k")
     calibrate(model, tensors(model), run_of(random_rows(2)), key="k")
     assert ir.to_proto(model).SerializeToString() == before
+
+
+def test_observed_statistics(model: ir.Model, table: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pass gives extremes, means and moments of what the rows hold; threads change nothing to the last bit."""
+    rows = random_rows(12)
+    found = []
+    for cores in (1, 3):
+        set_cores(monkeypatch, cores)
+        found.append(observe(model, tensors(model), run_of(rows), key=f"{cores}", moments=True))
+    embedded = np.concatenate([table[entry.input_ids] for entry in rows])
+    seen = found[0]["x"]
+    np.testing.assert_array_equal(embedded.min(axis=0), seen.low)
+    np.testing.assert_array_equal(embedded.max(axis=0), seen.high)
+    np.testing.assert_allclose(seen.mean, embedded.mean(axis=0, dtype=np.float64), atol=1e-12)
+    assert seen.moment is not None
+    # Sums of a few hundred products in float32.
+    np.testing.assert_allclose(seen.moment, embedded.T @ embedded / len(embedded), atol=1e-5)
+    bent = found[0]["halved"]
+    np.testing.assert_allclose(bent.high, (np.tanh(embedded) / 2).max(axis=0), atol=1e-6)
+    for name in ("x", "halved"):
+        for what in ("low", "high", "mean", "square", "moment", "sample"):
+            np.testing.assert_array_equal(getattr(found[0][name], what), getattr(found[1][name], what))
+
+
+def test_observing_nothing(model: ir.Model, no_session: Callable[[], None]) -> None:
+    """When no tensor is asked for, nothing runs."""
+    no_session()
+    assert {} == observe(model, [], run_of(random_rows(3)), key="k", moments=False)
+
+
+def test_statistics_cache(model: ir.Model, no_session: Callable[[], None]) -> None:
+    """Vectors are answered from the cache, also those of a pass with moments; moments are computed again."""
+    rows = run_of(random_rows(3))
+    first = observe(model, tensors(model), rows, key="one", moments=True)
+    no_session()
+    again = observe(model, tensors(model), rows, key="one", moments=False)
+    for name, seen in first.items():
+        for what in ("low", "high", "mean", "square", "tokens"):
+            np.testing.assert_array_equal(getattr(seen, what), getattr(again[name], what))
+        assert again[name].moment is None
+    for key, moments in (("two", False), ("one", True)):
+        with pytest.raises(pytest.fail.Exception, match="a session was opened"):
+            observe(model, tensors(model), rows, key=key, moments=moments)
+
+
+def array_file(array: np.ndarray) -> bytes:
+    """Return a file of one array rather than of several."""
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: b"",
+        lambda content: b"nothing of the kind",
+        lambda content: content[: len(content) // 2],
+        lambda content: content.replace(content[300:310], b"0123456789"),
+        lambda content: array_file(np.ones(3)),
+        lambda content: array_file(np.array([{}], dtype=object)),
+        lambda content: content.replace("halved".encode("utf-32-le"), "halted".encode("utf-32-le")),
+    ],
+)
+def test_broken_statistics_are_computed_again(model: ir.Model, spoil: Callable[[bytes], bytes]) -> None:
+    """A file that is not whole, of another kind or of other tensors is ignored and replaced."""
+    rows = run_of(random_rows(3))
+    observe(model, tensors(model), rows, key="k", moments=False)
+    path = cache_folder() / "calibration" / "k-statistics.npz"
+    good = path.read_bytes()
+    path.write_bytes(spoil(good))
+    found = observe(model, tensors(model), rows, key="k", moments=False)
+    assert ["x", "halved"] == list(found)
+    with np.load(path, allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays["0.mean"], found["x"].mean)
