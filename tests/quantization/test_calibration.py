@@ -22,7 +22,6 @@ from quantkit.quantization.ranges import METHODS
 from quantkit.runtime.cpu import CpuFacts
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """Token ids and token types."""

@@ -6,9 +6,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from quantkit.graph.linear import linear_layers
-from quantkit.quantization.smoothing import ChannelObserver, smooth, smoothing_factors
-from quantkit.runtime.batching import Batch
+from quantkit.graph.linear import Linear, linear_layers
+from quantkit.quantization.smoothing import alpha_factors, smooth
+from quantkit.quantization.smoothing.fold import folds
 
 OUTLIER = 40.0
 
@@ -47,12 +47,21 @@ def magnitudes(bench: Any, model: ir.Model) -> dict[str, np.ndarray]:
     return found
 
 
+def smooth_by_alpha(bench: Any, model: ir.Model, layers: list[Linear], alpha: float) -> int:
+    """Smooth the inputs of these layers by SmoothQuant's own factors."""
+    readers: dict[str, list[np.ndarray]] = {}
+    for layer in layers:
+        readers.setdefault(layer.activation.name or "", []).append(layer.matrix())
+    seen = magnitudes(bench, model)
+    factors = {name: alpha_factors(seen[name], matrices, alpha) for name, matrices in readers.items()}
+    return smooth(model, layers, factors)
+
+
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 0.75, 1.0])
 def test_same_function(bench: Any, encoder: ir.Model, alpha: float) -> None:
     """Results are the same to 120 dB, and attention's output costs no Mul: it goes into the value layer."""
     expected = bench.compute(encoder).astype(np.float64)
-    found = magnitudes(bench, encoder)
-    assert smooth(encoder, linear_layers(encoder.graph), found, alpha) == 1
+    assert smooth_by_alpha(bench, encoder, linear_layers(encoder.graph), alpha) == 1
     noise = bench.compute(encoder) - expected
     assert 20 * np.log10(np.linalg.norm(expected) / np.linalg.norm(noise)) >= 120
     multiplied = [node.name for node in encoder.graph if node.op_type == "Mul"]
@@ -62,7 +71,7 @@ def test_same_function(bench: Any, encoder: ir.Model, alpha: float) -> None:
 def test_channels_become_alike(bench: Any, encoder: ir.Model) -> None:
     """With alpha 1 every channel of a smoothed activation has the same largest magnitude."""
     found = magnitudes(bench, encoder)
-    smooth(encoder, linear_layers(encoder.graph), found, 1.0)
+    smooth_by_alpha(bench, encoder, linear_layers(encoder.graph), 1.0)
     after = magnitudes(bench, encoder)
     names = {layer.name: layer.activation.name for layer in linear_layers(encoder.graph)}
     assert np.ptp(np.log(found["x"])) > 3
@@ -76,7 +85,7 @@ def test_shared_weights_are_separated(bench: Any, encoder: ir.Model, shared: str
     value = next(layer for layer in linear_layers(encoder.graph) if layer.name == "value")
     value.node.replace_input_with(1, encoder.graph.initializers[f"{shared}_weight"])
     expected = bench.compute(encoder)
-    smooth(encoder, linear_layers(encoder.graph), magnitudes(bench, encoder), 0.75)
+    smooth_by_alpha(bench, encoder, linear_layers(encoder.graph), 0.75)
     np.testing.assert_allclose(bench.compute(encoder), expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
@@ -84,7 +93,7 @@ def test_layers_that_stay_float_read_what_they_did(bench: Any, encoder: ir.Model
     """A layer that is left out keeps its activation and weight, and the function is the same."""
     expected = bench.compute(encoder)
     layers = [layer for layer in linear_layers(encoder.graph) if layer.name != "key"]
-    smooth(encoder, layers, magnitudes(bench, encoder), 0.75)
+    smooth_by_alpha(bench, encoder, layers, 0.75)
     key = next(layer for layer in linear_layers(encoder.graph) if layer.name == "key")
     assert (key.activation.name, key.weight.name) == ("x", "key_weight")
     np.testing.assert_allclose(bench.compute(encoder), expected, rtol=0, atol=2e-5 * np.abs(expected).max())
@@ -95,7 +104,7 @@ def test_attention_output_read_by_others(bench: Any, encoder: ir.Model) -> None:
     mixed = next(node for node in encoder.graph if node.op_type == "MultiHeadAttention").outputs[0]
     next(node for node in encoder.graph if node.op_type == "Add").replace_input_with(1, mixed)
     expected = bench.compute(encoder)
-    assert smooth(encoder, linear_layers(encoder.graph), magnitudes(bench, encoder), 0.75) == 0
+    assert smooth_by_alpha(bench, encoder, linear_layers(encoder.graph), 0.75) == 0
     np.testing.assert_allclose(bench.compute(encoder), expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
@@ -104,19 +113,26 @@ def test_factors() -> None:
     x, weight = np.float32([1, 4, 16]), np.float32([[1, -2], [4, 0.5], [0.25, 0.25]])
     raw = np.sqrt(x) / np.sqrt(np.float32([2, 4, 0.25]))
     expected = raw / np.exp(np.log(raw).mean())
-    np.testing.assert_allclose(smoothing_factors(x, [weight], 0.5), expected, rtol=1e-6)
-    both = smoothing_factors(x, [weight * 0.1, weight], 0.5)
+    np.testing.assert_allclose(alpha_factors(x, [weight], 0.5), expected, rtol=1e-6)
+    both = alpha_factors(x, [weight * 0.1, weight], 0.5)
     np.testing.assert_allclose(both, expected, rtol=1e-6)
-    silent = smoothing_factors(np.float32([0, 1, 1]), [np.zeros((3, 2), np.float32)], 0.5)
+    silent = alpha_factors(np.float32([0, 1, 1]), [np.zeros((3, 2), np.float32)], 0.5)
     assert np.isfinite(silent).all()
     assert (silent > 0).all()
 
 
-def test_observed_channels() -> None:
-    """The largest magnitude of each channel over all rows, for token and pooled activations."""
-    observer = ChannelObserver(["tokens", "pooled"])
-    batch = Batch(indices=(0,), length=2)
-    observer.consume(batch, (np.float32([[[1, -5], [2, 3]]]), np.float32([[1, -1]])))
-    observer.consume(batch, (np.float32([[[-4, 0], [0, 0]]]), np.float32([[0, -3]])))
-    found = observer.magnitudes()
-    assert {"tokens": [4, 5], "pooled": [1, 3]} == {name: array.tolist() for name, array in found.items()}
+def test_folding_is_told_beforehand(encoder: ir.Model) -> None:
+    """Only what reads attention's output alone is smoothed at no cost."""
+    layers = {layer.name: layer for layer in linear_layers(encoder.graph)}
+    assert folds([layers["output"]])
+    assert not folds([layers["query"], layers["key"], layers["value"]])
+    assert not folds([layers["head"]])
+
+
+def test_only_what_has_factors_is_smoothed(bench: Any, encoder: ir.Model) -> None:
+    """Layers whose tensor has no factors are left as they are."""
+    before = {layer.name: layer.weight.name for layer in linear_layers(encoder.graph)}
+    factors = {"bent": np.full(32, 2, np.float32)}
+    assert smooth(encoder, linear_layers(encoder.graph), factors) == 0
+    after = {layer.name: layer.weight.name for layer in linear_layers(encoder.graph)}
+    assert {**before, "head": "head.weight_scaled"} == after

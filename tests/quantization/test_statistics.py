@@ -19,7 +19,9 @@ def batches_of(rows: Sequence[np.ndarray]) -> list[Batch]:
     return [Batch(indices=(7 * place + 3,), length=len(row)) for place, row in enumerate(rows)]
 
 
-def observe(rows: Sequence[np.ndarray], order: Sequence[int], *, moments: bool = True) -> dict[str, Statistics]:
+def observe(
+    rows: Sequence[np.ndarray], order: Sequence[int], *, moments: bool = True
+) -> dict[str, Statistics]:
     """Return the statistics of two tensors, the second the negative of the first, from rows done in this order."""
     batches = batches_of(rows)
     observer = StatisticsObserver(["x", "y"], batches, moments=moments)
