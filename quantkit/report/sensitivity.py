@@ -11,9 +11,7 @@ class GroupSensitivity(Record):
     Attributes of note: `damage` is what matters to the task, `sqnr_db` only what the layer's own output lost.
     """
 
-    group: str = Field(
-        description="glob that names the layers, such as encoder.layer.0.attention.self.*"
-    )
+    group: str = Field(description="glob that names the layers, such as encoder.layer.0.attention.self.*")
     layers: tuple[str, ...]
     kind: str = Field(description="last part of the layers' names, the same for every encoder layer")
     macs: int = Field(description="multiply-accumulates per token")
