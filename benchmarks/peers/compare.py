@@ -1,7 +1,7 @@
 """quantkit beside the other tools: same checkpoint, same questions, same threads, one table.
 
     python benchmarks/peers/compare.py EXPORTED FUSED --calib FILE --work DIR --data-dir DIR
-        [--quantkit NAME=ARTIFACT …] [--openvino NAME=ARTIFACT …] [--limit N] [--rounds N] [--only WORD …]
+        [--quantkit NAME=ARTIFACT …] [--openvino NAME=ARTIFACT …] [--checkpoint DIR] [--only WORD …] [--limit N]
 
 EXPORTED and FUSED are the FP32 artifacts of one checkpoint (`quantkit export --no-fuse`, `quantkit fuse`); FUSED in
 onnxruntime is the baseline. Every peer quantizes EXPORTED in an environment of its own, which is built from
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from environments import Environment, PeerFailed, build
-from forms import PEERS, Made, Task, make, own
+from forms import PEERS, Made, Peer, Task, make, own
 from rows import Row, Scores, against, changed_share, markdown, percent
 from scoring import (
     TOKEN_BUDGET,
@@ -55,6 +55,7 @@ class Options:
     data: str
     data_dir: Path | None
     limit: int | None
+    checkpoint: Path | None
     work: Path
     environments: Path
     quantkit: list[tuple[str, Path]]
@@ -89,6 +90,7 @@ def read_options() -> Options:
     add("--data", default="squad", help="questions to answer")
     add("--data-dir", type=Path, help="where datasets are")
     add("--limit", type=int, help="only the first questions, while developing")
+    add("--checkpoint", type=Path, help="PyTorch checkpoint, for the peer that reads no ONNX (left out else)")
     add("--work", type=Path, required=True, help="folder for what is made and measured")
     add("--environments", type=Path, default=cache_folder() / "peers", help="folder of the environments")
     add(
@@ -130,6 +132,7 @@ class Comparison:
         self.task = Task(
             exported=self.exported,
             calibration=options.work / "calibration.npz",
+            checkpoint=options.checkpoint,
             work=options.work,
             timeout=options.timeout,
         )
@@ -170,7 +173,7 @@ class Comparison:
         options = self.options
         made, failed = [own(BASELINE, self.fused, "onnxruntime")], []
         for peer in PEERS:
-            if options.only is not None and not any(word in peer.name for word in options.only):
+            if not self._wanted(peer):
                 continue
             tell(f"quantize {peer.name}")
             try:
@@ -182,6 +185,11 @@ class Comparison:
         made += [own(name, Artifact.open(path), "onnxruntime") for name, path in options.quantkit]
         made += [own(name, Artifact.open(path), "openvino") for name, path in options.openvino]
         return made, failed
+
+    def _wanted(self, peer: Peer) -> bool:
+        words = self.options.only
+        chosen = words is None or any(word in peer.name for word in words)
+        return chosen and not (peer.from_checkpoint and self.options.checkpoint is None)
 
     def examine(self, form: Made) -> tuple[Scores, Row]:
         """Return the scores of a form and its row so far, from the work folder when they are there.

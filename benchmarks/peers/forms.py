@@ -24,6 +24,7 @@ class Peer:
         form: the script's `--form`.
         output: name of the file it writes.
         runtime: what runs it.
+        from_checkpoint: it reads the PyTorch checkpoint, so it runs only when that is given.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Peer:
     form: str
     output: str = "model.onnx"
     runtime: str = "onnxruntime"
+    from_checkpoint: bool = False
 
     @property
     def slug(self) -> str:
@@ -71,6 +73,13 @@ PEERS = (
         form="static",
     ),
     Peer(
+        name="neural-compressor 3.10 static in PyTorch, exported by torch",
+        environment="neural-compressor-pytorch",
+        script="quantizers/inc_pytorch.py",
+        form="static",
+        from_checkpoint=True,
+    ),
+    Peer(
         name="NNCF 3.4 INT8, TRANSFORMER",
         environment="openvino",
         script="quantizers/nncf_int8.py",
@@ -104,12 +113,14 @@ class Task:
     Attributes:
         exported: the FP32 artifact, not fused.
         calibration: .npz with the calibration rows.
+        checkpoint: folder of the PyTorch checkpoint, None for none.
         work: folder for what is made.
         timeout: seconds a quantization may take.
     """
 
     exported: Artifact
     calibration: Path
+    checkpoint: Path | None
     work: Path
     timeout: float
 
@@ -140,6 +151,8 @@ def make(peer: Peer, task: Task, environment_of: Callable[[str], Environment]) -
         config = task.exported.config
         arguments = [task.exported.model_path, task.calibration, model, "--form", peer.form]
         sizes = ["--heads", config["num_attention_heads"], "--hidden", config["hidden_size"]]
+        if peer.from_checkpoint:
+            arguments += ["--checkpoint", str(task.checkpoint)]
         found = environment.run(peer.script, [*arguments, *map(str, sizes)], timeout=task.timeout)
         if not model.is_file():
             raise PeerFailed("ended without a model")

@@ -111,7 +111,7 @@ def test_calibration_rows_are_read_back_in_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((PEERS / "requirements").glob("*.txt")), ids=lambda path: path.stem)
 def test_every_peer_is_pinned(path: Path) -> None:
-    """An environment built next year has the same tools; only helpers may float."""
+    """An environment built next year has the same tools; nothing floats."""
     names = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
     loose = {name for name in names if name and "==" not in name}
-    assert loose <= {"setuptools<81", "six"}
+    assert set() == loose

@@ -30,6 +30,7 @@ class Work:
         form: which of the tool's ways.
         heads: attention heads.
         hidden: hidden size.
+        checkpoint: folder of the PyTorch checkpoint, for a tool that does not read ONNX.
     """
 
     source: Path
@@ -38,6 +39,7 @@ class Work:
     form: str
     heads: int
     hidden: int
+    checkpoint: Path | None
 
 
 def read_work(description: str | None, forms: tuple[str, ...]) -> Work:
@@ -49,6 +51,9 @@ def read_work(description: str | None, forms: tuple[str, ...]) -> Work:
     parser.add_argument("--form", choices=forms, default=forms[0])
     parser.add_argument("--heads", type=int, required=True, help="attention heads")
     parser.add_argument("--hidden", type=int, required=True, help="hidden size")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="PyTorch checkpoint, for a tool that does not read ONNX"
+    )
     found = parser.parse_args()
     return Work(
         source=found.source.resolve(),
@@ -57,6 +62,7 @@ def read_work(description: str | None, forms: tuple[str, ...]) -> Work:
         form=found.form,
         heads=found.heads,
         hidden=found.hidden,
+        checkpoint=found.checkpoint,
     )
 
 
