@@ -36,9 +36,9 @@ clean:
 
 $(VENV)/.run: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e ".[export]"
+	$(PIP) -e ".[export,auto]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) -e ".[export,dev]"
+	$(PIP) -e ".[export,auto,dev]"
 	touch $@

@@ -1,7 +1,7 @@
 """Exam: labelled questions, what FP32 answers to them, and how a quantized model's answers compare."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from quantkit.artifact import Artifact
@@ -36,6 +36,10 @@ class Marks:
     ratio: float
     expected_ratio: float
     expected_ratio_low: float
+
+    def as_json(self) -> dict[str, float]:
+        """Return the numbers by name."""
+        return asdict(self)
 
 
 class Exam:

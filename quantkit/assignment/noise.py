@@ -35,6 +35,11 @@ class Noise:
     signal: float
 
     @property
+    def relative(self) -> float:
+        """Noise / signal."""
+        return self.noise / self.signal if self.signal > 0 else 0.0
+
+    @property
     def sqnr_db(self) -> float:
         """10 log10(signal / noise); 300 when there is no noise."""
         if self.noise <= 0 or self.signal <= 0:

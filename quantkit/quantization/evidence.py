@@ -68,7 +68,7 @@ class Evidence:
 
 
 def collect(
-    artifact: Artifact, model: ir.Model, calibration_set: CalibrationSet, assignment: Mapping[str, Choice]
+    artifact: Artifact, model: ir.Model, calibration_set: CalibrationSet, *, moments: bool
 ) -> Evidence:
     """Run the calibration rows through the model, once.
 
@@ -76,7 +76,7 @@ def collect(
         artifact: the FP32 artifact.
         model: its graph, as it will be quantized.
         calibration_set: the examples.
-        assignment: layer name → choice; tells which tensors are looked at, and whether moments are needed.
+        moments: also second moments and a sample of tokens (`Choice.needs_moments`).
 
     Raises:
         DatasetError: the set holds no text.
@@ -93,13 +93,20 @@ def collect(
             "give questions and paragraphs with text as --calib"
         )
     run = CalibrationRun(rows=rows, pad_id=tokenizer.pad_id, model_name=str(artifact.model_path))
-    wanted = [layer for layer in linear_layers(model.graph) if assignment[layer.name].calibrated]
-    tensors = list({layer.activation.name: layer.activation for layer in wanted}.values())
+    # Of every layer, whatever becomes of it: what is seen then depends on nothing but the model and the rows.
+    layers = linear_layers(model.graph)
+    tensors = list({layer.activation.name: layer.activation for layer in layers}.values())
     matters: dict[str, object] = {
         "tensors": [tensor.name for tensor in tensors],
         "features": features.as_json(),
         **tool_versions(*_TOOLS),
     }
     key = calibration_key(artifact.digest, calibration_set.dataset.digest, matters)
-    moments = any(assignment[layer.name].needs_moments for layer in wanted)
+    widest = max((layer.shape[0] for layer in layers), default=0)
+    if moments and run.tokens() < widest:
+        raise DatasetError(
+            f"{calibration_set.dataset.path}: {run.tokens():,} tokens in {len(calibration_set.ids)} calibration "
+            f"questions are too few for the second moments of {widest:,} channels, which GPTQ and bias correction "
+            "need; give more questions, or choose rounding nearest"
+        )
     return Evidence(statistics=observe(model, tensors, run, key=key, moments=moments), run=run, key=key)

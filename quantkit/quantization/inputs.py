@@ -30,7 +30,7 @@ class Inputs:
         if self.seen.moment is None:
             return None
         step, _ = affine_uint8(self.bounds.low, self.bounds.high)
-        moment = self.seen.moment / self.factors / self.factors[:, None]
+        moment: np.ndarray = self.seen.moment / self.factors / self.factors[:, None]
         moment[np.diag_indices_from(moment)] += np.float32(step**2 / 12)
         return moment
 

@@ -23,7 +23,7 @@ FUSIONS = (
     "FastGelu",
     "Gelu",
 )
-_PARAMETER_TYPES = (ir.DataType.FLOAT, ir.DataType.INT8)
+_PARAMETER_TYPES = (ir.DataType.FLOAT, ir.DataType.INT8, ir.DataType.UINT8)
 # Constants that belong to quantization, not to the checkpoint.
 _QUANTIZATION_SUFFIXES = ("_scale", "_zero_point", ".input_smoothing")
 

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from quantkit.artifact import Artifact, StageRecord, new_artifact
 from quantkit.artifact.artifact import CALIBRATION, require_apart
 from quantkit.artifact.measure import measuring, stage_key, tool_versions
+from quantkit.assignment.engine import Chosen, find
 from quantkit.errors import ArtifactError, QuantizationError, UsageError
 from quantkit.files import require_free, write_json
 from quantkit.graph.kernels import Execution, trace_execution
@@ -24,7 +25,9 @@ from quantkit.quantization.apply import Grid, apply
 from quantkit.quantization.choice import Choice, choices, section_choice
 from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tables
 from quantkit.quantization.evidence import Evidence, collect
+from quantkit.recipe.load import dump_section
 from quantkit.recipe.settings import QuantizeSettings
+from quantkit.report.search_files import search_files
 from quantkit.runtime.cpu import TargetIsa, cpu_facts, resolve_target, validated_here
 from quantkit.tasks import task
 from quantkit.tasks.calibration_set import CalibrationSet, select
@@ -87,19 +90,23 @@ def quantize(
     grid = Grid(per_channel=settings.per_channel, weight_type=_weight_type(settings, target))
     with measuring() as watch:
         calibration_set = _calibration_set(artifact, settings, data_dir)
+        chosen: Chosen | None = None
+        asked = settings
+        if settings.mode == "auto":
+            assert calibration_set is not None
+            chosen = find(artifact, settings, calibration_set, grid, data_dir=data_dir)
+            settings = chosen.settings
         model = load_model(artifact.model_path)
         opened = open_embed_layer_norm(model)
         plan = _plan(artifact, model, settings)
         facts: dict[str, Any] = {
             "reduce_range": grid.weight_type == "int7",
             "weight_type": grid.weight_type,
-            "target_isa": target.name,
+            "target_isa": settings.target_isa,
             "validated_on": [target.name] if validated_here(target, cpu) else [],
         }
         with new_artifact(out, force=force) as draft:
-            evidence = Evidence(statistics={})
-            if calibration_set is not None:
-                evidence = collect(artifact, model, calibration_set, plan.assignment)
+            evidence = _evidence(artifact, model, calibration_set, plan, chosen)
             ranges = apply(model, plan.assignment, evidence, grid)
             if calibration_set is not None:
                 facts["calibration"] = _source(calibration_set, evidence, settings)
@@ -110,10 +117,12 @@ def quantize(
             save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
             facts |= _read_back(artifact, draft.model_path, plan)
             facts["expected"] = _expected(artifact, opened)
+            if chosen is not None:
+                facts["search"] = _search_facts(asked, chosen)
             draft.take_companions(artifact.path)
             record = watch.record(
                 STAGE,
-                key=stage_key(STAGE, (artifact.digest,), settings.as_json(), tools),
+                key=stage_key(STAGE, (artifact.digest,), asked.as_json(), tools),
                 settings=settings.as_json(),
                 facts=facts,
                 tools=tools,
@@ -127,15 +136,19 @@ def quantize(
                 stages=stages,
                 parent=artifact.digest,
             )
-    return Artifact.open(out)
+    made = Artifact.open(out)
+    if chosen is not None:
+        for name, content in search_files(chosen.report, recipe=dump_section(settings)).items():
+            made.write_report(name, content)
+    return made
 
 
 def _require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
     if artifact.manifest.precision == "int8":
         raise ArtifactError(f"{artifact.path}: is INT8 already; give the FP32 artifact it was made from")
-    if settings.mode == "static" and settings.calib is None:
+    if settings.mode != "dynamic" and settings.calib is None:
         raise UsageError(
-            "static quantization needs calibration data; give --calib squad, --calib FILE, or --mode dynamic"
+            f"{settings.mode} quantization needs calibration data; give --calib squad, --calib FILE, or --mode dynamic"
         )
     section = section_choice(settings)
     if (
@@ -193,6 +206,37 @@ def _calibration_set(
     if settings.calib is None:
         return None
     return select(settings.calib, artifact.task, settings.calib_samples, data_dir, settings.seed)
+
+
+def _evidence(
+    artifact: Artifact,
+    model: ir.Model,
+    calibration_set: CalibrationSet | None,
+    plan: _Plan,
+    chosen: Chosen | None,
+) -> Evidence:
+    """Return what calibration saw: in the search, or now."""
+    if chosen is not None:
+        return chosen.evidence
+    if calibration_set is None:
+        return Evidence(statistics={})
+    moments = any(choice.needs_moments for choice in plan.assignment.values())
+    return collect(artifact, model, calibration_set, moments=moments)
+
+
+def _search_facts(asked: QuantizeSettings, chosen: Chosen) -> dict[str, Any]:
+    """Return what the manifest says of the search: an artifact that missed its target is marked."""
+    report = chosen.report
+    best = report.candidates[report.chosen]
+    return {
+        "asked": asked.as_json(),
+        "target": report.target,
+        "met": report.met,
+        "candidates": len(report.candidates),
+        "selection": report.selection_digest,
+        "ratio": best.ratio,
+        "expected_ratio_low": best.expected_ratio_low,
+    }
 
 
 def _source(

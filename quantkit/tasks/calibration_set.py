@@ -56,6 +56,20 @@ class CalibrationSet:
         return tuple(example.id for example in self.dataset.examples)
 
 
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """How many examples are asked for."""
+
+    exactly: int | None
+    at_most: int | None
+
+    def of(self, available: int, *, usual: int) -> int:
+        """Return the number to choose; too many is for `_choose` to tell."""
+        if self.at_most is not None:
+            return min(self.at_most, available)
+        return usual if self.exactly is None else self.exactly
+
+
 class _Selection(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
@@ -78,7 +92,13 @@ def names() -> list[str]:
 
 
 def select(
-    name_or_path: str, task: str, count: int | None = None, data_dir: Path | None = None, seed: int = 0
+    name_or_path: str,
+    task: str,
+    count: int | None = None,
+    data_dir: Path | None = None,
+    seed: int = 0,
+    *,
+    at_most: int | None = None,
 ) -> CalibrationSet:
     """Return the calibration set of this name, or a sample of a file.
 
@@ -89,6 +109,7 @@ def select(
         count: how many examples; None for as many as the set says, and for a file `COUNT` or all it has.
         data_dir: where datasets are looked for first.
         seed: another seed chooses other examples; a public list is not chosen by seed.
+        at_most: in place of `count`: so many, or all there are.
 
     Raises:
         DatasetError: no such set or file, `count` is below 1 or more than there are, or the set is of another
@@ -98,7 +119,7 @@ def select(
         raise DatasetError(f"{name_or_path}: cannot calibrate on {count} examples; give 1 or more")
     definition = calibration_folder() / name_or_path / _SELECTION
     if name_or_path in names():
-        return _select_named(definition, name_or_path, task, count, data_dir, seed)
+        return _select_named(definition, name_or_path, task, _Count(count, at_most), data_dir, seed)
     if not Path(name_or_path).is_file():
         near = difflib.get_close_matches(name_or_path, names(), n=1)
         hint = (
@@ -113,13 +134,20 @@ def select(
     return _choose(dataset.name, dataset, ids, wanted)
 
 
+def is_listed(name: str) -> bool:
+    """Tell whether a shipped set is a public list of ids, which has no more examples than those."""
+    if name not in names():
+        return False
+    return _read_selection(calibration_folder() / name / _SELECTION).choose == "listed"
+
+
 def by_hash(ids: Iterable[str], seed: int) -> list[str]:
     """Return ids in the order of the sha256 of `seed:id`, a shuffle that depends on nothing else."""
     return sorted(ids, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
 
 
 def _select_named(
-    definition: Path, name: str, task: str, count: int | None, data_dir: Path | None, seed: int
+    definition: Path, name: str, task: str, count: "_Count", data_dir: Path | None, seed: int
 ) -> CalibrationSet:
     selection = _read_selection(definition)
     if selection.task != task:
@@ -132,7 +160,7 @@ def _select_named(
         ids = find_known(selection.ids, data_dir).read_text(encoding="ascii").split()
     else:
         ids = by_hash((example.id for example in dataset.examples), seed)
-    return _choose(name, dataset, ids, selection.count if count is None else count)
+    return _choose(name, dataset, ids, count.of(len(ids), usual=selection.count))
 
 
 def _choose(name: str, dataset: Dataset, ids: list[str], count: int) -> CalibrationSet:

@@ -1,0 +1,113 @@
+"""Candidates: assignments built for real, judged on the selection questions, and timed beside FP32."""
+
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from quantkit.artifact.artifact import EXTERNAL_DATA
+from quantkit.assignment.exam import Exam, Marks
+from quantkit.assignment.journal import Journal
+from quantkit.assignment.options import Options
+from quantkit.assignment.solver import Solution
+from quantkit.assignment.workbench import Workbench
+from quantkit.graph.kernels import trace_execution
+from quantkit.graph.model import has_external_data
+from quantkit.progress import track
+from quantkit.report import CandidateRecord
+from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.run import run_once
+from quantkit.runtime.session import Session
+from quantkit.tasks import task
+
+# Windows of a timed pass, and interleaved rounds of FP32 and the candidate; one more warms up.
+_TIMED_WINDOWS = 64
+_ROUNDS = 3
+
+
+class Trials:
+    """Builds candidates and measures each once."""
+
+    def __init__(
+        self, workbench: Workbench, options: Options, exam: Exam, journal: Journal, *, target: float
+    ) -> None:
+        """Open FP32, which every candidate is timed beside."""
+        self._workbench = workbench
+        self._options = options
+        self._exam = exam
+        self._journal = journal
+        self._target = target
+        self._float: Session | None = None
+
+    def verify(self, number: int, origin: str, solution: Solution) -> CandidateRecord:
+        """Build an assignment, let it sit the exam, time it and read its kernels."""
+        chosen = {group: self._options[group][index].choice for group, index in solution.chosen.items()}
+        of = {"candidate": {group: repr(choice) for group, choice in sorted(chosen.items())}}
+
+        def measure() -> dict[str, Any]:
+            with self._workbench.built(chosen) as path:
+                return self._measured(path)
+
+        found = self._journal.remembered(of, measure)
+        marks = Marks(**found["marks"])
+        return CandidateRecord(
+            number=number,
+            origin=origin,
+            choices=dict(Counter(choice.label for choice in chosen.values())),
+            predicted_damage=solution.damage,
+            predicted_cost_us=solution.cost_us,
+            divergence=marks.divergence,
+            changed=marks.changed,
+            score=marks.score,
+            ratio=marks.ratio,
+            expected_ratio=marks.expected_ratio,
+            expected_ratio_low=marks.expected_ratio_low,
+            throughput=found["throughput"],
+            throughput_spread=tuple(found["throughput_spread"]),
+            int8_coverage=found["int8_coverage"],
+            size_bytes=found["size_bytes"],
+            passed=marks.expected_ratio_low >= self._target,
+        )
+
+    def _measured(self, path: Path) -> dict[str, Any]:
+        artifact = self._workbench.artifact
+        execution = trace_execution(
+            path,
+            outputs=task(artifact.task).outputs,
+            config=artifact.config,
+            name=f"{artifact.model_path}, quantized",
+        )
+        session = self._exam.open(path)
+        marks = self._exam.sit(session)
+        ratios = self._beside_float(session)
+        size = path.stat().st_size
+        if has_external_data(path):
+            size += (path.parent / EXTERNAL_DATA).stat().st_size
+        return {
+            "marks": marks.as_json(),
+            "throughput": statistics.median(ratios),
+            "throughput_spread": [min(ratios), max(ratios)],
+            "int8_coverage": execution.int8_coverage,
+            "size_bytes": size,
+        }
+
+    def _beside_float(self, session: Session) -> list[float]:
+        """Return one ratio of times, FP32 / candidate, for every round of the same batches."""
+        if self._float is None:
+            self._float = self._exam.open(self._workbench.artifact.model_path)
+        job = self._exam.job.part(_TIMED_WINDOWS)
+        feeds = [job.feeds(batch) for batch in job.batches]
+
+        def seconds(of: Session) -> float:
+            started = time.perf_counter()
+            run_once(of, job, feeds, threads=cpu_facts().cores)
+            return time.perf_counter() - started
+
+        ratios = []
+        with track("time", _ROUNDS + 1, "rounds") as advance:
+            for _ in range(_ROUNDS + 1):
+                float_seconds = seconds(self._float)
+                ratios.append(float_seconds / seconds(session))
+                advance(1)
+        return ratios[1:]

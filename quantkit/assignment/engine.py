@@ -1,0 +1,192 @@
+"""The engine behind `mode: auto`: from an FP32 artifact to the settings of the fastest artifact that keeps the target.
+
+observe · list options (noise, cost) · sensitivity · search, each candidate verified on the selection questions. What
+was measured goes into a journal, so an interrupted search goes on where it was.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from quantkit.artifact import Artifact
+from quantkit.artifact.measure import peak_memory, tool_versions
+from quantkit.assignment.candidate import Trials
+from quantkit.assignment.exam import Exam
+from quantkit.assignment.journal import Journal
+from quantkit.assignment.options import Option, Options, list_options
+from quantkit.assignment.search import search
+from quantkit.assignment.selection import selection
+from quantkit.assignment.sensitivity import Damage, as_records, damages_of
+from quantkit.assignment.solver import Priced
+from quantkit.assignment.workbench import Workbench, set_up
+from quantkit.assignment.written import as_settings
+from quantkit.files import digest_of
+from quantkit.quantization.apply import Grid
+from quantkit.quantization.evidence import Evidence
+from quantkit.recipe.settings import QuantizeSettings
+from quantkit.report import ChoiceRecord, GroupRecord, SearchReport
+from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
+from quantkit.tasks.calibration_set import CalibrationSet
+
+_TOOLS = ("quantkit", "onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
+# Of what is left of the budget when each begins.
+_COST_SHARE, _SENSITIVITY_SHARE = 0.1, 0.4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen:
+    """The result: ordinary settings that make the artifact, how they were found, and what calibration saw."""
+
+    settings: QuantizeSettings
+    report: SearchReport
+    evidence: Evidence
+
+
+@dataclass(kw_only=True, slots=True)
+class _Clock:
+    """The budget, and what was spent on what."""
+
+    budget: float
+    started: float = field(default_factory=time.monotonic)
+    parts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget that are left; negative when it is overspent."""
+        return self.budget - (time.monotonic() - self.started)
+
+    def lap(self, part: str) -> None:
+        """Note that everything since the last lap was this part."""
+        self.parts[part] = time.monotonic() - self.started - sum(self.parts.values())
+
+
+def find(
+    artifact: Artifact,
+    settings: QuantizeSettings,
+    calibration_set: CalibrationSet,
+    grid: Grid,
+    *,
+    data_dir: Path | None = None,
+) -> Chosen:
+    """Search.
+
+    Args:
+        artifact: the FP32 artifact.
+        settings: with mode auto.
+        calibration_set: ranges, moments and sensitivity come from these questions.
+        grid: of all weights.
+        data_dir: looked into first for data.
+
+    Raises:
+        UsageError: the budget is too small for one pass, or the solver is not installed.
+        DatasetError: a set is too small, cannot be found, or the selection holds questions of the gate.
+        QuantizationError: there is no layer to quantize.
+        EvaluationError: an activation or a logit is NaN or infinite.
+    """
+    clock = _Clock(budget=settings.auto.budget)
+    judged = selection(settings, artifact.task, calibration_set, data_dir)
+    journal = Journal(_key(artifact, settings, calibration_set, judged.digest, grid))
+    workbench = set_up(
+        artifact, calibration_set, keep_float=tuple(entry.pattern for entry in settings.keep_float), grid=grid
+    )
+    clock.lap("observe")
+    options = list_options(workbench, seconds=_COST_SHARE * clock.left)
+    clock.lap("options")
+    reference = {group: found[0] for group, found in options.items()}
+    damages, _ = damages_of(
+        workbench, reference, calibration_set, journal, seconds=_SENSITIVITY_SHARE * clock.left
+    )
+    clock.lap("sensitivity")
+    exam = Exam(artifact, judged, confidence=settings.auto.confidence, label="select")
+    priced = {group.name: _priced(options[group.name], damages[group.name]) for group in workbench.groups}
+    trials = Trials(workbench, options, exam, journal, target=settings.auto.target)
+    found = search(priced, trials.verify, deadline=clock.started + clock.budget)
+    clock.lap("search")
+    solution = found.solutions[found.best]
+    target = resolve_target(settings.target_isa, cpu_facts())
+    report = SearchReport(
+        artifact=artifact.digest,
+        task=artifact.task,
+        target=settings.auto.target,
+        confidence=settings.auto.confidence,
+        met=found.met,
+        chosen=found.best,
+        baseline_score=exam.baseline,
+        selection=judged.name,
+        selection_digest=judged.digest,
+        selection_questions=len(judged.examples),
+        calibration_digest=calibration_set.dataset.digest,
+        calibration_questions=len(calibration_set.ids),
+        groups=_group_records(workbench, options, damages, solution.chosen),
+        candidates=found.candidates,
+        seconds=clock.parts,
+        peak_memory_mb=peak_memory() / 1e6,
+        target_isa=settings.target_isa,
+        validated_on=(target.name,) if validated_here(target, cpu_facts()) else (),
+        tools=tool_versions(*_TOOLS),
+        cpu=cpu_facts().as_json(),
+    )
+    return Chosen(
+        settings=as_settings(settings, workbench, report, solution, options),
+        report=report,
+        evidence=workbench.evidence,
+    )
+
+
+def _priced(options: Sequence[Option], damage: Damage) -> list[Priced]:
+    """Return the options with their damage predicted: it grows with the noise as that of the first was measured."""
+    reference = options[0].noise.noise
+    return [
+        Priced(
+            damage=damage.divergence * option.noise.noise / reference if reference else 0.0,
+            cost_us=option.cost_us,
+        )
+        for option in options
+    ]
+
+
+def _group_records(
+    workbench: Workbench,
+    options: Options,
+    damages: Mapping[str, Damage],
+    chosen: Mapping[str, int],
+) -> tuple[GroupRecord, ...]:
+    sensitivities = as_records(workbench, {group: found[0] for group, found in options.items()}, damages)
+    return tuple(
+        GroupRecord(
+            group=group.name,
+            sensitivity=sensitivity,
+            choices=tuple(
+                ChoiceRecord(
+                    label=option.choice.label,
+                    damage=price.damage,
+                    sqnr_db=option.noise.sqnr_db,
+                    cost_us=option.cost_us,
+                )
+                for option, price in zip(
+                    options[group.name], _priced(options[group.name], damages[group.name]), strict=True
+                )
+            ),
+            chosen=options[group.name][chosen[group.name]].choice.label,
+        )
+        for group, sensitivity in zip(workbench.groups, sensitivities, strict=True)
+    )
+
+
+def _key(
+    artifact: Artifact, settings: QuantizeSettings, calibration_set: CalibrationSet, selected: str, grid: Grid
+) -> str:
+    """Return the digest of all that decides what is measured; neither the target nor the budget does."""
+    return digest_of(
+        {
+            "artifact": artifact.digest,
+            "calibration": calibration_set.dataset.digest,
+            "selection": selected,
+            "confidence": settings.auto.confidence,
+            "keep_float": [entry.pattern for entry in settings.keep_float],
+            "grid": [grid.per_channel, grid.weight_type],
+            "tools": tool_versions(*_TOOLS),
+            "cpu": cpu_facts().kernels_json(),
+        }
+    )

@@ -1,0 +1,113 @@
+"""Options: the choices that each group has, the noise each makes, and what each costs here.
+
+Whatever costs nothing at run time is settled per group beforehand, by the noise on calibration data: smoothing factors,
+range method, rounding, bias correction. What is left to the search are the schemes, which differ in speed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from quantkit.assignment.cost import CostRequest, measure_costs
+from quantkit.assignment.groups import Group
+from quantkit.assignment.noise import Noise, best_range, measure_noise
+from quantkit.assignment.workbench import Workbench
+from quantkit.progress import track
+from quantkit.quantization.choice import FLOAT, Choice
+
+# The tokens of a batch as it is served; the same as the exam's.
+COST_TOKENS = 1024
+STATIC = Choice(scheme="static", smooth="auto", rounding="gptq", bias_correction=True)
+PLAIN = Choice(scheme="static", rounding="gptq", bias_correction=True)
+DYNAMIC = Choice(scheme="dynamic", smooth="auto", rounding="gptq", bias_correction=True)
+BLOCKWISE = tuple(Choice(scheme="blockwise", block_size=size) for size in (32, 128, 256))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rated:
+    """One choice for one group, and its noise."""
+
+    choice: Choice
+    noise: Noise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option(Rated):
+    """The same with its cost, microseconds per 1,000 tokens on one thread."""
+
+    cost_us: float
+
+
+Options = Mapping[str, tuple[Option, ...]]
+"""Group name → its choices; the first is the reference, which sensitivity is measured with."""
+
+
+def references(workbench: Workbench) -> dict[str, Rated]:
+    """Return group name → its smoothed static choice."""
+    found = {}
+    with track("noise", len(workbench.groups), "groups") as advance:
+        for group in workbench.groups:
+            members = workbench.members(group)
+            choice = best_range(group.tensor, members, STATIC, workbench.evidence)
+            found[group.name] = _rated(workbench, group, choice)
+            advance(1)
+    return found
+
+
+def list_options(workbench: Workbench, *, seconds: float) -> Options:
+    """Return every group's choices.
+
+    Args:
+        workbench: groups and evidence.
+        seconds: how long measuring costs may take.
+
+    Raises:
+        QuantizationError: onnxruntime does not run a scheme's kernels.
+    """
+    offered = {group.name: _offered(workbench, group) for group in workbench.groups}
+    wanted = [
+        _request(workbench, group, choice) for group in workbench.groups for choice in offered[group.name]
+    ]
+    costs = measure_costs(wanted, tokens=COST_TOKENS, seconds_budget=seconds)
+    found = {}
+    with track("noise", len(workbench.groups), "groups") as advance:
+        for group in workbench.groups:
+            rated = [_rated(workbench, group, choice) for choice in offered[group.name]]
+            found[group.name] = tuple(
+                Option(
+                    choice=one.choice,
+                    noise=one.noise,
+                    cost_us=costs[_request(workbench, group, one.choice)],
+                )
+                for one in rated
+            )
+            advance(1)
+    return found
+
+
+def _rated(workbench: Workbench, group: Group, choice: Choice) -> Rated:
+    members = workbench.members(group)
+    noise = measure_noise(group.tensor, members, choice, workbench.evidence, workbench.grid)
+    return Rated(choice=choice, noise=noise)
+
+
+def _offered(workbench: Workbench, group: Group) -> Sequence[Choice]:
+    """Return the choices of a group, with the best range method in the static ones."""
+    members, evidence = workbench.members(group), workbench.evidence
+    static = best_range(group.tensor, members, STATIC, evidence)
+    if group.pooled:
+        # MatMulNBits and the float kernel cost the same on one vector a row.
+        return (static, FLOAT)
+    plain = () if group.foldable else (best_range(group.tensor, members, PLAIN, evidence),)
+    return (static, *plain, DYNAMIC, *BLOCKWISE, FLOAT)
+
+
+def _request(workbench: Workbench, group: Group, choice: Choice) -> CostRequest:
+    integer = choice.scheme in ("static", "dynamic")
+    return CostRequest(
+        inputs=group.inputs,
+        outputs=group.outputs,
+        scheme=choice.scheme,
+        smoothed=integer and choice.smooth is not None and not group.foldable,
+        block_size=choice.block_size if choice.scheme == "blockwise" else None,
+        weight_type=workbench.grid.weight_type if integer else "int8",
+    )

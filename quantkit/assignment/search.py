@@ -1,0 +1,114 @@
+"""Search: the fastest assignment that keeps the target, among those that cost least for the damage they do.
+
+1. Begin with the fastest option of every group.
+2. While it fails: halve the predicted damage, and let the solver find the cheapest assignment within it.
+3. Between the last that failed and the first that passed: bisect (in the logarithm), as long as there is time.
+
+Every candidate is built and answers the selection questions for real; predictions only order them. At least
+`CONTEXT` candidates are measured even when the first passes, so that people see what more accuracy would cost.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from quantkit.assignment.solver import Priced, Solution, cheapest_within, fastest
+from quantkit.report import CandidateRecord
+
+CONTEXT = 3
+_HALVINGS = 8
+_BISECTIONS = 2
+
+Verify = Callable[[int, str, Solution], CandidateRecord]
+"""Builds a candidate, given its number and origin, and measures it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """All candidates in the order they were measured, and which is the result."""
+
+    candidates: tuple[CandidateRecord, ...]
+    solutions: tuple[Solution, ...]
+    best: int
+
+    @property
+    def met(self) -> bool:
+        """Whether the result keeps the target."""
+        return self.candidates[self.best].passed
+
+
+def search(priced: Mapping[str, Sequence[Priced]], verify: Verify, *, deadline: float) -> Found:
+    """Return the candidates and the best of them: the cheapest that passed, else the most accurate.
+
+    Args:
+        priced: every group's options.
+        verify: builds and measures a candidate.
+        deadline: `time.monotonic()` after which nothing new is begun; the first candidate is always measured.
+
+    Raises:
+        UsageError: the solver is not installed.
+    """
+    walk = _Walk(priced, verify, deadline)
+    start = fastest(priced)
+    walk.visit("fastest", start)
+    for halving in range(1, _HALVINGS + 1):
+        if walk.passed is not None and len(walk.candidates) >= CONTEXT:
+            break
+        walk.visit_within(start.damage / 2**halving)
+    for _ in range(_BISECTIONS):
+        if walk.passed is None or walk.failed is None or walk.failed.damage <= walk.passed.damage:
+            break
+        walk.visit_within(math.sqrt(walk.failed.damage * walk.passed.damage))
+    return walk.found()
+
+
+class _Walk:
+    """What was visited so far."""
+
+    def __init__(self, priced: Mapping[str, Sequence[Priced]], verify: Verify, deadline: float) -> None:
+        self._priced = priced
+        self._verify = verify
+        self._deadline = deadline
+        self.candidates: list[CandidateRecord] = []
+        self._solutions: list[Solution] = []
+
+    @property
+    def passed(self) -> Solution | None:
+        """The cheapest that passed."""
+        return min(self._with(passed=True), key=lambda solution: solution.cost_us, default=None)
+
+    @property
+    def failed(self) -> Solution | None:
+        """The least damaging that failed."""
+        return min(self._with(passed=False), key=lambda solution: solution.damage, default=None)
+
+    def _with(self, *, passed: bool) -> list[Solution]:
+        pairs = zip(self._solutions, self.candidates, strict=True)
+        return [solution for solution, candidate in pairs if candidate.passed is passed]
+
+    def visit_within(self, limit: float) -> None:
+        """Visit the cheapest solution within a damage, unless time is up or it is known."""
+        if time.monotonic() >= self._deadline:
+            return
+        solution = cheapest_within(self._priced, limit)
+        if solution is not None:
+            self.visit(f"damage up to {limit:.2g} nats", solution)
+
+    def visit(self, origin: str, solution: Solution) -> None:
+        """Measure a solution that was not visited before."""
+        if any(known.chosen == solution.chosen for known in self._solutions):
+            return
+        self.candidates.append(self._verify(len(self.candidates), origin, solution))
+        self._solutions.append(solution)
+
+    def found(self) -> Found:
+        """Return everything, with the best: the cheapest that passed, else the one nearest to passing."""
+        places = range(len(self.candidates))
+        passing = [place for place in places if self.candidates[place].passed]
+        best = (
+            min(passing, key=lambda place: self._solutions[place].cost_us)
+            if passing
+            else max(places, key=lambda place: self.candidates[place].expected_ratio_low)
+        )
+        return Found(candidates=tuple(self.candidates), solutions=tuple(self._solutions), best=best)

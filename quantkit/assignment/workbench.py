@@ -1,0 +1,96 @@
+"""Workbench: one FP32 artifact with its calibration evidence, from which assignments become models on disk."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from quantkit.artifact import Artifact
+from quantkit.assignment.groups import Group, groups
+from quantkit.errors import QuantizationError
+from quantkit.graph.linear import Linear, embedding_tables, linear_layers, matching
+from quantkit.graph.model import has_external_data, load_model, save_model
+from quantkit.quantization.apply import Grid, apply
+from quantkit.quantization.choice import FLOAT, Choice
+from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tables
+from quantkit.quantization.evidence import Evidence, collect
+from quantkit.tasks.calibration_set import CalibrationSet
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workbench:
+    """What assignments are tried on.
+
+    Attributes:
+        artifact: the FP32 artifact.
+        groups: its groups that may be quantized, in graph order.
+        kept: names of layers and tables that stay float whatever is tried.
+        layers: every linear layer of the float graph by name, not smoothed.
+        evidence: what calibration saw.
+        grid: of all weights.
+    """
+
+    artifact: Artifact
+    groups: tuple[Group, ...]
+    kept: frozenset[str]
+    layers: Mapping[str, Linear]
+    evidence: Evidence
+    grid: Grid
+
+    def members(self, group: Group) -> list[Linear]:
+        """Return a group's layers."""
+        return [self.layers[name] for name in group.layers]
+
+    @contextmanager
+    def built(self, chosen: Mapping[str, Choice]) -> Iterator[Path]:
+        """Write the model in which each group has its choice; it is gone when the context ends.
+
+        Args:
+            chosen: group name → choice; groups that are not named stay float, and then so do embedding tables.
+        """
+        by_layer = {layer: chosen.get(group.name, FLOAT) for group in self.groups for layer in group.layers}
+        model = _opened(self.artifact)
+        assignment = {layer.name: by_layer.get(layer.name, FLOAT) for layer in linear_layers(model.graph)}
+        apply(model, assignment, self.evidence, self.grid)
+        if len(chosen) == len(self.groups):
+            tables = embedding_tables(model.graph)
+            quantize_tables(model, [table for table in tables if table.name not in self.kept])
+        with tempfile.TemporaryDirectory(prefix="quantkit-auto-") as folder:
+            path = Path(folder) / "model.onnx"
+            save_model(model, path, external=has_external_data(self.artifact.model_path))
+            del model
+            yield path
+
+
+def set_up(
+    artifact: Artifact, calibration_set: CalibrationSet, *, keep_float: tuple[str, ...], grid: Grid
+) -> Workbench:
+    """Observe the calibration rows once, and return the workbench.
+
+    Raises:
+        QuantizationError: there is no layer that may be quantized.
+        RecipeError: a pattern of `keep_float` matches nothing.
+        DatasetError: the set holds no text, or too few tokens for second moments.
+    """
+    model = _opened(artifact)
+    layers = {layer.name: layer for layer in linear_layers(model.graph)}
+    kept = matching([*layers, *(table.name for table in embedding_tables(model.graph))], keep_float)
+    free = tuple(group for group in groups(model) if not kept.intersection(group.layers))
+    if not free:
+        reason = (
+            "keep_float spares every layer" if layers else "the graph has no MatMul with a constant weight"
+        )
+        raise QuantizationError(f"{artifact.model_path}: nothing to quantize: {reason}")
+    evidence = collect(artifact, model, calibration_set, moments=True)
+    return Workbench(
+        artifact=artifact, groups=free, kept=frozenset(kept), layers=layers, evidence=evidence, grid=grid
+    )
+
+
+def _opened(artifact: Artifact) -> ir.Model:
+    model = load_model(artifact.model_path)
+    open_embed_layer_norm(model)
+    return model

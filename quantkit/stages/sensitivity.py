@@ -1,0 +1,68 @@
+"""sensitivity: FP32 artifact → how much each group of its layers suffers from INT8."""
+
+import time
+from pathlib import Path
+
+from quantkit.artifact import Artifact
+from quantkit.artifact.measure import tool_versions
+from quantkit.assignment.journal import Journal
+from quantkit.assignment.options import references
+from quantkit.assignment.sensitivity import as_records, damages_of
+from quantkit.assignment.workbench import set_up
+from quantkit.errors import ArtifactError, UsageError
+from quantkit.files import digest_of
+from quantkit.quantization.apply import Grid
+from quantkit.recipe.settings import SensitivitySettings
+from quantkit.report import Sensitivity
+from quantkit.runtime.cpu import cpu_facts
+from quantkit.tasks.calibration_set import select
+
+_TOOLS = ("onnx", "onnxruntime", "numpy", "tokenizers")
+
+
+def sensitivity(
+    artifact: Artifact, *, settings: SensitivitySettings, data_dir: Path | None = None
+) -> Sensitivity:
+    """Quantize each group of layers alone, run it, and compare its answers with FP32's.
+
+    Args:
+        artifact: a fused FP32 artifact.
+        settings: calibration, questions and budget.
+        data_dir: looked into first for data.
+
+    Raises:
+        ArtifactError: the artifact is INT8 already.
+        UsageError: no calibration set is named, or the budget is too small for one pass.
+        DatasetError: the calibration set cannot be found, or is too small.
+        EvaluationError: an activation or a logit is NaN or infinite.
+    """
+    if artifact.manifest.precision == "int8":
+        raise ArtifactError(f"{artifact.path}: is INT8 already; give the FP32 artifact it was made from")
+    if settings.calib is None:
+        raise UsageError("--calib: is missing; give questions, such as --calib squad or a file")
+    started = time.monotonic()
+    calibration_set = select(settings.calib, artifact.task, settings.calib_samples, data_dir, settings.seed)
+    workbench = set_up(
+        artifact, calibration_set, keep_float=(), grid=Grid(per_channel=True, weight_type="int8")
+    )
+    reference = references(workbench)
+    tools, cpu = tool_versions(*_TOOLS), cpu_facts()
+    key = digest_of([artifact.digest, calibration_set.dataset.digest, tools, cpu.kernels_json()])
+    damages, questions = damages_of(
+        workbench,
+        reference,
+        calibration_set,
+        Journal(key),
+        seconds=settings.budget - (time.monotonic() - started),
+        most_questions=settings.questions,
+    )
+    return Sensitivity(
+        artifact=artifact.digest,
+        scheme=reference[workbench.groups[0].name].choice.label,
+        calibration=calibration_set.dataset.digest,
+        questions=questions,
+        groups=as_records(workbench, reference, damages),
+        seconds=time.monotonic() - started,
+        tools=tools,
+        cpu=dict(cpu.as_json()),
+    )
