@@ -4,11 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from quantkit.errors import RecipeError
 from quantkit.graph.linear import Linear, matching
 from quantkit.recipe.settings import LayerScheme, QuantizeSettings
 
 Scheme = Literal["float", "static", "dynamic", "blockwise"]
 BLOCK_SIZE = 128
+# What an entry of `schemes` may say of layers of each scheme; anything else would do nothing.
+_INTEGER = ("smooth_quant", "rounding", "bias_correction")
+_SETTINGS: dict[Scheme, tuple[str, ...]] = {
+    "static": (*_INTEGER, "calib_method", "symmetric"),
+    "dynamic": _INTEGER,
+    "blockwise": ("block_size",),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +87,8 @@ def choices(layers: Sequence[Linear], settings: QuantizeSettings, kept: set[str]
     """Return layer name → choice: `kept` stays float, then the first entry of `schemes` that fits, then the section.
 
     Raises:
-        RecipeError: a pattern of `schemes` matches nothing.
+        RecipeError: a pattern of `schemes` matches nothing, an entry says what its scheme does not use, or an alpha is
+            none.
     """
     names = [layer.name for layer in layers]
     section = section_choice(settings)
@@ -94,6 +103,7 @@ def choices(layers: Sequence[Linear], settings: QuantizeSettings, kept: set[str]
 def _overridden(section: Choice, entry: LayerScheme) -> Choice:
     """Return the section's choice with what an entry says otherwise."""
     scheme = entry.scheme or section.scheme
+    _require_meaningful(entry, scheme)
     smooth = section.smooth if entry.smooth_quant is None else _smooth(entry.smooth_quant)
     return _normal(
         replace(
@@ -109,6 +119,20 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
             block_size=entry.block_size or BLOCK_SIZE,
         )
     )
+
+
+def _require_meaningful(entry: LayerScheme, scheme: Scheme) -> None:
+    """Refuse what would silently do nothing, or no good."""
+    for name in ("smooth_quant", "calib_method", "symmetric", "rounding", "bias_correction", "block_size"):
+        if getattr(entry, name) is not None and name not in _SETTINGS[scheme]:
+            raise RecipeError(
+                f"schemes: {entry.pattern}: {name} does nothing for {scheme} layers; "
+                "leave it out, or give another scheme"
+            )
+    if isinstance(entry.smooth_quant, float) and not 0 <= entry.smooth_quant <= 1:
+        raise RecipeError(
+            f"schemes: {entry.pattern}: smooth_quant {entry.smooth_quant:g}: alpha lies between 0 and 1"
+        )
 
 
 def _smooth(setting: Literal["auto", "off"] | float) -> Literal["auto"] | float | None:

@@ -1,0 +1,156 @@
+"""Choices: which entry decides on a layer, and what it says."""
+
+from typing import Any
+
+import onnx_ir as ir
+import pytest
+
+from quantkit.errors import RecipeError
+from quantkit.graph.linear import Linear, linear_layers
+from quantkit.quantization.choice import FLOAT, Choice, choices, section_choice
+from quantkit.recipe.settings import QuantizeSettings
+
+NAMES = ("layer.0.query", "layer.0.output.dense", "layer.1.query", "layer.1.output.dense")
+
+
+def settings(*schemes: dict[str, Any], **content: Any) -> QuantizeSettings:
+    """Return settings with these entries."""
+    return QuantizeSettings.model_validate({**content, "schemes": list(schemes)})
+
+
+@pytest.fixture
+def layers(bench: Any) -> list[Linear]:
+    """Return two layers called query and two called output.dense."""
+    products = " ".join(f"y{n} = MatMul (x, w{n}_weight)" for n in range(4))
+    weights = {f"w{n}_weight": bench.normal(32, 4, seed=n) for n in range(4)}
+    weights["words_weight"] = bench.normal(40, 32)
+    body = f"x = Gather (words_weight, input_ids) {products} logits = Sum (y0, y1, y2, y3)"
+    model: ir.Model = bench.build(body, weights)
+    found = linear_layers(model.graph)
+    for layer, name in zip(found, NAMES, strict=True):
+        layer.node.name = name
+    return found
+
+
+STATIC = Choice(scheme="static", smooth="auto")
+
+
+def test_the_section_decides_on_what_no_entry_names(layers: list[Linear]) -> None:
+    """Without entries all layers have the section's choice."""
+    assert dict.fromkeys(NAMES, STATIC) == choices(layers, settings(), set())
+
+
+def test_the_first_pattern_wins(layers: list[Linear]) -> None:
+    """Of several entries that fit, the first decides alone: nothing is taken from the others."""
+    asked = settings(
+        {"pattern": "layer.0.*", "scheme": "dynamic"},
+        {"pattern": "query", "symmetric": True, "calib_method": "mse"},
+        {"pattern": "*", "scheme": "blockwise", "block_size": 64},
+    )
+    dynamic, blockwise = Choice(scheme="dynamic", smooth="auto"), Choice(scheme="blockwise", block_size=64)
+    query = Choice(scheme="static", smooth="auto", symmetric=True, method="mse")
+    assert [dynamic, dynamic, query, blockwise] == list(choices(layers, asked, set()).values())
+
+
+def test_keep_float_wins(layers: list[Linear]) -> None:
+    """A layer that is kept stays float whatever an entry says; the others of its pattern do not."""
+    asked = settings({"pattern": "query", "scheme": "blockwise"})
+    found = choices(layers, asked, {"layer.0.query"})
+    assert (FLOAT, "blockwise") == (found["layer.0.query"], found["layer.1.query"].scheme)
+
+
+def test_an_unknown_pattern_is_an_error_of_schemes(layers: list[Linear]) -> None:
+    """The line names the key of the recipe and what may have been meant."""
+    with pytest.raises(
+        RecipeError, match=r"^schemes: the pattern 'qeury' matches no layer; did you mean query\?"
+    ):
+        choices(layers, settings({"pattern": "qeury", "scheme": "dynamic"}), set())
+
+
+def test_entries_override_one_by_one(layers: list[Linear]) -> None:
+    """What an entry leaves out is the section's, what it says is its own, off and false included."""
+    section = {
+        "smooth_quant": 0.7,
+        "calib_method": "percentile",
+        "percentile": 99.0,
+        "symmetric": True,
+        "rounding": "gptq",
+        "bias_correction": True,
+    }
+    whole = Choice(
+        scheme="static",
+        smooth=0.7,
+        method="percentile",
+        percentile=99.0,
+        symmetric=True,
+        rounding="gptq",
+        bias_correction=True,
+    )
+    off = {"smooth_quant": "off", "rounding": "nearest", "bias_correction": False}
+    asked = settings(
+        {"pattern": "layer.0.query", **off, "symmetric": False, "calib_method": "minmax"},
+        {"pattern": "layer.0.output.dense", "smooth_quant": 0.5},
+        {"pattern": "layer.1.query", "scheme": "dynamic"},
+        **section,
+    )
+    dynamic = Choice(scheme="dynamic", smooth=0.7, rounding="gptq", bias_correction=True)
+    found = list(choices(layers, asked, set()).values())
+    assert (Choice(scheme="static"), dynamic, whole) == (found[0], found[2], found[3])
+    assert (0.5, "gptq", 99.0, True) == (
+        found[1].smooth,
+        found[1].rounding,
+        found[1].percentile,
+        found[1].symmetric,
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        ({"scheme": "blockwise", "smooth_quant": "off"}, "smooth_quant does nothing for blockwise layers"),
+        ({"scheme": "blockwise", "rounding": "gptq"}, "rounding does nothing for blockwise layers"),
+        ({"scheme": "dynamic", "symmetric": False}, "symmetric does nothing for dynamic layers"),
+        ({"scheme": "dynamic", "calib_method": "mse"}, "calib_method does nothing for dynamic layers"),
+        ({"block_size": 32}, "block_size does nothing for static layers"),
+        ({"smooth_quant": 1.5}, "smooth_quant 1.5: alpha lies between 0 and 1"),
+        ({"smooth_quant": -0.1}, "smooth_quant -0.1: alpha lies between 0 and 1"),
+    ],
+)
+def test_entries_that_would_do_nothing(layers: list[Linear], entry: dict[str, Any], line: str) -> None:
+    """A setting that the scheme does not use, or no alpha, is refused with the entry's pattern."""
+    with pytest.raises(RecipeError, match=f"^schemes: query: {line}"):
+        choices(layers, settings({"pattern": "query", **entry}), set())
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"mode": "static"}, STATIC),
+        ({"mode": "static", "smooth_quant": "off"}, Choice(scheme="static")),
+        ({"mode": "dynamic"}, Choice(scheme="dynamic")),
+        ({"mode": "dynamic", "smooth_quant": 0.5}, Choice(scheme="dynamic", smooth=0.5)),
+        ({"mode": "dynamic", "calib_method": "mse", "symmetric": True}, Choice(scheme="dynamic")),
+        ({"mode": "static", "percentile": 90.0}, STATIC),
+    ],
+)
+def test_sections_that_mean_the_same_are_equal(content: dict[str, Any], expected: Choice) -> None:
+    """What a scheme or method does not use does not tell choices apart, so groups and caches do not split."""
+    assert expected == section_choice(QuantizeSettings.model_validate(content))
+
+
+@pytest.mark.parametrize(
+    ("choice", "calibrated", "moments", "label"),
+    [
+        (FLOAT, False, False, "float"),
+        (Choice(scheme="blockwise", block_size=32), False, False, "blockwise 32"),
+        (Choice(scheme="dynamic"), False, False, "dynamic"),
+        (Choice(scheme="dynamic", smooth=0.5), True, False, "dynamic smooth 0.5"),
+        (Choice(scheme="dynamic", rounding="gptq"), True, True, "dynamic gptq"),
+        (Choice(scheme="static"), True, False, "static"),
+        (Choice(scheme="static", bias_correction=True), True, True, "static"),
+        (Choice(scheme="static", smooth="auto", rounding="gptq"), True, True, "static smooth gptq"),
+    ],
+)
+def test_what_a_choice_needs(choice: Choice, calibrated: bool, moments: bool, label: str) -> None:
+    """Only what uses calibration data asks for it, and only GPTQ and bias correction for moments."""
+    assert (calibrated, moments, label) == (choice.calibrated, choice.needs_moments, choice.label)
