@@ -126,14 +126,16 @@ def _ranges(model: ir.Model, groups: Sequence[_Group], evidence: Evidence) -> di
             found[place] = extremes(evidence.statistics[group.tensor], group.factors)
         else:
             by_histogram[group.choice.method, group.choice.percentile].append(place)
+    # Smoothing any group moves every tensor in its last bits: all of it is part of the key.
+    smoothed = [
+        [[layer.name for layer in group.layers], sha256_bytes(group.factors.tobytes())]
+        for group in groups
+        if group.factors is not None
+    ]
     for (method, percentile), places in by_histogram.items():
         assert evidence.run is not None
         run = evidence.run.by_method(method, percentile)
         tensors = [groups[place].layers[0].activation for place in places]
-        smoothed = [
-            None if groups[place].factors is None else sha256_bytes(groups[place].factors.tobytes())  # type: ignore[union-attr]
-            for place in places
-        ]
         names = [layer.name for place in places for layer in groups[place].layers]
         key = digest_of([evidence.key, method, percentile, names, smoothed])
         ranges = calibrate(model, tensors, run, key=key)

@@ -46,9 +46,12 @@ class Range:
     seen_high: float
 
     def around_zero(self) -> "Range":
-        """Return the range widened to be as wide below zero as above it: the zero point becomes 128."""
+        """Return the range widened to 127 levels above zero and 128 below it, which makes the zero point 128.
+
+        With as much on both sides zero would lie between two levels, and be rounded to either.
+        """
         largest = max(abs(self.low), abs(self.high))
-        return replace(self, low=-largest, high=largest)
+        return replace(self, low=-largest * 128 / 127, high=largest)
 
     def as_json(self) -> dict[str, float]:
         """Return the four numbers by name."""

@@ -67,12 +67,15 @@ class Workbench:
 
     def compute(self, model: ir.Model, *, optimize: bool = True) -> np.ndarray:
         """Return the first output for `ids`."""
+        return self.feed(model, self.ids(), optimize=optimize)
+
+    def feed(self, model: ir.Model, feeds: Mapping[str, np.ndarray], *, optimize: bool = True) -> np.ndarray:
+        """Return the first output for these graph inputs."""
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         if not optimize:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(self.save(model, "run.onnx"), options)
-        feeds = self.ids()
         found = session.run(None, {entry.name: feeds[entry.name] for entry in session.get_inputs()})
         return np.asarray(found[0])
 

@@ -11,11 +11,14 @@ from typing import Any, NoReturn
 import numpy as np
 import onnx_ir as ir
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quantkit.errors import DatasetError, EvaluationError
 from quantkit.files import cache_folder
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization import calibration
+from quantkit.quantization.affine import affine_uint8
 from quantkit.quantization.calibration import CalibrationRun, Range, calibrate, calibration_key, observe
 from quantkit.quantization.histogram import Histogram
 from quantkit.quantization.ranges import METHODS
@@ -342,3 +345,15 @@ def test_broken_statistics_are_computed_again(model: ir.Model, spoil: Callable[[
     assert ["x", "halved"] == list(found)
     with np.load(path, allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["0.mean"], found["x"].mean)
+
+
+@given(low=st.floats(-1e4, 1e4, width=32), high=st.floats(-1e4, 1e4, width=32))
+def test_around_zero(low: float, high: float) -> None:
+    """A symmetric range holds what the range did, with zero at level 128."""
+    found = Range(low=low, high=high, seen_low=low, seen_high=high).around_zero()
+    largest = max(abs(low), abs(high))
+    assert found.low <= -largest <= largest <= found.high
+    scale, zero = affine_uint8(found.low, found.high)
+    if largest > 1e-30:
+        assert zero == 128
+        assert scale == pytest.approx(largest / 127, rel=1e-6)
