@@ -74,7 +74,7 @@ def measure_noise(
     if choice.scheme == "static":
         values = inputs.rounded(smoothed)
     else:
-        parts = np.array_split(smoothed, _BATCHES)
+        parts = np.array_split(smoothed, min(_BATCHES, len(smoothed)))
         values = np.concatenate([rounded_to(part, float(part.min()), float(part.max())) for part in parts])
     moment = inputs.moment() if choice.rounding == "gptq" else None
     found = []
