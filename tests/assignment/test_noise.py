@@ -147,7 +147,7 @@ def test_dynamic_is_near_what_onnxruntime_does(bench: Bench, choice: Choice) -> 
 
 
 def test_order_of_the_schemes(bench: Bench) -> None:
-    """With outlier channels small blocks err less than large ones, smoothing less than plain, GPTQ less than nearest."""
+    """With outlier channels small blocks err less than large ones, smoothing less than plain, GPTQ less yet."""
     blocks = [bench.noise(Choice(scheme="blockwise", block_size=size)).noise for size in (32, 128, 256)]
     assert blocks == sorted(blocks)
     smooth = Choice(scheme="static", smooth="auto")
@@ -179,7 +179,7 @@ def test_blocks_that_do_not_divide_the_width() -> None:
 
 
 def test_best_range(bench: Bench) -> None:
-    """minmax is left only for a method that saves 5 % of the noise, as with one value far outside of all others."""
+    """The range minmax is left only for a method that saves 5 % of the noise, as with one value far outside."""
     assert STATIC == best_range("x", bench.layers, STATIC, bench_of(np.clip(bench.values, -1, 1)).evidence)
     values = np.random.default_rng(3).normal(size=(TOKENS, CHANNELS)).astype(np.float32)
     values[5, 7] = 60

@@ -51,6 +51,19 @@ def test_one_line_is_one_prediction(tmp_path: Path, tokenizer: Tokenizer) -> Non
     assert expected == [(row.id, row.group, row.answer, row.exact_match, row.f1) for row in predictions]
 
 
+def test_expected_scores_are_the_right_label_s_probabilities(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """Softmax of the logits at the right label; 0 where the model has too few outputs for it."""
+    dataset = TASK.read(write(tmp_path, *LINES), "texts")
+    features = TASK.featurize(dataset, tokenizer, FeatureSettings())
+    outputs = [(np.log(np.array([1.0, 3.0])).astype(np.float32),), (np.array([-1.0, -1.0], np.float32),)]
+    found = TASK.expected_scores(dataset, features, outputs, FeatureSettings())
+    assert found == pytest.approx([0.75, 0.5], abs=1e-6)
+    narrow = [(np.zeros(1, np.float32),), outputs[1]]
+    assert TASK.expected_scores(dataset, features, narrow, FeatureSettings()) == pytest.approx([0.0, 0.5])
+    with pytest.raises(EvaluationError, match="question 2: logits holds NaN"):
+        TASK.expected_scores(dataset, features, [outputs[0], (np.array([0, np.nan]),)], FeatureSettings())
+
+
 @pytest.mark.parametrize(
     ("rows", "line"),
     [

@@ -1,5 +1,6 @@
 """Answers from logits, against a search written the long way."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from quantkit.errors import EvaluationError
+from quantkit.metrics.answers import f1
 from quantkit.tasks import Dataset, FeatureSettings, task
 from quantkit.tasks.squad.features import SquadFeature
 from quantkit.tasks.squad.read import SquadExample
@@ -32,9 +34,11 @@ def dataset() -> Dataset:
     return Dataset(name="d", path=Path("d.json"), digest="0", source="0", task="squad", examples=examples)
 
 
-def search(rows: list[SquadFeature], outputs: list[Logits], chosen: FeatureSettings) -> dict[int, str]:
-    """Find each question's answer pair by pair, as the original script does."""
-    best: dict[int, tuple[float, str]] = {}
+def all_spans(
+    rows: list[SquadFeature], outputs: list[Logits], chosen: FeatureSettings
+) -> dict[int, list[tuple[float, str]]]:
+    """Return (score, text) of every legal pair of ranks of each question, in the order of windows and ranks."""
+    found: dict[int, list[tuple[float, str]]] = {}
     for row, (start_logits, end_logits) in zip(rows, outputs, strict=True):
         ranked = [
             sorted(range(len(logits)), key=lambda index: logits[index], reverse=True)[: chosen.n_best]
@@ -45,13 +49,17 @@ def search(rows: list[SquadFeature], outputs: list[Logits], chosen: FeatureSetti
                 first, last = start - row.first, end - row.first
                 inside = first >= 0 and 0 <= last < len(row.offsets)
                 widest = row.widest[0] <= first < row.widest[0] + row.widest[1]
-                if not (inside and widest and 0 <= last - first < chosen.max_answer_length):
-                    continue
-                score = float(start_logits[start]) + float(end_logits[end])
-                if row.example not in best or score > best[row.example][0]:
+                if inside and widest and 0 <= last - first < chosen.max_answer_length:
                     text = CONTEXTS[row.example][row.offsets[first][0] : row.offsets[last][1]]
-                    best[row.example] = (score, text)
-    return {example: text for example, (_, text) in best.items()}
+                    score = float(start_logits[start]) + float(end_logits[end])
+                    found.setdefault(row.example, []).append((score, text))
+    return found
+
+
+def search(rows: list[SquadFeature], outputs: list[Logits], chosen: FeatureSettings) -> dict[int, str]:
+    """Find each question's answer pair by pair, as the original script does: the first of the best."""
+    found = all_spans(rows, outputs, chosen)
+    return {example: max(spans, key=lambda span: span[0])[1] for example, spans in found.items()}
 
 
 def draw_outputs(data: st.DataObject, rows: list[SquadFeature]) -> list[Logits]:
@@ -81,6 +89,66 @@ def test_answers_equal_a_search_over_all_pairs(
     predictions = SQUAD.predict(dataset, rows, outputs, chosen)
     assert [found.get(index, "") for index in range(len(CONTEXTS))] == [row.answer for row in predictions]
     assert [example.id for example in dataset.examples] == [row.id for row in predictions]
+
+
+@pytest.mark.parametrize("n_best", [1, 4, 1000])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_expected_scores_equal_a_sum_over_all_pairs(
+    dataset: Dataset, wordpiece: Tokenizer, n_best: int, data: st.DataObject
+) -> None:
+    """A question's expected F1 is the mean over its `n_best` best spans by their softmax: 0 to 1."""
+    chosen = replace(SMALL, n_best=n_best)
+    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, chosen))
+    outputs = draw_outputs(data, rows)
+    spans = all_spans(rows, outputs, chosen)
+    expected = []
+    for index, example in enumerate(cast(tuple[SquadExample, ...], dataset.examples)):
+        best = sorted(spans.get(index, [(0.0, "")]), key=lambda span: -span[0])[:n_best]
+        shares = [math.exp(score - best[0][0]) for score, _ in best]
+        scores = [f1(text, example.answers) for _, text in best]
+        expected.append(sum(a * b for a, b in zip(shares, scores, strict=True)) / sum(shares))
+    found = SQUAD.expected_scores(dataset, rows, outputs, chosen)
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert all(0 <= score <= 1 + 1e-12 for score in found)
+
+
+def test_expected_scores_of_one_span_are_its_f1(dataset: Dataset, wordpiece: Tokenizer) -> None:
+    """With one span a question, the expected F1 is the F1 of the answer; sharper logits come near that too."""
+    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, SMALL))
+    outputs = [
+        (peak(len(row.input_ids), row.first), peak(len(row.input_ids), row.first))
+        if len(row.offsets)
+        else flat([row])[0]
+        for row in rows
+    ]
+    one = replace(SMALL, n_best=1)
+    wanted = [prediction.f1 for prediction in SQUAD.predict(dataset, rows, outputs, one)]
+    assert wanted == SQUAD.expected_scores(dataset, rows, outputs, one)
+    sharp = [(start * 100, end * 100) for start, end in outputs]
+    several = [prediction.f1 for prediction in SQUAD.predict(dataset, rows, sharp, SMALL)]
+    soft = SQUAD.expected_scores(dataset, rows, sharp, SMALL)
+    for index, prediction in enumerate(several):
+        windows = sum(row.example == index for row in rows)
+        if windows == 1:
+            assert soft[index] == pytest.approx(prediction, abs=1e-9)
+
+
+def test_expected_scores_move_where_answers_do_not(dataset: Dataset, wordpiece: Tokenizer) -> None:
+    """A logit that makes a wrong span likelier lowers the expected score though the answer stays right."""
+    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, SMALL))
+    context = CONTEXTS[3]
+    (row,) = [row for row in rows if row.example == 3]
+    tokens = [context[begin:end] for begin, end in row.offsets]
+    right, wrong = row.first + tokens.index("letter"), row.first + tokens.index("who")
+    found = []
+    for rival in (0.0, 8.0):
+        outputs = flat(rows)
+        for logits in outputs[rows.index(row)]:
+            logits[right], logits[wrong] = 9.0, rival
+        assert SQUAD.predict(dataset, rows, outputs, SMALL)[3].answer == "letter"
+        found.append(SQUAD.expected_scores(dataset, rows, outputs, SMALL)[3])
+    assert found[0] > found[1] + 0.05
 
 
 def peak(length: int, at: int) -> NDArray[np.float32]:
@@ -132,6 +200,8 @@ def test_a_logit_that_is_no_number_names_its_question(
         EvaluationError, match=r"question q3: (start|end)_logits holds NaN or Infinity; check"
     ):
         SQUAD.predict(dataset, rows, outputs, SMALL)
+    with pytest.raises(EvaluationError, match=r"question q3: (start|end)_logits holds NaN or Infinity"):
+        SQUAD.expected_scores(dataset, rows, outputs, SMALL)
 
 
 def test_missing_outputs_name_the_question(dataset: Dataset, wordpiece: Tokenizer) -> None:
