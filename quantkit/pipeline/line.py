@@ -1,16 +1,18 @@
 """The line: what a run has in hand, and how each step fills it; `steps` has the order."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
+from quantkit.assignment.selection import selection
 from quantkit.checkpoint import checkpoint_digest
 from quantkit.errors import ArtifactError
 from quantkit.files import sha256_file
 from quantkit.pipeline.judging import judge_evidence
 from quantkit.pipeline.work import Ingredients, WorkFolder
 from quantkit.recipe.load import dump_section
-from quantkit.recipe.settings import Recipe
+from quantkit.recipe.settings import QuantizeSettings, Recipe
 from quantkit.report import BenchReport, Evaluation, GateReport, Inspection
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.stages.bench import bench
@@ -66,6 +68,15 @@ class Line:
         return self.artifacts["quantize"]
 
     @property
+    def quantize_settings(self) -> QuantizeSettings:
+        """The recipe's section; a search must not select on the questions that the gate of this run judges by."""
+        settings = self.recipe.quantize
+        if settings.mode != "auto" or settings.auto.gate_data is not None:
+            return settings
+        gate_data = settings.auto.model_copy(update={"gate_data": self.recipe.evaluate.data})
+        return settings.model_copy(update={"auto": gate_data})
+
+    @property
     def inspection(self) -> Inspection:
         """What is in the candidate; the step `inspect` makes it."""
         assert self._inspection is not None, "inspect comes first in the table of steps"
@@ -90,9 +101,12 @@ class Line:
         for name in names:
             if not self.offline or name not in DATASETS:
                 find(name, self.data_dir)
-        settings = recipe.quantize
-        if settings.mode == "static" and settings.calib is not None and not self.offline:
-            select(settings.calib, recipe.task, settings.calib_samples, self.data_dir, settings.seed)
+        settings = self.quantize_settings
+        if settings.calib is None or self.offline:
+            return
+        chosen = select(settings.calib, recipe.task, settings.calib_samples, self.data_dir, settings.seed)
+        if settings.mode == "auto":
+            selection(settings, recipe.task, chosen, self.data_dir)
 
     # export -----------------------------------------------------------------------------------------------
 
@@ -138,27 +152,31 @@ class Line:
 
     def quantize_ingredients(self) -> Ingredients:
         """The FP32 artifact, the calibration questions, settings, tools, the processor where it matters."""
-        settings = self.recipe.quantize
+        settings, task = self.quantize_settings, self.recipe.task
         inputs = {"artifact": self.baseline.digest}
-        if settings.mode == "static" and settings.calib is not None:
-            chosen = select(
-                settings.calib, self.recipe.task, settings.calib_samples, self.data_dir, settings.seed
-            )
+        # Where the data is does not matter, only what is in it.
+        plain = {name: value for name, value in settings.as_json().items() if name != "calib"}
+        if settings.calib is not None:
+            chosen = select(settings.calib, task, settings.calib_samples, self.data_dir, settings.seed)
             inputs["calibration"] = chosen.dataset.digest
-        if settings.reduce_range == "auto":
+            if settings.mode == "auto":
+                inputs["selection"] = selection(settings, task, chosen, self.data_dir).digest
+                searched = plain["auto"]
+                plain["auto"] = {name: searched[name] for name in ("target", "budget", "confidence")}
+        if settings.reduce_range == "auto" or settings.target_isa == "native":
             inputs["vnni"] = str(cpu_facts().has_vnni)
         return Ingredients(
             inputs=inputs,
-            # Where the data is does not matter, only what is in it.
-            settings={name: value for name, value in settings.as_json().items() if name != "calib"},
+            settings=plain,
             tools=tool_versions(*_GRAPH_TOOLS, "tokenizers"),
         )
 
     def quantize(self) -> None:
         """Make 03-int8."""
         out = self.work.path / "03-int8"
-        settings = self.recipe.quantize
-        self.artifacts["quantize"] = quantize(self.baseline, out, settings=settings, data_dir=self.data_dir)
+        self.artifacts["quantize"] = quantize(
+            self.baseline, out, settings=self.quantize_settings, data_dir=self.data_dir
+        )
 
     # evaluate ---------------------------------------------------------------------------------------------
 
@@ -269,12 +287,19 @@ class Line:
             recipe.model_copy(
                 update={
                     "checkpoint": name(recipe.checkpoint),
-                    "quantize": recipe.quantize.model_copy(update={"calib": name(recipe.quantize.calib)}),
+                    "quantize": self._quantize_without_places(name),
                     "evaluate": recipe.evaluate.model_copy(update={"data": name(recipe.evaluate.data)}),
                     "publish": None,
                 }
             )
         )
+
+    def _quantize_without_places(self, name: Callable[[str | None], str | None]) -> QuantizeSettings:
+        settings = self.recipe.quantize
+        auto = settings.auto.model_copy(
+            update={"select": name(settings.auto.select), "gate_data": name(settings.auto.gate_data)}
+        )
+        return settings.model_copy(update={"calib": name(settings.calib), "auto": auto})
 
 
 def _tools_here(*packages: str) -> dict[str, str]:

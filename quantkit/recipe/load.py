@@ -19,6 +19,14 @@ QUICKSTART = "quickstart"
 ModelT = TypeVar("ModelT", bound=BaseModel)
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 
+# Where a recipe names data, which may be a file beside it.
+_DATA_FILES = (
+    ("quantize", "calib"),
+    ("quantize", "auto", "select"),
+    ("quantize", "auto", "gate_data"),
+    ("evaluate", "data"),
+    ("bench", "data"),
+)
 # What pydantic calls a type error → what the value should have been.
 _EXPECTED = {
     "string_type": "text",
@@ -66,9 +74,9 @@ def load_recipe(path: Path | str, overrides: Mapping[str, Any] | None = None) ->
         return f"{_place(file, document, location)}: {_dotted(location)}"
 
     recipe = build_section(Recipe, values, name=name, error=RecipeError)
-    if recipe.quantize.mode == "static" and recipe.quantize.calib is None:
-        place = name(("quantize", "calib"))
-        raise RecipeError(f"{place}: is missing; mode static needs calibration data, such as squad or a file")
+    if recipe.quantize.mode != "dynamic" and recipe.quantize.calib is None:
+        place, mode = name(("quantize", "calib")), recipe.quantize.mode
+        raise RecipeError(f"{place}: is missing; mode {mode} needs calibration data, such as squad or a file")
     return recipe
 
 
@@ -236,11 +244,13 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         beside = folder / checkpoint
         if checkpoint.startswith(".") or _kind(beside) == "folder":
             values["checkpoint"] = str(beside.resolve())
-    for section, key in (("quantize", "calib"), ("evaluate", "data"), ("bench", "data")):
-        chosen = values.get(section)
+    for *sections, key in _DATA_FILES:
+        chosen: Any = values
+        for section in sections:
+            chosen = chosen.get(section) if isinstance(chosen, dict) else None
         name = chosen.get(key) if isinstance(chosen, dict) else None
         if isinstance(name, str) and _kind(folder / name) == "file":
-            values[section][key] = str((folder / name).resolve())
+            _put(values, (*sections, key), str((folder / name).resolve()))
     return values
 
 

@@ -129,8 +129,8 @@ def select(
         )
         raise DatasetError(f"{name_or_path}: there is no such calibration set; {hint}")
     dataset = load(name_or_path, task, data_dir)
-    wanted = min(COUNT, len(dataset.examples)) if count is None else count
     ids = by_hash((example.id for example in dataset.examples), seed)
+    wanted = _Count(count, at_most).of(len(ids), usual=min(COUNT, len(ids)))
     return _choose(dataset.name, dataset, ids, wanted)
 
 
