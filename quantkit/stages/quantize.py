@@ -22,6 +22,7 @@ from quantkit.graph.linear import Table, embedding_tables, linear_layers, matchi
 from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.quantization.affine import WeightType
 from quantkit.quantization.apply import Grid, apply
+from quantkit.quantization.attention import calibrate_scores, quantize_scores, score_inputs
 from quantkit.quantization.choice import Choice, choices, section_choice
 from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tables
 from quantkit.quantization.evidence import Evidence, collect
@@ -99,6 +100,7 @@ def quantize(
         model = load_model(artifact.model_path)
         opened = open_embed_layer_norm(model)
         plan = _plan(artifact, model, settings)
+        scores = score_inputs(model) if settings.attention == "qk" else []
         facts: dict[str, Any] = {
             "reduce_range": grid.weight_type == "int7",
             "weight_type": grid.weight_type,
@@ -107,11 +109,18 @@ def quantize(
         }
         with new_artifact(out, force=force) as draft:
             evidence = _evidence(artifact, model, calibration_set, plan, chosen)
+            score_ranges = calibrate_scores(model, scores, evidence)
             ranges = apply(model, plan.assignment, evidence, grid)
+            if scores:
+                facts["attention"] = {"qk": quantize_scores(model, scores, score_ranges)}
             if calibration_set is not None:
                 facts["calibration"] = _source(calibration_set, evidence, settings)
                 content = {name: found.as_json() for name, found in ranges.items()}
                 calibration = {**facts["calibration"], "ids": list(calibration_set.ids), "ranges": content}
+                if scores:
+                    calibration["attention"] = {
+                        entry.layer: score_ranges[entry.tensor].as_json() for entry in scores
+                    }
                 write_json(draft.path / CALIBRATION, calibration)
             quantize_tables(model, plan.tables)
             save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
@@ -156,6 +165,7 @@ def _require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
         and settings.calib is not None
         and not section.calibrated
         and not settings.schemes
+        and settings.attention == "float"
     ):
         raise UsageError(
             f"dynamic quantization takes its ranges at run time and would not use --calib {settings.calib}; "
@@ -165,6 +175,13 @@ def _require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
         raise UsageError(
             "--smooth-quant, --rounding gptq and --bias-correction need calibration data; "
             "give --calib squad or --calib FILE"
+        )
+    if settings.attention == "qk" and settings.calib is None:
+        raise UsageError("--attention qk needs calibration data; give --calib squad or --calib FILE")
+    if settings.attention == "qk" and settings.mode == "auto":
+        raise UsageError(
+            "--attention qk is no part of the search, so what was searched would not be what is written; "
+            "run the recipe that --mode auto wrote with --attention qk, and evaluate it"
         )
     if isinstance(settings.smooth_quant, float) and not 0 <= settings.smooth_quant <= 1:
         raise UsageError(f"--smooth-quant {settings.smooth_quant:g}: alpha lies between 0 and 1")
