@@ -1,8 +1,7 @@
 """neural-compressor 3.10: static PT2E quantization of the PyTorch model, then torch's own ONNX export.
 
 `static` is StaticQuantConfig() as it comes. `dynamic` and `smooth` are here to show where they end: torch cannot
-export what DynamicQuantConfig() makes, and SmoothQuantConfig() imports intel_extension_for_pytorch, whose last release
-is for torch 2.8.
+export what DynamicQuantConfig() makes, and SmoothQuantConfig() imports intel_extension_for_pytorch, which is not there.
 """
 
 from typing import Any
