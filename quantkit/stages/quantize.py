@@ -5,6 +5,7 @@ A layer that was to be quantized and is executed in float is an error.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,10 +168,7 @@ def _require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
         and not settings.schemes
         and settings.attention == "float"
     ):
-        raise UsageError(
-            f"dynamic quantization takes its ranges at run time and would not use --calib {settings.calib}; "
-            "leave it out, choose --mode static, or add --smooth-quant or --rounding gptq, which use it"
-        )
+        raise _unused_calibration(settings)
     if settings.mode == "dynamic" and settings.calib is None and section.calibrated:
         raise UsageError(
             "--smooth-quant, --rounding gptq and --bias-correction need calibration data; "
@@ -210,10 +208,31 @@ def _plan(artifact: Artifact, model: ir.Model, settings: QuantizeSettings) -> _P
             "keep_float spares every layer" if layers else "the graph has no MatMul with a constant weight"
         )
         raise QuantizationError(f"{artifact.model_path}: nothing to quantize: {reason}")
+    _require_calibration(settings, assignment)
     return _Plan(
         assignment=assignment,
         tables=tuple(table for table in tables if table.name not in kept),
         kept=tuple(name for name in names if name in kept),
+    )
+
+
+def _require_calibration(settings: QuantizeSettings, assignment: Mapping[str, Choice]) -> None:
+    """Refuse layers that need calibration data without any, and data that no layer uses."""
+    calibrated = [name for name, choice in assignment.items() if choice.calibrated]
+    if settings.calib is None and calibrated:
+        raise UsageError(
+            f"schemes: {calibrated[0]}: {assignment[calibrated[0]].label} needs calibration data; "
+            "give --calib squad or --calib FILE"
+        )
+    unused = settings.calib is not None and not calibrated and settings.attention == "float"
+    if settings.mode == "dynamic" and unused:
+        raise _unused_calibration(settings)
+
+
+def _unused_calibration(settings: QuantizeSettings) -> UsageError:
+    return UsageError(
+        f"dynamic quantization takes its ranges at run time and would not use --calib {settings.calib}; "
+        "leave it out, choose --mode static, or add --smooth-quant or --rounding gptq, which use it"
     )
 
 

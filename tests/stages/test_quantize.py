@@ -32,6 +32,7 @@ Make = Callable[..., Artifact]
 LAYER = "bert.encoder.layer.0"
 TABLES = [f"bert.embeddings.{name}_embeddings" for name in ("word", "position", "token_type")]
 LAYERS = 7
+FILE = "the questions"  # in settings: the path of the tiny questions
 
 
 @pytest.fixture
@@ -223,6 +224,145 @@ def test_external_data_stays_external(
     np.testing.assert_array_equal(logits(outside), logits(inside))
 
 
+SCHEMES = (
+    {"pattern": "self.query", "scheme": "dynamic"},
+    {"pattern": "self.*", "scheme": "static", "smooth_quant": "off", "symmetric": True},
+    {"pattern": "attention.output.dense", "calib_method": "percentile"},
+    {"pattern": "intermediate.dense", "rounding": "gptq", "bias_correction": True, "smooth_quant": 0.5},
+    {"pattern": "output.dense", "scheme": "blockwise", "block_size": 32, "because": "0.0004 nats"},
+)
+
+
+def test_schemes(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """Each layer is executed as the first entry that fits says, read back, recorded, and the same the next time."""
+    source = make_encoder_artifact()
+    chosen = settings("static", schemes=list(SCHEMES), keep=("qa_outputs",))
+    made = quantize(source, tmp_path / "int8", settings=chosen)
+    facts = facts_of(made)
+    execution = trace_execution(made.model_path, outputs=("start_logits", "end_logits"), config=made.config)
+    kernels = {layer.name.removeprefix(f"{LAYER}."): layer.kernel for layer in execution.layers}
+    assert kernels.pop("attention.self.query") in {"DynamicQuantizeMatMul", "MatMulIntegerToFloat"}
+    assert kernels == {
+        "attention.self.key": "MatMulIntegerToFloat",
+        "attention.self.value": "MatMulIntegerToFloat",
+        "attention.output.dense": "MatMulIntegerToFloat",
+        "intermediate.dense": "MatMulIntegerToFloat",
+        "output.dense": "MatMulNBits",
+        "qa_outputs": "MatMul",
+    }
+    # The pattern output.dense names attention.output.dense too, which an entry before it has.
+    assert facts["schemes"] == {
+        "dynamic smooth": 1,
+        "static": 2,
+        "static smooth": 1,
+        "static smooth 0.5 gptq": 1,
+        "blockwise 32": 1,
+        "float": 1,
+    }
+    assert (facts["quantized_layers"], facts["kept_float"]) == (6, ["qa_outputs"])
+    ranges = made.read_json("calibration.json")["ranges"]
+    assert set(ranges) == {
+        f"{LAYER}.{name}"
+        for name in (
+            "attention.self.key",
+            "attention.self.value",
+            "attention.output.dense",
+            "intermediate.dense",
+        )
+    }
+    symmetric = ranges[f"{LAYER}.attention.self.key"]
+    assert symmetric["low"] == pytest.approx(-symmetric["high"] * 128 / 127)
+    expected, actual = logits(source), logits(made)
+    assert np.abs(actual - expected).max() < 0.1 * np.ptp(expected)
+    shutil.rmtree(tmp_path / "cache")
+    assert made.digest == quantize(source, tmp_path / "again", settings=chosen).digest
+
+
+def test_calibration_nobody_uses_in_a_static_recipe(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """Entries may leave no layer to the section: nothing is calibrated, and the file says so."""
+    entries = [{"pattern": "*", "scheme": "blockwise", "block_size": 64}]
+    made = quantize(make_encoder_artifact(), tmp_path / "int8", settings=settings("static", schemes=entries))
+    assert made.read_json("calibration.json")["ranges"] == {}
+    assert facts_of(made)["schemes"] == {"blockwise 64": LAYERS}
+    assert facts_of(made)["kernels"]["MatMulNBits"] == LAYERS
+
+
+@pytest.mark.parametrize("smooth", ["auto", "off", 0.5])
+@pytest.mark.parametrize("method", ["percentile", "entropy", "mse"])
+def test_range_methods_see_the_smoothed_tensor(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    method: str,
+    smooth: Any,
+) -> None:
+    """With any smoothing ranges by histogram lie in those of minmax, and results near float."""
+    source = make_encoder_artifact()
+    made, plain = (
+        quantize(
+            source,
+            tmp_path / name,
+            settings=settings("static", calib_method=name, percentile=99.0, smooth_quant=smooth),
+        )
+        for name in (method, "minmax")
+    )
+    found, widest = (artifact.read_json("calibration.json")["ranges"] for artifact in (made, plain))
+    assert list(found) == list(widest)
+    for name, entry in found.items():
+        assert entry["seen_low"] == pytest.approx(widest[name]["low"], rel=1e-4)
+        assert entry["seen_high"] == pytest.approx(widest[name]["high"], rel=1e-4)
+        assert entry["low"] >= min(entry["seen_low"], 0)
+        assert entry["high"] <= max(entry["seen_high"], 0)
+    expected, actual = logits(source), logits(made)
+    # Percentile 99 clips one value in a hundred.
+    assert np.abs(actual - expected).max() < 0.25 * np.ptp(expected)
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+@pytest.mark.parametrize(
+    "techniques",
+    [
+        {"rounding": "gptq"},
+        {"bias_correction": True},
+        {"rounding": "gptq", "bias_correction": True, "smooth_quant": 0.5},
+    ],
+)
+def test_what_calibration_is_good_for(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    span_questions: Path,
+    tmp_path: Path,
+    mode: str,
+    techniques: dict[str, Any],
+) -> None:
+    """GPTQ and bias correction in both modes: other bytes than without, the same every time, and all in integers."""
+    source = make_encoder_artifact()
+    calib = {"calib": str(span_questions), "calib_samples": 6}
+    plain = quantize(source, tmp_path / "plain", settings=settings(mode))
+    made = quantize(source, tmp_path / "int8", settings=settings(mode, **calib, **techniques))
+    again = quantize(source, tmp_path / "again", settings=settings(mode, **calib, **techniques))
+    assert made.digest == again.digest != plain.digest
+    assert facts_of(made)["int8_coverage"] == 1.0
+    assert facts_of(made)["calibration"]["questions"] == 6
+    expected, actual = logits(source), logits(made)
+    assert np.abs(actual - expected).max() < 0.1 * np.ptp(expected)
+
+
+def test_too_few_tokens_for_moments(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """Second moments of more channels than there are tokens are refused, with what to do."""
+    source, out = make_encoder_artifact(), tmp_path / "int8"
+    few = settings("static", calib_samples=2, rounding="gptq")
+    match = r"tokens in 2 calibration questions are too few for the second moments of 128 channels"
+    refuse(lambda: quantize(source, out, settings=few), out, DatasetError, match)
+    assert not out.exists()
+
+
 def refuse(make: Callable[[], object], folder: Path, error: type[QuantkitError], match: str) -> None:
     """Require one line of this error, and that the folder is as it was, with nothing beside it."""
     before = sorted(folder.parent.rglob("*")) if folder.parent.exists() else []
@@ -237,7 +377,24 @@ def refuse(make: Callable[[], object], folder: Path, error: type[QuantkitError],
     ("changes", "error", "match"),
     [
         ({"keep": ("querry",)}, RecipeError, r"pattern 'querry' matches no layer"),
-        ({"smooth_quant": 0.5}, UsageError, r"SmoothQuant needs calibration"),
+        ({"smooth_quant": 0.5}, UsageError, r"--smooth-quant, --rounding gptq and .* need calibration"),
+        ({"rounding": "gptq"}, UsageError, r"--smooth-quant, --rounding gptq and .* need calibration"),
+        ({"bias_correction": True}, UsageError, r"and --bias-correction need calibration"),
+        (
+            {"schemes": [{"pattern": "intermediate.dense", "scheme": "static"}]},
+            UsageError,
+            r"schemes: .*intermediate\.dense: static needs calibration data; give --calib",
+        ),
+        (
+            {"mode": "dynamic", "calib": FILE, "schemes": [{"pattern": "dense", "scheme": "blockwise"}]},
+            UsageError,
+            r"would not use --calib .*; leave it out",
+        ),
+        (
+            {"schemes": [{"pattern": "qery", "scheme": "dynamic"}]},
+            RecipeError,
+            r"^schemes: the pattern 'qery'",
+        ),
         ({"mode": "static", "smooth_quant": 1.5}, UsageError, r"alpha lies between 0 and 1"),
         ({"keep": ("*.dense", "self.*", "qa_outputs")}, QuantizationError, r"keep_float spares every layer"),
         ({"mode": "static", "calib": None}, UsageError, r"static quantization needs calibration data"),
@@ -251,11 +408,14 @@ def test_mistakes(
     make_encoder_artifact: Make,
     settings: Callable[..., QuantizeSettings],
     tmp_path: Path,
+    span_questions: Path,
     changes: dict[str, Any],
     error: type[QuantkitError],
     match: str,
 ) -> None:
     """Each mistake is one clear line, and nothing is written."""
+    if changes.get("calib") == FILE:
+        changes = {**changes, "calib": str(span_questions), "calib_samples": 6}
     source, chosen = make_encoder_artifact(), settings(**changes)
     refuse(lambda: quantize(source, tmp_path / "int8", settings=chosen), tmp_path / "int8", error, match)
     assert not (tmp_path / "int8").exists()
@@ -300,9 +460,9 @@ def test_layer_that_would_run_in_float(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A layer that was to be quantized and is executed in float is an error that names layer and kernel."""
-    monkeypatch.setattr(stage, "quantize_dynamic", lambda *args, **options: None)
+    monkeypatch.setattr(stage, "apply", lambda *args: {})
     source, out = make_encoder_artifact(), tmp_path / "int8"
-    match = r"attention\.self\.query: was quantized, but onnxruntime executes MatMul"
+    match = r"attention\.self\.query: was quantized \(dynamic\), but onnxruntime executes MatMul;"
     refuse(lambda: quantize(source, out, settings=settings()), out, QuantizationError, match)
 
 
