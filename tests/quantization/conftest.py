@@ -44,7 +44,7 @@ class Workbench:
         for number, node in enumerate(proto.graph.node):
             node.name = f"{node.op_type}_{number}"
             if node.op_type in ("MatMul", "Gemm"):
-                node.name = next(name for name in node.input if name in weights).removesuffix("_weight")
+                node.name = next((name for name in node.input if name in weights), node.name).removesuffix("_weight")
         proto.graph.initializer.extend(
             onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()
         )

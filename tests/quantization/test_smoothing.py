@@ -34,6 +34,39 @@ def encoder(bench: Any) -> ir.Model:
     return model
 
 
+@pytest.fixture
+def unfused(bench: Any) -> ir.Model:
+    """Return the same attention as an exporter writes it: heads are split and merged by Reshape and Transpose."""
+    names = ("query", "key", "value", "output", "head")
+    weights = {f"{name}_weight": bench.normal(32, 32, seed=n, scale=0.18) for n, name in enumerate(names)}
+    weights |= {f"{name}_bias": bench.normal(32, seed=20 + n) for n, name in enumerate(names[:3])}
+    weights |= {
+        "head_weight": bench.normal(32, 2, seed=9),
+        "words_weight": bench.normal(40, 32, seed=8),
+        "split": np.array([0, 0, 4, 8], np.int64),
+        "merge": np.array([0, 0, 32], np.int64),
+        "scale": np.float32(8**-0.5),
+    }
+    weights["value_weight"][:, 5] *= OUTLIER
+    heads = " ".join(
+        f"""
+        {name}_product = MatMul (x, {name}_weight) {name}_y = Add ({name}_bias, {name}_product)
+        {name}_split = Reshape ({name}_y, split)
+        {name}_heads = Transpose <perm = [{order}]> ({name}_split)
+        """
+        for name, order in zip(names[:3], ("0, 2, 1, 3", "0, 2, 3, 1", "0, 2, 1, 3"), strict=True)
+    )
+    body = f"""
+        x = Gather (words_weight, input_ids) {heads}
+        raw = MatMul (query_heads, key_heads) scores = Mul (raw, scale)
+        probabilities = Softmax <axis = -1> (scores) each = MatMul (probabilities, value_heads)
+        turned = Transpose <perm = [0, 2, 1, 3]> (each) mixed = Reshape (turned, merge)
+        output_y = MatMul (mixed, output_weight) rest = Add (output_y, x)
+        bent = Tanh (rest) logits = MatMul (bent, head_weight)
+    """
+    return bench.build(body, weights)
+
+
 def magnitudes(bench: Any, model: ir.Model) -> dict[str, np.ndarray]:
     """Return the largest magnitude of each channel of each layer's input on `bench.ids()`."""
     found = {}
@@ -66,6 +99,37 @@ def test_same_function(bench: Any, encoder: ir.Model, alpha: float) -> None:
     assert 20 * np.log10(np.linalg.norm(expected) / np.linalg.norm(noise)) >= 120
     multiplied = [node.name for node in encoder.graph if node.op_type == "Mul"]
     assert ["query.input_smooth", "head.input_smooth"] == multiplied
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_attention_that_is_not_fused(bench: Any, unfused: ir.Model, *, bias: bool) -> None:
+    """Attention's output costs no Mul in a graph that is not fused either, and results are the same to 120 dB."""
+    if not bias:
+        add = next(node for node in unfused.graph if node.outputs[0].name == "value_y")
+        ir.convenience.replace_all_uses_with(add.outputs[0], add.inputs[1])
+        unfused.graph.remove(add, safe=True)
+    expected = bench.compute(unfused, optimize=False).astype(np.float64)
+    assert smooth_by_alpha(bench, unfused, linear_layers(unfused.graph), 0.75) == 1
+    noise = bench.compute(unfused, optimize=False) - expected
+    assert 20 * np.log10(np.linalg.norm(expected) / np.linalg.norm(noise)) >= 120
+    assert sum(node.op_type == "Mul" for node in unfused.graph) == 1 + 2
+
+
+@pytest.mark.parametrize("what", ["read twice", "other order", "one bias for all", "fewer channels"])
+def test_attention_that_is_otherwise(unfused: ir.Model, what: str) -> None:
+    """Where values do not go to the layer alone and channel by channel, nothing is folded into them."""
+    nodes = {node.outputs[0].name: node for node in unfused.graph}
+    output = next(layer for layer in linear_layers(unfused.graph) if layer.name == "output")
+    assert folds([output])
+    if what == "read twice":
+        nodes["rest"].replace_input_with(1, nodes["value_y"].outputs[0])
+    elif what == "other order":
+        nodes["turned"].attributes["perm"] = ir.AttrInt64s("perm", [0, 1, 2, 3])
+    else:
+        changed, place = ("value_y", 0) if what == "one bias for all" else ("value_product", 1)
+        array = np.zeros(1 if what == "one bias for all" else (32, 16), np.float32)
+        nodes[changed].replace_input_with(place, ir.val("w", const_value=ir.tensor(array, name="w")))
+    assert not folds([output])
 
 
 def test_channels_become_alike(bench: Any, encoder: ir.Model) -> None:
