@@ -1,7 +1,8 @@
 """Search: the fastest assignment that keeps the target, among those that cost least for the damage they do.
 
 1. Begin with the fastest option of every group.
-2. While it fails: halve the predicted damage, and let the solver find the cheapest assignment within it.
+2. While it fails: limit the predicted damage in proportion to what was lost and what may be lost, and let the solver
+   find the cheapest assignment within the limit.
 3. Between the last that failed and the first that passed: bisect (in the logarithm), as long as there is time.
 
 Every candidate is built and answers the selection questions for real; predictions only order them. At least
@@ -17,8 +18,10 @@ from quantkit.assignment.solver import Priced, Solution, cheapest_within, fastes
 from quantkit.report import CandidateRecord
 
 CONTEXT = 3
-_HALVINGS = 8
-_BISECTIONS = 2
+_REPAIRS = 8
+_BISECTIONS = 3
+# A repair takes the damage down by at least and at most this factor: predictions are no better.
+_LEAST_STEP, _LARGEST_STEP = 0.7, 1 / 16
 
 Verify = Callable[[int, str, Solution], CandidateRecord]
 """Builds a candidate, given its number and origin, and measures it."""
@@ -38,29 +41,40 @@ class Found:
         return self.candidates[self.best].passed
 
 
-def search(priced: Mapping[str, Sequence[Priced]], verify: Verify, *, deadline: float) -> Found:
+def search(
+    priced: Mapping[str, Sequence[Priced]], verify: Verify, *, target: float, deadline: float
+) -> Found:
     """Return the candidates and the best of them: the cheapest that passed, else the most accurate.
 
     Args:
         priced: every group's options.
         verify: builds and measures a candidate.
+        target: least ratio to the FP32 score.
         deadline: `time.monotonic()` after which nothing new is begun; the first candidate is always measured.
 
     Raises:
         UsageError: the solver is not installed.
     """
     walk = _Walk(priced, verify, deadline)
-    start = fastest(priced)
-    walk.visit("fastest", start)
-    for halving in range(1, _HALVINGS + 1):
+    walk.visit("fastest", fastest(priced))
+    limit = walk.last.damage
+    for _ in range(_REPAIRS):
         if walk.passed is not None and len(walk.candidates) >= CONTEXT:
             break
-        walk.visit_within(start.damage / 2**halving)
+        limit *= _step(walk.candidates[-1], target)
+        walk.visit_within(limit)
     for _ in range(_BISECTIONS):
         if walk.passed is None or walk.failed is None or walk.failed.damage <= walk.passed.damage:
             break
         walk.visit_within(math.sqrt(walk.failed.damage * walk.passed.damage))
     return walk.found()
+
+
+def _step(candidate: CandidateRecord, target: float) -> float:
+    """Return how much of a candidate's damage may stay: the loss grows with the damage."""
+    lost, allowed = 1 - candidate.expected_ratio_low, 1 - target
+    share = allowed / lost if lost > 0 else _LEAST_STEP
+    return min(_LEAST_STEP, max(_LARGEST_STEP, share))
 
 
 class _Walk:
@@ -82,6 +96,11 @@ class _Walk:
     def failed(self) -> Solution | None:
         """The least damaging that failed."""
         return min(self._with(passed=False), key=lambda solution: solution.damage, default=None)
+
+    @property
+    def last(self) -> Solution:
+        """The last that was visited."""
+        return self._solutions[-1]
 
     def _with(self, *, passed: bool) -> list[Solution]:
         pairs = zip(self._solutions, self.candidates, strict=True)

@@ -103,7 +103,7 @@ from quantkit.errors import FAILED, PASSED, UsageError
     metavar="SET|FILE",
     help="Auto: labelled questions that candidates are judged on [default: more of the calibration file].",
 )
-@click.option("--select-samples", type=int, show_default="400", help="Auto: questions taken from --select.")
+@click.option("--select-samples", type=int, show_default="800", help="Auto: questions taken from --select.")
 @click.option(
     "--gate-data",
     metavar="SET|FILE",
