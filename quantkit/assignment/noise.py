@@ -1,7 +1,7 @@
 """Noise: what a choice does to a group's output, computed on a sample of the tokens that calibration saw.
 
 The layers are computed in numpy as the scheme computes them and compared to the float product. Exact for static and
-blockwise but for the order of sums; a dynamic range is that of a batch, here of an eighth of the sample.
+blockwise but for the order of sums; a dynamic range is that of a batch, here of the sample, which is about as large.
 """
 
 import math
@@ -21,7 +21,6 @@ from quantkit.quantization.inputs import Inputs, rounded_to
 from quantkit.quantization.ranges import METHODS
 from quantkit.quantization.rounding import Problem
 
-_BATCHES = 8
 # Another range method is taken only when it saves this share of the activations' noise: what a sample says about the
 # tails is uncertain, and minmax never clips.
 _WORTH_IT = 0.05
@@ -74,8 +73,7 @@ def measure_noise(
     if choice.scheme == "static":
         values = inputs.rounded(smoothed)
     else:
-        parts = np.array_split(smoothed, min(_BATCHES, len(smoothed)))
-        values = np.concatenate([rounded_to(part, float(part.min()), float(part.max())) for part in parts])
+        values = rounded_to(smoothed, float(smoothed.min()), float(smoothed.max()))
     moment = inputs.moment() if choice.rounding == "gptq" else None
     found = []
     for layer in layers:

@@ -43,7 +43,9 @@ class CandidateRecord(Record):
     expected_ratio: float = Field(
         description="the same for the expected score under the model's own distribution"
     )
-    expected_ratio_low: float = Field(description="its one-sided lower confidence bound")
+    expected_ratio_low: float = Field(
+        description="its lower confidence bound, from the score itself or from the divergence"
+    )
     throughput: float = Field(description="times FP32, median over interleaved passes")
     throughput_spread: tuple[float, float]
     int8_coverage: float
