@@ -47,6 +47,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Path("full/letters").write_text("dear")
         Path("key.yaml").write_text(RECIPE + "gate: {min_rato: 1}\n")
         Path("value.yaml").write_text(RECIPE.replace("dynamic", "dinamic"))
+        for name, entry in {
+            "static": "pattern: layer.0.output.dense, scheme: static",
+            "qury": "pattern: qury, scheme: blockwise",
+            "block": "pattern: query, scheme: blockwise, rounding: gptq",
+        }.items():
+            Path(f"{name}.yaml").write_text(f"mode: dynamic\nschemes: [{{{entry}}}]\n")
         Path("data.yaml").write_text(RECIPE + "evaluate: {data: nothing.json}\n")
     return folder
 
