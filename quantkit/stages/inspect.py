@@ -89,6 +89,11 @@ def _weights(graph: ir.Graph) -> Iterable[ir.Value]:
 
 
 def _elements(value: ir.Value) -> int:
+    """Return how many entries there are; of a block-wise weight without those that fill up its last blocks."""
+    for usage in value.uses():
+        if usage.node.op_type == "MatMulNBits" and usage.idx == 1:
+            attributes = usage.node.attributes
+            return attributes["K"].as_int() * attributes["N"].as_int()
     assert value.const_value is not None
     return math.prod(value.const_value.shape.numpy())
 

@@ -62,6 +62,29 @@ def test_int8(make_encoder_artifact: Make, span_questions: Path, tmp_path: Path,
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"weight_type": "uint8"},
+        {"rounding": "gptq", "bias_correction": True, "smooth_quant": 0.5},
+        {"schemes": [{"pattern": "*", "scheme": "blockwise", "block_size": 32}]},
+        {"schemes": [{"pattern": "*", "scheme": "blockwise", "block_size": 128}]},
+        {"schemes": [{"pattern": "query", "scheme": "dynamic"}, {"pattern": "dense", "scheme": "blockwise"}]},
+    ],
+    ids=["uint8", "techniques", "blocks", "padded blocks", "mixed"],
+)
+def test_no_scheme_changes_the_count(
+    make_encoder_artifact: Make, span_questions: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """Parameters are those of the checkpoint however layers are computed: blocks filled up with zeros do not count."""
+    source = make_encoder_artifact()
+    content = {"mode": "static", "calib": str(span_questions), "calib_samples": 6, **changes}
+    found = inspect(quantize(source, tmp_path / "int8", settings=QuantizeSettings.model_validate(content)))
+    assert found.parameters == parameters(source)
+    assert (found.int8_coverage, found.int8_embedding_share) == (1.0, 1.0)
+    assert sum(layer.macs for layer in found.layers) == 383 * MACS
+
+
+@pytest.mark.parametrize(
     ("keep", "macs"),
     [
         ("qa_outputs", 64 * 2),
