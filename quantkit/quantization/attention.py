@@ -81,7 +81,7 @@ def score_inputs(model: ir.Model) -> list[ScoreInput]:
 
 
 def calibrate_scores(model: ir.Model, inputs: Sequence[ScoreInput], evidence: Evidence) -> dict[str, Range]:
-    """Return tensor → the range that was seen of it, around zero.
+    """Return tensor → the range that was seen of it.
 
     Args:
         model: the FP32 model, as `score_inputs` read it.
@@ -99,11 +99,13 @@ def calibrate_scores(model: ir.Model, inputs: Sequence[ScoreInput], evidence: Ev
     statistics = observe(
         model, [values[entry.tensor] for entry in inputs], evidence.run, key=key, moments=False
     )
-    return {name: extremes(found, None).around_zero() for name, found in statistics.items()}
+    return {name: extremes(found, None) for name, found in statistics.items()}
 
 
 def quantize_scores(model: ir.Model, inputs: Sequence[ScoreInput], ranges: Mapping[str, Range]) -> int:
     """Put a Q/DQ pair behind every tensor, in place; the linear layers may have been rewritten.
+
+    The largest magnitude of a range is level 127 or -127, whichever side it is on.
 
     Returns:
         How many pairs were put in.

@@ -34,39 +34,6 @@ def encoder(bench: Any) -> ir.Model:
     return model
 
 
-@pytest.fixture
-def unfused(bench: Any) -> ir.Model:
-    """Return the same attention as an exporter writes it: heads are split and merged by Reshape and Transpose."""
-    names = ("query", "key", "value", "output", "head")
-    weights = {f"{name}_weight": bench.normal(32, 32, seed=n, scale=0.18) for n, name in enumerate(names)}
-    weights |= {f"{name}_bias": bench.normal(32, seed=20 + n) for n, name in enumerate(names[:3])}
-    weights |= {
-        "head_weight": bench.normal(32, 2, seed=9),
-        "words_weight": bench.normal(40, 32, seed=8),
-        "split": np.array([0, 0, 4, 8], np.int64),
-        "merge": np.array([0, 0, 32], np.int64),
-        "scale": np.float32(8**-0.5),
-    }
-    weights["value_weight"][:, 5] *= OUTLIER
-    heads = " ".join(
-        f"""
-        {name}_product = MatMul (x, {name}_weight) {name}_y = Add ({name}_bias, {name}_product)
-        {name}_split = Reshape ({name}_y, split)
-        {name}_heads = Transpose <perm = [{order}]> ({name}_split)
-        """
-        for name, order in zip(names[:3], ("0, 2, 1, 3", "0, 2, 3, 1", "0, 2, 1, 3"), strict=True)
-    )
-    body = f"""
-        x = Gather (words_weight, input_ids) {heads}
-        raw = MatMul (query_heads, key_heads) scores = Mul (raw, scale)
-        probabilities = Softmax <axis = -1> (scores) each = MatMul (probabilities, value_heads)
-        turned = Transpose <perm = [0, 2, 1, 3]> (each) mixed = Reshape (turned, merge)
-        output_y = MatMul (mixed, output_weight) rest = Add (output_y, x)
-        bent = Tanh (rest) logits = MatMul (bent, head_weight)
-    """
-    return bench.build(body, weights)
-
-
 def magnitudes(bench: Any, model: ir.Model) -> dict[str, np.ndarray]:
     """Return the largest magnitude of each channel of each layer's input on `bench.ids()`."""
     found = {}

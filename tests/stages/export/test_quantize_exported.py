@@ -1,0 +1,124 @@
+"""Artifacts as they are exported, not fused: static INT8 with queries and keys for runtimes that multiply them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from quantkit.artifact import Artifact
+from quantkit.errors import QuantizationError, UsageError
+from quantkit.quantization import evidence
+from quantkit.recipe.settings import FuseSettings, QuantizeSettings
+from quantkit.stages.fuse import fuse
+from quantkit.stages.quantize import quantize
+from quantkit.tasks import FeatureSettings
+
+Export = Callable[[str, str], Artifact]
+LAYERS = 2
+
+
+@pytest.fixture
+def settings(span_questions: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., QuantizeSettings]:
+    """Return a function that makes settings of --attention qk, calibrated on six questions in short windows."""
+    # The checkpoints have 64 positions.
+    monkeypatch.setattr(
+        evidence,
+        "FeatureSettings",
+        lambda: FeatureSettings(max_length=60, doc_stride=16, max_query_length=30),
+    )
+
+    def make(**changes: Any) -> QuantizeSettings:
+        content = {"mode": "static", "calib": str(span_questions), "calib_samples": 6, "attention": "qk"}
+        return QuantizeSettings.model_validate({**content, **changes})
+
+    return make
+
+
+def logits(artifact: Artifact) -> np.ndarray:
+    """Return start and end logits of one padded batch."""
+    ids = np.random.default_rng(0).integers(5, 50, (3, 20))
+    mask = (np.arange(20) < [[20], [15], [7]]).astype(np.int64)
+    session = onnxruntime.InferenceSession(artifact.model_path, providers=["CPUExecutionProvider"])
+    feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    names = [entry.name for entry in session.get_inputs()]
+    return np.stack(session.run(None, {name: feeds[name] for name in names}))[:, mask == 1]
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "mobilebert"])
+def test_queries_and_keys(
+    export_plain: Export, settings: Callable[..., QuantizeSettings], tmp_path: Path, family: str
+) -> None:
+    """Every family gets two pairs a layer, its linear layers still run as INT8, and logits stay near float."""
+    source = export_plain(family, "squad")
+    made = quantize(source, tmp_path / "int8", settings=settings())
+    record = made.manifest.stage("quantize")
+    assert record is not None
+    assert record.facts["attention"] == {"qk": 2 * LAYERS}
+    assert record.facts["int8_coverage"] == 1.0
+    content = made.read_json("calibration.json")
+    names = sorted(content["attention"])
+    assert len(names) == 2 * LAYERS
+    assert set(names) < set(content["ranges"])
+    written = [
+        node.name for node in onnx.load(made.model_path).graph.node if node.op_type == "QuantizeLinear"
+    ]
+    assert {f"{name}.output_q" for name in names} <= set(written)
+    expected, actual = logits(source), logits(made)
+    # 8-bit noise of a dozen products in a row, in models of random weights.
+    assert np.abs(actual - expected).max() < 0.15 * np.ptp(expected)
+
+
+def test_they_change_what_is_computed(
+    export_plain: Export, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """The pairs are no decoration: logits differ from those of the file without them, by little."""
+    source = export_plain("bert", "squad")
+    plain = quantize(source, tmp_path / "plain", settings=settings(attention="float"))
+    pairs = quantize(source, tmp_path / "pairs", settings=settings())
+    difference = np.abs(logits(plain) - logits(pairs)).max()
+    assert 0 < difference < 0.1 * np.ptp(logits(source))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mode": "static", "calib": None}, "needs calibration data"),
+        ({"mode": "dynamic", "calib": None}, "--attention qk needs calibration data"),
+        ({"mode": "auto"}, "no part of the search"),
+    ],
+)
+def test_settings_that_do_not_go_together(
+    export_plain: Export,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    changes: dict[str, Any],
+    message: str,
+) -> None:
+    """Without calibration data there are no ranges, and the search does not try it."""
+    with pytest.raises(UsageError, match=message):
+        quantize(export_plain("bert", "squad"), tmp_path / "int8", settings=settings(**changes))
+    assert not (tmp_path / "int8").exists()
+
+
+def test_dynamic_layers_too(
+    export_plain: Export, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """Layers whose ranges are taken at run time may have calibrated queries and keys."""
+    made = quantize(export_plain("bert", "squad"), tmp_path / "int8", settings=settings(mode="dynamic"))
+    record = made.manifest.stage("quantize")
+    assert record is not None
+    assert record.facts["attention"] == {"qk": 2 * LAYERS}
+
+
+def test_a_fused_artifact_is_refused(
+    export_plain: Export, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """The message says which artifact to give."""
+    fused = fuse(export_plain("bert", "squad"), tmp_path / "fused", settings=FuseSettings())
+    with pytest.raises(QuantizationError, match=r"quantkit export --no-fuse"):
+        quantize(fused, tmp_path / "int8", settings=settings())
+    assert not (tmp_path / "int8").exists()
