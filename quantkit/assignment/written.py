@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from quantkit.assignment.options import Options
+from quantkit.assignment.options import STATIC, Options
 from quantkit.assignment.solver import Solution
 from quantkit.assignment.workbench import Workbench
 from quantkit.graph.linear import matching
@@ -42,6 +42,8 @@ def as_settings(
             "mode": "static",
             "smooth_quant": "auto",
             "calib_method": "minmax",
+            # What the search tried ranges with, whatever it was asked.
+            "percentile": STATIC.percentile,
             "rounding": "gptq",
             "bias_correction": True,
             "symmetric": False,
