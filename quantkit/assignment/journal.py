@@ -26,10 +26,12 @@ class Journal:
         self.path: Path = cache_folder() / "search" / f"{key}.jsonl"
         self._known: dict[str, dict[str, Any]] = {}
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
+            text = self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
-            lines = []
-        for line in lines:
+            text = ""
+        # A line that was cut off must not take the next one with it.
+        self._begin = "\n" if text and not text.endswith("\n") else ""
+        for line in text.splitlines():
             try:
                 entry = json.loads(line)
                 self._known[entry["of"]] = entry["found"]
@@ -60,6 +62,7 @@ class Journal:
             with naming_output_errors(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(entry) + "\n")
+                    file.write(self._begin + json.dumps(entry) + "\n")
+                self._begin = ""
         except OutputError as error:
             _LOG.warning("the search cannot be continued if it is interrupted: %s", error)

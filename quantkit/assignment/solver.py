@@ -65,6 +65,8 @@ def cheapest_within(priced: Mapping[str, Sequence[Priced]], limit: float) -> Sol
         integrality=np.ones(len(columns)),
         bounds=Bounds(0, 1),
         constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(damages, -np.inf, limit / scale)],
+        # With presolve, HiGHS now and then prints a line of its own to standard output, where --json is.
+        options={"mip_rel_gap": 0.0, "presolve": False},
     )
     if answer.x is None:
         return None

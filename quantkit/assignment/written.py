@@ -37,6 +37,7 @@ def as_settings(
                 kept.append(KeepFloat(pattern=pattern, because=reason))
             else:
                 schemes.append(_entry(pattern, choice, reason))
+    kept.extend(_beside_kept(workbench))
     return settings.model_copy(
         update={
             "mode": "static",
@@ -72,6 +73,14 @@ def _entry(pattern: str, choice: Choice, reason: str) -> LayerScheme:
             "because": reason,
         }
     )
+
+
+def _beside_kept(workbench: Workbench) -> Iterator[KeepFloat]:
+    """Yield the layers that stay float because one that reads the same tensor does."""
+    grouped = {layer for group in workbench.groups for layer in group.layers}
+    for name in workbench.layers:
+        if name not in grouped and name not in workbench.kept:
+            yield KeepFloat(pattern=name, because="reads the same tensor as a layer that stays float")
 
 
 def _because(record: GroupRecord) -> str:

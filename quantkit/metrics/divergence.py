@@ -25,7 +25,8 @@ def divergence(reference: Sequence[Logits], found: Sequence[Logits]) -> float:
         for wanted_row, other_row in zip(reference, found, strict=True)
         for wanted, other in zip(wanted_row, other_row, strict=True)
     ]
-    return math.fsum(each) / len(each)
+    # Never negative but for rounding.
+    return max(0.0, math.fsum(each) / len(each))
 
 
 def ratio_bound(

@@ -72,7 +72,7 @@ class AutoSettings(Section):
         default=None,
         description="labelled questions that candidates are judged on; default: more of the calibration file",
     )
-    select_samples: int = Field(default=800, ge=1, description="questions taken from it")
+    select_samples: int = Field(default=800, ge=2, description="questions taken from it")
     gate_data: str | None = Field(
         default=None,
         description="the gate's questions, which the selection must not hold; default: the task's",
