@@ -187,7 +187,7 @@ def test_ranges(encoder: ir.Model, method: str, smooth: Any) -> None:
         assert widest[name].low == pytest.approx(found.seen_low, rel=1e-4)
         assert widest[name].high == pytest.approx(found.seen_high, rel=1e-4)
         assert min(found.seen_low, 0) <= found.low < found.high <= max(found.seen_high, 0)
-    if method in ("percentile", "mse"):
+    if method == "percentile":
         assert any(found.high < found.seen_high for found in ranges.values())
     scale = constant(model, "query.input_scale")
     assert float(scale) == pytest.approx((ranges["query"].high - ranges["query"].low) / 255, rel=1e-6)
