@@ -21,6 +21,7 @@ from quantkit.assignment.sensitivity import Damage, as_records, damages_of
 from quantkit.assignment.solver import Priced
 from quantkit.assignment.workbench import Workbench, set_up
 from quantkit.assignment.written import as_settings
+from quantkit.errors import UsageError
 from quantkit.files import digest_of
 from quantkit.quantization.apply import Grid
 from quantkit.quantization.evidence import Evidence
@@ -30,6 +31,15 @@ from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
 from quantkit.tasks.calibration_set import CalibrationSet
 
 _TOOLS = ("quantkit", "onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
+_SEARCHED = (
+    "smooth_quant",
+    "calib_method",
+    "percentile",
+    "rounding",
+    "bias_correction",
+    "symmetric",
+    "schemes",
+)
 # Of what is left of the budget when each begins.
 _COST_SHARE, _SENSITIVITY_SHARE = 0.1, 0.4
 
@@ -79,11 +89,13 @@ def find(
         data_dir: looked into first for data.
 
     Raises:
-        UsageError: the budget is too small for one pass, or the solver is not installed.
+        UsageError: the budget is too small for one pass, the solver is not installed, or the settings fix what is
+            searched for.
         DatasetError: a set is too small, cannot be found, or the selection holds questions of the gate.
         QuantizationError: there is no layer to quantize.
         EvaluationError: an activation or a logit is NaN or infinite.
     """
+    _require_open(settings)
     clock = _Clock(budget=settings.auto.budget)
     judged = selection(settings, artifact.task, calibration_set, data_dir)
     journal = Journal(_key(artifact, settings, calibration_set, judged.digest, grid))
@@ -95,7 +107,12 @@ def find(
     clock.lap("options")
     reference = {group: found[0] for group, found in options.items()}
     damages, _ = damages_of(
-        workbench, reference, calibration_set, journal, seconds=_SENSITIVITY_SHARE * clock.left
+        workbench,
+        reference,
+        calibration_set,
+        journal,
+        seconds=_SENSITIVITY_SHARE * clock.left,
+        budget=settings.auto.budget,
     )
     clock.lap("sensitivity")
     exam = Exam(artifact, judged, confidence=settings.auto.confidence, label="select")
@@ -132,6 +149,14 @@ def find(
         report=report,
         evidence=workbench.evidence,
     )
+
+
+def _require_open(settings: QuantizeSettings) -> None:
+    """Refuse settings that the search would overrule."""
+    usual = QuantizeSettings()
+    fixed = [name for name in _SEARCHED if getattr(settings, name) != getattr(usual, name)]
+    if fixed:
+        raise UsageError(f"{fixed[0]}: mode auto chooses it for each group of layers; leave it out")
 
 
 def _priced(options: Sequence[Option], damage: Damage) -> list[Priced]:

@@ -53,12 +53,23 @@ def damages_of(
     journal: Journal,
     *,
     seconds: float,
+    budget: float,
     most_questions: int = MOST_QUESTIONS,
 ) -> tuple[dict[str, Damage], int]:
     """Return every group's damage on calibration questions, and how many of these it was measured on.
 
     Fewer questions are taken when the time would not do for each group alone; with the fewest, groups are measured
-    together (see `sensitivity`).
+    together.
+
+    Args:
+        workbench: groups and evidence.
+        reference: what each group is quantized to.
+        calibration_set: the questions.
+        journal: what was measured before.
+        seconds: how long it may take.
+        budget: that of the whole; one that goes on under the same budget takes as many questions as before, whatever
+            time is left now, as damages on other questions would all have to be measured again.
+        most_questions: no more than so many.
 
     Raises:
         UsageError: the time is not enough for one pass over each kind of layer.
@@ -74,7 +85,11 @@ def damages_of(
     _, pass_seconds = journal.marks({"pass": _LEAST_QUESTIONS}, one_pass)
     room = seconds / len(workbench.groups) / max(pass_seconds, 1e-3)
     wanted = min(most_questions, len(examples.examples))
-    count = max(min(_LEAST_QUESTIONS, wanted), min(wanted, int(_LEAST_QUESTIONS * room)))
+
+    def affordable() -> dict[str, int]:
+        return {"questions": max(min(_LEAST_QUESTIONS, wanted), min(wanted, int(_LEAST_QUESTIONS * room)))}
+
+    count = journal.remembered({"budget": budget, "most": wanted}, affordable)["questions"]
     exam = (
         few
         if count == len(few.dataset.examples)

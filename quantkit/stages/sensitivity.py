@@ -54,6 +54,7 @@ def sensitivity(
         calibration_set,
         Journal(key),
         seconds=settings.budget - (time.monotonic() - started),
+        budget=settings.budget,
         most_questions=settings.questions,
     )
     return Sensitivity(
