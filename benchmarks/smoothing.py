@@ -1,20 +1,21 @@
 """How far static INT8 answers diverge from FP32's, over SmoothQuant's alpha.
 
-    python benchmarks/smoothing.py FUSED --calib squad --data FILE --data-dir DIR
+    python benchmarks/smoothing.py FUSED --calib squad --data FILE --data-dir DIR [--rounding gptq]
 
-For each alpha the artifact is quantized (calibrated on `--calib`) and answers `--questions` questions of `--data`,
-chosen by hash. Printed is the mean Kullback-Leibler divergence of its start and end distributions from FP32's, in
-nats, and the share of answers that changed. Use data that no gate uses.
+For each alpha, and for `off` and `auto` (factors of least expected error), the artifact is quantized (calibrated on
+`--calib`) and answers `--questions` questions of `--data`, chosen by hash. Printed is the mean Kullback-Leibler
+divergence of its start and end distributions from FP32's, in nats, and the share of answers that changed. Use data
+that no gate uses.
 """
 
 import argparse
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from quantkit.artifact import Artifact
+from quantkit.metrics.divergence import divergence
 from quantkit.recipe import QuantizeSettings
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.run import plan, run_job
@@ -24,7 +25,7 @@ from quantkit.tasks import Dataset, FeatureSettings, task
 from quantkit.tasks.calibration_set import select
 from quantkit.tasks.tokenizer import Tokenizer
 
-ALPHAS = ("off", 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.0)
+ALPHAS = ("off", 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.0, "auto")
 
 
 def main() -> None:
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="questions to compare on: a SQuAD-format file")
     parser.add_argument("--data-dir", type=Path, help="where datasets are")
     parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--rounding", choices=("nearest", "gptq"), default="nearest", help="of the weights")
     arguments = parser.parse_args()
     artifact = Artifact.open(arguments.artifact)
     dataset = select(arguments.data, artifact.task, arguments.questions, arguments.data_dir).dataset
@@ -44,13 +46,15 @@ def main() -> None:
     print("| alpha | divergence, nats | answers changed |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for alpha in ALPHAS:
-            settings = QuantizeSettings(mode="static", calib=arguments.calib, smooth_quant=alpha)
+            settings = QuantizeSettings(
+                mode="static", calib=arguments.calib, smooth_quant=alpha, rounding=arguments.rounding
+            )
             int8 = quantize(
                 artifact, Path(folder) / str(alpha), settings=settings, data_dir=arguments.data_dir
             )
             answers, outputs = _answer(int8, dataset)
             changed = np.mean([one != other for one, other in zip(expected, answers, strict=True)])
-            print(f"| {alpha} | {_divergence(reference, outputs):.4f} | {changed:.1%} |", flush=True)
+            print(f"| {alpha} | {divergence(reference, outputs):.3g} | {changed:.1%} |", flush=True)
 
 
 def _answer(artifact: Artifact, dataset: Dataset) -> tuple[list[str], list[Arrays]]:
@@ -62,22 +66,6 @@ def _answer(artifact: Artifact, dataset: Dataset) -> tuple[list[str], list[Array
     outputs = run_job(session, job, threads=cpu_facts().cores, label="answer")
     predictions = job_task.predict(dataset, features, outputs, settings)
     return [prediction.answer for prediction in predictions], outputs
-
-
-def _divergence(reference: Sequence[Arrays], outputs: Sequence[Arrays]) -> float:
-    """Return the mean of KL(reference || output) over windows and outputs, in nats."""
-    divergences = []
-    for wanted, found in zip(reference, outputs, strict=True):
-        for one, other in zip(wanted, found, strict=True):
-            p, q = _log_softmax(one), _log_softmax(other)
-            divergences.append(float(np.sum(np.exp(p) * (p - q))))
-    return float(np.mean(divergences))
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits.astype(np.float64) - logits.max()
-    result: np.ndarray = shifted - np.log(np.exp(shifted).sum())
-    return result
 
 
 if __name__ == "__main__":
