@@ -16,6 +16,7 @@ from quantkit.quantization.choice import FLOAT, Choice
 
 # The tokens of a batch as it is served; the same as the exam's.
 COST_TOKENS = 1024
+_TIE = 0.05
 STATIC = Choice(scheme="static", smooth="auto", rounding="gptq", bias_correction=True)
 PLAIN = Choice(scheme="static", rounding="gptq", bias_correction=True)
 DYNAMIC = Choice(scheme="dynamic", smooth="auto", rounding="gptq", bias_correction=True)
@@ -72,16 +73,35 @@ def list_options(workbench: Workbench, *, seconds: float) -> Options:
     with track("noise", len(workbench.groups), "groups") as advance:
         for group in workbench.groups:
             rated = [_rated(workbench, group, choice) for choice in offered[group.name]]
-            found[group.name] = tuple(
-                Option(
-                    choice=one.choice,
-                    noise=one.noise,
-                    cost_us=costs[_request(workbench, group, one.choice)],
-                )
-                for one in rated
+            found[group.name] = worthwhile(
+                [
+                    Option(
+                        choice=one.choice,
+                        noise=one.noise,
+                        cost_us=costs[_request(workbench, group, one.choice)],
+                    )
+                    for one in rated
+                ]
             )
             advance(1)
     return found
+
+
+def worthwhile(options: Sequence[Option]) -> tuple[Option, ...]:
+    """Return the options less those that an earlier one equals: hardly slower, and hardly more noise.
+
+    Times and noise are measured, and a tie must not be decided by chance. The static choice comes before the dynamic one,
+    whose range on another batch is not known.
+    """
+    kept: list[Option] = []
+    for option in options:
+        if not any(
+            other.cost_us <= option.cost_us * (1 + _TIE)
+            and other.noise.noise <= option.noise.noise * (1 + _TIE)
+            for other in kept
+        ):
+            kept.append(option)
+    return tuple(kept)
 
 
 def _rated(workbench: Workbench, group: Group, choice: Choice) -> Rated:
