@@ -90,8 +90,8 @@ def list_options(workbench: Workbench, *, seconds: float) -> Options:
 def worthwhile(options: Sequence[Option]) -> tuple[Option, ...]:
     """Return the options less those that an earlier one equals: hardly slower, and hardly more noise.
 
-    Times and noise are measured, and a tie must not be decided by chance. The static choice comes before the dynamic one,
-    whose range on another batch is not known.
+    Times and noise are measured, and a tie must not be decided by chance. The static choice comes before the dynamic
+    one, whose range on another batch is not known.
     """
     kept: list[Option] = []
     for option in options:
