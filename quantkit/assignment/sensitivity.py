@@ -83,7 +83,8 @@ def damages_of(
             return few.sit(few.open(path))
 
     _, pass_seconds = journal.marks({"pass": _LEAST_QUESTIONS}, one_pass)
-    room = seconds / len(workbench.groups) / max(pass_seconds, 1e-3)
+    # Each group alone, and one pass before them that tells how long they take.
+    room = seconds / (len(workbench.groups) + 1) / max(pass_seconds, 1e-3)
     wanted = min(most_questions, len(examples.examples))
 
     def affordable() -> dict[str, int]:

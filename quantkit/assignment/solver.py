@@ -57,14 +57,13 @@ def cheapest_within(priced: Mapping[str, Sequence[Priced]], limit: float) -> Sol
     one_each = np.zeros((len(groups), len(columns)))
     for column, (place, _) in enumerate(columns):
         one_each[place, column] = 1
-    # Scaled to the limit: the solver's tolerance is absolute, and nats are small.
-    scale = limit if limit > 0 else 1.0
-    damages = np.array([[option.damage / scale for option in options]])
+    # As shares of the limit: the solver's tolerance is absolute, and nats are small. What is beyond it is beyond it.
+    shares = np.array([[_share(option.damage, limit) for option in options]])
     answer = milp(
         np.array([option.cost_us for option in options]),
         integrality=np.ones(len(columns)),
         bounds=Bounds(0, 1),
-        constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(damages, -np.inf, limit / scale)],
+        constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(shares, -np.inf, 1)],
         # With presolve, HiGHS now and then prints a line of its own to standard output, where --json is.
         options={"mip_rel_gap": 0.0, "presolve": False},
     )
@@ -72,6 +71,12 @@ def cheapest_within(priced: Mapping[str, Sequence[Priced]], limit: float) -> Sol
         return None
     taken = [column for column, share in zip(columns, answer.x, strict=True) if share > 0.5]
     return total(priced, {groups[place]: index for place, index in taken})
+
+
+def _share(damage: float, limit: float) -> float:
+    if damage <= 0:
+        return 0.0
+    return min(damage / limit, 2.0) if limit > 0 else 2.0
 
 
 def total(priced: Mapping[str, Sequence[Priced]], chosen: Mapping[str, int]) -> Solution:

@@ -1,0 +1,121 @@
+"""Solver: the cheapest choice within a limit, compared with trying everything."""
+
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantkit.assignment.solver import Priced, Solution, cheapest_within, fastest, total
+from quantkit.errors import UsageError
+
+pytest.importorskip("scipy", reason="the solver is scipy's (pip install quantkit[auto])")
+
+# Nats as they are: from nothing to what ruins a model.
+DAMAGES = st.one_of(st.just(0.0), st.floats(1e-7, 1e-5), st.floats(1e-5, 0.1))
+OPTIONS = st.builds(
+    lambda damage, cost: Priced(damage=damage, cost_us=cost), DAMAGES, st.integers(10, 999).map(float)
+)
+PROBLEMS = st.dictionaries(
+    st.sampled_from("abcd"), st.lists(OPTIONS, min_size=1, max_size=4), min_size=1, max_size=4
+)
+# The solver's tolerance is absolute, on damages that are scaled to the limit.
+TOLERANCE = 1e-5
+
+
+def everything(problem: Mapping[str, Sequence[Priced]]) -> list[Solution]:
+    """Return every solution there is."""
+    places = [range(len(options)) for options in problem.values()]
+    return [total(problem, dict(zip(problem, chosen, strict=True))) for chosen in itertools.product(*places)]
+
+
+@given(problem=PROBLEMS, share=st.floats(0.001, 1.0))
+def test_equal_to_trying_everything(problem: dict[str, list[Priced]], share: float) -> None:
+    """No solution within the limit is cheaper, and None is said only when there is none."""
+    limit = share * max(solution.damage for solution in everything(problem))
+    found = cheapest_within(problem, limit)
+
+    def cheapest(within: float) -> float | None:
+        costs = [solution.cost_us for solution in everything(problem) if solution.damage <= within]
+        return min(costs, default=None)
+
+    strict, lenient = cheapest(limit * (1 - TOLERANCE)), cheapest(limit * (1 + TOLERANCE))
+    if found is None:
+        assert strict is None
+        return
+    assert found.damage <= limit * (1 + TOLERANCE)
+    assert lenient is not None
+    assert lenient - 1e-6 <= found.cost_us
+    assert strict is None or found.cost_us <= strict + 1e-6
+
+
+@given(problem=PROBLEMS)
+def test_sums_are_those_of_the_options(problem: dict[str, list[Priced]]) -> None:
+    """One option is chosen in every group, and damage and cost are theirs."""
+    limit = max(solution.damage for solution in everything(problem))
+    found = cheapest_within(problem, limit)
+    assert found is not None
+    assert set(problem) == set(found.chosen)
+    options = [problem[group][index] for group, index in found.chosen.items()]
+    assert sum(option.damage for option in options) == pytest.approx(found.damage, rel=1e-12)
+    assert sum(option.cost_us for option in options) == pytest.approx(found.cost_us, rel=1e-12)
+
+
+@given(problem=PROBLEMS)
+def test_fastest_is_the_cheapest_of_all(problem: dict[str, list[Priced]]) -> None:
+    """Without a limit every group takes its cheapest option, of equally cheap ones the least damaging."""
+    found = fastest(problem)
+    for group, index in found.chosen.items():
+        expected = min(problem[group], key=lambda option: (option.cost_us, option.damage))
+        assert expected == problem[group][index]
+    assert min(solution.cost_us for solution in everything(problem)) == pytest.approx(found.cost_us)
+
+
+def test_limit_of_nothing_leaves_what_does_no_damage() -> None:
+    """A limit of 0 is no error: options without damage are within it."""
+    options = [Priced(damage=1e-6, cost_us=1.0), Priced(damage=0.0, cost_us=9.0)]
+    found = cheapest_within({"a": options}, 0.0)
+    assert found is not None
+    assert {"a": 1} == found.chosen
+    assert cheapest_within({"a": options[:1]}, 0.0) is None
+
+
+def test_small_nats_are_told_apart() -> None:
+    """Damages far below the solver's absolute tolerance still decide."""
+    options = [Priced(damage=2e-9, cost_us=1.0), Priced(damage=1e-9, cost_us=9.0)]
+    found = cheapest_within({"a": options, "b": options}, 3.1e-9)
+    assert found is not None
+    assert 10.0 == found.cost_us
+
+
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    """Standard output is for --json; HiGHS's presolve would print a line of its own on this problem."""
+    import numpy as np
+
+    for seed in range(2):
+        random = np.random.default_rng(seed)
+        problem = {
+            str(group): [
+                *(
+                    Priced(
+                        damage=float(10 ** random.uniform(-6, -3)), cost_us=float(random.uniform(100, 900))
+                    )
+                    for _ in range(6)
+                ),
+                Priced(damage=0.0, cost_us=900.0),
+            ]
+            for group in range(97)
+        }
+        for share in (0.5, 0.1, 0.02):
+            assert cheapest_within(problem, share * fastest(problem).damage) is not None
+    captured = capfd.readouterr()
+    assert ("", "") == (captured.out, captured.err)
+
+
+def test_missing_solver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without scipy there is one line with the extra's name."""
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    with pytest.raises(UsageError, match=r"pip install 'quantkit\[auto\]'"):
+        cheapest_within({"a": [Priced(damage=0.0, cost_us=1.0)]}, 1.0)
