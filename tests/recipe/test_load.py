@@ -40,11 +40,22 @@ def written(tmp_path: Path):
     return write
 
 
-def test_every_family_has_a_static_and_a_dynamic_recipe() -> None:
-    """Five families in two modes, and the quickstart."""
+def test_every_family_has_a_recipe_for_every_mode() -> None:
+    """Five families in three modes, and the quickstart."""
     families = ("bert-base", "bert-large", "distilbert", "minilm", "roberta-base")
-    expected = {f"{family}-{mode}" for family in families for mode in ("static", "dynamic")} | {"quickstart"}
+    modes = ("static", "dynamic", "auto")
+    expected = {f"{family}-{mode}" for family in families for mode in modes} | {"quickstart"}
     assert expected == {path.stem for path in SHIPPED}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SHIPPED if path.stem.endswith("-auto")], ids=lambda path: path.stem
+)
+def test_searches_do_not_see_the_gates_questions(path: Path) -> None:
+    """What a shipped recipe searches on is another dataset than the one its gate judges by."""
+    recipe = load_recipe(path)
+    assert "auto" == recipe.quantize.mode
+    assert recipe.evaluate.data not in (recipe.quantize.calib, recipe.quantize.auto.select)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
