@@ -3,7 +3,7 @@
 A pair QuantizeLinear → DequantizeLinear (int8, symmetric, per tensor) behind the bias of every query and key layer of
 a graph whose attention is not fused: query → [pair] → Reshape → Transpose → MatMul ← … ← [pair] ← key. OpenVINO then
 computes the scores Q Kᵀ, and moves queries and keys about, in 8 bits; values and probabilities stay float. ONNX Runtime
-runs the same file, and gains nothing by the pairs.
+multiplies them in 8 bits too, but has no fused attention then.
 
 Which tensors these are follows from the graph, not from names: every Softmax reads, through what scales and masks it,
 one product of two activations, and each of them comes from a linear layer through Reshape, Transpose and scaling.
