@@ -1,0 +1,430 @@
+"""quantize --mode auto and sensitivity on real models: a tiny text classifier, and the quickstart's reader.
+
+The classifier shows that the engine knows nothing of questions and spans. Its command is tested here too, as both need
+the same model.
+"""
+
+import json
+import math
+import re
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from quantkit.artifact import Artifact
+from quantkit.assignment.journal import Journal
+from quantkit.cli.main import main
+from quantkit.errors import DatasetError, QuantizationError, UsageError
+from quantkit.files import cache_folder
+from quantkit.graph.linear import linear_layers
+from quantkit.graph.model import load_model
+from quantkit.recipe.settings import (
+    EvaluateSettings,
+    ExportSettings,
+    FuseSettings,
+    GateSettings,
+    QuantizeSettings,
+    SensitivitySettings,
+)
+from quantkit.report import SearchReport, Sensitivity
+from quantkit.runtime.cpu import cpu_facts
+from quantkit.shipped import quickstart_model
+from quantkit.stages.quantize import quantize
+from quantkit.stages.sensitivity import sensitivity
+
+pytest.importorskip("scipy", reason="the solver is scipy's (pip install quantkit[auto])")
+pytest.importorskip("torch", reason="models are exported with torch (pip install quantkit[export])")
+
+REPORTS = {"search.json", "recipe.yaml", "search.html", "pareto.png"}
+# The groups of the classifier: four a layer, pooler and head.
+GROUPS = 4 * 2 + 2
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def export_fused(checkpoint: Path, folder: Path, task: str) -> Artifact:
+    from quantkit.stages.export import export
+    from quantkit.stages.fuse import fuse
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain = export(str(checkpoint), folder / "plain", task=task, settings=ExportSettings())
+    return fuse(plain, folder / "fused", settings=FuseSettings())
+
+
+@pytest.fixture(scope="module")
+def fp32(tiny_classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """Return the classifier in FP32, fused; do not write into it."""
+    folder = tmp_path_factory.mktemp("fp32")
+    return export_fused(tiny_classifier / "checkpoint", folder, "text-classification")
+
+
+def settings_of(tiny_classifier: Path, **changes: Any) -> QuantizeSettings:
+    """Return settings of a search that takes seconds."""
+    data = tiny_classifier / "data"
+    auto = {
+        "target": 0.98,
+        "select": str(data / "selection.jsonl"),
+        "select_samples": 100,
+        "gate_data": str(data / "evaluation.jsonl"),
+        "budget": 600.0,
+        **changes.pop("auto", {}),
+    }
+    values = {"mode": "auto", "calib": str(data / "calibration.jsonl"), "calib_samples": 60, "auto": auto}
+    return QuantizeSettings.model_validate({**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def searched(tiny_classifier: Path, fp32: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """Return what a search made, once for all tests; do not write into it."""
+    folder = tmp_path_factory.mktemp("searched")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUANTKIT_CACHE", str(folder / "cache"))
+        return quantize(fp32, folder / "int8", settings=settings_of(tiny_classifier))
+
+
+@pytest.fixture
+def costs(searched: Artifact, own_cache: None) -> None:
+    """Use the costs that the first search measured, and nothing else of it."""
+    shutil.copytree(searched.path.parent / "cache" / "cost", cache_folder() / "cost")
+
+
+def report_of(artifact: Artifact) -> SearchReport:
+    return SearchReport.read(artifact.report_path("search.json"))
+
+
+def facts_of(artifact: Artifact) -> dict[str, Any]:
+    record = artifact.manifest.stage("quantize")
+    assert record is not None
+    return record.facts
+
+
+def journal_lines() -> list[str]:
+    """Return what is in the one journal of this test's cache."""
+    journals = list((Journal("any").path.parent).glob("*.jsonl"))
+    assert 1 == len(journals)
+    return journals[0].read_text().splitlines()
+
+
+def kind_of(line: str) -> str:
+    return next(iter(json.loads(line)["what"]))
+
+
+def test_reports_are_there(searched: Artifact) -> None:
+    """JSON, page, picture and recipe lie in the artifact's reports, and the artifact is whole."""
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    assert {path.name for path in (searched.path / "reports").iterdir()} >= REPORTS
+    assert searched.report_path("pareto.png").read_bytes().startswith(b"\x89PNG")
+    page = searched.report_path("search.html").read_text()
+    assert "<svg" in page or "data:image/png" in page
+    assert searched.digest == Artifact.open(searched.path).digest
+
+
+def test_report_is_about_what_was_made(searched: Artifact, fp32: Artifact) -> None:
+    """The chosen candidate is the artifact: coverage as executed, size, and the forms of its groups."""
+    report, facts = report_of(searched), facts_of(searched)
+    best = report.candidates[report.chosen]
+    assert (fp32.digest, True) == (report.artifact, report.met)
+    assert best.int8_coverage == facts["int8_coverage"]
+    assert best.size_bytes == searched.model_path.stat().st_size
+    assert GROUPS == len(report.groups) == sum(best.choices.values())
+    layers: dict[str, int] = {}
+    for group in report.groups:
+        layers[group.chosen] = layers.get(group.chosen, 0) + len(group.sensitivity.layers)
+    assert facts["schemes"] == layers
+    assert {"target": 0.98, "met": True} == {name: facts["search"][name] for name in ("target", "met")}
+    assert "auto" == facts["search"]["asked"]["mode"]
+
+
+def test_candidates_were_measured(searched: Artifact) -> None:
+    """Every candidate has marks, a throughput and a coverage; the one that is chosen is the cheapest that passed."""
+    report = report_of(searched)
+    assert len(report.candidates) >= 3
+    for number, candidate in enumerate(report.candidates):
+        assert number == candidate.number
+        assert candidate.throughput > 0
+        low, high = candidate.throughput_spread
+        assert low <= candidate.throughput <= high
+        assert candidate.passed is (candidate.expected_ratio_low >= report.target)
+    passed = [candidate for candidate in report.candidates if candidate.passed]
+    cheapest = min(passed, key=lambda candidate: candidate.predicted_cost_us)
+    assert cheapest.number == report.chosen
+
+
+def test_damage_is_priced_by_noise(searched: Artifact) -> None:
+    """Within a group damages are to each other as the noise is; FP32 does no damage."""
+    for group in report_of(searched).groups:
+        first = group.choices[0]
+        assert group.sensitivity.damage == first.damage
+        assert group.sensitivity.sqnr_db == first.sqnr_db
+        assert {"float": 0.0}.items() <= {choice.label: choice.damage for choice in group.choices}.items()
+        for choice in group.choices[:-1]:
+            expected = first.damage * 10 ** ((first.sqnr_db - choice.sqnr_db) / 10)
+            assert math.isclose(expected, choice.damage, rel_tol=1e-9), choice.label
+
+
+def test_recipe_makes_the_same_artifact(searched: Artifact, fp32: Artifact, tmp_path: Path) -> None:
+    """What the search wrote is the whole instruction: the same bytes, without a search."""
+    recipe = searched.report_path("recipe.yaml")
+    result = invoke("quantize", fp32.path, "-o", tmp_path / "again", "--config", recipe, "--json")
+    assert 0 == result.exit_code, result.stderr
+    again = Artifact.open(tmp_path / "again")
+    assert searched.digest == again.digest == json.loads(result.stdout)["artifact"]
+    assert "search" not in facts_of(again)
+    assert not again.report_path("search.json").exists()
+
+
+def test_a_kept_layer_keeps_its_group(
+    tiny_classifier: Path, fp32: Artifact, costs: None, tmp_path: Path
+) -> None:
+    """What is written is what was measured, also where only one of three layers was to stay float."""
+    query = "bert.encoder.layer.0.attention.self.query"
+    settings = settings_of(tiny_classifier, keep_float=[{"pattern": query, "because": "so I want it"}])
+    made = quantize(fp32, tmp_path / "int8", settings=settings)
+    report, facts = report_of(made), facts_of(made)
+    best = report.candidates[report.chosen]
+    assert GROUPS - 1 == len(report.groups)
+    assert best.int8_coverage == facts["int8_coverage"]
+    assert best.size_bytes == made.model_path.stat().st_size
+    assert {query, query.replace("query", "key"), query.replace("query", "value")} <= set(facts["kept_float"])
+
+
+@pytest.mark.parametrize("stage", ["alone", "candidate"])
+def test_interrupted_search_goes_on(
+    stage: str,
+    tiny_classifier: Path,
+    fp32: Artifact,
+    costs: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C leaves no artifact; the same command then measures only what was not measured, to the same end."""
+    measured: list[str] = []
+    stop_after = {"alone": 4, "candidate": 1}
+    remembered = Journal.remembered
+
+    def counted(journal: Journal, of: Any, measure: Any) -> dict[str, Any]:
+        kind = next(iter(of))
+
+        def count() -> dict[str, Any]:
+            if kind == stage and measured.count(kind) == stop_after[stage] and not resumed:
+                raise KeyboardInterrupt
+            measured.append(kind)
+            found: dict[str, Any] = measure()
+            return found
+
+        return remembered(journal, of, count)
+
+    monkeypatch.setattr(Journal, "remembered", counted)
+    resumed = False
+    out = tmp_path / "int8"
+    settings = settings_of(tiny_classifier, auto={"target": 0.98})
+    with pytest.raises(KeyboardInterrupt):
+        quantize(fp32, out, settings=settings)
+    assert [] == [path.name for path in tmp_path.iterdir() if "int8" in path.name]
+    before = journal_lines()
+    assert stop_after[stage] == [kind_of(line) for line in before].count(stage)
+    measured.clear()
+    resumed = True
+    made = quantize(fp32, out, settings=settings)
+    after = journal_lines()
+    # Nothing that was in the journal was measured again, and everything that was measured is new in it.
+    assert before == after[: len(before)]
+    assert len(after) - len(before) == len(measured)
+    assert len({json.loads(line)["of"] for line in after}) == len(after)
+    report = report_of(made)
+    kinds = [kind_of(line) for line in after]
+    assert (GROUPS, len(report.candidates)) == (kinds.count("alone"), kinds.count("candidate"))
+    measured.clear()
+    whole = quantize(fp32, out, settings=settings, force=True)
+    assert ([], made.digest) == (measured, whole.digest)
+    assert report.candidates == report_of(whole).candidates
+
+
+def test_missed_target(tiny_classifier: Path, fp32: Artifact, costs: None, tmp_path: Path) -> None:
+    """Nobody can double the score: exit code 3, the best artifact there is, marked as such everywhere."""
+    data = tiny_classifier / "data"
+    out = tmp_path / "int8"
+    options = "--mode auto --calib-samples 60 --select-samples 100 --target 2 --budget 600"
+    result = invoke(
+        *("quantize", fp32.path, "-o", out, *options.split(), "--calib", data / "calibration.jsonl"),
+        *("--select", data / "selection.jsonl"),
+    )
+    assert 3 == result.exit_code, result.stderr
+    assert "MISSED" in result.stdout
+    made = Artifact.open(out)
+    report = report_of(made)
+    assert (False, False) == (report.met, facts_of(made)["search"]["met"])
+    assert 2.0 == facts_of(made)["search"]["target"]
+    lows = [candidate.expected_ratio_low for candidate in report.candidates]
+    assert max(lows) == lows[report.chosen]
+    if made.report_path("search.html").exists():
+        assert re.search("missed", made.report_path("search.html").read_text(), re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "line"),
+    [
+        ({"auto": {"budget": 1e-3}}, UsageError, r"^--budget: 0 s of it are left for sensitivity"),
+        ({"calib_samples": 1}, DatasetError, r"are too few for the second moments of 128 channels"),
+        ({"keep_float": [{"pattern": "*"}]}, QuantizationError, r"nothing to quantize: keep_float spares"),
+        ({"auto": {"gate_data": "SELECT"}}, DatasetError, r"selection questions are the gate's"),
+        ({"auto": {"select": "nowhere.jsonl"}}, DatasetError, r"^nowhere.jsonl: there is no such"),
+        ({"rounding": "gptq"}, UsageError, r"^rounding: mode auto chooses it for each group"),
+        (
+            {"schemes": [{"pattern": "classifier", "scheme": "dynamic"}]},
+            UsageError,
+            r"^schemes: mode auto chooses it for each group",
+        ),
+        ({"attention": "qk"}, UsageError, r"^--attention qk is no part of the search"),
+        ({"calib": None}, UsageError, r"^auto quantization needs calibration data"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_mistakes_leave_nothing(
+    changes: dict[str, Any],
+    error: type[Exception],
+    line: str,
+    tiny_classifier: Path,
+    fp32: Artifact,
+    costs: None,
+    tmp_path: Path,
+) -> None:
+    """Each is one line, and no artifact is begun."""
+    select = str(tiny_classifier / "data" / "selection.jsonl")
+    if changes.get("auto", {}).get("gate_data") == "SELECT":
+        changes = {"auto": {"gate_data": select}}
+    out = tmp_path / "out"
+    with pytest.raises(error, match=line) as raised:
+        quantize(fp32, out / "int8", settings=settings_of(tiny_classifier, **changes))
+    assert "\n" not in str(raised.value)
+    assert not out.exists() or [] == list(out.iterdir())
+
+
+def test_budget_that_is_too_small_is_exit_2(
+    tiny_classifier: Path, fp32: Artifact, costs: None, tmp_path: Path
+) -> None:
+    """The command prints one line and writes nothing."""
+    data = tiny_classifier / "data"
+    arguments = f"--mode auto --calib-samples 60 --select-samples 100 --budget 0.01 -o {tmp_path / 'int8'}"
+    result = invoke(
+        "quantize",
+        fp32.path,
+        *arguments.split(),
+        *("--calib", data / "calibration.jsonl", "--select", data / "selection.jsonl"),
+    )
+    assert (2, "", 1) == (result.exit_code, result.stdout, len(result.stderr.splitlines())), result.stderr
+    assert result.stderr.startswith("error: --budget: ")
+    assert not (tmp_path / "int8").exists()
+
+
+def test_other_target_isa_is_not_validated_here(
+    tiny_classifier: Path, fp32: Artifact, tmp_path: Path
+) -> None:
+    """Made for CPUs without VNNI on one with: 7-bit weights, validated on nothing, and the gate says so."""
+    from quantkit.pipeline.judging import judge_evidence
+    from quantkit.stages.evaluate import evaluate
+    from quantkit.stages.gate import GateEvidence
+    from quantkit.stages.inspect import inspect
+
+    if not cpu_facts().has_vnni:
+        pytest.skip("this CPU has no VNNI, so avx2 is its own target")
+    made = quantize(fp32, tmp_path / "int8", settings=settings_of(tiny_classifier, target_isa="avx2"))
+    facts, report = facts_of(made), report_of(made)
+    assert ("int7", []) == (facts["weight_type"], facts["validated_on"])
+    assert ("avx2", ()) == (report.target_isa, report.validated_on)
+    data = EvaluateSettings(data=str(tiny_classifier / "data" / "evaluation.jsonl"))
+    judged = judge_evidence(
+        GateEvidence(
+            candidate=made,
+            baseline=fp32,
+            candidate_evaluation=evaluate(made, settings=data),
+            baseline_evaluation=evaluate(fp32, settings=data),
+            inspection=inspect(made),
+        ),
+        settings=GateSettings(min_ratio=0.5, min_int8_coverage=0.0),
+    )
+    isa = next(check for check in judged.checks if check.name == "isa")
+    assert ("fail", "evaluated with avx2 kernels") == (isa.verdict, isa.required)
+    assert isa.observed.endswith("which say nothing about avx2; evaluate it on such a CPU and gate it there")
+
+
+def test_sensitivity_in_graph_order(tiny_classifier: Path, fp32: Artifact, tmp_path: Path) -> None:
+    """JSON on stdout is the report: every group once, in graph order, with a damage of its own."""
+    calib = tiny_classifier / "data" / "calibration.jsonl"
+    options = "--calib-samples 60 --questions 20 --json --calib"
+    result = invoke("sensitivity", fp32.path, *options.split(), calib, "--plot", tmp_path / "figure.png")
+    assert 0 == result.exit_code, result.stderr
+    report = Sensitivity.model_validate(json.loads(result.stdout))
+    assert (fp32.digest, 20) == (report.artifact, report.questions)
+    layers = [layer.name for layer in linear_layers(load_model(fp32.model_path).graph)]
+    assert layers == [layer for group in report.groups for layer in group.layers]
+    assert all(group.damage >= 0 and group.measured_with == () for group in report.groups)
+    assert max(group.damage for group in report.groups) > 0
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_sensitivity_goes_on(tiny_classifier: Path, fp32: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second run opens no quantized model, and finds the same."""
+    from quantkit.assignment.workbench import Workbench
+
+    calib = str(tiny_classifier / "data" / "calibration.jsonl")
+    settings = SensitivitySettings(calib=calib, calib_samples=60, questions=20)
+    first = sensitivity(fp32, settings=settings)
+    monkeypatch.setattr(Workbench, "built", lambda *arguments: pytest.fail("measured again"))
+    assert first.groups == sensitivity(fp32, settings=settings).groups
+    assert GROUPS == [kind_of(line) for line in journal_lines()].count("alone")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "line"),
+    [
+        ({"budget": 1e-3}, UsageError, r"^--budget: 0 s of it are left for sensitivity"),
+        ({"calib_samples": 1}, DatasetError, r"are too few for the second moments of 128 channels"),
+        ({"calib": None}, UsageError, r"^--calib: is missing"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_mistakes_of_sensitivity(
+    changes: dict[str, Any], error: type[Exception], line: str, tiny_classifier: Path, fp32: Artifact
+) -> None:
+    """Each is one line."""
+    calib = str(tiny_classifier / "data" / "calibration.jsonl")
+    settings = SensitivitySettings.model_validate({"calib": calib, "calib_samples": 60, **changes})
+    with pytest.raises(error, match=line):
+        sensitivity(fp32, settings=settings)
+
+
+def test_quickstart(tmp_path: Path) -> None:
+    """The reader that ships with quantkit: its calibration file has questions enough for the selection too."""
+    fp32 = export_fused(quickstart_model(), tmp_path, "squad")
+    settings = QuantizeSettings.model_validate(
+        {
+            "mode": "auto",
+            "calib": "callcentre",
+            "calib_samples": 8,
+            "auto": {"target": 0.98, "select_samples": 24, "gate_data": str(heldout()), "budget": 600.0},
+        }
+    )
+    made = quantize(fp32, tmp_path / "int8", settings=settings)
+    report, facts = report_of(made), facts_of(made)
+    best = report.candidates[report.chosen]
+    assert (True, 24, 17) == (report.met, report.selection_questions, len(report.groups))
+    assert best.int8_coverage == facts["int8_coverage"]
+    assert best.size_bytes == made.model_path.stat().st_size
+    recipe = made.report_path("recipe.yaml")
+    again = invoke("quantize", fp32.path, "-o", tmp_path / "again", "--config", recipe, "--json")
+    assert made.digest == json.loads(again.stdout)["artifact"]
+
+
+def heldout() -> Path:
+    from quantkit.quickstart.generate import HELDOUT
+
+    return HELDOUT
