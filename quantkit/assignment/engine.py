@@ -166,6 +166,7 @@ def _priced(options: Sequence[Option], damage: Damage) -> list[Priced]:
         Priced(
             damage=damage.divergence * option.noise.noise / reference if reference else 0.0,
             cost_us=option.cost_us,
+            quantized=option.choice.scheme != "float",
         )
         for option in options
     ]

@@ -15,10 +15,17 @@ from quantkit.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Priced:
-    """One option of one group: predicted damage in nats, measured cost in microseconds per 1,000 tokens."""
+    """One option of one group.
+
+    Attributes:
+        damage: predicted, in nats.
+        cost_us: measured, in microseconds per 1,000 tokens.
+        quantized: False for FP32. A solution in which nothing is quantized is none.
+    """
 
     damage: float
     cost_us: float
+    quantized: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,16 +38,31 @@ class Solution:
 
 
 def fastest(priced: Mapping[str, Sequence[Priced]]) -> Solution:
-    """Return the cheapest option of every group, the least damaging of equally cheap ones."""
+    """Return the cheapest option of every group, the least damaging of equally cheap ones.
+
+    Where that is FP32 everywhere, the group in which quantizing costs least is quantized.
+    """
+
+    def cost(group: str, place: int) -> tuple[float, float]:
+        return priced[group][place].cost_us, priced[group][place].damage
+
     chosen = {
-        group: min(range(len(options)), key=lambda place: (options[place].cost_us, options[place].damage))
+        group: min(range(len(options)), key=lambda place: cost(group, place))
         for group, options in priced.items()
     }
+    if not any(priced[group][place].quantized for group, place in chosen.items()):
+        _, _, group, place = min(
+            (option.cost_us - options[chosen[group]].cost_us, option.damage, group, place)
+            for group, options in priced.items()
+            for place, option in enumerate(options)
+            if option.quantized
+        )
+        chosen[group] = place
     return total(priced, chosen)
 
 
 def cheapest_within(priced: Mapping[str, Sequence[Priced]], limit: float) -> Solution | None:
-    """Return the cheapest options whose damages sum to at most `limit`; None when there are none.
+    """Return the cheapest options whose damages sum to at most `limit`, not all FP32; None when there are none.
 
     Raises:
         UsageError: scipy, which has the solver, is not installed.
@@ -59,11 +81,16 @@ def cheapest_within(priced: Mapping[str, Sequence[Priced]], limit: float) -> Sol
         one_each[place, column] = 1
     # As shares of the limit: the solver's tolerance is absolute, and nats are small. What is beyond it is beyond it.
     shares = np.array([[_share(option.damage, limit) for option in options]])
+    quantized = np.array([[float(option.quantized) for option in options]])
     answer = milp(
         np.array([option.cost_us for option in options]),
         integrality=np.ones(len(columns)),
         bounds=Bounds(0, 1),
-        constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(shares, -np.inf, 1)],
+        constraints=[
+            LinearConstraint(one_each, 1, 1),
+            LinearConstraint(shares, -np.inf, 1),
+            LinearConstraint(quantized, 1, np.inf),
+        ],
         # With presolve, HiGHS now and then prints a line of its own to standard output, where --json is.
         options={"mip_rel_gap": 0.0, "presolve": False},
     )

@@ -15,20 +15,28 @@ pytest.importorskip("scipy", reason="the solver is scipy's (pip install quantkit
 
 # Nats as they are: from nothing to what ruins a model.
 DAMAGES = st.one_of(st.just(0.0), st.floats(1e-7, 1e-5), st.floats(1e-5, 0.1))
-OPTIONS = st.builds(
-    lambda damage, cost: Priced(damage=damage, cost_us=cost), DAMAGES, st.integers(10, 999).map(float)
+COSTS = st.integers(10, 999).map(float)
+OPTIONS = st.builds(lambda damage, cost: Priced(damage=damage, cost_us=cost), DAMAGES, COSTS)
+FLOATS = st.builds(lambda cost: Priced(damage=0.0, cost_us=cost, quantized=False), COSTS)
+GROUPS = st.builds(
+    lambda quantized, kept: [*quantized, *kept],
+    st.lists(OPTIONS, min_size=1, max_size=3),
+    st.lists(FLOATS, max_size=1),
 )
-PROBLEMS = st.dictionaries(
-    st.sampled_from("abcd"), st.lists(OPTIONS, min_size=1, max_size=4), min_size=1, max_size=4
-)
+PROBLEMS = st.dictionaries(st.sampled_from("abcd"), GROUPS, min_size=1, max_size=4)
 # The solver's tolerance is absolute, on damages that are scaled to the limit.
 TOLERANCE = 1e-5
 
 
 def everything(problem: Mapping[str, Sequence[Priced]]) -> list[Solution]:
-    """Return every solution there is."""
+    """Return every solution there is: those in which something is quantized."""
     places = [range(len(options)) for options in problem.values()]
-    return [total(problem, dict(zip(problem, chosen, strict=True))) for chosen in itertools.product(*places)]
+    chosen = [dict(zip(problem, each, strict=True)) for each in itertools.product(*places)]
+    return [
+        total(problem, each)
+        for each in chosen
+        if any(problem[group][place].quantized for group, place in each.items())
+    ]
 
 
 @given(problem=PROBLEMS, share=st.floats(0.001, 1.0))
@@ -65,12 +73,10 @@ def test_sums_are_those_of_the_options(problem: dict[str, list[Priced]]) -> None
 
 @given(problem=PROBLEMS)
 def test_fastest_is_the_cheapest_of_all(problem: dict[str, list[Priced]]) -> None:
-    """Without a limit every group takes its cheapest option, of equally cheap ones the least damaging."""
+    """Without a limit nothing is cheaper, and of what is equally cheap nothing does less damage."""
     found = fastest(problem)
-    for group, index in found.chosen.items():
-        expected = min(problem[group], key=lambda option: (option.cost_us, option.damage))
-        assert expected == problem[group][index]
-    assert min(solution.cost_us for solution in everything(problem)) == pytest.approx(found.cost_us)
+    expected = min((solution.cost_us, solution.damage) for solution in everything(problem))
+    assert expected == pytest.approx((found.cost_us, found.damage), rel=1e-12)
 
 
 def test_limit_of_nothing_leaves_what_does_no_damage() -> None:
@@ -80,6 +86,17 @@ def test_limit_of_nothing_leaves_what_does_no_damage() -> None:
     assert found is not None
     assert {"a": 1} == found.chosen
     assert cheapest_within({"a": options[:1]}, 0.0) is None
+
+
+def test_something_is_quantized() -> None:
+    """FP32 everywhere is no result, be it the fastest or the only one within the limit."""
+    options = [Priced(damage=1e-6, cost_us=9.0), Priced(damage=0.0, cost_us=1.0, quantized=False)]
+    problem = {"a": options, "b": [Priced(damage=1e-5, cost_us=8.0), options[1]]}
+    assert {"a": 1, "b": 0} == fastest(problem).chosen
+    found = cheapest_within(problem, 2e-6)
+    assert found is not None
+    assert {"a": 0, "b": 1} == found.chosen
+    assert cheapest_within(problem, 1e-7) is None
 
 
 def test_small_nats_are_told_apart() -> None:
