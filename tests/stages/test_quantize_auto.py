@@ -358,6 +358,7 @@ def test_other_target_isa_is_not_validated_here(
 
 def test_sensitivity_in_graph_order(tiny_classifier: Path, fp32: Artifact, tmp_path: Path) -> None:
     """JSON on stdout is the report: every group once, in graph order, with a damage of its own."""
+    pytest.importorskip("matplotlib")
     calib = tiny_classifier / "data" / "calibration.jsonl"
     options = "--calib-samples 60 --questions 20 --json --calib"
     result = invoke("sensitivity", fp32.path, *options.split(), calib, "--plot", tmp_path / "figure.png")

@@ -1,0 +1,42 @@
+"""Line: what a recipe that searches is run with."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quantkit.pipeline.line import Line
+from quantkit.pipeline.work import WorkFolder
+from quantkit.recipe.settings import Recipe
+
+
+@pytest.fixture
+def line(tmp_path: Path):
+    """Return what makes the line of a recipe with these settings of quantize."""
+
+    def make(**quantize: Any) -> Line:
+        recipe = Recipe.model_validate(
+            {"name": "r", "checkpoint": "c", "quantize": quantize, "evaluate": {"data": "judged.json"}}
+        )
+        return Line(recipe, WorkFolder(tmp_path), data_dir=None)
+
+    return make
+
+
+def test_search_knows_what_the_gate_judges_by(line) -> None:
+    """A search in a run keeps off the questions that the same run is judged on."""
+    settings = line(mode="auto", calib="c.json").quantize_settings
+    assert "judged.json" == settings.auto.gate_data
+
+
+def test_other_gate_data_stays(line) -> None:
+    """Who names the gate's questions is believed."""
+    settings = line(mode="auto", calib="c.json", auto={"gate_data": "other.json"}).quantize_settings
+    assert "other.json" == settings.auto.gate_data
+
+
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_without_a_search_nothing_is_added(line, mode: str) -> None:
+    """Other modes are quantized with the section as it stands."""
+    made = line(mode=mode, calib="c.json")
+    assert made.recipe.quantize == made.quantize_settings
