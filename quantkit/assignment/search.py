@@ -19,7 +19,7 @@ from quantkit.report import CandidateRecord
 
 CONTEXT = 3
 _REPAIRS = 8
-_BISECTIONS = 3
+_BISECTIONS = 2
 # A repair takes the damage down by at least and at most this factor: predictions are no better.
 _LEAST_STEP, _LARGEST_STEP = 0.7, 1 / 16
 

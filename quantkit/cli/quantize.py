@@ -115,7 +115,7 @@ from quantkit.errors import FAILED, PASSED, UsageError
 @click.option(
     "--confidence",
     type=float,
-    show_default="0.8",
+    show_default="0.95",
     help="Auto: one-sided confidence that the expected score keeps the target.",
 )
 @click.option("--seed", type=int, show_default="0", help="Seed of the calibration sample.")
