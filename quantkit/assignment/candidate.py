@@ -12,6 +12,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Trials:
         found = self._journal.remembered(of, measure)
         marks = Marks(**found["marks"])
         self._seen.append(marks)
-        bound = ratio_bound_of(marks, self._seen)
+        expected = expected_ratio_of(marks, self._seen)
         return CandidateRecord(
             number=number,
             origin=origin,
@@ -74,13 +75,13 @@ class Trials:
             changed=marks.changed,
             score=marks.score,
             ratio=marks.ratio,
-            expected_ratio=marks.expected_ratio,
-            expected_ratio_low=bound,
+            expected_ratio=expected.ratio,
+            expected_ratio_low=expected.low,
             throughput=found["throughput"],
             throughput_spread=tuple(found["throughput_spread"]),
             int8_coverage=found["int8_coverage"],
             size_bytes=found["size_bytes"],
-            passed=bound >= self._target,
+            passed=expected.low >= self._target,
         )
 
     def _measured(self, path: Path) -> dict[str, Any]:
@@ -126,11 +127,27 @@ class Trials:
         return ratios[1:]
 
 
-def ratio_bound_of(marks: Marks, seen: Sequence[Marks]) -> float:
-    """Return the lower confidence bound of a candidate's expected ratio, given the marks of all candidates so far."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """A candidate's expected score over FP32's, and its lower confidence bound."""
+
+    ratio: float
+    low: float
+
+
+def expected_ratio_of(marks: Marks, seen: Sequence[Marks]) -> Expected:
+    """Return what is known of a candidate's expected ratio, given the marks of all candidates so far.
+
+    Of the two ways (see the module's head) the one with the better bound.
+    """
+    direct = Expected(ratio=marks.expected_ratio, low=marks.expected_ratio_low)
     small = [other for other in seen if 1 - other.expected_ratio <= _SMALL and other.divergence > 0]
     if not small:
-        return marks.expected_ratio_low
+        return direct
     most = max(small, key=lambda other: other.divergence)
-    rate = max(0.0, 1 - most.expected_ratio_low) / most.divergence
-    return max(marks.expected_ratio_low, 1 - rate * marks.divergence)
+    share = marks.divergence / most.divergence
+    by_divergence = Expected(
+        ratio=1 - share * max(0.0, 1 - most.expected_ratio),
+        low=1 - share * max(0.0, 1 - most.expected_ratio_low),
+    )
+    return max(direct, by_divergence, key=lambda expected: expected.low)

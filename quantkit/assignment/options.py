@@ -11,6 +11,7 @@ from quantkit.assignment.cost import CostRequest, measure_costs
 from quantkit.assignment.groups import Group
 from quantkit.assignment.noise import Noise, best_range, measure_noise
 from quantkit.assignment.workbench import Workbench
+from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.progress import track
 from quantkit.quantization.choice import FLOAT, Choice
 
@@ -118,7 +119,9 @@ def _offered(workbench: Workbench, group: Group) -> Sequence[Choice]:
         # MatMulNBits and the float kernel cost the same on one vector a row.
         return (static, FLOAT)
     plain = () if group.foldable else (best_range(group.tensor, members, PLAIN, evidence),)
-    return (static, *plain, DYNAMIC, *BLOCKWISE, FLOAT)
+    # Where a CPU has no integer kernel for a block size, MatMulNBits is a slow float product.
+    blockwise = [choice for choice in BLOCKWISE if multiplies_integers(choice.block_size, zero_points=False)]
+    return (static, *plain, DYNAMIC, *blockwise, FLOAT)
 
 
 def _request(workbench: Workbench, group: Group, choice: Choice) -> CostRequest:

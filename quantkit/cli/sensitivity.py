@@ -58,7 +58,7 @@ def command(
         require_matplotlib()
     from quantkit.artifact import Artifact
     from quantkit.recipe.settings import SensitivitySettings
-    from quantkit.stages.sensitivity import sensitivity  
+    from quantkit.stages.sensitivity import sensitivity
 
     settings = options.section(
         SensitivitySettings,

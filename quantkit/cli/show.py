@@ -159,7 +159,7 @@ def print_sensitivity(report: "Sensitivity") -> None:
         (
             "" if place.layer is None else str(place.layer),
             place.kind,
-            f"{group.damage:.6f}",
+            f"{group.damage:.2g}",
             _bar(group.damage / largest if largest else 0),
             percent(group.changed),
             f"{group.sqnr_db:.1f}",

@@ -169,10 +169,11 @@ def recipe_schema() -> dict[str, Any]:
 
 
 def dump_section(section: Section) -> str:
-    """Return a section as YAML, every value spelt out, that reads back the same."""
+    """Return a section as YAML that reads back the same: every value spelt out, less those that are not set."""
     import yaml
 
-    return yaml.safe_dump(section.as_json(), sort_keys=False, allow_unicode=True)
+    values = section.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
 
 
 def suggest(wrong: str, right: list[str]) -> str:

@@ -79,7 +79,10 @@ class AutoSettings(Section):
     )
     budget: float = Field(default=900.0, gt=0, description="seconds for the whole search")
     confidence: float = Field(
-        default=0.95, gt=0.5, lt=1, description="one-sided confidence that the expected score keeps the target"
+        default=0.95,
+        gt=0.5,
+        lt=1,
+        description="one-sided confidence that the expected score keeps the target",
     )
 
 

@@ -30,6 +30,10 @@ PUBLISHED = {
     "inspection.json": False,
     "bench.json": False,
     "recipe.yaml": False,
+    "search.json": False,
+    "search.yaml": False,
+    "search.html": False,
+    "pareto.png": False,
 }
 
 

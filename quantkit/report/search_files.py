@@ -9,7 +9,7 @@ from quantkit.report.search import SearchReport
 from quantkit.report.search_page import search_page
 
 _LOG = logging.getLogger(__name__)
-REPORT, RECIPE, PAGE, PICTURE = "search.json", "recipe.yaml", "search.html", "pareto.png"
+REPORT, RECIPE, PAGE, PICTURE = "search.json", "search.yaml", "search.html", "pareto.png"
 
 
 def search_files(report: SearchReport, *, recipe: str) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def written(
 
 def read_back(found: QuantizeSettings, folder: Path) -> QuantizeSettings:
     """Return the settings as `--config` reads them."""
-    path = folder / "recipe.yaml"
+    path = folder / "search.yaml"
     path.write_text(dump_section(found))
     values = load_section(path, "quantize", QuantizeSettings)
     return build_section(QuantizeSettings, values, name=str)

@@ -89,7 +89,7 @@ def test_result_is_told(made: Artifact, stage, tmp_path: Path) -> None:
     assert 0 == result.exit_code, result.stderr
     told = ("99.9 % of the FP32 F1: met", "99.904 %", "1.81 x FP32", "85.00 %", "28.0 MB", "16 static")
     assert [] == [words for words in told if words not in result.stdout]
-    for name in ("recipe.yaml", "search.html", "pareto.png"):
+    for name in ("search.yaml", "search.html", "pareto.png"):
         assert str(made.report_path(name)) in result.stdout
         assert made.report_path(name).is_file()
 
@@ -127,5 +127,5 @@ def test_search_without_the_extra_keeps_its_report(make_search, monkeypatch, cap
     """A search is not lost because nothing can draw; what is not written is said."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     files = search_files(make_search(), recipe="mode: static\n")
-    assert {"search.json", "recipe.yaml"} == set(files)
+    assert {"search.json", "search.yaml"} == set(files)
     assert 'run pip install "quantkit[report]"' in caplog.text

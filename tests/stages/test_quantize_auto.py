@@ -39,7 +39,7 @@ from quantkit.stages.sensitivity import sensitivity
 pytest.importorskip("scipy", reason="the solver is scipy's (pip install quantkit[auto])")
 pytest.importorskip("torch", reason="models are exported with torch (pip install quantkit[export])")
 
-REPORTS = {"search.json", "recipe.yaml", "search.html", "pareto.png"}
+REPORTS = {"search.json", "search.yaml", "search.html", "pareto.png"}
 # The groups of the classifier: four a layer, pooler and head.
 GROUPS = 4 * 2 + 2
 
@@ -172,7 +172,7 @@ def test_damage_is_priced_by_noise(searched: Artifact) -> None:
 
 def test_recipe_makes_the_same_artifact(searched: Artifact, fp32: Artifact, tmp_path: Path) -> None:
     """What the search wrote is the whole instruction: the same bytes, without a search."""
-    recipe = searched.report_path("recipe.yaml")
+    recipe = searched.report_path("search.yaml")
     result = invoke("quantize", fp32.path, "-o", tmp_path / "again", "--config", recipe, "--json")
     assert 0 == result.exit_code, result.stderr
     again = Artifact.open(tmp_path / "again")
@@ -420,7 +420,7 @@ def test_quickstart(tmp_path: Path) -> None:
     assert (True, 24, 17) == (report.met, report.selection_questions, len(report.groups))
     assert best.int8_coverage == facts["int8_coverage"]
     assert best.size_bytes == made.model_path.stat().st_size
-    recipe = made.report_path("recipe.yaml")
+    recipe = made.report_path("search.yaml")
     again = invoke("quantize", fp32.path, "-o", tmp_path / "again", "--config", recipe, "--json")
     assert made.digest == json.loads(again.stdout)["artifact"]
 
