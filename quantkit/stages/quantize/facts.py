@@ -1,0 +1,93 @@
+"""What the manifest says of a quantized artifact: what was executed, and where the numbers in it come from."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from quantkit.artifact import Artifact
+from quantkit.assignment.engine import Chosen
+from quantkit.errors import QuantizationError
+from quantkit.graph.kernels import Execution, trace_execution
+from quantkit.quantization.evidence import Evidence
+from quantkit.recipe.settings import QuantizeSettings
+from quantkit.stages.quantize.plan import Plan
+from quantkit.tasks import task
+from quantkit.tasks.calibration_set import CalibrationSet
+
+
+def read_back(artifact: Artifact, path: Path, plan: Plan) -> dict[str, Any]:
+    """Run the new model once and return what was executed.
+
+    Raises:
+        QuantizationError: a layer that was to be quantized is executed in float, or is not found at all.
+    """
+    execution: Execution = trace_execution(
+        path,
+        outputs=task(artifact.task).outputs,
+        config=artifact.config,
+        name=f"{artifact.model_path}, quantized",
+    )
+    executed = {layer.name: layer for layer in execution.layers}
+    for name in plan.quantized:
+        scheme, found = plan.assignment[name].scheme, executed.get(name)
+        # onnxruntime turns a weight whose activation it cannot take as quantized into MatMulNBits.
+        fits = found is not None and (found.kernel == "MatMulNBits") is (scheme == "blockwise")
+        if found is None or not fits or not found.integer:
+            kernel = found.kernel if found else "no kernel of that name"
+            raise QuantizationError(
+                f"{name}: was quantized ({scheme}), but onnxruntime executes {kernel}; "
+                "keep the layer float with --keep-float, or try another scheme"
+            )
+    return {
+        "int8_coverage": execution.int8_coverage,
+        "kernels": execution.kernels,
+        "quantized_layers": len(plan.quantized),
+        "quantized_tables": [table.name for table in plan.tables],
+        "kept_float": list(plan.kept),
+        "schemes": dict(Counter(choice.label for choice in plan.assignment.values())),
+    }
+
+
+def expected(artifact: Artifact, opened: int) -> dict[str, int]:
+    """Return the fusions that must still be executed: those of the FP32 artifact, with the embeddings opened.
+
+    Tables in INT8 have no EmbedLayerNormalization kernel; its norm becomes one more SkipLayerNormalization.
+    """
+    record = artifact.manifest.stage("fuse")
+    expected: dict[str, int] = dict(record.facts["expected"]) if record else {}
+    if expected and opened:
+        expected["EmbedLayerNormalization"] = 0
+        expected["SkipLayerNormalization"] = expected.get("SkipLayerNormalization", 0) + opened
+    return expected
+
+
+def source(calibration_set: CalibrationSet, evidence: Evidence, settings: QuantizeSettings) -> dict[str, Any]:
+    """Return where the calibration comes from."""
+    assert evidence.run is not None
+    return {
+        "schema": "quantkit/calibration/1",
+        "set": calibration_set.name,
+        "dataset": calibration_set.dataset.digest,
+        "source": calibration_set.source_digest,
+        "questions": len(calibration_set.ids),
+        "features": len(evidence.run.rows),
+        "tokens": evidence.run.tokens(),
+        "method": settings.calib_method,
+        "percentile": settings.percentile if settings.calib_method == "percentile" else None,
+        "smooth_quant": settings.smooth_quant,
+    }
+
+
+def search_facts(asked: QuantizeSettings, chosen: Chosen) -> dict[str, Any]:
+    """Return what the manifest says of the search: an artifact that missed its target is marked."""
+    report = chosen.report
+    best = report.candidates[report.chosen]
+    return {
+        "asked": asked.as_json(),
+        "target": report.target,
+        "met": report.met,
+        "candidates": len(report.candidates),
+        "selection": report.selection_digest,
+        "ratio": best.ratio,
+        "expected_ratio_low": best.expected_ratio_low,
+    }
