@@ -60,7 +60,7 @@ def test_table_has_the_worst_first(made: Artifact, calls) -> None:
     result = invoke("sensitivity", made.path, "--calib", "squad")
     assert 0 == result.exit_code, result.stderr
     rows = [line for line in result.stdout.splitlines() if "%" in line]
-    damages = [float(re.findall(r"0\.\d{6}", row)[0]) for row in rows]
+    damages = [float(re.findall(r"\d\.\d*e-\d+|0\.\d+|\b\de-\d+", row)[0]) for row in rows]
     assert 25 == len(rows)
     assert ["4", "output"] == rows[0].split()[:2]
     assert sorted(damages, reverse=True) == damages
