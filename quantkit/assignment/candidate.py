@@ -32,7 +32,7 @@ from quantkit.runtime.session import Session
 from quantkit.tasks import task
 
 # Windows of a timed pass, and interleaved rounds of FP32 and the candidate; one more warms up.
-_TIMED_WINDOWS = 64
+_TIMED_WINDOWS, _PASS_SECONDS = 64, 5.0
 _ROUNDS = 3
 _SMALL = 0.05
 
@@ -110,7 +110,7 @@ class Trials:
         """Return one ratio of times, FP32 / candidate, for every round of the same batches."""
         if self._float is None:
             self._float = self._exam.open(self._workbench.artifact.model_path)
-        job = self._exam.job.part(_TIMED_WINDOWS)
+        job = self._exam.timed_job(_PASS_SECONDS, most=_TIMED_WINDOWS)
         feeds = [job.feeds(batch) for batch in job.batches]
 
         def seconds(of: Session) -> float:

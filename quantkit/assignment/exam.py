@@ -1,5 +1,6 @@
 """Exam: labelled questions, what FP32 answers to them, and how a quantized model's answers compare."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from quantkit.tasks.task import Feature, Prediction
 from quantkit.tasks.tokenizer import Tokenizer
 
 TOKEN_BUDGET = 1024
+_LEAST_TIMED = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +47,17 @@ class Marks:
 class Exam:
     """The questions, featurized, with FP32's answers; models are opened and sit it one after the other."""
 
-    def __init__(self, artifact: Artifact, dataset: Dataset, *, confidence: float, label: str) -> None:
+    def __init__(
+        self, artifact: Artifact, dataset: Dataset, *, confidence: float, label: str, judged: bool = True
+    ) -> None:
         """Let the FP32 artifact answer.
+
+        Args:
+            artifact: FP32.
+            dataset: the questions.
+            confidence: of the lower bound.
+            label: what the progress bar says.
+            judged: a score is needed; without, only divergence and changes are.
 
         Raises:
             DatasetError: FP32 scores nothing at all, so there is nothing to keep.
@@ -65,11 +76,14 @@ class Exam:
             pad_id=tokenizer.pad_id,
             name=lambda index: f"question {dataset.examples[self._features[index].example].id}",
         )
+        started = time.perf_counter()
         self._reference = self._answer(self.open(artifact.model_path))
+        self._float_seconds = time.perf_counter() - started
         self._scores = self._predictions(self._reference)
         self._expected = self._expectations(self._reference)
         self.baseline = 100 * sum(prediction.f1 for prediction in self._scores) / len(self._scores)
-        if sum(self._expected) <= 0 or self.baseline <= 0:
+        self._scored = sum(self._expected) > 0 and self.baseline > 0
+        if judged and not self._scored:
             raise DatasetError(
                 f"{dataset.path}: FP32 answers none of the {len(self._scores)} questions right; "
                 "choose questions of the kind the model was trained for"
@@ -79,6 +93,11 @@ class Exam:
     def windows(self) -> int:
         """How many rows the questions make."""
         return len(self._features)
+
+    def timed_job(self, seconds: float, *, most: int) -> Job:
+        """Return a part of the job for timing: about so many seconds in FP32, and no more than `most` windows."""
+        affordable = int(seconds * self.windows / max(self._float_seconds, 1e-6))
+        return self.job.part(min(most, max(_LEAST_TIMED, affordable)))
 
     def open(self, path: Path) -> Session:
         """Open a model the way it is served: one thread a session."""
@@ -95,12 +114,14 @@ class Exam:
         expected = self._expectations(outputs)
         changed = [one.f1 != other.f1 for one, other in zip(self._scores, scores, strict=True)]
         score = 100 * sum(prediction.f1 for prediction in scores) / len(scores)
-        ratio, low = ratio_bound(self._expected, expected, confidence=self._confidence)
+        ratio, low = (
+            ratio_bound(self._expected, expected, confidence=self._confidence) if self._scored else (1.0, 1.0)
+        )
         return Marks(
             divergence=divergence(self._reference, outputs),
             changed=sum(changed) / len(changed),
             score=score,
-            ratio=score / self.baseline,
+            ratio=score / self.baseline if self._scored else 1.0,
             expected_ratio=ratio,
             expected_ratio_low=low,
         )

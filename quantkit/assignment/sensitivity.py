@@ -75,7 +75,13 @@ def damages_of(
         UsageError: the time is not enough for one pass over each kind of layer.
     """
     examples = calibration_set.dataset
-    few = Exam(workbench.artifact, examples.limit(_LEAST_QUESTIONS), confidence=0.8, label="sensitivity: try")
+    few = Exam(
+        workbench.artifact,
+        examples.limit(_LEAST_QUESTIONS),
+        confidence=0.8,
+        judged=False,
+        label="sensitivity: try",
+    )
     largest = max(workbench.groups, key=lambda group: group.macs)
 
     def one_pass() -> Marks:
@@ -94,7 +100,9 @@ def damages_of(
     exam = (
         few
         if count == len(few.dataset.examples)
-        else Exam(workbench.artifact, examples.limit(count), confidence=0.8, label="sensitivity")
+        else Exam(
+            workbench.artifact, examples.limit(count), confidence=0.8, judged=False, label="sensitivity"
+        )
     )
 
     def remembered(names: tuple[str, ...], measure: Callable[[], Marks]) -> tuple[Marks, float]:
