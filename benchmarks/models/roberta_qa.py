@@ -25,14 +25,13 @@ import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import ByteLevelBPETokenizer
 from tokenizers.decoders import ByteLevel
-from torch.nn import functional
 from transformers import (
     BertForQuestionAnswering,
     RobertaConfig,
@@ -45,7 +44,7 @@ from quantkit.files import new_folder
 from quantkit.progress import track
 from quantkit.quickstart.generate import HELDOUT, slot_names, write_training
 from quantkit.quickstart.labelled import Batch, make_batches
-from quantkit.quickstart.train import MODEL, Hints, answer
+from quantkit.quickstart.train import MODEL, Hints, answer, learn
 from quantkit.quickstart.values import name_words
 from quantkit.tasks import FeatureSettings
 from quantkit.tasks.tokenizer import Tokenizer
@@ -59,7 +58,6 @@ _BATCH_TOKENS = 1536
 _PEAK_RATE = 1e-3
 _WARM_UP = 100
 _REPORT_EVERY = 100
-_HINTS_AFTER = 2  # layers
 _SPACE = "\u0120"  # how byte-level BPE writes a space
 
 _log = logging.getLogger("roberta_qa")
@@ -203,7 +201,7 @@ def train(model: RobertaForQuestionAnswering, tokenizer: Tokenizer, steps: int, 
     losses = []
     with track("train", steps, "steps") as advance:
         for step, batch in enumerate(itertools.islice(batches, steps), start=1):
-            losses.append(_learn(model, hints if step <= steps // 2 else None, batch, optimizer))
+            losses.append(learn(model, hints if step <= steps // 2 else None, _for_roberta(batch), optimizer))
             schedule.step()
             advance(1)
             if step % _REPORT_EVERY == 0:
@@ -211,29 +209,13 @@ def train(model: RobertaForQuestionAnswering, tokenizer: Tokenizer, steps: int, 
                 losses.clear()
 
 
-def _learn(
-    model: RobertaForQuestionAnswering,
-    hints: Hints | None,
-    batch: Batch,
-    optimizer: torch.optim.Optimizer,
-) -> float:
-    """Take one step and return the loss of the answers alone."""
-    output = model(
-        input_ids=torch.from_numpy(batch.input_ids),
-        attention_mask=torch.from_numpy(batch.attention_mask),
-        position_ids=torch.from_numpy(batch.position_ids + _OFFSET),
-        output_hidden_states=True,
+def _for_roberta(batch: Batch) -> Batch:
+    """Return the batch as RoBERTa counts: positions begin behind the padding id, and there is one token type."""
+    return replace(
+        batch,
+        position_ids=batch.position_ids + _OFFSET,
+        token_type_ids=np.zeros_like(batch.token_type_ids),
     )
-    spans = torch.from_numpy(batch.spans)
-    first = functional.cross_entropy(output.start_logits, spans[:, 0])
-    last = functional.cross_entropy(output.end_logits, spans[:, 1])
-    loss = (first + last) / 2
-    hint = hints(output.hidden_states[_HINTS_AFTER], batch) if hints is not None else 0.0
-    (loss + hint).backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
-    return float(loss.detach())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

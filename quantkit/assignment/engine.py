@@ -19,14 +19,14 @@ from quantkit.assignment.search import search
 from quantkit.assignment.selection import selection
 from quantkit.assignment.sensitivity import Damage, as_records, damages_of
 from quantkit.assignment.solver import Priced
-from quantkit.assignment.workbench import Workbench, set_up
+from quantkit.assignment.workbench import set_up
 from quantkit.assignment.written import as_settings
 from quantkit.errors import UsageError
 from quantkit.files import digest_of
 from quantkit.quantization.apply import Grid
 from quantkit.quantization.evidence import Evidence
 from quantkit.recipe.settings import QuantizeSettings
-from quantkit.report import ChoiceRecord, GroupRecord, SearchReport
+from quantkit.report import ChoiceRecord, GroupRecord, GroupSensitivity, SearchReport
 from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
 from quantkit.tasks.calibration_set import CalibrationSet
 
@@ -138,7 +138,7 @@ def find(
         selection_questions=len(judged.examples),
         calibration_digest=calibration_set.dataset.digest,
         calibration_questions=len(calibration_set.ids),
-        groups=_group_records(workbench, options, damages, solution.chosen),
+        groups=_group_records(as_records(workbench, reference, damages), options, priced, solution.chosen),
         candidates=found.candidates,
         seconds=clock.parts,
         peak_memory_mb=peak_memory() / 1e6,
@@ -176,16 +176,15 @@ def _priced(options: Sequence[Option], damage: Damage) -> list[Priced]:
 
 
 def _group_records(
-    workbench: Workbench,
+    sensitivities: Sequence[GroupSensitivity],
     options: Options,
-    damages: Mapping[str, Damage],
+    priced: Mapping[str, Sequence[Priced]],
     chosen: Mapping[str, int],
 ) -> tuple[GroupRecord, ...]:
-    sensitivities = as_records(workbench, {group: found[0] for group, found in options.items()}, damages)
     return tuple(
         GroupRecord(
-            group=group.name,
-            sensitivity=sensitivity,
+            group=found.group,
+            sensitivity=found,
             choices=tuple(
                 ChoiceRecord(
                     label=option.choice.label,
@@ -193,13 +192,11 @@ def _group_records(
                     sqnr_db=option.noise.sqnr_db,
                     cost_us=option.cost_us,
                 )
-                for option, price in zip(
-                    options[group.name], _priced(options[group.name], damages[group.name]), strict=True
-                )
+                for option, price in zip(options[found.group], priced[found.group], strict=True)
             ),
-            chosen=options[group.name][chosen[group.name]].choice.label,
+            chosen=options[found.group][chosen[found.group]].choice.label,
         )
-        for group, sensitivity in zip(workbench.groups, sensitivities, strict=True)
+        for found in sensitivities
     )
 
 

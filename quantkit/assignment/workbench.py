@@ -10,11 +10,10 @@ import onnx_ir as ir
 
 from quantkit.artifact import Artifact
 from quantkit.assignment.groups import Group, groups
-from quantkit.errors import QuantizationError
 from quantkit.graph.linear import Linear, embedding_tables, linear_layers, matching
 from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.quantization.apply import Grid, apply
-from quantkit.quantization.choice import FLOAT, Choice
+from quantkit.quantization.choice import FLOAT, Choice, nothing_to_quantize
 from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tables
 from quantkit.quantization.evidence import Evidence, collect
 from quantkit.tasks.calibration_set import CalibrationSet
@@ -80,10 +79,7 @@ def set_up(
     kept = matching([*layers, *(table.name for table in embedding_tables(model.graph))], keep_float)
     free = tuple(group for group in groups(model) if not kept.intersection(group.layers))
     if not free:
-        reason = (
-            "keep_float spares every layer" if layers else "the graph has no MatMul with a constant weight"
-        )
-        raise QuantizationError(f"{artifact.model_path}: nothing to quantize: {reason}")
+        raise nothing_to_quantize(artifact.model_path, layers)
     evidence = collect(artifact, model, calibration_set, moments=True)
     return Workbench(
         artifact=artifact, groups=free, kept=frozenset(kept), layers=layers, evidence=evidence, grid=grid

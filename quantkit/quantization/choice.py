@@ -1,10 +1,11 @@
 """Choice: how one linear layer is computed. A recipe's section and its `schemes` resolve to one for every layer."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
-from quantkit.errors import RecipeError
+from quantkit.errors import QuantizationError, RecipeError
 from quantkit.graph.linear import Linear, matching
 from quantkit.recipe.settings import LayerScheme, QuantizeSettings
 
@@ -98,6 +99,12 @@ def choices(layers: Sequence[Linear], settings: QuantizeSettings, kept: set[str]
         for name in matching(names, [entry.pattern], key="schemes") - kept:
             found[name] = _overridden(section, entry)
     return found
+
+
+def nothing_to_quantize(model: Path, layers: Collection[object]) -> QuantizationError:
+    """Return the error of a model in which every layer stays float: `layers` are its linear layers, if any."""
+    reason = "keep_float spares every layer" if layers else "the graph has no MatMul with a constant weight"
+    return QuantizationError(f"{model}: nothing to quantize: {reason}")
 
 
 def _overridden(section: Choice, entry: LayerScheme) -> Choice:

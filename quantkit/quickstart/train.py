@@ -30,7 +30,7 @@ from tokenizers import BertWordPieceTokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
-from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast
+from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast, PreTrainedModel
 
 from quantkit.errors import QuantkitError
 from quantkit.files import new_folder
@@ -219,7 +219,7 @@ def train(
                 for step, batch in enumerate(
                     itertools.islice(batches, round(steps * phase.share / total)), start=1
                 ):
-                    losses.append(_learn(model, hints if phase.hints else None, batch, optimizer))
+                    losses.append(learn(model, hints if phase.hints else None, batch, optimizer))
                     schedule.step()
                     advance(1)
                     if step % _REPORT_EVERY == 0:
@@ -232,8 +232,8 @@ def train(
             _log.info("phase %d of %d done: held-out F1 %.2f", number + 1, len(phases), f1)
 
 
-def _learn(
-    model: BertForQuestionAnswering,
+def learn(
+    model: PreTrainedModel,
     hints: Hints | None,
     batch: Batch,
     optimizer: torch.optim.Optimizer,

@@ -10,18 +10,8 @@ from quantkit.report.sensitivity import Sensitivity
 from quantkit.report.sensitivity_figure import draw as draw_sensitivity
 
 
-def pareto(report: SearchReport, path: Path) -> None:
-    """Draw score against throughput for every candidate, into a PNG.
-
-    Raises:
-        UsageError: matplotlib is not installed.
-        OutputError: `path` cannot be written.
-    """
-    write_bytes(path, pareto_png(report))
-
-
 def pareto_png(report: SearchReport) -> bytes:
-    """Return the same picture as the content of a PNG.
+    """Return score against throughput for every candidate, drawn, as the content of a PNG.
 
     Raises:
         UsageError: matplotlib is not installed.

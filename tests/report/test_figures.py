@@ -31,9 +31,9 @@ def test_pareto_is_the_same_bytes(make_search, tmp_path: Path, options: dict) ->
     import matplotlib as mpl
 
     report = make_search(**options)
-    figures.pareto(report, tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes(figures.pareto_png(report))
     with mpl.rc_context({"axes.facecolor": "red", "font.size": 30}):
-        figures.pareto(report, tmp_path / "b.png")
+        (tmp_path / "b.png").write_bytes(figures.pareto_png(report))
     first = (tmp_path / "a.png").read_bytes()
     assert PNG == first[:8]
     assert first == (tmp_path / "b.png").read_bytes()
@@ -75,7 +75,9 @@ def test_one_candidate_is_drawn(make_search, tmp_path: Path) -> None:
     report = make_search()
     same = {"throughput": 1.0, "throughput_spread": (1.0, 1.0), "ratio": 1.0, "expected_ratio_low": 1.0}
     alone = report.candidates[4].model_copy(update={**same, "expected_ratio": 1.0})
-    figures.pareto(report.model_copy(update={"candidates": (alone,), "target": 1.0}), tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes(
+        figures.pareto_png(report.model_copy(update={"candidates": (alone,), "target": 1.0}))
+    )
 
 
 @pytest.mark.usefixtures("matplotlib")
@@ -96,7 +98,7 @@ def test_missing_matplotlib_is_one_line(make_search, tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "matplotlib.style", raising=False)
     with pytest.raises(UsageError, match=r'a figure needs matplotlib.*pip install "quantkit\[report\]"'):
-        figures.pareto(make_search(), tmp_path / "a.png")
+        (tmp_path / "a.png").write_bytes(figures.pareto_png(make_search()))
     assert [] == list(tmp_path.glob("*.png"))
 
 

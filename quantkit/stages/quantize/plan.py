@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from quantkit.artifact import Artifact
-from quantkit.errors import ArtifactError, QuantizationError, UsageError
+from quantkit.errors import ArtifactError, UsageError
 from quantkit.graph.linear import Table, embedding_tables, linear_layers, matching
 from quantkit.quantization.affine import WeightType
-from quantkit.quantization.choice import Choice, choices, section_choice
+from quantkit.quantization.choice import Choice, choices, nothing_to_quantize, section_choice
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import TargetIsa
 
@@ -92,10 +92,7 @@ def make_plan(artifact: Artifact, model: ir.Model, settings: QuantizeSettings) -
     kept = matching(names, [entry.pattern for entry in settings.keep_float])
     assignment = choices(layers, settings, kept)
     if all(choice.scheme == "float" for choice in assignment.values()):
-        reason = (
-            "keep_float spares every layer" if layers else "the graph has no MatMul with a constant weight"
-        )
-        raise QuantizationError(f"{artifact.model_path}: nothing to quantize: {reason}")
+        raise nothing_to_quantize(artifact.model_path, layers)
     _require_calibration(settings, assignment)
     return Plan(
         assignment=assignment,
