@@ -1,0 +1,1 @@
+"""mlperf: LoadGen runs of an artifact, and the submission package made from them."""
