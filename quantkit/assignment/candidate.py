@@ -27,6 +27,7 @@ from quantkit.graph.model import has_external_data
 from quantkit.progress import track
 from quantkit.report import CandidateRecord
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import run_once
 from quantkit.runtime.session import Session
 from quantkit.tasks import task
@@ -114,9 +115,10 @@ class Trials:
         feeds = [job.feeds(batch) for batch in job.batches]
 
         def seconds(of: Session) -> float:
-            started = time.perf_counter()
-            run_once(of, job, feeds, threads=cpu_facts().cores)
-            return time.perf_counter() - started
+            with ThreadEngine([of] * cpu_facts().cores) as engine:
+                started = time.perf_counter()
+                run_once(engine, job, feeds)
+                return time.perf_counter() - started
 
         ratios = []
         with track("time", _ROUNDS + 1, "rounds") as advance:

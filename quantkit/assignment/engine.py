@@ -14,7 +14,7 @@ from quantkit.artifact.measure import peak_memory, tool_versions
 from quantkit.assignment.candidate import Trials
 from quantkit.assignment.exam import Exam
 from quantkit.assignment.journal import Journal
-from quantkit.assignment.options import Option, Options, affordable_rounding, list_options
+from quantkit.assignment.options import Option, Options, list_options
 from quantkit.assignment.search import search
 from quantkit.assignment.selection import selection
 from quantkit.assignment.sensitivity import Damage, as_records, damages_of
@@ -42,8 +42,6 @@ _SEARCHED = (
 )
 # Of what is left of the budget when each begins.
 _COST_SHARE, _SENSITIVITY_SHARE = 0.1, 0.4
-# Of the whole budget: a model whose weights take longer to round by GPTQ is rounded to nearest.
-_ROUNDING_SHARE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,11 +100,14 @@ def find(
     judged = selection(settings, artifact.task, calibration_set, data_dir)
     journal = Journal(_key(artifact, settings, calibration_set, judged.digest, grid))
     workbench = set_up(
-        artifact, calibration_set, keep_float=tuple(entry.pattern for entry in settings.keep_float), grid=grid
+        artifact,
+        calibration_set,
+        keep_float=tuple(entry.pattern for entry in settings.keep_float),
+        grid=grid,
+        budget=clock.budget,
     )
     clock.lap("observe")
-    rounding = affordable_rounding(workbench, seconds=_ROUNDING_SHARE * clock.budget)
-    options = list_options(workbench, rounding, seconds=_COST_SHARE * clock.left)
+    options = list_options(workbench, seconds=_COST_SHARE * clock.left)
     clock.lap("options")
     reference = {group: found[0] for group, found in options.items()}
     damages, _ = damages_of(

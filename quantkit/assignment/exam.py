@@ -9,6 +9,7 @@ from quantkit.artifact import Artifact
 from quantkit.errors import DatasetError
 from quantkit.metrics.divergence import divergence, ratio_bound
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, plan, run_job
 from quantkit.runtime.session import Arrays, Session
 from quantkit.tasks import Dataset, FeatureSettings, task
@@ -127,7 +128,8 @@ class Exam:
         )
 
     def _answer(self, session: Session) -> list[Arrays]:
-        return run_job(session, self.job, threads=cpu_facts().cores, label=self._label)
+        with ThreadEngine([session] * cpu_facts().cores) as engine:
+            return run_job(engine, self.job, label=self._label)
 
     def _predictions(self, outputs: Sequence[Arrays]) -> list[Prediction]:
         return self._task.predict(self.dataset, self._features, outputs, self._settings)

@@ -4,12 +4,8 @@ Whatever costs nothing at run time is settled per group beforehand, by the noise
 range method, rounding, bias correction. What is left to the search are the schemes, which differ in speed.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
-
-import numpy as np
 
 from quantkit.assignment.cost import CostRequest, measure_costs
 from quantkit.assignment.groups import Group
@@ -18,13 +14,10 @@ from quantkit.assignment.workbench import Workbench
 from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.progress import track
 from quantkit.quantization.choice import FLOAT, Choice
-from quantkit.quantization.rounding import ROUNDINGS, Problem
 
 # The tokens of a batch as it is served; the same as the exam's.
 COST_TOKENS = 1024
 _TIE = 0.05
-_TRIAL_WIDTH = 512
-Rounding = Literal["gptq", "nearest"]
 STATIC = Choice(scheme="static", smooth="auto", rounding="gptq", bias_correction=True)
 PLAIN = Choice(scheme="static", rounding="gptq", bias_correction=True)
 DYNAMIC = Choice(scheme="dynamic", smooth="auto", rounding="gptq", bias_correction=True)
@@ -56,45 +49,24 @@ def references(workbench: Workbench) -> dict[str, Rated]:
     with track("noise", len(workbench.groups), "groups") as advance:
         for group in workbench.groups:
             members = workbench.members(group)
-            choice = best_range(group.tensor, members, STATIC, workbench.evidence)
+            static = replace(STATIC, rounding=workbench.rounding)
+            choice = best_range(group.tensor, members, static, workbench.evidence)
             found[group.name] = _rated(workbench, group, choice)
             advance(1)
     return found
 
 
-def affordable_rounding(workbench: Workbench, *, seconds: float) -> Rounding:
-    """Return gptq, or nearest when rounding every layer by GPTQ once would take longer than `seconds`.
-
-    K³/3 + 3 K² N multiply-adds for a weight [K, N] (see `rounding.gptq`), at the rate of a small one.
-    """
-    width = _TRIAL_WIDTH
-    matrix = np.random.default_rng(0).standard_normal((width, width)).astype(np.float32)
-    problem = Problem(name="trial", matrix=matrix, moment=np.eye(width), per_channel=True, weight_type="int8")
-    started = time.perf_counter()
-    ROUNDINGS["gptq"](problem)
-    rate = _gptq_operations(width, width) / (time.perf_counter() - started)
-    operations = sum(
-        _gptq_operations(group.inputs, width) for group in workbench.groups for width in group.outputs
-    )
-    return "gptq" if operations / rate <= seconds else "nearest"
-
-
-def _gptq_operations(inputs: int, outputs: int) -> float:
-    return inputs**3 / 3 + 3 * inputs**2 * outputs
-
-
-def list_options(workbench: Workbench, rounding: Rounding, *, seconds: float) -> Options:
+def list_options(workbench: Workbench, *, seconds: float) -> Options:
     """Return every group's choices.
 
     Args:
         workbench: groups and evidence.
-        rounding: of every static and dynamic choice.
         seconds: how long measuring costs may take.
 
     Raises:
         QuantizationError: onnxruntime does not run a scheme's kernels.
     """
-    offered = {group.name: _offered(workbench, group, rounding) for group in workbench.groups}
+    offered = {group.name: _offered(workbench, group) for group in workbench.groups}
     wanted = [
         _request(workbench, group, choice) for group in workbench.groups for choice in offered[group.name]
     ]
@@ -140,9 +112,10 @@ def _rated(workbench: Workbench, group: Group, choice: Choice) -> Rated:
     return Rated(choice=choice, noise=noise)
 
 
-def _offered(workbench: Workbench, group: Group, rounding: Rounding) -> Sequence[Choice]:
+def _offered(workbench: Workbench, group: Group) -> Sequence[Choice]:
     """Return the choices of a group, with the best range method in the static ones."""
     members, evidence = workbench.members(group), workbench.evidence
+    rounding = workbench.rounding
     static = best_range(group.tensor, members, replace(STATIC, rounding=rounding), evidence)
     if group.pooled:
         # MatMulNBits and the float kernel cost the same on one vector a row.

@@ -10,13 +10,18 @@ import onnx_ir as ir
 
 from quantkit.artifact import Artifact
 from quantkit.assignment.groups import Group, groups
+from quantkit.assignment.rounding import Rounding, affordable_rounding
 from quantkit.graph.linear import Linear, embedding_tables, linear_layers, matching
 from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.quantization.apply import Grid, apply
 from quantkit.quantization.choice import FLOAT, Choice, nothing_to_quantize
 from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tables
 from quantkit.quantization.evidence import Evidence, collect
+from quantkit.quantization.statistics import Detail
 from quantkit.tasks.calibration_set import CalibrationSet
+
+# A model whose weights take a larger share of the budget to round by GPTQ is rounded to nearest.
+_ROUNDING_SHARE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +35,7 @@ class Workbench:
         layers: every linear layer of the float graph by name, not smoothed.
         evidence: what calibration saw.
         grid: of all weights.
+        rounding: of every static and dynamic choice.
     """
 
     artifact: Artifact
@@ -38,6 +44,7 @@ class Workbench:
     layers: Mapping[str, Linear]
     evidence: Evidence
     grid: Grid
+    rounding: Rounding
 
     def members(self, group: Group) -> list[Linear]:
         """Return a group's layers."""
@@ -65,9 +72,21 @@ class Workbench:
 
 
 def set_up(
-    artifact: Artifact, calibration_set: CalibrationSet, *, keep_float: tuple[str, ...], grid: Grid
+    artifact: Artifact,
+    calibration_set: CalibrationSet,
+    *,
+    keep_float: tuple[str, ...],
+    grid: Grid,
+    budget: float,
 ) -> Workbench:
     """Observe the calibration rows once, and return the workbench.
+
+    Args:
+        artifact: FP32.
+        calibration_set: its rows are observed.
+        keep_float: patterns of layers and tables that stay float.
+        grid: of all weights.
+        budget: seconds of the whole work; they decide how weights can be rounded.
 
     Raises:
         QuantizationError: there is no layer that may be quantized.
@@ -80,9 +99,16 @@ def set_up(
     free = tuple(group for group in groups(model) if not kept.intersection(group.layers))
     if not free:
         raise nothing_to_quantize(artifact.model_path, layers)
-    evidence = collect(artifact, model, calibration_set, moments=True)
+    rounding = affordable_rounding(free, seconds=_ROUNDING_SHARE * budget)
+    detail = Detail.MOMENTS if rounding == "gptq" else Detail.SAMPLE
     return Workbench(
-        artifact=artifact, groups=free, kept=frozenset(kept), layers=layers, evidence=evidence, grid=grid
+        artifact=artifact,
+        groups=free,
+        kept=frozenset(kept),
+        layers=layers,
+        evidence=collect(artifact, model, calibration_set, detail=detail),
+        grid=grid,
+        rounding=rounding,
     )
 
 

@@ -24,7 +24,7 @@ from quantkit.quantization.inputs import Inputs
 from quantkit.quantization.rounding import Problem
 from quantkit.quantization.smoothing import smooth
 from quantkit.quantization.static import quantize_static
-from quantkit.quantization.statistics import Statistics
+from quantkit.quantization.statistics import Detail, Statistics
 
 Assignment = Mapping[str, Choice]
 """Layer name → choice, for every linear layer of the graph."""
@@ -54,7 +54,7 @@ def apply(model: ir.Model, assignment: Assignment, evidence: Evidence, grid: Gri
     Args:
         model: the FP32 model.
         assignment: a choice for every linear layer.
-        evidence: with statistics of every tensor that a calibrated choice reads, with moments where needed.
+        evidence: with statistics of every tensor that a calibrated choice reads, with the detail that it needs.
         grid: the weights' grid.
 
     Returns:
@@ -157,7 +157,7 @@ def _rounded(
     graph: ir.Graph, group: _Group, bounds: Range | None, evidence: Evidence, grid: Grid
 ) -> dict[str, QuantizedWeight]:
     """Return the rounded weights of a group, and correct its biases where that was chosen."""
-    inputs = _inputs(group, bounds, evidence) if group.choice.needs_moments else None
+    inputs = _inputs(group, bounds, evidence) if group.choice.detail > Detail.CHANNELS else None
     moment = inputs.moment() if inputs and group.choice.rounding == "gptq" else None
     found = {}
     for layer in group.layers:

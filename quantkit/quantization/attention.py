@@ -23,6 +23,7 @@ from quantkit.quantization.apply import extremes
 from quantkit.quantization.calibration import Range, observe
 from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.rewrite import add_initializer
+from quantkit.quantization.statistics import Detail
 
 _FUSED = ("Attention", "MultiHeadAttention", "QAttention")
 _MASKING = ("Add", "Sub", "Mul", "Div", "Where")
@@ -97,7 +98,7 @@ def calibrate_scores(model: ir.Model, inputs: Sequence[ScoreInput], evidence: Ev
     values = _values(model.graph)
     key = digest_of([evidence.key, "attention", [entry.tensor for entry in inputs]])
     statistics = observe(
-        model, [values[entry.tensor] for entry in inputs], evidence.run, key=key, moments=False
+        model, [values[entry.tensor] for entry in inputs], evidence.run, key=key, detail=Detail.CHANNELS
     )
     return {name: extremes(found, None) for name, found in statistics.items()}
 

@@ -25,9 +25,10 @@ from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import save_model
 from quantkit.quantization.histogram import Histogram
 from quantkit.quantization.ranges import METHODS
-from quantkit.quantization.statistics import Statistics, StatisticsObserver, as_arrays, from_arrays
+from quantkit.quantization.statistics import Detail, Statistics, StatisticsObserver, as_arrays, from_arrays
 from quantkit.runtime.batching import Batch
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, Row, run_each
 from quantkit.runtime.session import Arrays, Session
 
@@ -138,7 +139,7 @@ def calibration_key(model_digest: str, data_digest: str, settings: dict[str, obj
 
 
 def observe(
-    model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun, *, key: str, moments: bool
+    model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun, *, key: str, detail: Detail
 ) -> dict[str, Statistics]:
     """Return the statistics of each tensor; cached like the ranges, but for moments and sample, which are large.
 
@@ -147,7 +148,7 @@ def observe(
         tensors: float activations [1, tokens, width] of that graph.
         run: the rows; its method is not used.
         key: digest of the model, the rows and the settings: what the cache compares.
-        moments: also the second moments and a sample of tokens: memory of width² numbers a tensor.
+        detail: how much is kept; moments take memory of width² numbers a tensor.
 
     Raises:
         DatasetError: there is no row, or every row is padding.
@@ -157,10 +158,10 @@ def observe(
         return {}
     names = [tensor.name or "" for tensor in tensors]
     cached = cache_folder() / "calibration" / f"{key}-statistics.npz"
-    found = None if moments else _read_cached_statistics(cached, names)
+    found = None if detail > Detail.CHANNELS else _read_cached_statistics(cached, names)
     if found is None:
         batches = run.batches()
-        observer = StatisticsObserver(names, batches, moments=moments)
+        observer = StatisticsObserver(names, batches, detail=detail)
         _run_observed(model, tensors, run, batches, observer.consume)
         found = observer.statistics()
         _write_cached_statistics(cached, found)
@@ -200,7 +201,8 @@ def _run_observed(
         # A session with several threads is for one worker only.
         threads = cores if workers == 1 else 1
         session = Session(path, outputs=tuple(names), threads=threads, name=run.model_name)
-        run_each(session, job, consume, threads=workers, label="calibrate")
+        with ThreadEngine([session] * workers) as engine:
+            run_each(engine, job, consume, label="calibrate")
 
 
 def _save_observed(model: ir.Model, tensors: Sequence[ir.Value], path: Path) -> None:

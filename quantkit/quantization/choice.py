@@ -7,6 +7,7 @@ from typing import Literal
 
 from quantkit.errors import QuantizationError, RecipeError
 from quantkit.graph.linear import Linear, matching
+from quantkit.quantization.statistics import Detail
 from quantkit.recipe.settings import LayerScheme, QuantizeSettings
 
 Scheme = Literal["float", "static", "dynamic", "blockwise"]
@@ -47,12 +48,16 @@ class Choice:
     @property
     def calibrated(self) -> bool:
         """Whether it needs anything from calibration data."""
-        return self.scheme == "static" or self.smooth is not None or self.needs_moments
+        return self.scheme == "static" or self.smooth is not None or self.detail > Detail.CHANNELS
 
     @property
-    def needs_moments(self) -> bool:
-        """Whether it needs second moments or a sample of tokens."""
-        return self.scheme in ("static", "dynamic") and (self.rounding == "gptq" or self.bias_correction)
+    def detail(self) -> Detail:
+        """How much of the layer's input it needs to know."""
+        if self.scheme not in ("static", "dynamic"):
+            return Detail.CHANNELS
+        if self.rounding == "gptq":
+            return Detail.MOMENTS
+        return Detail.SAMPLE if self.bias_correction else Detail.CHANNELS
 
     @property
     def label(self) -> str:

@@ -19,7 +19,7 @@ from quantkit.quantization.calibration import CalibrationRun, calibration_key, o
 from quantkit.quantization.choice import Choice
 from quantkit.quantization.rounding import ROUNDINGS, Problem
 from quantkit.quantization.smoothing import alpha_factors, least_error_factors
-from quantkit.quantization.statistics import Statistics
+from quantkit.quantization.statistics import Detail, Statistics
 from quantkit.tasks import FeatureSettings, task
 from quantkit.tasks.calibration_set import CalibrationSet
 from quantkit.tasks.tokenizer import Tokenizer
@@ -68,7 +68,7 @@ class Evidence:
 
 
 def collect(
-    artifact: Artifact, model: ir.Model, calibration_set: CalibrationSet, *, moments: bool
+    artifact: Artifact, model: ir.Model, calibration_set: CalibrationSet, *, detail: Detail
 ) -> Evidence:
     """Run the calibration rows through the model, once.
 
@@ -76,7 +76,7 @@ def collect(
         artifact: the FP32 artifact.
         model: its graph, as it will be quantized.
         calibration_set: the examples.
-        moments: also second moments and a sample of tokens (`Choice.needs_moments`).
+        detail: how much is kept of every tensor (`Choice.detail`).
 
     Raises:
         DatasetError: the set holds no text.
@@ -103,10 +103,10 @@ def collect(
     }
     key = calibration_key(artifact.digest, calibration_set.dataset.digest, matters)
     widest = max((layer.shape[0] for layer in layers), default=0)
-    if moments and run.tokens() < widest:
+    if detail >= Detail.MOMENTS and run.tokens() < widest:
         raise DatasetError(
             f"{calibration_set.dataset.path}: {run.tokens():,} tokens in {len(calibration_set.ids)} calibration "
-            f"questions are too few for the second moments of {widest:,} channels, which GPTQ and bias correction "
-            "need; give more questions, or choose rounding nearest"
+            f"questions are too few for the second moments of {widest:,} channels, which GPTQ needs; "
+            "give more questions, or choose rounding nearest"
         )
-    return Evidence(statistics=observe(model, tensors, run, key=key, moments=moments), run=run, key=key)
+    return Evidence(statistics=observe(model, tensors, run, key=key, detail=detail), run=run, key=key)

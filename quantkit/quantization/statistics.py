@@ -5,6 +5,7 @@ second moments (GPTQ, smoothing), the mean (bias correction) and a sample of tok
 in a fixed order whatever thread ran them, so sums are the same every time.
 """
 
+import enum
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,14 @@ from quantkit.runtime.session import Arrays
 SAMPLE_TOKENS = 1024
 
 
+class Detail(enum.IntEnum):
+    """How much of a tensor is kept; each includes those before it."""
+
+    CHANNELS = 0
+    SAMPLE = 1
+    MOMENTS = 2
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statistics:
     """One tensor over all tokens of the calibration rows.
@@ -27,9 +36,9 @@ class Statistics:
         mean: float64 [channels].
         square: mean square of each channel, float64 [channels].
         tokens: how many tokens were seen.
-        moment: mean of x xᵀ, float32 [channels, channels]; None when it was not asked for.
+        moment: mean of x xᵀ, float32 [channels, channels]; None below `Detail.MOMENTS`.
         sample: as many tokens of every row, about `SAMPLE_TOKENS` in all and at least one a row, float32
-            [tokens, channels]; None like `moment`.
+            [tokens, channels]; None below `Detail.SAMPLE`.
     """
 
     low: np.ndarray
@@ -50,14 +59,14 @@ class Statistics:
 class StatisticsObserver:
     """Fills the statistics of several tensors from several threads, in the order of the batches."""
 
-    def __init__(self, tensors: Sequence[str], batches: Sequence[Batch], *, moments: bool) -> None:
+    def __init__(self, tensors: Sequence[str], batches: Sequence[Batch], *, detail: Detail) -> None:
         """Begin with nothing seen."""
         self._tensors = tensors
         self._places = {batch.indices[0]: place for place, batch in enumerate(batches)}
         self._waiting: dict[int, Arrays] = {}
         self._next = 0
         self._lock = threading.Lock()
-        self._sums = [_Sums(moments=moments, per_row=-(-SAMPLE_TOKENS // len(batches))) for _ in tensors]
+        self._sums = [_Sums(detail=detail, per_row=-(-SAMPLE_TOKENS // len(batches))) for _ in tensors]
 
     def consume(self, batch: Batch, outputs: Arrays) -> None:
         """Add one unpadded row: activations [1, tokens, channels] or [1, channels]."""
@@ -76,8 +85,8 @@ class StatisticsObserver:
 class _Sums:
     """One tensor's sums so far."""
 
-    def __init__(self, *, moments: bool, per_row: int) -> None:
-        self._moments = moments
+    def __init__(self, *, detail: Detail, per_row: int) -> None:
+        self._detail = detail
         self._per_row = per_row
         self._tokens = 0
         self._low: np.ndarray | float = np.inf
@@ -93,12 +102,13 @@ class _Sums:
         self._high = np.maximum(self._high, values.max(axis=0))
         self._sum = self._sum + values.sum(axis=0, dtype=np.float64)
         self._squares = self._squares + np.square(values, dtype=np.float64).sum(axis=0)
-        if self._moments:
+        if self._detail >= Detail.MOMENTS:
             products = values.T @ values
             if self._products is None:
                 self._products = products
             else:
                 self._products += products
+        if self._detail >= Detail.SAMPLE:
             # Another choice of tokens in every row, and the same every time.
             chosen = np.random.default_rng(len(self._sample)).permutation(len(values))[: self._per_row]
             self._sample.append(values[np.sort(chosen)])

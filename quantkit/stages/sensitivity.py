@@ -43,7 +43,11 @@ def sensitivity(
     started = time.monotonic()
     calibration_set = select(settings.calib, artifact.task, settings.calib_samples, data_dir, settings.seed)
     workbench = set_up(
-        artifact, calibration_set, keep_float=(), grid=Grid(per_channel=True, weight_type="int8")
+        artifact,
+        calibration_set,
+        keep_float=(),
+        grid=Grid(per_channel=True, weight_type="int8"),
+        budget=settings.budget,
     )
     reference = references(workbench)
     tools, cpu = tool_versions(*_TOOLS), cpu_facts()

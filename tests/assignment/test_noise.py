@@ -16,7 +16,7 @@ from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.apply import Grid, apply
 from quantkit.quantization.choice import FLOAT, Choice
 from quantkit.quantization.evidence import Evidence
-from quantkit.quantization.statistics import Statistics, StatisticsObserver
+from quantkit.quantization.statistics import Detail, Statistics, StatisticsObserver
 from quantkit.runtime.batching import Batch
 
 GRID = Grid(per_channel=True, weight_type="int8")
@@ -61,7 +61,7 @@ class Bench:
 def statistics_of(values: np.ndarray) -> Statistics:
     """Return the statistics of tokens; the sample is all of them when there are no more than 1,024."""
     batch = Batch(indices=(0,), length=len(values))
-    observer = StatisticsObserver(["x"], [batch], moments=True)
+    observer = StatisticsObserver(["x"], [batch], detail=Detail.MOMENTS)
     observer.consume(batch, (values[None],))
     return observer.statistics()["x"]
 

@@ -1,9 +1,7 @@
-"""Options: which are worth offering, and which rounding a budget affords."""
-
-from types import SimpleNamespace
+"""Options: which are worth offering."""
 
 from quantkit.assignment.noise import Noise
-from quantkit.assignment.options import BLOCKWISE, DYNAMIC, STATIC, Option, affordable_rounding, worthwhile
+from quantkit.assignment.options import BLOCKWISE, DYNAMIC, STATIC, Option, worthwhile
 from quantkit.quantization.choice import FLOAT, Choice
 
 
@@ -27,11 +25,3 @@ def test_an_option_that_is_worse_in_both_goes() -> None:
     """Slower and noisier than one before it: nobody would take it."""
     static = option(STATIC, 1.0, 100.0)
     assert (static,) == worthwhile([static, option(BLOCKWISE[2], 2.0, 200.0)])
-
-
-def test_rounding_is_what_the_time_affords() -> None:
-    """GPTQ when its operations fit into the seconds at this machine's rate, to nearest when they do not."""
-    large = SimpleNamespace(groups=[SimpleNamespace(inputs=100_000, outputs=(100_000,))])
-    small = SimpleNamespace(groups=[SimpleNamespace(inputs=8, outputs=(8, 8))])
-    assert "nearest" == affordable_rounding(large, seconds=60.0)  # type: ignore[arg-type]
-    assert "gptq" == affordable_rounding(small, seconds=60.0)  # type: ignore[arg-type]

@@ -72,6 +72,7 @@ def workbench_of(keep: tuple[str, ...] = ()) -> Workbench:
         layers=layers,
         evidence=Evidence(statistics={}),
         grid=Grid(per_channel=True, weight_type="int8"),
+        rounding="gptq",
     )
 
 

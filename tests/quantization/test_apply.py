@@ -67,8 +67,8 @@ def evidence_of(model: ir.Model, assignment: Mapping[str, Choice]) -> Evidence:
     wanted = [layer for layer in linear_layers(model.graph) if assignment[layer.name].calibrated]
     tensors = list({layer.activation.name: layer.activation for layer in wanted}.values())
     run = CalibrationRun(rows=random_rows(), pad_id=0)
-    moments = any(choice.needs_moments for choice in assignment.values())
-    return Evidence(statistics=observe(model, tensors, run, key="k", moments=moments), run=run, key="k")
+    detail = max(choice.detail for choice in assignment.values())
+    return Evidence(statistics=observe(model, tensors, run, key="k", detail=detail), run=run, key="k")
 
 
 def applied(

@@ -22,6 +22,7 @@ from quantkit.quantization.affine import affine_uint8
 from quantkit.quantization.calibration import CalibrationRun, Range, calibrate, calibration_key, observe
 from quantkit.quantization.histogram import Histogram
 from quantkit.quantization.ranges import METHODS
+from quantkit.quantization.statistics import Detail
 from quantkit.runtime.cpu import CpuFacts
 
 
@@ -241,9 +242,9 @@ def test_workers_are_bounded_by_memory(model: ir.Model, monkeypatch: pytest.Monk
         opened.append((threads, 0))
         return original_session(path, outputs=outputs, threads=threads, name=name)
 
-    def run_each(session: Any, job: Any, consume: Any, *, threads: int, label: str) -> None:
-        opened[-1] = (opened[-1][0], threads)
-        original_run(session, job, consume, threads=threads, label=label)
+    def run_each(engine: Any, job: Any, consume: Any, *, label: str) -> None:
+        opened[-1] = (opened[-1][0], engine.workers)
+        original_run(engine, job, consume, label=label)
 
     monkeypatch.setattr(calibration, "Session", session)
     monkeypatch.setattr(calibration, "run_each", run_each)
@@ -278,7 +279,7 @@ def test_observed_statistics(model: ir.Model, table: np.ndarray, monkeypatch: py
     found = []
     for cores in (1, 3):
         set_cores(monkeypatch, cores)
-        found.append(observe(model, tensors(model), run_of(rows), key=f"{cores}", moments=True))
+        found.append(observe(model, tensors(model), run_of(rows), key=f"{cores}", detail=Detail.MOMENTS))
     embedded = np.concatenate([table[entry.input_ids] for entry in rows])
     seen = found[0]["x"]
     np.testing.assert_array_equal(embedded.min(axis=0), seen.low)
@@ -297,22 +298,22 @@ def test_observed_statistics(model: ir.Model, table: np.ndarray, monkeypatch: py
 def test_observing_nothing(model: ir.Model, no_session: Callable[[], None]) -> None:
     """When no tensor is asked for, nothing runs."""
     no_session()
-    assert {} == observe(model, [], run_of(random_rows(3)), key="k", moments=False)
+    assert {} == observe(model, [], run_of(random_rows(3)), key="k", detail=Detail.CHANNELS)
 
 
 def test_statistics_cache(model: ir.Model, no_session: Callable[[], None]) -> None:
     """Vectors are answered from the cache, also those of a pass with moments; moments are computed again."""
     rows = run_of(random_rows(3))
-    first = observe(model, tensors(model), rows, key="one", moments=True)
+    first = observe(model, tensors(model), rows, key="one", detail=Detail.MOMENTS)
     no_session()
-    again = observe(model, tensors(model), rows, key="one", moments=False)
+    again = observe(model, tensors(model), rows, key="one", detail=Detail.CHANNELS)
     for name, seen in first.items():
         for what in ("low", "high", "mean", "square", "tokens"):
             np.testing.assert_array_equal(getattr(seen, what), getattr(again[name], what))
         assert again[name].moment is None
-    for key, moments in (("two", False), ("one", True)):
+    for key, detail in (("two", Detail.CHANNELS), ("one", Detail.MOMENTS)):
         with pytest.raises(pytest.fail.Exception, match="a session was opened"):
-            observe(model, tensors(model), rows, key=key, moments=moments)
+            observe(model, tensors(model), rows, key=key, detail=detail)
 
 
 def array_file(array: np.ndarray) -> bytes:
@@ -337,11 +338,11 @@ def array_file(array: np.ndarray) -> bytes:
 def test_broken_statistics_are_computed_again(model: ir.Model, spoil: Callable[[bytes], bytes]) -> None:
     """A file that is not whole, of another kind or of other tensors is ignored and replaced."""
     rows = run_of(random_rows(3))
-    observe(model, tensors(model), rows, key="k", moments=False)
+    observe(model, tensors(model), rows, key="k", detail=Detail.CHANNELS)
     path = cache_folder() / "calibration" / "k-statistics.npz"
     good = path.read_bytes()
     path.write_bytes(spoil(good))
-    found = observe(model, tensors(model), rows, key="k", moments=False)
+    found = observe(model, tensors(model), rows, key="k", detail=Detail.CHANNELS)
     assert ["x", "halved"] == list(found)
     with np.load(path, allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["0.mean"], found["x"].mean)

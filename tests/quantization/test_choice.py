@@ -8,6 +8,7 @@ import pytest
 from quantkit.errors import RecipeError
 from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.choice import FLOAT, Choice, choices, section_choice
+from quantkit.quantization.statistics import Detail
 from quantkit.recipe.settings import QuantizeSettings
 
 NAMES = ("layer.0.query", "layer.0.output.dense", "layer.1.query", "layer.1.output.dense")
@@ -139,18 +140,18 @@ def test_sections_that_mean_the_same_are_equal(content: dict[str, Any], expected
 
 
 @pytest.mark.parametrize(
-    ("choice", "calibrated", "moments", "label"),
+    ("choice", "calibrated", "detail", "label"),
     [
-        (FLOAT, False, False, "float"),
-        (Choice(scheme="blockwise", block_size=32), False, False, "blockwise 32"),
-        (Choice(scheme="dynamic"), False, False, "dynamic"),
-        (Choice(scheme="dynamic", smooth=0.5), True, False, "dynamic smooth 0.5"),
-        (Choice(scheme="dynamic", rounding="gptq"), True, True, "dynamic gptq"),
-        (Choice(scheme="static"), True, False, "static"),
-        (Choice(scheme="static", bias_correction=True), True, True, "static"),
-        (Choice(scheme="static", smooth="auto", rounding="gptq"), True, True, "static smooth gptq"),
+        (FLOAT, False, Detail.CHANNELS, "float"),
+        (Choice(scheme="blockwise", block_size=32), False, Detail.CHANNELS, "blockwise 32"),
+        (Choice(scheme="dynamic"), False, Detail.CHANNELS, "dynamic"),
+        (Choice(scheme="dynamic", smooth=0.5), True, Detail.CHANNELS, "dynamic smooth 0.5"),
+        (Choice(scheme="dynamic", rounding="gptq"), True, Detail.MOMENTS, "dynamic gptq"),
+        (Choice(scheme="static"), True, Detail.CHANNELS, "static"),
+        (Choice(scheme="static", bias_correction=True), True, Detail.SAMPLE, "static"),
+        (Choice(scheme="static", smooth="auto", rounding="gptq"), True, Detail.MOMENTS, "static smooth gptq"),
     ],
 )
-def test_what_a_choice_needs(choice: Choice, calibrated: bool, moments: bool, label: str) -> None:
-    """Only what uses calibration data asks for it, and only GPTQ and bias correction for moments."""
-    assert (calibrated, moments, label) == (choice.calibrated, choice.needs_moments, choice.label)
+def test_what_a_choice_needs(choice: Choice, calibrated: bool, detail: Detail, label: str) -> None:
+    """Only what uses calibration data asks for it, GPTQ for moments and bias correction for a sample."""
+    assert (calibrated, detail, label) == (choice.calibrated, choice.detail, choice.label)

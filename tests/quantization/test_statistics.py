@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantkit.quantization import statistics
-from quantkit.quantization.statistics import Statistics, StatisticsObserver, as_arrays, from_arrays
+from quantkit.quantization.statistics import Detail, Statistics, StatisticsObserver, as_arrays, from_arrays
 from quantkit.runtime.batching import Batch
 
 CHANNELS = 5
@@ -20,11 +20,11 @@ def batches_of(rows: Sequence[np.ndarray]) -> list[Batch]:
 
 
 def observe(
-    rows: Sequence[np.ndarray], order: Sequence[int], *, moments: bool = True
+    rows: Sequence[np.ndarray], order: Sequence[int], *, detail: Detail = Detail.MOMENTS
 ) -> dict[str, Statistics]:
     """Return the statistics of two tensors, the second the negative of the first, from rows done in this order."""
     batches = batches_of(rows)
-    observer = StatisticsObserver(["x", "y"], batches, moments=moments)
+    observer = StatisticsObserver(["x", "y"], batches, detail=detail)
     for place in order:
         observer.consume(batches[place], (rows[place][None], -rows[place][None]))
     return observer.statistics()
@@ -70,7 +70,7 @@ def test_any_order_equals_numpy(seed: int, count: int, data: st.DataObject) -> N
 def test_pooled_tensors() -> None:
     """A tensor of one vector a row, [1, channels], is one token."""
     batch = Batch(indices=(0,), length=4)
-    observer = StatisticsObserver(["pooled"], [batch], moments=True)
+    observer = StatisticsObserver(["pooled"], [batch], detail=Detail.MOMENTS)
     observer.consume(batch, (np.float32([[1, -2, 3]]),))
     seen = observer.statistics()["pooled"]
     assert (1, [1, -2, 3], [1, -2, 3]) == (seen.tokens, seen.low.tolist(), seen.high.tolist())
@@ -94,7 +94,7 @@ def test_sample_is_of_every_row(monkeypatch: pytest.MonkeyPatch, count: int) -> 
 
 def test_without_moments() -> None:
     """What is large is kept only when it was asked for."""
-    seen = observe(random_rows(1, 3), range(3), moments=False)["x"]
+    seen = observe(random_rows(1, 3), range(3), detail=Detail.CHANNELS)["x"]
     assert (None, None) == (seen.moment, seen.sample)
     assert seen.square.shape == (CHANNELS,)
 

@@ -152,5 +152,5 @@ def _evidence(
         return chosen.evidence
     if calibration_set is None:
         return Evidence(statistics={})
-    moments = any(choice.needs_moments for choice in plan.assignment.values())
-    return collect(artifact, model, calibration_set, moments=moments)
+    detail = max(choice.detail for choice in plan.assignment.values())
+    return collect(artifact, model, calibration_set, detail=detail)
