@@ -20,6 +20,7 @@ from pathlib import Path
 
 from quantkit.runtime.batching import Batch, token_budget_batches
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, run_once
 from quantkit.runtime.session import Session
 from quantkit.stages.bench import sample
@@ -94,9 +95,10 @@ def print_limit(features: Sequence[Feature], options: Options) -> None:
 def measure(job: Job, session: Session, threads: int) -> float:
     """Return windows per second of one pass."""
     feeds = [job.feeds(batch) for batch in job.batches]
-    started = time.perf_counter()
-    run_once(session, job, feeds, threads=threads)
-    return len(job.rows) / (time.perf_counter() - started)
+    with ThreadEngine([session] * threads) as engine:
+        started = time.perf_counter()
+        run_once(engine, job, feeds)
+        return len(job.rows) / (time.perf_counter() - started)
 
 
 def main() -> int:

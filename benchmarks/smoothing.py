@@ -18,6 +18,7 @@ from quantkit.artifact import Artifact
 from quantkit.metrics.divergence import divergence
 from quantkit.recipe import QuantizeSettings
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import plan, run_job
 from quantkit.runtime.session import Arrays, Session
 from quantkit.stages.quantize import quantize
@@ -63,7 +64,8 @@ def _answer(artifact: Artifact, dataset: Dataset) -> tuple[list[str], list[Array
     features = job_task.featurize(dataset, tokenizer, settings)
     job = plan(features, token_budget=1024, pad_id=tokenizer.pad_id, name=lambda index: f"window {index}")
     session = Session(artifact.model_path, outputs=job_task.outputs)
-    outputs = run_job(session, job, threads=cpu_facts().cores, label="answer")
+    with ThreadEngine([session] * cpu_facts().cores) as engine:
+        outputs = run_job(engine, job, label="answer")
     predictions = job_task.predict(dataset, features, outputs, settings)
     return [prediction.answer for prediction in predictions], outputs
 

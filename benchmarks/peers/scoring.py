@@ -12,6 +12,7 @@ from rows import Scores
 
 from quantkit.artifact import Artifact
 from quantkit.graph.kernels import trace_execution
+from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, plan, run_job
 from quantkit.runtime.session import Session
 from quantkit.tasks import Dataset, Feature, FeatureSettings, task
@@ -64,7 +65,8 @@ def write_batches(exam: Exam, path: Path) -> None:
 def score_onnxruntime(path: Path, exam: Exam, threads: int) -> Scores:
     """Answer and score in onnxruntime, the way `quantkit evaluate` does."""
     session = Session(path, outputs=task(exam.task).outputs)
-    return _score(exam, run_job(session, exam.job, threads=threads, label=path.parent.name))
+    with ThreadEngine([session] * threads) as engine:
+        return _score(exam, run_job(engine, exam.job, label=path.parent.name))
 
 
 def coverage_onnxruntime(path: Path, exam: Exam) -> float:

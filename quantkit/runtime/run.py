@@ -1,7 +1,10 @@
-"""All rows through one session: batches by token budget, worker threads, outputs in the order of the rows."""
+"""All rows through one engine: batches by token budget, outputs in the order of the rows."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+import functools
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,16 +14,8 @@ from numpy.typing import NDArray
 from quantkit.errors import EvaluationError
 from quantkit.progress import track
 from quantkit.runtime.batching import Batch, token_budget_batches
-from quantkit.runtime.session import (
-    ATTENTION_MASK,
-    INPUT_IDS,
-    ONNXRUNTIME_ERRORS,
-    TOKEN_TYPE_IDS,
-    Arrays,
-    Session,
-    StopSignal,
-    first_line,
-)
+from quantkit.runtime.engine import BatchFailed, Engine, Feeds
+from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Arrays
 
 
 class Row(Protocol):
@@ -83,23 +78,22 @@ def plan(rows: Sequence[Row], *, token_budget: int, pad_id: int, name: Callable[
     return Job(rows=rows, batches=batches, pad_id=pad_id, name=name)
 
 
-def run_job(session: Session, job: Job, *, threads: int, label: str) -> list[Arrays]:
-    """Run every batch, `threads` of them at once, with a progress bar.
+def run_job(engine: Engine, job: Job, *, label: str) -> list[Arrays]:
+    """Run every batch, with a progress bar.
 
-    The results do not depend on `threads`: each batch runs whole in one thread.
+    The results do not depend on the engine: each batch runs whole in one instance.
 
     Args:
-        session: opened with one thread, unless `threads` is 1.
+        engine: open; it stays open.
         job: what to run.
-        threads: how many batches run at once.
         label: what the progress bar says.
 
     Returns:
-        For each row, in order, the session's outputs of that row alone, cut to its true length.
+        For each row, in order, the model's outputs of that row alone, cut to its true length.
 
     Raises:
         EvaluationError: an output has the wrong shape, or holds NaN or Infinity (the row is named), or
-            onnxruntime cannot run a batch.
+            the runtime cannot run a batch.
         Exception: whatever else a worker raised (KeyboardInterrupt too), as it was, the batch in its notes.
     """
     found: list[Arrays | None] = [None] * len(job.rows)
@@ -109,112 +103,123 @@ def run_job(session: Session, job: Job, *, threads: int, label: str) -> list[Arr
             found[index] = tuple(
                 # Copied: a slice would keep the whole batch in memory.
                 array[place, : len(job.rows[index].input_ids)].copy() if by_position else array[place].copy()
-                for array, by_position in zip(outputs, session.by_position, strict=True)
+                for array, by_position in zip(outputs, engine.by_position, strict=True)
             )
 
-    run_each(session, job, keep, threads=threads, label=label)
+    run_each(engine, job, keep, label=label)
     return _complete(found, job)
 
 
-def run_each(
-    session: Session, job: Job, consume: Callable[[Batch, Arrays], None], *, threads: int, label: str
-) -> None:
-    """Run every batch and hand its outputs to `consume` in the worker's thread; nothing else is kept.
+def run_each(engine: Engine, job: Job, consume: Callable[[Batch, Arrays], None], *, label: str) -> None:
+    """Run every batch and hand its outputs to `consume` in a thread of the engine; nothing else is kept.
 
     Args:
-        session: opened with one thread, unless `threads` is 1.
+        engine: open; it stays open. After an error batches may still be running: close it.
         job: what to run.
-        consume: takes a batch and the session's outputs of it; called from several threads at once.
-        threads: how many batches run at once.
+        consume: takes a batch and the model's outputs of it; called from several threads at once.
         label: what the progress bar says.
 
     Raises:
         EvaluationError: an output has the wrong shape, or holds NaN or Infinity (the row is named), or
-            onnxruntime cannot run a batch.
+            the runtime cannot run a batch.
         Exception: whatever else a worker raised (KeyboardInterrupt too), as it was, the batch in its notes.
     """
-    stop = StopSignal()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="quantkit-run")
-    try:
-        with track(label, len(job.rows), "features") as advance:
-            futures: dict[Future[None], Batch] = {
-                pool.submit(_run_batch, session, job, batch, consume, stop): batch for batch in job.batches
-            }
-            for future in as_completed(futures):
-                future.result()
-                advance(len(futures.pop(future).indices))
-    except BaseException:
-        # Nobody wants the rest any more: what runs ends at its next operator, what waits never starts.
-        stop.stop()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def take(batch: Batch, outputs: Arrays) -> None:
+        for name, array in zip(engine.outputs, outputs, strict=True):
+            _check(engine, job, batch, name, array)
+        consume(batch, outputs)
+
+    with track(label, len(job.rows), "features") as advance:
+        run = _Run(engine, job, take)
+        for finished in run.results((batch, job.feeds(batch)) for batch in job.batches):
+            advance(len(finished.indices))
 
 
-def run_once(
-    session: Session, job: Job, feeds: Sequence[Mapping[str, NDArray[Any]]], *, threads: int
-) -> None:
+def run_once(engine: Engine, job: Job, feeds: Sequence[Feeds]) -> None:
     """Run prepared batches and throw the outputs away: what a benchmark measures.
 
     Raises:
-        EvaluationError: onnxruntime cannot run a batch.
+        EvaluationError: the runtime cannot run a batch.
     """
-    stop = StopSignal()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="quantkit-run")
-    try:
-        futures = [
-            pool.submit(_infer, session, job, batch, feed, stop)
-            for batch, feed in zip(job.batches, feeds, strict=True)
-        ]
-        for future in as_completed(futures):
-            future.result()
-    except BaseException:
-        stop.stop()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    run = _Run(engine, job, lambda batch, outputs: None)
+    for _ in run.results(zip(job.batches, feeds, strict=True)):
+        pass
 
 
-def _run_batch(
-    session: Session, job: Job, batch: Batch, consume: Callable[[Batch, Arrays], None], stop: StopSignal
-) -> None:
-    """Run one batch, check its outputs and hand them on."""
-    try:
-        outputs = _infer(session, job, batch, job.feeds(batch), stop)
-        for name, array in zip(session.outputs, outputs, strict=True):
-            _check(session, job, batch, name, array)
-        consume(batch, outputs)
-    except EvaluationError:
-        raise
-    except BaseException as error:
-        error.add_note(f"in {job.describe(batch)}")
-        raise
+class _Run:
+    """Batches on their way through an engine, and what has come of them."""
+
+    def __init__(self, engine: Engine, job: Job, take: Callable[[Batch, Arrays], None]) -> None:
+        self._engine = engine
+        self._job = job
+        self._take = take
+        self._over = threading.Event()
+        self._done: queue.SimpleQueue[tuple[Batch, BaseException | None]] = queue.SimpleQueue()
+
+    def results(self, batches: Iterable[tuple[Batch, Feeds]]) -> Iterator[Batch]:
+        """Submit every batch, and yield each once its outputs were taken.
+
+        Raises:
+            BaseException: the first error of a batch. What waits is cancelled; what runs is not taken any more.
+        """
+        futures: set[Future[Arrays]] = set()
+        waiting = 0
+        try:
+            for batch, feeds in batches:
+                future = self._engine.submit(feeds)
+                futures.add(future)
+                future.add_done_callback(futures.discard)
+                future.add_done_callback(functools.partial(self._finish, batch))
+                waiting += 1
+                while not self._done.empty():
+                    yield self._next()
+                    waiting -= 1
+            for _ in range(waiting):
+                yield self._next()
+        finally:
+            # Nobody wants the rest any more: what waits never starts. After the last batch nothing is left here.
+            self._over.set()
+            for future in list(futures):
+                future.cancel()
+
+    def _finish(self, batch: Batch, future: Future[Arrays]) -> None:
+        """Take the outputs of a batch, in the thread that got them."""
+        if self._over.is_set() or future.cancelled():
+            return
+        try:
+            self._take(batch, future.result())
+        except BatchFailed as error:
+            named = error.named(self._job.describe(batch))
+            named.__cause__ = error.__cause__
+            self._done.put((batch, named))
+        except EvaluationError as error:
+            self._done.put((batch, error))
+        except BaseException as error:
+            error.add_note(f"in {self._job.describe(batch)}")
+            self._done.put((batch, error))
+        else:
+            self._done.put((batch, None))
+
+    def _next(self) -> Batch:
+        batch, error = self._done.get()
+        if error is not None:
+            raise error
+        return batch
 
 
-def _infer(
-    session: Session, job: Job, batch: Batch, feeds: Mapping[str, NDArray[Any]], stop: StopSignal
-) -> Arrays:
-    try:
-        return session.run(feeds, stop)
-    except ONNXRUNTIME_ERRORS as error:
-        raise EvaluationError(
-            f"{session.name}: onnxruntime cannot run {job.describe(batch)} ({first_line(error)}); "
-            "check that the tokenizer and config are the model's own"
-        ) from error
-
-
-def _check(session: Session, job: Job, batch: Batch, name: str, array: NDArray[Any]) -> None:
+def _check(engine: Engine, job: Job, batch: Batch, name: str, array: NDArray[Any]) -> None:
     """Check one output of one batch.
 
     Raises:
         EvaluationError: its shape is not that of the batch, or a value that counts is NaN or Infinity.
     """
     rows = len(batch.indices)
-    by_position = session.by_position[session.outputs.index(name)]
+    by_position = engine.by_position[engine.outputs.index(name)]
     good = array.shape[:2] == (rows, batch.length) if by_position else array.shape[:1] == (rows,)
     if not good:
         raise EvaluationError(
-            f"{session.name}: {name} has shape {list(array.shape)} for {rows} x {batch.length} tokens; "
+            f"{engine.name}: {name} has shape {list(array.shape)} for {rows} x {batch.length} tokens; "
             "export the model with a dynamic batch and sequence"
         )
     if np.isfinite(array).all():
@@ -223,7 +228,7 @@ def _check(session: Session, job: Job, batch: Batch, name: str, array: NDArray[A
         cut = array[place, : len(job.rows[index].input_ids)] if by_position else array[place]
         if not np.isfinite(cut).all():
             raise EvaluationError(
-                f"{session.name}: {name} holds NaN or Infinity for {job.name(index)}; "
+                f"{engine.name}: {name} holds NaN or Infinity for {job.name(index)}; "
                 "check the model's weights and its quantization ranges"
             )
 

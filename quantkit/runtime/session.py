@@ -75,6 +75,8 @@ class Session:
         *,
         outputs: tuple[str, ...],
         threads: int = 1,
+        spinning: bool = False,
+        arena: bool = True,
         optimized_model: Path | None = None,
         profile: Path | None = None,
         name: str | None = None,
@@ -85,6 +87,8 @@ class Session:
             path: the ONNX file.
             outputs: the graph outputs wanted.
             threads: threads inside one run. With 1, any number of Python threads may run it at once.
+            spinning: threads inside one run wait for work without sleeping.
+            arena: memory of a finished run is kept for the next.
             optimized_model: where onnxruntime writes the graph it will really execute, weights beside it.
             profile: prefix of the file that onnxruntime writes a trace of every run into.
             name: what messages call the model when its path is a temporary one; the path otherwise.
@@ -99,7 +103,13 @@ class Session:
         self.name = name or str(path)
         self.outputs = outputs
         self._session = open_model(
-            path, name=self.name, threads=threads, optimized_model=optimized_model, profile=profile
+            path,
+            name=self.name,
+            threads=threads,
+            spinning=spinning,
+            arena=arena,
+            optimized_model=optimized_model,
+            profile=profile,
         )
         self._types = {entry.name: entry.type for entry in self._session.get_inputs()}
         _check_inputs(self.name, self._types)
@@ -142,6 +152,8 @@ def open_model(
     *,
     name: str,
     threads: int = 1,
+    spinning: bool = False,
+    arena: bool = True,
     optimized_model: Path | None = None,
     profile: Path | None = None,
 ) -> onnxruntime.InferenceSession:
@@ -154,12 +166,17 @@ def open_model(
     """
     if threads < 1:
         raise UsageError(f"{threads} threads cannot run a model; give 1 or more")
-    return _open(path, name, _options(threads, optimized_model, profile))
-
-
-def _options(threads: int, optimized_model: Path | None, profile: Path | None) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
+    options = _options(optimized_model, profile)
     options.intra_op_num_threads = threads
+    # Threads that spin after the last run would take the cores from whatever is measured or done next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    options.add_session_config_entry("session.force_spinning_stop", "0" if spinning else "1")
+    options.enable_cpu_mem_arena = arena
+    return _open(path, name, options)
+
+
+def _options(optimized_model: Path | None, profile: Path | None) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -167,8 +184,6 @@ def _options(threads: int, optimized_model: Path | None, profile: Path | None) -
     # A pattern is kept for every shape that was ever seen, and memory grows with each. The arena stays: after
     # the longest batch it does not grow again, where plain allocation fragments.
     options.enable_mem_pattern = False
-    # Threads that spin after the last run would take the cores from whatever is measured or done next.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
     if optimized_model is not None:
         options.optimized_model_filepath = os.fspath(optimized_model)
         # Weights beside the graph: a graph above 2 GB could not be written otherwise, and is read faster so.

@@ -29,6 +29,7 @@ from quantkit.recipe.settings import BenchSettings
 from quantkit.report import BenchReport, BenchResult
 from quantkit.runtime.batching import token_budget_batches
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, run_once
 from quantkit.runtime.session import Session
 from quantkit.tasks import Dataset, FeatureSettings, task
@@ -143,7 +144,8 @@ def _contestant(artifact: Artifact, dataset: Dataset, settings: BenchSettings, t
 
 def _offline(contestant: _Contestant, threads: int, latencies: list[float]) -> None:  # noqa: ARG001
     """Run all batches, `threads` of them at once; there is no latency of one query here."""
-    run_once(contestant.session, contestant.job, contestant.feeds, threads=threads)
+    with ThreadEngine([contestant.session] * threads) as engine:
+        run_once(engine, contestant.job, contestant.feeds)
 
 
 def _single_stream(contestant: _Contestant, threads: int, latencies: list[float]) -> None:  # noqa: ARG001

@@ -32,8 +32,9 @@ from quantkit.recipe.settings import EvaluateSettings
 from quantkit.report import Evaluation, QuestionScore
 from quantkit.report.evaluation import evaluation_file, predictions_file, scores_digest
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.engine import open_engine
+from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import plan, run_job
-from quantkit.runtime.session import Session
 from quantkit.tasks import Dataset, FeatureSettings, task
 from quantkit.tasks.datasets import load
 from quantkit.tasks.tokenizer import Tokenizer
@@ -133,18 +134,18 @@ def _run(subject: _Subject, settings: EvaluateSettings) -> Evaluation:
     tokenizer = Tokenizer.load(artifact.path)
     tokenizer.check_vocabulary(_vocabulary(artifact))
     # Opened before featurizing: a model that cannot run is told at once.
-    session = Session(artifact.model_path, outputs=job_task.outputs)
-    features = job_task.featurize(dataset, tokenizer, feature_settings)
-    job = plan(
-        features,
-        token_budget=settings.token_budget,
-        pad_id=tokenizer.pad_id,
-        name=lambda index: f"question {dataset.examples[features[index].example].id}",
-    )
-    cpu = cpu_facts()
-    running = time.perf_counter()
-    outputs = run_job(session, job, threads=settings.threads or cpu.cores, label="evaluate")
-    ran = time.perf_counter() - running
+    profile = RuntimeProfile.here(instances=settings.threads)
+    with open_engine(artifact.model_path, outputs=job_task.outputs, profile=profile) as engine:
+        features = job_task.featurize(dataset, tokenizer, feature_settings)
+        job = plan(
+            features,
+            token_budget=settings.token_budget,
+            pad_id=tokenizer.pad_id,
+            name=lambda index: f"question {dataset.examples[features[index].example].id}",
+        )
+        running = time.perf_counter()
+        outputs = run_job(engine, job, label="evaluate")
+        ran = time.perf_counter() - running
     predictions = job_task.predict(dataset, features, outputs, feature_settings)
     if [prediction.id for prediction in predictions] != [example.id for example in dataset.examples]:
         raise EvaluationError(
@@ -175,7 +176,7 @@ def _run(subject: _Subject, settings: EvaluateSettings) -> Evaluation:
         seconds=time.perf_counter() - started,
         features_per_second=len(features) / ran,
         tools=subject.tools,
-        cpu=cpu.as_json(),
+        cpu=cpu_facts().as_json(),
         predictions_sha256=scores_digest(scores),
         scores=scores,
     )

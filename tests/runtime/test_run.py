@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from quantkit.errors import EvaluationError
-from quantkit.runtime.run import Job, plan, run_job, run_once
+from quantkit.runtime import run
+from quantkit.runtime.engine import ThreadEngine
+from quantkit.runtime.run import Job, plan
 from quantkit.runtime.session import Arrays, Session, StopSignal
 
 SaveEncoder = Callable[..., Path]
@@ -63,6 +65,18 @@ class Interrupting(Session):
         return super().run(feeds, stop)
 
 
+def run_job(session: Session, job: Job, *, threads: int) -> list[Arrays]:
+    """Run the job on so many threads."""
+    with ThreadEngine([session] * threads) as engine:
+        return run.run_job(engine, job, label="")
+
+
+def run_once(session: Session, job: Job, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+    """Run prepared batches on two threads."""
+    with ThreadEngine([session] * 2) as engine:
+        run.run_once(engine, job, feeds)
+
+
 def workers() -> list[threading.Thread]:
     """Return the worker threads that are still alive."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("quantkit-run")]
@@ -71,7 +85,7 @@ def workers() -> list[threading.Thread]:
 def test_same_for_any_number_of_threads(save_encoder: SaveEncoder) -> None:
     """1, 2 and 3 threads give equal bits, although the model's scales depend on the whole batch."""
     session, job = Session(save_encoder(), outputs=SPAN), make_job(make_rows())
-    one, two, three = (run_job(session, job, threads=threads, label="") for threads in (1, 2, 3))
+    one, two, three = (run_job(session, job, threads=threads) for threads in (1, 2, 3))
     for index, row in enumerate(job.rows):
         assert one[index][0].shape == row.input_ids.shape
         for output in (0, 1):
@@ -82,16 +96,16 @@ def test_same_for_any_number_of_threads(save_encoder: SaveEncoder) -> None:
 def test_each_row_gets_its_own_output(save_encoder: SaveEncoder) -> None:
     """Row i's output is what the model says of row i's tokens (8-bit rounding aside)."""
     session, rows = Session(save_encoder(), outputs=SPAN), make_rows()
-    together = run_job(session, make_job(rows), threads=2, label="")
+    together = run_job(session, make_job(rows), threads=2)
     for index in range(0, len(rows), 9):
-        (alone,) = run_job(session, make_job([rows[index]]), threads=1, label="")
+        (alone,) = run_job(session, make_job([rows[index]]), threads=1)
         np.testing.assert_allclose(together[index][0], alone[0], atol=0.15)
 
 
 def test_labels_are_not_cut(save_encoder: SaveEncoder) -> None:
     """Outputs without a sequence keep all their labels, also for rows of one token."""
     session = Session(save_encoder(labels=True), outputs=("label_logits",))
-    found = run_job(session, make_job(make_rows()), threads=2, label="")
+    found = run_job(session, make_job(make_rows()), threads=2)
     assert {arrays[0].shape for arrays in found} == {(2,)}
 
 
@@ -101,14 +115,14 @@ def test_nan_names_the_question(save_encoder: SaveEncoder) -> None:
     rows = [Row(np.array([1, 2])), Row(np.array([39]))]
     job = plan(rows, token_budget=2, pad_id=0, name=lambda index: f"question q{index}")
     with pytest.raises(EvaluationError, match="start_logits holds NaN or Infinity for question q1"):
-        run_job(session, job, threads=2, label="")
+        run_job(session, job, threads=2)
 
 
 def test_token_outside_the_vocabulary(save_encoder: SaveEncoder) -> None:
     """What onnxruntime cannot run is an error of one line that names the batch."""
     job = make_job([Row(np.array([1, 999]))])
     with pytest.raises(EvaluationError, match="1 x 2 tokens that begins with question q0") as caught:
-        run_job(Session(save_encoder(), outputs=SPAN), job, threads=1, label="")
+        run_job(Session(save_encoder(), outputs=SPAN), job, threads=1)
     assert "\n" not in str(caught.value)
 
 
@@ -119,7 +133,7 @@ def test_what_a_worker_raises(save_encoder: SaveEncoder, error: BaseException) -
     session.error = error
     job = make_job(make_rows(400))
     with pytest.raises(type(error)) as caught:
-        run_job(session, job, threads=2, label="")
+        run_job(session, job, threads=2)
     assert caught.value is error
     assert "tokens that begins with question q" in error.__notes__[0]
     assert workers() == []
@@ -129,13 +143,13 @@ def test_what_a_worker_raises(save_encoder: SaveEncoder, error: BaseException) -
 def test_interrupt_in_the_main_thread(save_encoder: SaveEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while waiting stops the workers before it goes on its way."""
 
-    def interrupted(futures: object) -> object:
+    def interrupted(run: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("quantkit.runtime.run.as_completed", interrupted)
+    monkeypatch.setattr("quantkit.runtime.run._Run._next", interrupted)
     session = Session(save_encoder(), outputs=SPAN)
     with pytest.raises(KeyboardInterrupt):
-        run_job(session, make_job(make_rows(400)), threads=2, label="")
+        run_job(session, make_job(make_rows(400)), threads=2)
     assert workers() == []
 
 
@@ -146,9 +160,9 @@ def test_run_once(save_encoder: SaveEncoder) -> None:
     job = make_job(make_rows())
     feeds = [job.feeds(batch) for batch in job.batches]
     with pytest.raises(EvaluationError, match="broken"):
-        run_once(session, job, feeds, threads=2)
+        run_once(session, job, feeds)
     before = session.runs
-    run_once(session, job, feeds, threads=2)
+    run_once(session, job, feeds)
     assert session.runs - before == len(job.batches)
     assert workers() == []
 
