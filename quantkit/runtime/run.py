@@ -142,7 +142,7 @@ def run_once(engine: Engine, job: Job, feeds: Sequence[Feeds]) -> None:
     Raises:
         EvaluationError: the runtime cannot run a batch.
     """
-    run = _Run(engine, job, lambda batch, outputs: None)
+    run = _Run(engine, job, lambda _batch, _outputs: None)
     for _ in run.results(zip(job.batches, feeds, strict=True)):
         pass
 
@@ -195,7 +195,7 @@ class _Run:
             self._done.put((batch, named))
         except EvaluationError as error:
             self._done.put((batch, error))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again by `results`, as it was
             error.add_note(f"in {self._job.describe(batch)}")
             self._done.put((batch, error))
         else:

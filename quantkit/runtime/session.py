@@ -8,6 +8,7 @@ operator.
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,19 @@ _INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _ERRORS_ONLY = 3
 _NOTHING = 4
 _NOT_WRITTEN = "Failed to write"  # what onnxruntime says of an optimized model on a full disk
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionOptions:
+    """What a runtime may be told about one session.
+
+    Attributes:
+        spinning: threads inside one run go on waiting for work, without sleeping, after it has ended.
+        arena: memory of a finished run is kept for the next.
+    """
+
+    spinning: bool = False
+    arena: bool = True
 
 
 class StopSignal:
@@ -75,8 +89,7 @@ class Session:
         *,
         outputs: tuple[str, ...],
         threads: int = 1,
-        spinning: bool = False,
-        arena: bool = True,
+        options: SessionOptions | None = None,
         optimized_model: Path | None = None,
         profile: Path | None = None,
         name: str | None = None,
@@ -87,8 +100,7 @@ class Session:
             path: the ONNX file.
             outputs: the graph outputs wanted.
             threads: threads inside one run. With 1, any number of Python threads may run it at once.
-            spinning: threads inside one run wait for work without sleeping.
-            arena: memory of a finished run is kept for the next.
+            options: what onnxruntime may be told besides.
             optimized_model: where onnxruntime writes the graph it will really execute, weights beside it.
             profile: prefix of the file that onnxruntime writes a trace of every run into.
             name: what messages call the model when its path is a temporary one; the path otherwise.
@@ -106,8 +118,7 @@ class Session:
             path,
             name=self.name,
             threads=threads,
-            spinning=spinning,
-            arena=arena,
+            options=options,
             optimized_model=optimized_model,
             profile=profile,
         )
@@ -152,8 +163,7 @@ def open_model(
     *,
     name: str,
     threads: int = 1,
-    spinning: bool = False,
-    arena: bool = True,
+    options: SessionOptions | None = None,
     optimized_model: Path | None = None,
     profile: Path | None = None,
 ) -> onnxruntime.InferenceSession:
@@ -166,13 +176,12 @@ def open_model(
     """
     if threads < 1:
         raise UsageError(f"{threads} threads cannot run a model; give 1 or more")
-    options = _options(optimized_model, profile)
-    options.intra_op_num_threads = threads
+    given, asked = options or SessionOptions(), _options(optimized_model, profile)
+    asked.intra_op_num_threads = threads
     # Threads that spin after the last run would take the cores from whatever is measured or done next.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
-    options.add_session_config_entry("session.force_spinning_stop", "0" if spinning else "1")
-    options.enable_cpu_mem_arena = arena
-    return _open(path, name, options)
+    asked.add_session_config_entry("session.force_spinning_stop", "0" if given.spinning else "1")
+    asked.enable_cpu_mem_arena = given.arena
+    return _open(path, name, asked)
 
 
 def _options(optimized_model: Path | None, profile: Path | None) -> onnxruntime.SessionOptions:

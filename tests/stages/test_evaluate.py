@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -99,9 +99,9 @@ def test_anything_else_runs(
     opened: list[Path] = []
     original = Session.__init__
 
-    def record(self: Session, path: Path, *, outputs: tuple[str, ...], threads: int = 1) -> None:
+    def record(self: Session, path: Path, **given: Any) -> None:
         opened.append(path)
-        original(self, path, outputs=outputs, threads=threads)
+        original(self, path, **given)
 
     monkeypatch.setattr(Session, "__init__", record)
     artifact = make_span_artifact("other", seed=1 if changed == "artifact" else 0)

@@ -1,0 +1,91 @@
+"""Python threads that share sessions: weights are in memory once, and nothing is copied.
+
+A one-thread session runs in the thread that calls it and may be shared by any number of them. A session with several
+threads is for one caller at a time, so there is one for each instance then.
+"""
+
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from quantkit.runtime.engine.engine import WAITING, Feeds, cannot_run
+from quantkit.runtime.profile import RuntimeProfile
+from quantkit.runtime.session import ONNXRUNTIME_ERRORS, Arrays, SessionOptions, StopSignal, first_line
+from quantkit.runtime.sessions import Running, open_session
+
+
+class ThreadEngine:
+    """Sessions, and a thread for each batch that runs; see `Engine`."""
+
+    def __init__(self, sessions: Sequence[Running]) -> None:
+        """Take one session for each worker: `[session] * workers` of a one-thread session."""
+        first = sessions[0]
+        self.name = first.name
+        self.outputs = first.outputs
+        self.by_position = first.by_position
+        self.workers = len(sessions)
+        self._stop = StopSignal()
+        self._free: queue.SimpleQueue[Running] = queue.SimpleQueue()
+        for session in sessions:
+            self._free.put(session)
+        self._room = threading.BoundedSemaphore(WAITING * self.workers)
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="quantkit-run")
+
+    def submit(self, feeds: Feeds) -> Future[Arrays]:
+        """Take a batch; see `Engine.submit`."""
+        self._room.acquire()
+        try:
+            future = self._pool.submit(self._run, feeds)
+        except BaseException:
+            self._room.release()
+            raise
+        future.add_done_callback(lambda _: self._room.release())
+        return future
+
+    def close(self, *, abandon: bool = False) -> None:
+        """End the threads; with `abandon`, runs end at their next operator."""
+        if abandon:
+            self._stop.stop()
+        self._pool.shutdown(cancel_futures=abandon)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close; at once after an exception."""
+        self.close(abandon=kind is not None)
+
+    def _run(self, feeds: Feeds) -> Arrays:
+        session = self._free.get()
+        try:
+            return session.run(feeds, self._stop)
+        except ONNXRUNTIME_ERRORS as error:
+            raise cannot_run(self.name, feeds, first_line(error)) from error
+        finally:
+            self._free.put(session)
+
+
+def open_threads(
+    path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile, name: str | None
+) -> ThreadEngine:
+    """Open the sessions of a profile in this process; see `open_engine`."""
+    options = SessionOptions(spinning=profile.spinning, arena=profile.arena)
+
+    def opened() -> Running:
+        return open_session(
+            profile.runtime, path, outputs=outputs, threads=profile.threads, options=options, name=name
+        )
+
+    if profile.threads == 1:
+        return ThreadEngine([opened()] * profile.instances)
+    return ThreadEngine([opened() for _ in range(profile.instances)])

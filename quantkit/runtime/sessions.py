@@ -1,0 +1,68 @@
+"""The runtimes that can run a graph. Each is one class with the face of `Running`, and one line in `SESSIONS`.
+
+Imported by the processes of the engine: nothing heavy belongs here.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from quantkit.errors import UsageError
+from quantkit.runtime.session import Arrays, Session, SessionOptions, StopSignal
+
+
+class Running(Protocol):
+    """A model, ready to run: `quantkit.runtime.session.Session`, or one of another runtime."""
+
+    @property
+    def name(self) -> str:
+        """What messages call the model."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the arrays that `run` returns."""
+
+    @property
+    def by_position(self) -> tuple[bool, ...]:
+        """For each output, whether its second dimension is the sequence (and not the labels)."""
+
+    def run(self, feeds: Mapping[str, NDArray[Any]], stop: StopSignal | None = None) -> Arrays:
+        """Run one batch."""
+
+
+class OpenSession(Protocol):
+    """Opens a model; the arguments are those of `open_session`."""
+
+    def __call__(  # noqa: D102
+        self, path: Path, *, outputs: tuple[str, ...], threads: int, options: SessionOptions, name: str | None
+    ) -> Running: ...
+
+
+SESSIONS: dict[str, OpenSession] = {
+    "onnxruntime": Session,
+}
+"""Runtime → what opens a session of it. One with a library of its own is a function that imports it inside."""
+
+
+def open_session(
+    runtime: str,
+    path: Path,
+    *,
+    outputs: tuple[str, ...],
+    threads: int = 1,
+    options: SessionOptions | None = None,
+    name: str | None = None,
+) -> Running:
+    """Open a model in a runtime.
+
+    Raises:
+        UsageError: there is no such runtime, or its library is not installed.
+        ArtifactError: the model cannot be opened.
+    """
+    if runtime not in SESSIONS:
+        raise UsageError(f"runtime {runtime}: there is no such runtime; choose {', '.join(SESSIONS)}")
+    return SESSIONS[runtime](
+        path, outputs=outputs, threads=threads, options=options or SessionOptions(), name=name
+    )
