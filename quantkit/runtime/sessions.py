@@ -40,8 +40,17 @@ class OpenSession(Protocol):
     ) -> Running: ...
 
 
+def _open_openvino(
+    path: Path, *, outputs: tuple[str, ...], threads: int, options: SessionOptions, name: str | None
+) -> Running:
+    from quantkit.runtime.openvino_session import OpenVinoSession
+
+    return OpenVinoSession(path, outputs=outputs, threads=threads, options=options, name=name)
+
+
 SESSIONS: dict[str, OpenSession] = {
     "onnxruntime": Session,
+    "openvino": _open_openvino,
 }
 """Runtime → what opens a session of it. One with a library of its own is a function that imports it inside."""
 
