@@ -34,6 +34,7 @@ COMMANDS = {
     "inspect": ("inspect", "Show sizes, fusions, executed kernels and INT8 coverage."),
     "bench": ("bench", "Measure throughput of artifacts side by side."),
     "gate": ("gate", "Judge a candidate against its FP32 baseline."),
+    "report": ("report", "Show artifacts side by side: tables and a page."),
     "publish": ("publish", "Publish an artifact that passed its gate."),
     "verify": ("verify", "Hash a published artifact again and read its evidence."),
     "pull": ("pull", "Copy a published artifact out of a registry."),
