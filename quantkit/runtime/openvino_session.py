@@ -39,6 +39,15 @@ def openvino_installed() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
+def default_precision() -> str:
+    """Return what OpenVINO computes in on this CPU when nobody asks for anything: `bf16` or `f32`.
+
+    Raises:
+        UsageError: OpenVINO is not installed.
+    """
+    return str(_openvino().Core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string())
+
+
 class OpenVinoSession:
     """A model, ready to run; any number of Python threads may run a one-thread session at once.
 
@@ -153,13 +162,17 @@ def telling_line(error: Exception) -> str:
     return line if len(line) <= 160 else f"{line[:157]}..."
 
 
-def _compile(path: Path, name: str, threads: int, precision: Precision | None) -> Any:
+def _openvino() -> Any:
     try:
-        openvino = importlib.import_module("openvino")
+        return importlib.import_module("openvino")
     except ModuleNotFoundError:
         raise UsageError(
             'runtime openvino needs openvino, which is not installed; run pip install "quantkit[openvino]"'
         ) from None
+
+
+def _compile(path: Path, name: str, threads: int, precision: Precision | None) -> Any:
+    core = _openvino().Core()
     if not path.is_file():
         raise ArtifactError(f"{name}: no such model; make the artifact again")
     # A one-thread session is shared by as many threads as call it, each of which needs a stream.
@@ -168,7 +181,7 @@ def _compile(path: Path, name: str, threads: int, precision: Precision | None) -
     if precision is not None:
         settings["INFERENCE_PRECISION_HINT"] = precision
     try:
-        return openvino.Core().compile_model(os.fspath(path), "CPU", settings)
+        return core.compile_model(os.fspath(path), "CPU", settings)
     except RuntimeError as error:
         raise ArtifactError(
             f"{name}: openvino cannot open it ({telling_line(error)}); make the model again"

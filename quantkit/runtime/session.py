@@ -50,10 +50,14 @@ class SessionOptions:
     Attributes:
         spinning: threads inside one run go on waiting for work, without sleeping, after it has ended.
         arena: memory of a finished run is kept for the next.
+        optimized: the file is one that onnxruntime wrote as `optimized_model`, and is run as it is.
+        packed: `optimized_model` holds the weights as this CPU's kernels read them.
     """
 
     spinning: bool = False
     arena: bool = True
+    optimized: bool = False
+    packed: bool = False
 
 
 class StopSignal:
@@ -181,6 +185,10 @@ def open_model(
     # Threads that spin after the last run would take the cores from whatever is measured or done next.
     asked.add_session_config_entry("session.force_spinning_stop", "0" if given.spinning else "1")
     asked.enable_cpu_mem_arena = given.arena
+    if given.optimized:
+        asked.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if given.packed:
+        asked.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
     return _open(path, name, asked)
 
 

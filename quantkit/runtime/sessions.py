@@ -10,7 +10,15 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from quantkit.errors import UsageError
-from quantkit.runtime.session import Arrays, Session, SessionOptions, StopSignal
+from quantkit.runtime.session import ONNXRUNTIME_ERRORS, Arrays, Session, SessionOptions, StopSignal
+
+
+class RunRefused(RuntimeError):
+    """What a runtime other than onnxruntime raises for a batch that it cannot run: one line that says why."""
+
+
+REFUSALS: tuple[type[Exception], ...] = (RunRefused, *ONNXRUNTIME_ERRORS)
+"""What a session raises for a batch that it cannot run."""
 
 
 class Running(Protocol):
@@ -29,7 +37,11 @@ class Running(Protocol):
         """For each output, whether its second dimension is the sequence (and not the labels)."""
 
     def run(self, feeds: Mapping[str, NDArray[Any]], stop: StopSignal | None = None) -> Arrays:
-        """Run one batch."""
+        """Run one batch.
+
+        Raises:
+            Exception: one of `REFUSALS`: it cannot be run.
+        """
 
 
 class OpenSession(Protocol):

@@ -5,10 +5,11 @@ from typing import Protocol
 
 from quantkit.errors import UsageError
 from quantkit.runtime.engine.engine import BatchFailed, Engine, Feeds
+from quantkit.runtime.engine.processes import ProcessEngine, open_processes
 from quantkit.runtime.engine.threads import ThreadEngine, open_threads
 from quantkit.runtime.profile import RuntimeProfile
 
-__all__ = ["ENGINES", "BatchFailed", "Engine", "Feeds", "ThreadEngine", "open_engine"]
+__all__ = ["ENGINES", "BatchFailed", "Engine", "Feeds", "ProcessEngine", "ThreadEngine", "open_engine"]
 
 
 class OpenEngine(Protocol):
@@ -21,6 +22,7 @@ class OpenEngine(Protocol):
 
 ENGINES: dict[str, OpenEngine] = {
     "threads": open_threads,
+    "processes": open_processes,
 }
 """`RuntimeProfile.engine` → how it is opened."""
 

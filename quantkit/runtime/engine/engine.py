@@ -50,6 +50,8 @@ class Engine(Protocol):
         outputs: names of the arrays that a batch is answered with.
         by_position: for each of them, whether its second dimension is the sequence (and not the labels).
         workers: how many batches run at once.
+        ran_seconds: time inside the runtime so far, over all workers: what is missing to `workers` x the time that
+            passed is the engine's own.
     """
 
     @property
@@ -63,6 +65,9 @@ class Engine(Protocol):
 
     @property
     def workers(self) -> int: ...  # noqa: D102
+
+    @property
+    def ran_seconds(self) -> float: ...  # noqa: D102
 
     def submit(self, feeds: Feeds) -> Future[Arrays]:
         """Take a batch; wait first while 2 x `workers` batches are under way.

@@ -6,6 +6,7 @@ threads is for one caller at a time, so there is one for each instance then.
 
 import queue
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Self
 
 from quantkit.runtime.engine.engine import WAITING, Feeds, cannot_run
 from quantkit.runtime.profile import RuntimeProfile
-from quantkit.runtime.session import ONNXRUNTIME_ERRORS, Arrays, SessionOptions, StopSignal, first_line
-from quantkit.runtime.sessions import Running, open_session
+from quantkit.runtime.session import Arrays, SessionOptions, StopSignal, first_line
+from quantkit.runtime.sessions import REFUSALS, Running, open_session
 
 
 class ThreadEngine:
@@ -28,6 +29,8 @@ class ThreadEngine:
         self.outputs = first.outputs
         self.by_position = first.by_position
         self.workers = len(sessions)
+        self.ran_seconds = 0.0
+        self._lock = threading.Lock()
         self._stop = StopSignal()
         self._free: queue.SimpleQueue[Running] = queue.SimpleQueue()
         for session in sessions:
@@ -67,12 +70,16 @@ class ThreadEngine:
 
     def _run(self, feeds: Feeds) -> Arrays:
         session = self._free.get()
+        started = time.perf_counter()
         try:
             return session.run(feeds, self._stop)
-        except ONNXRUNTIME_ERRORS as error:
+        except REFUSALS as error:
             raise cannot_run(self.name, feeds, first_line(error)) from error
         finally:
+            ran = time.perf_counter() - started
             self._free.put(session)
+            with self._lock:
+                self.ran_seconds += ran
 
 
 def open_threads(

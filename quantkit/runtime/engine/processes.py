@@ -1,0 +1,407 @@
+"""Instances in processes of their own: each has its cores and its memory, and none can break another.
+
+    submit ──> waiting ──> a block of the instance's shared memory ──> process ──> answer ──> future
+
+An instance has at most two batches: the one it runs and the one that comes next, so it never waits for its parent. A
+thread of the parent listens to each instance. When an instance ends without being asked to (killed, out of memory),
+its thread reads what was already answered, starts another, and the batches that were not answered wait again, first
+in line. A batch that was being run when two instances ended is not tried a third time: it is an error that names it.
+
+So each batch is answered exactly once: its future is set where its answer is read, and only a batch whose instance is
+known to be gone, and whose answers were all read, is given to another.
+"""
+
+import logging
+import shutil
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from quantkit.errors import EvaluationError, OutputError, QuantkitError
+from quantkit.runtime.engine.child import Child, ChildDied, Model, mistake
+from quantkit.runtime.engine.engine import WAITING, BatchFailed, Feeds, cannot_run, describe
+from quantkit.runtime.profile import RuntimeProfile
+from quantkit.runtime.session import Arrays
+from quantkit.runtime.shared_block import SharedBlock
+from quantkit.runtime.shared_weights import model_bytes, write_shared
+from quantkit.runtime.topology import Placement, place, this_topology
+
+_STARTS = 3  # attempts to start an instance again, one after the other
+_MOST_DEATHS = 2
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class _Task:
+    """A batch, from `submit` to its answer."""
+
+    feeds: Feeds
+    future: Future[Arrays]
+    deaths: int = 0
+    begun: bool = False
+
+    def begin(self) -> bool:
+        """Return whether it is still wanted; from now on it cannot be cancelled."""
+        self.begun = self.begun or self.future.set_running_or_notify_cancel()
+        return self.begun
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class _Instance:
+    """A process and its batches.
+
+    Attributes:
+        blocks: one for each batch it may have.
+        flying: batches sent to it, each with the number of its block, in the order of its answers.
+        child: the process, which may be gone already.
+        ready: it takes batches.
+        ran: seconds inside the runtime.
+    """
+
+    cores: tuple[int, ...]
+    blocks: list[SharedBlock]
+    child: Child
+    flying: deque[tuple[_Task, int]] = field(default_factory=deque)
+    ready: bool = False
+    ran: float = 0.0
+
+    @property
+    def room(self) -> int:
+        """How many more batches it takes."""
+        return len(self.blocks) - len(self.flying) if self.ready else 0
+
+    def send(self, task: _Task) -> None:
+        """Write a batch into a free block, and tell the process.
+
+        Raises:
+            ConnectionError: it is gone.
+            OSError: there is no memory for the batch.
+        """
+        taken = {number for _, number in self.flying}
+        number = next(number for number in range(len(self.blocks)) if number not in taken)
+        places = self.blocks[number].write(task.feeds.values())
+        self.child.send({"block": number, "names": list(task.feeds), "places": places})
+        self.flying.append((task, number))
+
+
+class ProcessEngine:
+    """Processes, each with one session; see `Engine`."""
+
+    def __init__(self, model: Model, placement: Placement) -> None:
+        """Start one instance for each entry of `placement.cpus`, bound to these (none: to no CPU).
+
+        Raises:
+            QuantkitError: the model cannot be opened.
+            EvaluationError: a process ended while it opened the model.
+        """
+        self._model = model
+        self.name = model.name
+        self.placement = placement
+        self.workers = len(placement.cpus)
+        self.restarts = 0
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._room = threading.Semaphore(WAITING * self.workers)
+        self._waiting: deque[_Task] = deque()
+        self._unanswered = 0
+        self._closed = False
+        self._ending = False
+        self._fault: str | None = None
+        self._instances: list[_Instance] = []
+        try:
+            for cores in placement.cpus:
+                self._instances.append(self._new_instance(cores))
+            ready = [instance.child.wait_ready() for instance in self._instances]
+        except ChildDied as death:
+            self._clear()
+            raise EvaluationError(_no_start(self.name, death)) from None
+        except BaseException:
+            self._clear()
+            raise
+        self.outputs, self.by_position = ready[0]
+        for instance in self._instances:
+            instance.ready = True
+        self._threads = [
+            threading.Thread(target=self._listen, args=(instance,), name="quantkit-instance", daemon=True)
+            for instance in self._instances
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def ran_seconds(self) -> float:
+        """Seconds inside the runtime, over all instances."""
+        return sum(instance.ran for instance in self._instances)
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that take batches now."""
+        with self._lock:
+            return [instance.child.pid for instance in self._instances if instance.ready]
+
+    def submit(self, feeds: Feeds) -> Future[Arrays]:
+        """Take a batch; see `Engine.submit`."""
+        self._room.acquire()
+        task = _Task(feeds=feeds, future=Future())
+        with self._lock:
+            refusal = self._refusal()
+            if refusal is None:
+                task.future.add_done_callback(self._answered)
+                self._unanswered += 1
+                self._waiting.append(task)
+                failed = self._dispatch()
+        if refusal is not None:
+            self._room.release()
+            raise refusal
+        _fail(failed)
+        return task.future
+
+    def close(self, *, abandon: bool = False) -> None:
+        """End the processes; see `Engine.close`."""
+        lost: list[_Task] = []
+        with self._lock:
+            self._closed = True
+            if abandon:
+                self._ending = True
+                lost = list(self._waiting)
+                self._waiting.clear()
+                for instance in self._instances:
+                    instance.child.kill()
+        _fail((task, EvaluationError(f"{self.name}: the engine was closed")) for task in lost)
+        with self._lock:
+            while self._unanswered:
+                self._idle.wait()
+            self._ending = True
+            for instance in self._instances:
+                instance.ready = False
+                instance.child.ask_to_end()
+        for thread in self._threads:
+            thread.join()
+        self._clear()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close; at once after an exception."""
+        self.close(abandon=kind is not None)
+
+    def _refusal(self) -> Exception | None:
+        if self._fault is not None:
+            return EvaluationError(self._fault)
+        return RuntimeError(f"{self.name}: the engine is closed") if self._closed else None
+
+    def _new_instance(self, cores: tuple[int, ...]) -> _Instance:
+        blocks = [SharedBlock.new() for _ in range(WAITING)]
+        return _Instance(cores=cores, blocks=blocks, child=self._new_child(cores, blocks))
+
+    def _new_child(self, cores: tuple[int, ...], blocks: list[SharedBlock]) -> Child:
+        return Child(self._model, cores=cores, blocks=[block.descriptor for block in blocks])
+
+    def _answered(self, _: Future[Arrays]) -> None:
+        """Make room for another batch: this one has an answer, or was cancelled."""
+        self._room.release()
+        with self._lock:
+            self._unanswered -= 1
+            self._idle.notify_all()
+
+    def _dispatch(self) -> list[tuple[_Task, BaseException]]:
+        """Send waiting batches to the instances with most room; the lock is held.
+
+        Returns:
+            Batches that cannot be sent at all, and why: their futures are set without the lock.
+        """
+        failed: list[tuple[_Task, BaseException]] = []
+        while self._waiting:
+            instance = max(self._instances, key=lambda instance: instance.room)
+            if instance.room == 0:
+                break
+            task = self._waiting.popleft()
+            if not task.begin():
+                continue
+            try:
+                instance.send(task)
+            except ConnectionError:
+                # It is gone. Its own thread finds out too, and starts another.
+                instance.ready = False
+                self._waiting.appendleft(task)
+            except OSError as error:
+                failed.append((task, error))
+        return failed
+
+    def _listen(self, instance: _Instance) -> None:
+        """Take the answers of an instance, and start it again when it ends, until the engine ends."""
+        listening = True
+        while listening:
+            try:
+                answer = instance.child.receive()
+            except ChildDied as death:
+                listening = self._replace(instance, str(death))
+            else:
+                self._take(instance, answer)
+
+    def _take(self, instance: _Instance, answer: dict[str, Any]) -> None:
+        """Set the future of the first batch in flight, after giving the instance its next."""
+        task, number = instance.flying[0]
+        error: BaseException | None = None
+        outputs: Arrays = ()
+        if "places" in answer:
+            # Copied, a few kilobytes: the block is written again while the caller looks at them.
+            outputs = tuple(view.copy() for view in instance.blocks[number].views(answer["places"]))
+        else:
+            error = self._error(task, answer)
+        with self._lock:
+            instance.flying.popleft()
+            instance.ran += answer["ran"]
+            failed = self._dispatch()
+        _fail(failed)
+        if error is None:
+            task.future.set_result(outputs)
+        else:
+            task.future.set_exception(error)
+
+    def _error(self, task: _Task, answer: dict[str, Any]) -> BaseException:
+        if "refused" in answer:
+            return cannot_run(self.name, task.feeds, answer["refused"])
+        if "mistake" in answer:
+            return mistake(answer)
+        error = RuntimeError(f"{self.name}: an instance failed in {describe(task.feeds)}")
+        error.add_note(answer["broken"])
+        return error
+
+    def _replace(self, instance: _Instance, death: str) -> bool:
+        """Give an instance's batches back and start another process; return False when the engine ends."""
+        failed: list[tuple[_Task, BaseException]] = []
+        with self._lock:
+            instance.ready = False
+            lost = [task for task, _ in instance.flying]
+            instance.flying.clear()
+            ending = self._ending
+            if ending:
+                failed = [(task, EvaluationError(f"{self.name}: the engine was closed")) for task in lost]
+            else:
+                if lost:
+                    lost[0].deaths += 1
+                    if lost[0].deaths >= _MOST_DEATHS:
+                        failed.append((lost[0], _killer(self.name, lost[0], death)))
+                        lost = lost[1:]
+                self._waiting.extendleft(reversed(lost))
+                failed += self._dispatch()
+        instance.child.release()
+        _fail(failed)
+        if ending:
+            return False
+        self.restarts += 1
+        _LOG.warning("%s: an instance ended (%s); another is started, and nothing is lost", self.name, death)
+        return self._start_again(instance)
+
+    def _start_again(self, instance: _Instance) -> bool:
+        """Start a process for an instance that has none; return False when the engine ends."""
+        fault = ""
+        for _ in range(_STARTS):
+            with self._lock:
+                if self._ending:
+                    return False
+                # Known to `close` from its first moment, so that it is ended like any other.
+                instance.child = self._new_child(instance.cores, instance.blocks)
+            try:
+                instance.child.wait_ready()
+            except ChildDied as again:
+                instance.child.release()
+                fault = _no_start(self.name, again)
+                continue
+            except QuantkitError as error:
+                instance.child.release()
+                fault = str(error)
+                break
+            with self._lock:
+                instance.ready = not self._ending
+                failed = self._dispatch()
+            _fail(failed)
+            return True
+        self._break(fault)
+        return False
+
+    def _break(self, fault: str) -> None:
+        """Give up: what waits fails, nothing more is taken; other instances answer what they have."""
+        with self._lock:
+            self._fault = self._fault or fault
+            lost = [task for task in self._waiting if task.begin()]
+            self._waiting.clear()
+        _fail((task, EvaluationError(fault)) for task in lost)
+
+    def _clear(self) -> None:
+        """Let go of processes, memory and files."""
+        for instance in self._instances:
+            instance.child.kill()
+            instance.child.release()
+            for block in instance.blocks:
+                block.close()
+        if self._model.folder is not None:
+            shutil.rmtree(self._model.folder, ignore_errors=True)
+
+
+def open_processes(
+    path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile, name: str | None
+) -> ProcessEngine:
+    """Open the instances of a profile, each in its process; see `open_engine`."""
+    topology = this_topology()
+    weights = model_bytes(path)
+    placement = place(topology, profile.instances, profile.threads, weights, shared_bytes=weights)
+    if not profile.pinned:
+        placement = replace(placement, cpus=((),) * profile.instances)
+    shown = name or str(path)
+    folder = written = None
+    if profile.instances > 1 and profile.runtime == "onnxruntime":
+        folder = Path(tempfile.mkdtemp(prefix="quantkit-engine-"))
+        try:
+            written = write_shared(path, folder, name=shown, threads=profile.threads)
+        except OutputError as error:
+            _LOG.warning("each instance has weights of its own: %s", error)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    model = Model(
+        path=written or path,
+        outputs=outputs,
+        profile=profile,
+        optimized=written is not None,
+        folder=folder,
+        name=shown,
+    )
+    return ProcessEngine(model, placement)
+
+
+def _fail(failed: Iterable[tuple[_Task, BaseException]]) -> None:
+    """Set errors, never with the lock held: the callbacks of a future take it."""
+    for task, error in failed:
+        if task.begin():
+            task.future.set_exception(error)
+
+
+def _killer(name: str, task: _Task, death: str) -> BatchFailed:
+    return BatchFailed(
+        name,
+        describe(task.feeds),
+        f"two instances ended ({death}) while they ran {{batch}}",
+        "give the machine more memory, or choose fewer instances or a smaller token budget",
+    )
+
+
+def _no_start(name: str, death: ChildDied) -> str:
+    return (
+        f"{name}: an instance ended ({death}) while it opened the model; "
+        "give the machine more memory, or choose fewer instances"
+    )

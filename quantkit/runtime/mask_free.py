@@ -1,0 +1,135 @@
+"""The variant of a model for batches of equal lengths: attention without a mask.
+
+Rows of one length need no mask, and onnxruntime computes attention without one in blocks that stay in the cache, where
+a mask makes it write all scores to memory: a quarter less time in the attention of MiniLM at 170 tokens. The variant
+keeps the input `attention_mask` and does not read it, so it takes the same batches. **It is right only when every
+token of a batch is one to be read**; whoever runs it sees to that.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import google.protobuf.message
+import onnx
+
+from quantkit.errors import ArtifactError
+from quantkit.files import naming_output_errors, write_bytes
+from quantkit.runtime.session import ATTENTION_MASK
+
+_ATTENTION, _CONTRIB = "MultiHeadAttention", "com.microsoft"
+_MASK = 4  # key_padding_mask among its inputs
+_PASSES_ON = ("Cast", "Identity")
+_ADVICE = "fuse the model with `quantkit fuse`, or do not ask for equal lengths"
+
+
+def write_mask_free(path: Path, folder: Path) -> Path:
+    """Write the variant of a model into a folder, and return its path.
+
+    External weights are linked when the file system can (same disk), and copied when not.
+
+    Args:
+        path: the ONNX file; it is not changed.
+        folder: another folder than the model's; made when it is not there.
+
+    Raises:
+        ArtifactError: it is not an ONNX model, or the mask does more than hide keys from attention.
+        OutputError: the folder cannot be written.
+    """
+    model = _read(path)
+    _cut(model, str(path))
+    out = folder / path.name
+    write_bytes(out, model.SerializeToString())
+    for name in sorted(_external_files(model)):
+        with naming_output_errors(folder / name):
+            _link(path.parent / name, folder / name)
+    return out
+
+
+def mask_free(path: Path) -> bytes:
+    """Return the variant of a model as what `onnxruntime.InferenceSession` takes in place of a path.
+
+    External weights stay where they are: the session needs the entry
+    `session.model_external_initializers_file_folder_path` with the model's folder.
+
+    Raises:
+        ArtifactError: it is not an ONNX model, or the mask does more than hide keys from attention.
+    """
+    model = _read(path)
+    _cut(model, str(path))
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def without_mask(model: onnx.ModelProto) -> int:
+    """Take the mask from every attention, in place; the graph input stays, and nothing reads it.
+
+    Returns:
+        How many attentions no longer read it: at least 1.
+
+    Raises:
+        ArtifactError: no attention reads the mask, or something else does too. The model is unchanged then.
+    """
+    return _cut(model, model.graph.name or "the model")
+
+
+def _cut(model: onnx.ModelProto, name: str) -> int:
+    graph = model.graph
+    passed_on = {ATTENTION_MASK}
+    dead: list[onnx.NodeProto] = []
+    attentions: list[onnx.NodeProto] = []
+    # Nodes of a valid graph are in order: what passes the mask on comes before its readers.
+    for node in graph.node:
+        reads = {index for index, value in enumerate(node.input) if value in passed_on}
+        if not reads:
+            continue
+        if node.op_type in _PASSES_ON and node.domain == "":
+            passed_on |= set(node.output)
+            dead.append(node)
+        elif node.op_type == _ATTENTION and node.domain == _CONTRIB and reads == {_MASK}:
+            attentions.append(node)
+        else:
+            raise ArtifactError(
+                f"{name}: cannot do without {ATTENTION_MASK}: {node.op_type} {node.name} reads it too; {_ADVICE}"
+            )
+    given_out = next((entry.name for entry in graph.output if entry.name in passed_on), None)
+    if given_out is not None:
+        raise ArtifactError(
+            f"{name}: cannot do without {ATTENTION_MASK}: output {given_out} is made of it; {_ADVICE}"
+        )
+    if not attentions:
+        raise ArtifactError(f"{name}: no {_ATTENTION} reads {ATTENTION_MASK}; {_ADVICE}")
+    for node in attentions:
+        node.input[_MASK] = ""
+        while not node.input[-1]:
+            node.input.pop()
+    for node in dead:
+        graph.node.remove(node)
+    return len(attentions)
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(path, load_external_data=False)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such model; make the artifact again") from None
+    except google.protobuf.message.DecodeError:
+        raise ArtifactError(f"{path}: is not an ONNX model, or is truncated; make or copy it again") from None
+
+
+def _external_files(model: onnx.ModelProto) -> set[str]:
+    return {
+        entry.value
+        for tensor in model.graph.initializer
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,39 @@
+"""Weights that several processes read from the same memory.
+
+onnxruntime copies the weights of a plain ONNX file, and once more into the layout its kernels read ("packing"). But
+what lies in a file beside the graph is mapped, not copied, and `session.save_external_prepacked_constant_initializers`
+(onnxruntime 1.21 and later) writes it as the kernels want it. Processes that open such a file share its pages: each has
+only its activations for itself. Opening is faster too, as the graph is optimized already.
+
+The file is good for this CPU and this onnxruntime only, so it lives in a temporary folder, as long as the engine.
+"""
+
+from pathlib import Path
+
+from quantkit.runtime.session import SessionOptions, open_model
+
+_FILE = "model.onnx"
+
+
+def write_shared(path: Path, folder: Path, *, name: str, threads: int) -> Path:
+    """Write a model so that processes share its weights, and return the file.
+
+    Args:
+        path: the ONNX file.
+        folder: an empty folder.
+        name: what messages call the model.
+        threads: those of the sessions that will open it.
+
+    Raises:
+        ArtifactError: the model cannot be opened.
+        OutputError: the folder cannot be written.
+    """
+    written = folder / _FILE
+    open_model(path, name=name, threads=threads, optimized_model=written, options=SessionOptions(packed=True))
+    return written
+
+
+def model_bytes(path: Path) -> int:
+    """Return the size of a model's files: the ONNX file and, if there is one, the weights beside it."""
+    files = (path, path.with_name(f"{path.name}.data"))
+    return sum(file.stat().st_size for file in files if file.is_file())
