@@ -1,0 +1,121 @@
+"""A process for one LoadGen run: started in an empty folder, watched, and told of in one line when it fails."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import quantkit
+from quantkit.errors import EvaluationError
+from quantkit.mlperf.run_plan import OUTCOME, RunPlan
+from quantkit.progress import track
+
+_STDERR = "stderr.txt"
+_ANSWERED = re.compile(rb"^answered (\d+)$")
+_GRACE_SECONDS = 5.0
+
+
+def run_alone(plan: RunPlan, folder: Path, *, expected: int) -> dict[str, Any]:
+    """Do a run in a process of its own.
+
+    Args:
+        plan: the run.
+        folder: empty, for this run alone; LoadGen's logs are in its `logs` afterwards.
+        expected: how many queries will be answered, for the progress bar.
+
+    Returns:
+        The outcome, as the process wrote it.
+
+    Raises:
+        EvaluationError: the run failed, or its process ended before it was done.
+    """
+    path = plan.write(folder)
+    command = [sys.executable, "-m", "quantkit.mlperf.loadgen_run", os.fspath(path)]
+    return watch(command, folder, label=plan.label, expected=expected)
+
+
+def watch(command: Sequence[str], folder: Path, *, label: str, expected: int) -> dict[str, Any]:
+    """Run a command that writes `outcome.json` into its folder; see `run_alone`."""
+    with (
+        (folder / _STDERR).open("wb") as errors,
+        track(label, expected, "samples") as advance,
+        _started(command, folder, errors) as process,
+    ):
+        # Read beside waiting: the pipe stays open as long as anything that the process started lives.
+        threading.Thread(target=_follow, args=(process.stdout, advance), daemon=True).start()
+        process.wait()
+    return _outcome(folder, process.returncode, label)
+
+
+def _follow(lines: IO[bytes], advance: Callable[[int], None]) -> None:
+    seen = 0
+    with contextlib.suppress(ValueError):  # closed while it was read
+        for line in lines:
+            if match := _ANSWERED.match(line.rstrip()):
+                advance(int(match[1]) - seen)
+                seen = int(match[1])
+
+
+@contextlib.contextmanager
+def _started(command: Sequence[str], folder: Path, errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process in a session of its own; whatever ends the block ends the process and all it started."""
+    # The process has another current folder, and must find the same package.
+    paths = [os.fspath(Path(quantkit.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        command,
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        # The group: a process of an engine may outlive the one that started it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
+            break
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+
+
+def _outcome(folder: Path, code: int, label: str) -> dict[str, Any]:
+    try:
+        outcome: dict[str, Any] = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        raise EvaluationError(f"{label}: {_ending(code)}{_last_line(folder)}; run it again") from None
+    if "error" in outcome:
+        advice = "" if outcome.get("mistake") else "; report this"
+        raise EvaluationError(f"{label}: {outcome['error']}{advice}")
+    if code != 0:
+        raise EvaluationError(f"{label}: {_ending(code)}{_last_line(folder)}; run it again")
+    return outcome
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"its process was ended by {signal.Signals(-code).name} before the run was done"
+    return f"its process ended with code {code} before the run was done"
+
+
+def _last_line(folder: Path) -> str:
+    lines = (folder / _STDERR).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f" ({lines[-1].strip()})" if lines else ""
