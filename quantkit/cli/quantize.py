@@ -84,6 +84,13 @@ from quantkit.errors import FAILED, PASSED, UsageError
     help="qk: queries and keys to INT8 too, which OpenVINO multiplies as such.",
 )
 @click.option(
+    "--layout",
+    type=click.Choice(["auto", "onnxruntime", "portable", "fused"]),
+    show_default="auto",
+    help="Operators the graph is written in: onnxruntime's fastest on a CPU, none of its own that were not there "
+    "before, or as fused. Auto is onnxruntime, but fused with --attention qk.",
+)
+@click.option(
     "--target-isa",
     metavar="NAME",
     show_default="native",
@@ -142,6 +149,7 @@ def command(
     bias_correction: bool | None,
     symmetric: bool | None,
     attention: str | None,
+    layout: str | None,
     target_isa: str | None,
     target: float | None,
     select: str | None,
@@ -199,6 +207,7 @@ def command(
             "rounding": rounding,
             "bias_correction": bias_correction,
             "attention": attention,
+            "layout": layout,
             "keep_float": patterns or None,
             "auto": options.section(AutoSettings, search, under=under.get("auto")),
             "seed": seed,

@@ -125,6 +125,11 @@ class QuantizeSettings(Section):
     attention: Literal["float", "qk"] = Field(
         default="float", description="qk: queries and keys to INT8 too, which OpenVINO multiplies as such"
     )
+    layout: Literal["auto", "onnxruntime", "portable", "fused"] = Field(
+        default="auto",
+        description="operators the graph is written in: onnxruntime's fastest on a CPU, no new ones of its own, or as "
+        "fused; auto: onnxruntime, but fused with attention qk, which is for OpenVINO",
+    )
     schemes: tuple[LayerScheme, ...] = Field(
         default=(),
         description="layers that are computed otherwise; the first pattern that fits wins",
@@ -135,6 +140,13 @@ class QuantizeSettings(Section):
     )
     auto: AutoSettings = Field(default=AutoSettings(), description="for mode auto")
     seed: int = Field(default=0, ge=0, description="seed of the calibration sample")
+
+    @property
+    def chosen_layout(self) -> str:
+        """The layout that is meant, `auto` resolved."""
+        if self.layout != "auto":
+            return self.layout
+        return "fused" if self.attention == "qk" else "onnxruntime"
 
 
 class SensitivitySettings(Section):

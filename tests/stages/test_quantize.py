@@ -80,12 +80,24 @@ def test_everything_runs_in_integers(
     integer = kernels.get("MatMulIntegerToFloat", 0) + kernels.get("DynamicQuantizeMatMul", 0)
     assert integer == LAYERS
     assert "EmbedLayerNormalization" not in kernels
-    # Every fusion that must still be there is there; the embeddings' norm is one more SkipLayerNormalization.
+    # Every operator of the layout is executed; the embeddings' norm is opened too.
+    static = mode == "static"
     assert facts["expected"] == {
         "EmbedLayerNormalization": 0,
         "MultiHeadAttention": 1,
-        "SkipLayerNormalization": 3,
-        "BiasGelu": 1,
+        "SkipLayerNormalization": 0,
+        "BiasGelu": 0 if static else 1,
+        "LayerNormalization": 3,
+        **({"Gelu": 1} if static else {}),
+    }
+    assert facts["layout"] == {
+        "name": "onnxruntime",
+        "open_norms": 3,
+        # All layers but the head's: its two outputs a token are static too.
+        "integer_products": LAYERS if static else 0,
+        "open_gelus": int(static),
+        # Three of attention, two of residuals, one of the head; one went with the Gelu.
+        "fold_biases": LAYERS - 1 if static else 0,
     }
     assert {name: kernels.get(name, 0) for name in facts["expected"]} == facts["expected"]
     expected, actual = logits(source), logits(made)
@@ -94,6 +106,44 @@ def test_everything_runs_in_integers(
     assert (made.manifest.precision, made.manifest.parent) == ("int8", source.digest)
     assert [entry.stage for entry in made.manifest.stages] == ["export", "fuse", "quantize"]
     assert (made.path / "vocab.txt").read_bytes() == (source.path / "vocab.txt").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("layout", "operators"),
+    [
+        ("portable", {"LayerNormalization": 3, "SkipLayerNormalization": 0, "BiasGelu": 1}),
+        ("fused", {"SkipLayerNormalization": 3, "BiasGelu": 1}),
+    ],
+)
+def test_layouts_give_the_same_numbers(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    layout: str,
+    operators: dict[str, int],
+) -> None:
+    """The layouts differ in operators, and in logits by what rounding to 8 bits makes of a last float bit."""
+    source = make_encoder_artifact()
+    made = quantize(source, tmp_path / "int8", settings=settings("static"))
+    other = quantize(source, tmp_path / "other", settings=settings("static", layout=layout))
+    facts = facts_of(other)
+    assert operators.items() <= facts["expected"].items()
+    assert {name: facts["kernels"].get(name, 0) for name in facts["expected"]} == facts["expected"]
+    assert np.abs(logits(other) - logits(made)).max() < 0.02 * np.ptp(logits(made))
+
+
+def test_layout_that_onnxruntime_undoes(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When onnxruntime executes other operators than the layout wrote, it is an error that says so."""
+    monkeypatch.setattr(stage, "read_back", lambda *_: {"kernels": {"SkipLayerNormalization": 3}})
+    with pytest.raises(
+        QuantizationError, match=r"3 SkipLayerNormalization became LayerNormalization, but onnx"
+    ):
+        quantize(make_encoder_artifact(), tmp_path / "int8", settings=settings("static"))
 
 
 def test_file_shrinks_near_four_times(

@@ -1,7 +1,7 @@
 """quantize: fused artifact → INT8 artifact, with the kernels that really run read back.
 
-Steps: search (auto) · plan each layer and table · observe calibration rows · rewrite · save · load in ONNX Runtime and
-run once. A layer that was to be quantized and is executed in float is an error.
+Steps: search (auto) · plan each layer and table · observe calibration rows · rewrite · lay out · save · load in ONNX
+Runtime and run once. A layer that was to be quantized and is executed in float is an error.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from quantkit.artifact.artifact import CALIBRATION, require_apart
 from quantkit.artifact.measure import measuring, stage_key, tool_versions
 from quantkit.assignment.engine import Chosen, find
 from quantkit.files import require_free, write_json
+from quantkit.graph.layout import lay_out
 from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.quantization.apply import Grid, apply
 from quantkit.quantization.attention import calibrate_scores, quantize_scores, score_inputs
@@ -42,8 +43,9 @@ def quantize(
     """Quantize an FP32 artifact into a new artifact at `out`.
 
     The record's facts: `int8_coverage`, `kernels` (executed operator → count), `layers` (quantized and kept float),
-    `expected` (fusions that must still be there), `reduce_range` as decided, and `calibration` (set, questions,
-    tokens, method). The ranges themselves are the artifact's `calibration.json`.
+    `layout` (its name, and how often each pass matched), `expected` (operators that must still be executed),
+    `reduce_range` as decided, and `calibration` (set, questions, tokens, method). The ranges themselves are
+    the artifact's `calibration.json`.
 
     Args:
         artifact: a fused FP32 artifact (an unfused one is quantized too, and is slower).
@@ -103,9 +105,10 @@ def quantize(
                     }
                 write_json(draft.path / CALIBRATION, calibration)
             quantize_tables(model, plan.tables)
+            facts["layout"] = {"name": settings.chosen_layout, **lay_out(model, settings.chosen_layout)}
             save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
             facts |= read_back(artifact, draft.model_path, plan)
-            facts["expected"] = expected(artifact, opened)
+            facts["expected"] = expected(artifact, opened, facts)
             if chosen is not None:
                 facts["search"] = search_facts(asked, chosen)
             draft.take_companions(artifact.path)

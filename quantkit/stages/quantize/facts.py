@@ -1,6 +1,7 @@
 """What the manifest says of a quantized artifact: what was executed, and where the numbers in it come from."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from quantkit.artifact import Artifact
 from quantkit.assignment.engine import Chosen
 from quantkit.errors import QuantizationError
 from quantkit.graph.kernels import Execution, trace_execution
+from quantkit.graph.layout import REPLACED, expected_after
 from quantkit.quantization.evidence import Evidence
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.stages.quantize.plan import Plan
@@ -48,17 +50,34 @@ def read_back(artifact: Artifact, path: Path, plan: Plan) -> dict[str, Any]:
     }
 
 
-def expected(artifact: Artifact, opened: int) -> dict[str, int]:
-    """Return the fusions that must still be executed: those of the FP32 artifact, with the embeddings opened.
+def expected(artifact: Artifact, opened: int, facts: Mapping[str, Any]) -> dict[str, int]:
+    """Return the operators that must be executed: the FP32 artifact's fusions, with the embeddings opened, laid out.
 
     Tables in INT8 have no EmbedLayerNormalization kernel; its norm becomes one more SkipLayerNormalization.
+
+    Args:
+        artifact: the FP32 artifact.
+        opened: how many EmbedLayerNormalization were opened.
+        facts: `layout` as `lay_out` said, and `kernels` as executed.
+
+    Raises:
+        QuantizationError: the layout's operators are not what onnxruntime executes.
     """
     record = artifact.manifest.stage("fuse")
-    expected: dict[str, int] = dict(record.facts["expected"]) if record else {}
-    if expected and opened:
-        expected["EmbedLayerNormalization"] = 0
-        expected["SkipLayerNormalization"] = expected.get("SkipLayerNormalization", 0) + opened
-    return expected
+    fusions: dict[str, int] = dict(record.facts["expected"]) if record else {}
+    if fusions and opened:
+        fusions["EmbedLayerNormalization"] = 0
+        fusions["SkipLayerNormalization"] = fusions.get("SkipLayerNormalization", 0) + opened
+    counts = {name: count for name, count in facts["layout"].items() if name in REPLACED and count}
+    for name, count in counts.items():
+        gone, come = REPLACED[name]
+        executed = facts["kernels"].get(come, 0)
+        if executed < count:
+            raise QuantizationError(
+                f"layout {facts['layout']['name']}: {count} {gone} became {come}, but onnxruntime executes {executed} "
+                f"(and {facts['kernels'].get(gone, 0)} {gone}); write the graph as fused with --layout fused"
+            )
+    return expected_after(fusions, counts) if fusions else fusions
 
 
 def source(calibration_set: CalibrationSet, evidence: Evidence, settings: QuantizeSettings) -> dict[str, Any]:
