@@ -12,7 +12,7 @@ from quantkit.artifact import Artifact
 from quantkit.assignment.groups import Group, groups
 from quantkit.assignment.rounding import Rounding, affordable_rounding
 from quantkit.graph.linear import Linear, embedding_tables, linear_layers, matching
-from quantkit.graph.model import has_external_data, load_model, save_model
+from quantkit.graph.model import has_external_data, load_model, save_model, weight_bytes
 from quantkit.quantization.apply import Grid, apply
 from quantkit.quantization.choice import FLOAT, Choice, nothing_to_quantize
 from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tables
@@ -22,6 +22,8 @@ from quantkit.tasks.calibration_set import CalibrationSet
 
 # A model whose weights take a larger share of the budget to round by GPTQ is rounded to nearest.
 _ROUNDING_SHARE = 0.2
+# Above it weights are kept beside the graph, where onnxruntime maps them; parsing and copying them takes seconds.
+_LARGE_BYTES = 256 * 10**6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +32,7 @@ class Workbench:
 
     Attributes:
         artifact: the FP32 artifact.
+        model: its graph, with embeddings open to quantization; never changed.
         groups: its groups that may be quantized, in graph order.
         kept: names of layers and tables that stay float whatever is tried.
         layers: every linear layer of the float graph by name, not smoothed.
@@ -39,6 +42,7 @@ class Workbench:
     """
 
     artifact: Artifact
+    model: ir.Model
     groups: tuple[Group, ...]
     kept: frozenset[str]
     layers: Mapping[str, Linear]
@@ -58,7 +62,7 @@ class Workbench:
             chosen: group name → choice; groups that are not named stay float, and then so do embedding tables.
         """
         by_layer = {layer: chosen.get(group.name, FLOAT) for group in self.groups for layer in group.layers}
-        model = _opened(self.artifact)
+        model = self.model.clone()
         assignment = {layer.name: by_layer.get(layer.name, FLOAT) for layer in linear_layers(model.graph)}
         apply(model, assignment, self.evidence, self.grid)
         if len(chosen) == len(self.groups):
@@ -66,7 +70,8 @@ class Workbench:
             quantize_tables(model, [table for table in tables if table.name not in self.kept])
         with tempfile.TemporaryDirectory(prefix="quantkit-auto-") as folder:
             path = Path(folder) / "model.onnx"
-            save_model(model, path, external=has_external_data(self.artifact.model_path))
+            large = weight_bytes(model) > _LARGE_BYTES
+            save_model(model, path, external=large or has_external_data(self.artifact.model_path))
             del model
             yield path
 
@@ -93,7 +98,8 @@ def set_up(
         RecipeError: a pattern of `keep_float` matches nothing.
         DatasetError: the set holds no text, or too few tokens for second moments.
     """
-    model = _opened(artifact)
+    model = load_model(artifact.model_path)
+    open_embed_layer_norm(model)
     layers = {layer.name: layer for layer in linear_layers(model.graph)}
     kept = matching([*layers, *(table.name for table in embedding_tables(model.graph))], keep_float)
     free = tuple(group for group in groups(model) if not kept.intersection(group.layers))
@@ -103,6 +109,7 @@ def set_up(
     detail = Detail.MOMENTS if rounding == "gptq" else Detail.SAMPLE
     return Workbench(
         artifact=artifact,
+        model=model,
         groups=free,
         kept=frozenset(kept),
         layers=layers,
@@ -110,9 +117,3 @@ def set_up(
         grid=grid,
         rounding=rounding,
     )
-
-
-def _opened(artifact: Artifact) -> ir.Model:
-    model = load_model(artifact.model_path)
-    open_embed_layer_norm(model)
-    return model

@@ -67,6 +67,7 @@ def workbench_of(keep: tuple[str, ...] = ()) -> Workbench:
     kept = matching(list(layers), list(keep))
     return Workbench(
         artifact=None,
+        model=model,
         groups=tuple(group for group in groups(model) if not kept.intersection(group.layers)),
         kept=frozenset(kept),
         layers=layers,
