@@ -93,6 +93,5 @@ def _watch_parent(connection: Connection, specification: dict[str, Any]) -> None
 
 def _leave(specification: dict[str, Any]) -> NoReturn:
     """End at once, and take away what the parent cannot take away any more."""
-    if specification["folder"] is not None:
-        shutil.rmtree(specification["folder"], ignore_errors=True)
+    shutil.rmtree(specification["folder"], ignore_errors=True)
     os._exit(1)

@@ -5,12 +5,14 @@ machine, not about the model.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field
 
 from quantkit.artifact import Artifact
 from quantkit.report.report import Report
+from quantkit.runtime.batching import Batch, equal_length_batches, token_budget_batches
 from quantkit.runtime.cpu import cpu_facts
 
 RUNTIME_REPORT = "runtime.json"
@@ -56,6 +58,11 @@ class RuntimeProfile(Report):
         """Return what is safe on this machine: one one-thread instance per core, weights in memory once."""
         facts = cpu_facts()
         return cls(instances=instances or facts.cores, cpu=facts.as_json())
+
+    def batches(self, lengths: Sequence[int]) -> list[Batch]:
+        """Return which rows run together, from the tokens of each row."""
+        cut = equal_length_batches if self.equal_lengths else token_budget_batches
+        return cut(lengths, self.token_budget, self.max_batch)
 
     def fits(self, cpu: dict[str, Any]) -> bool:
         """Tell whether it is valid for a CPU: the same model and instruction sets, and as many cores."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from quantkit.errors import EvaluationError
 from quantkit.progress import track
-from quantkit.runtime.batching import Batch, token_budget_batches
+from quantkit.runtime.batching import Batch, equal_length_batches, token_budget_batches
 from quantkit.runtime.engine import BatchFailed, Engine, Feeds
 from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Arrays
 
@@ -72,9 +72,17 @@ class Job:
         return f"the batch of {size} tokens that begins with {self.name(batch.indices[0])}"
 
 
-def plan(rows: Sequence[Row], *, token_budget: int, pad_id: int, name: Callable[[int], str]) -> Job:
+def plan(
+    rows: Sequence[Row],
+    *,
+    token_budget: int,
+    pad_id: int,
+    name: Callable[[int], str],
+    equal_lengths: bool = False,
+) -> Job:
     """Return the rows with the batches that a token budget cuts them into."""
-    batches = token_budget_batches([len(row.input_ids) for row in rows], token_budget)
+    cut = equal_length_batches if equal_lengths else token_budget_batches
+    batches = cut([len(row.input_ids) for row in rows], token_budget)
     return Job(rows=rows, batches=batches, pad_id=pad_id, name=name)
 
 

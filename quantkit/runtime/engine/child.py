@@ -43,7 +43,7 @@ class Model:
         outputs: the graph outputs wanted.
         profile: runtime, threads and their options.
         optimized: onnxruntime has optimized and packed it already.
-        folder: a temporary folder that goes when the parent goes, however that ends.
+        folder: what the engine has written; it goes when the parent goes, however that ends.
         name: what messages call it.
     """
 
@@ -51,7 +51,7 @@ class Model:
     outputs: tuple[str, ...]
     profile: RuntimeProfile
     optimized: bool
-    folder: Path | None
+    folder: Path
     name: str
 
 
@@ -81,7 +81,7 @@ class Child:
             "outputs": model.outputs,
             "threads": model.profile.threads,
             "options": asdict(options),
-            "folder": None if model.folder is None else os.fspath(model.folder),
+            "folder": os.fspath(model.folder),
             "name": model.name,
         }
         with theirs:

@@ -13,7 +13,6 @@ known to be gone, and whose answers were all read, is given to another.
 
 import logging
 import shutil
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -26,6 +25,7 @@ from typing import Any, Self
 from quantkit.errors import EvaluationError, OutputError, QuantkitError
 from quantkit.runtime.engine.child import Child, ChildDied, Model, mistake
 from quantkit.runtime.engine.engine import WAITING, BatchFailed, Feeds, cannot_run, describe
+from quantkit.runtime.engine.variant import check_full, engine_folder, opened_path
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays
 from quantkit.runtime.shared_block import SharedBlock
@@ -147,6 +147,8 @@ class ProcessEngine:
 
     def submit(self, feeds: Feeds) -> Future[Arrays]:
         """Take a batch; see `Engine.submit`."""
+        if self._model.profile.equal_lengths:
+            check_full(self.name, feeds)
         self._room.acquire()
         task = _Task(feeds=feeds, future=Future())
         with self._lock:
@@ -349,8 +351,7 @@ class ProcessEngine:
             instance.child.release()
             for block in instance.blocks:
                 block.close()
-        if self._model.folder is not None:
-            shutil.rmtree(self._model.folder, ignore_errors=True)
+        shutil.rmtree(self._model.folder, ignore_errors=True)
 
 
 def open_processes(
@@ -362,26 +363,29 @@ def open_processes(
     placement = place(topology, profile.instances, profile.threads, weights, shared_bytes=weights)
     if not profile.pinned:
         placement = replace(placement, cpus=((),) * profile.instances)
-    shown = name or str(path)
-    folder = written = None
-    if profile.instances > 1 and profile.runtime == "onnxruntime":
-        folder = Path(tempfile.mkdtemp(prefix="quantkit-engine-"))
-        try:
-            written = write_shared(path, folder, name=shown, threads=profile.threads)
-        except OutputError as error:
-            _LOG.warning("each instance has weights of its own: %s", error)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-    model = Model(
-        path=written or path,
-        outputs=outputs,
-        profile=profile,
-        optimized=written is not None,
-        folder=folder,
-        name=shown,
-    )
-    return ProcessEngine(model, placement)
+    with engine_folder() as folder:
+        opened = opened_path(path, profile, folder)
+        written = _write_shared(opened, folder, name or str(path), profile)
+        model = Model(
+            path=written or opened,
+            outputs=outputs,
+            profile=profile,
+            optimized=written is not None,
+            folder=folder,
+            name=name or str(path),
+        )
+        return ProcessEngine(model, placement)
+
+
+def _write_shared(path: Path, folder: Path, name: str, profile: RuntimeProfile) -> Path | None:
+    """Write the model so that instances share its weights; None where they cannot, or need not."""
+    if profile.instances == 1 or profile.runtime != "onnxruntime":
+        return None
+    try:
+        return write_shared(path, folder, name=name, threads=profile.threads)
+    except OutputError as error:
+        _LOG.warning("each instance has weights of its own: %s", error)
+        return None
 
 
 def _fail(failed: Iterable[tuple[_Task, BaseException]]) -> None:

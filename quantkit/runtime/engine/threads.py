@@ -5,6 +5,7 @@ threads is for one caller at a time, so there is one for each instance then.
 """
 
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from quantkit.runtime.engine.engine import WAITING, Feeds, cannot_run
+from quantkit.runtime.engine.variant import check_full, engine_folder, opened_path
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays, SessionOptions, StopSignal, first_line
 from quantkit.runtime.sessions import REFUSALS, Running, open_session
@@ -22,14 +24,18 @@ from quantkit.runtime.sessions import REFUSALS, Running, open_session
 class ThreadEngine:
     """Sessions, and a thread for each batch that runs; see `Engine`."""
 
-    def __init__(self, sessions: Sequence[Running]) -> None:
-        """Take one session for each worker: `[session] * workers` of a one-thread session."""
+    def __init__(self, sessions: Sequence[Running], *, equal_lengths: bool = False) -> None:
+        """Take one session for each worker: `[session] * workers` of a one-thread session.
+
+        With `equal_lengths` their graph reads no mask, and a batch with padding is refused.
+        """
         first = sessions[0]
         self.name = first.name
         self.outputs = first.outputs
         self.by_position = first.by_position
         self.workers = len(sessions)
         self.ran_seconds = 0.0
+        self._equal_lengths = equal_lengths
         self._lock = threading.Lock()
         self._stop = StopSignal()
         self._free: queue.SimpleQueue[Running] = queue.SimpleQueue()
@@ -40,6 +46,8 @@ class ThreadEngine:
 
     def submit(self, feeds: Feeds) -> Future[Arrays]:
         """Take a batch; see `Engine.submit`."""
+        if self._equal_lengths:
+            check_full(self.name, feeds)
         self._room.acquire()
         try:
             future = self._pool.submit(self._run, feeds)
@@ -88,11 +96,20 @@ def open_threads(
     """Open the sessions of a profile in this process; see `open_engine`."""
     options = SessionOptions(spinning=profile.spinning, arena=profile.arena)
 
-    def opened() -> Running:
-        return open_session(
-            profile.runtime, path, outputs=outputs, threads=profile.threads, options=options, name=name
-        )
-
-    if profile.threads == 1:
-        return ThreadEngine([opened()] * profile.instances)
-    return ThreadEngine([opened() for _ in range(profile.instances)])
+    with engine_folder() as folder:
+        opened = opened_path(path, profile, folder)
+        sessions = [
+            open_session(
+                profile.runtime,
+                opened,
+                outputs=outputs,
+                threads=profile.threads,
+                options=options,
+                name=name or str(path),
+            )
+            for _ in range(1 if profile.threads == 1 else profile.instances)
+        ]
+    # Open sessions need no file: what they have mapped of it stays.
+    shutil.rmtree(folder, ignore_errors=True)
+    shared = profile.instances if profile.threads == 1 else 1
+    return ThreadEngine(sessions * shared, equal_lengths=profile.equal_lengths)
