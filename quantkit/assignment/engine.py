@@ -105,6 +105,7 @@ def find(
         keep_float=tuple(entry.pattern for entry in settings.keep_float),
         grid=grid,
         budget=clock.budget,
+        layout=settings.chosen_layout,
     )
     clock.lap("observe")
     options = list_options(workbench, seconds=_COST_SHARE * clock.left)
@@ -213,6 +214,7 @@ def _key(
             "confidence": settings.auto.confidence,
             "keep_float": [entry.pattern for entry in settings.keep_float],
             "grid": [grid.per_channel, grid.weight_type],
+            "layout": settings.chosen_layout,
             "tools": tool_versions(*_TOOLS),
             "cpu": cpu_facts().kernels_json(),
         }

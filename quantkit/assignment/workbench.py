@@ -11,6 +11,7 @@ import onnx_ir as ir
 from quantkit.artifact import Artifact
 from quantkit.assignment.groups import Group, groups
 from quantkit.assignment.rounding import Rounding, affordable_rounding
+from quantkit.graph.layout import lay_out
 from quantkit.graph.linear import Linear, embedding_tables, linear_layers, matching
 from quantkit.graph.model import has_external_data, load_model, save_model, weight_bytes
 from quantkit.quantization.apply import Grid, apply
@@ -39,6 +40,7 @@ class Workbench:
         evidence: what calibration saw.
         grid: of all weights.
         rounding: of every static and dynamic choice.
+        layout: of every model that is built, as of what will be published.
     """
 
     artifact: Artifact
@@ -49,6 +51,7 @@ class Workbench:
     evidence: Evidence
     grid: Grid
     rounding: Rounding
+    layout: str
 
     def members(self, group: Group) -> list[Linear]:
         """Return a group's layers."""
@@ -68,6 +71,7 @@ class Workbench:
         if len(chosen) == len(self.groups):
             tables = embedding_tables(model.graph)
             quantize_tables(model, [table for table in tables if table.name not in self.kept])
+        lay_out(model, self.layout)
         with tempfile.TemporaryDirectory(prefix="quantkit-auto-") as folder:
             path = Path(folder) / "model.onnx"
             large = weight_bytes(model) > _LARGE_BYTES
@@ -83,6 +87,7 @@ def set_up(
     keep_float: tuple[str, ...],
     grid: Grid,
     budget: float,
+    layout: str,
 ) -> Workbench:
     """Observe the calibration rows once, and return the workbench.
 
@@ -92,6 +97,7 @@ def set_up(
         keep_float: patterns of layers and tables that stay float.
         grid: of all weights.
         budget: seconds of the whole work; they decide how weights can be rounded.
+        layout: of the models that are built (`quantkit.graph.layout.LAYOUTS`).
 
     Raises:
         QuantizationError: there is no layer that may be quantized.
@@ -116,4 +122,5 @@ def set_up(
         evidence=collect(artifact, model, calibration_set, detail=detail),
         grid=grid,
         rounding=rounding,
+        layout=layout,
     )

@@ -48,6 +48,7 @@ def sensitivity(
         keep_float=(),
         grid=Grid(per_channel=True, weight_type="int8"),
         budget=settings.budget,
+        layout="onnxruntime",
     )
     reference = references(workbench)
     tools, cpu = tool_versions(*_TOOLS), cpu_facts()

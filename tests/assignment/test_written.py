@@ -74,6 +74,7 @@ def workbench_of(keep: tuple[str, ...] = ()) -> Workbench:
         evidence=Evidence(statistics={}),
         grid=Grid(per_channel=True, weight_type="int8"),
         rounding="gptq",
+        layout="onnxruntime",
     )
 
 
