@@ -23,14 +23,13 @@ class Gain(Record):
     parameters: float | None = Field(description="parameters / the other's")
     size: float = Field(description="bytes / the other's")
     throughput: float | None = Field(description="throughput / the other's, both of one interleaved run")
-    spread: tuple[float, float] | None = Field(
-        default=None,
-        description="smallest and largest ratio of a round; known against the run's first artifact",
+    throughput_bounds: tuple[float, float] | None = Field(
+        default=None, description="of that ratio; known against the run's first artifact"
     )
 
 
 class Missing(Record):
-    """A number an artifact does not carry, and what makes it."""
+    """A number an artifact does not carry, and what makes it. `artifact` is empty when all lack it."""
 
     artifact: str
     name: str
@@ -59,7 +58,7 @@ class Entry(Record):
         default=None, description="median over rounds of throughput / that of the run's first artifact"
     )
     throughput_bounds: tuple[float, float] | None = Field(
-        default=None, description="slowest and fastest round, as ratios to the run's first artifact"
+        default=None, description="of that ratio: its interval, or the smallest and largest of a round"
     )
     gains: tuple[Gain, ...] = ()
     gate: GateReport | None = None
@@ -84,6 +83,7 @@ class ThroughputSource(Record):
     samples: int
     repeats: int
     threads: int
+    too_noisy: bool = Field(default=False, description="its ratios scatter too widely to be reported")
     artifacts: tuple[str, ...] = Field(description="digests of those it measured, the first is its reference")
 
 

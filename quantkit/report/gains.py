@@ -39,7 +39,7 @@ def _gain(entry: Entry, other: Entry, against: Against, run_reference: str | Non
         parameters=_ratio(entry.parameters, other.parameters),
         size=entry.size_bytes / other.size_bytes,
         throughput=_throughput(entry, other, run_reference),
-        spread=entry.throughput_bounds if other.artifact == run_reference else None,
+        throughput_bounds=entry.throughput_bounds if other.artifact == run_reference else None,
     )
 
 

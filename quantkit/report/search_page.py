@@ -66,7 +66,7 @@ def _words(report: SearchReport) -> dict[str, Any]:
             f"Candidate {chosen.number} of {len(report.candidates)}, "
             f"{'the fastest that meets the target' if report.met else 'the best there was'}, on "
             f"{report.selection_questions:,} questions of {report.selection} that the gate does not use. "
-            f"FP32 scores {cut(report.baseline_score, 3)} there."
+            f"FP32 scores {cut(report.baseline_score, 3)} there.{_judged(report, chosen)}"
         ),
         "numbers": _numbers(report, chosen),
         "picture_words": f"{score} against throughput of {len(report.candidates)} candidates and of FP32",
@@ -88,6 +88,16 @@ def _words(report: SearchReport) -> dict[str, Any]:
         ],
         "facts": _facts(report),
     }
+
+
+def _judged(report: SearchReport, chosen: CandidateRecord) -> str:
+    """Explain a verdict that the measured ratio alone would contradict."""
+    if (chosen.ratio >= report.target) == report.met:
+        return ""
+    return (
+        f" The verdict is by the expected ratio, which a few answers more or less do not move: at least "
+        f"{_percent(chosen.expected_ratio_low)} with {100 * report.confidence:g} % confidence."
+    )
 
 
 def _numbers(report: SearchReport, chosen: CandidateRecord) -> list[_Fact]:

@@ -12,7 +12,8 @@ from quantkit.report.comparison import Comparison, Entry
 from quantkit.report.page.tables import rate, score, times
 
 WIDTH = 400
-_BAR, _GAP, _HEAD, _GROUP = 22, 6, 20, 18
+BAR = 26
+_GAP, _HEAD, _GROUP = 7, 21, 18
 _LEFT, _RIGHT, _TOP, _BOTTOM, _HEIGHT = 44, 14, 16, 40, 290
 _LONGEST = 24
 _LETTER = 6.7  # width of a letter of the labels, roughly
@@ -116,7 +117,7 @@ def bar_chart(report: Comparison) -> BarChart | None:
                     inside=width > _LETTER * len(text) + 20,
                 )
             )
-            y += _BAR + _GAP
+            y += BAR + _GAP
         groups.append(BarGroup(name=name, y=start, bars=tuple(bars)))
         y += _GROUP
     words = "; ".join(f"{entry.name} {rate(entry.throughput)}" for entry in measured)

@@ -100,7 +100,7 @@ def _gain(gain: Gain) -> Line:
             Cell(text=points(gain.score_points), note=kept(gain.score_ratio)),
             Cell(text=change(gain.parameters)),
             Cell(text=change(gain.size)),
-            Cell(text=times(gain.throughput), note=between(gain.spread)),
+            Cell(text=times(gain.throughput), note=between(gain.throughput_bounds)),
         ),
     )
 
@@ -156,6 +156,6 @@ def times(ratio: float | None) -> str:
     return NONE if ratio is None else f"{ratio:.2f} {TIMES}"
 
 
-def between(spread: tuple[float, float] | None) -> str:
-    """Return the smallest and the largest ratio."""
-    return "" if spread is None else f"{spread[0]:.2f} to {spread[1]:.2f}"
+def between(bounds: tuple[float, float] | None) -> str:
+    """Return the bounds of a ratio."""
+    return "" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}"

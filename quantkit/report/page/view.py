@@ -9,9 +9,10 @@ from quantkit.report.digits import cut, short
 from quantkit.report.gate import GateReport, Verdict
 from quantkit.report.groups import is_grid, places, score_name
 from quantkit.report.page.charts import bar_chart, scatter
-from quantkit.report.page.tables import NONE, change, kept, size, tables, times
+from quantkit.report.page.tables import NONE, TIMES, between, change, kept, size, tables, times
 from quantkit.report.page.words import run_words, score_words
 
+FIXED = "\N{NO-BREAK SPACE}"
 _SIGNS: dict[Verdict, str] = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
 _PASSED: dict[Verdict, str] = {"pass": "passed", "fail": "failed", "inconclusive": "is inconclusive"}
 
@@ -34,16 +35,20 @@ def view(report: Comparison) -> dict[str, Any]:
         "layers": [_layers(found) for found in report.sensitivities],
         "artifacts": [_artifact(entry) for entry in report.entries],
         "machines": _machines(report),
+        "versions": _versions(report),
         "provenance": report.provenance,
         "version": report.tools.get("quantkit", ""),
     }
 
 
 def _best(report: Comparison) -> Entry | None:
-    """Return the INT8 artifact the page opens with: the fastest that passed its gate, else the fastest of all."""
+    """Return the INT8 artifact the page opens with: the fastest of those with the best verdict."""
     small = [entry for entry in report.entries if entry.precision == "int8"]
-    passed = [entry for entry in small if entry.gate is not None and entry.gate.verdict == "pass"]
-    return max(passed or small, key=lambda entry: entry.throughput or 0, default=None)
+    return max(small, key=lambda entry: (_rank(entry.gate), entry.throughput or 0), default=None)
+
+
+def _rank(gate: GateReport | None) -> int:
+    return 1 if gate is None else {"pass": 3, "inconclusive": 2, "fail": 0}[gate.verdict]
 
 
 def _own(entry: Entry) -> Gain | None:
@@ -60,7 +65,9 @@ def _headline(report: Comparison, best: Entry | None) -> str:
     score = f"{kept(gain.score_ratio)} of the FP32 {score_name(report.task)}" if gain.score_ratio else ""
     speed = f"{times(gain.throughput)} its throughput" if gain.throughput else ""
     both = " at ".join(filter(None, (score, speed if score else speed.replace("its", "the FP32"))))
-    return f"{best.name}: {both or f'{size(best.size_bytes)}, {change(gain.size)}'}"
+    words = both or f"{size(best.size_bytes)}, {change(gain.size)}"
+    # A unit stays on the line of its number.
+    return f"{best.name}: {words.replace(' %', f'{FIXED}%').replace(f' {TIMES}', f'{FIXED}{TIMES}')}"
 
 
 def _chip(gate: GateReport | None) -> dict[str, str]:
@@ -72,7 +79,9 @@ def _chip(gate: GateReport | None) -> dict[str, str]:
 def _tiles(report: Comparison, best: Entry) -> list[dict[str, str]]:
     gain = _own(best)
     spread = (
-        "" if gain is None or gain.spread is None else f"{gain.spread[0]:.2f} to {gain.spread[1]:.2f} times"
+        ""
+        if gain is None or gain.throughput_bounds is None
+        else f"{between(gain.throughput_bounds)} times its FP32"
     )
     name = score_name(report.task)
     coverage = NONE if best.int8_coverage is None else f"{cut(100 * best.int8_coverage, 1)} %"
@@ -85,7 +94,7 @@ def _tiles(report: Comparison, best: Entry) -> list[dict[str, str]]:
         {
             "name": "throughput",
             "value": times(gain.throughput) if gain else NONE,
-            "note": spread or "of its FP32",
+            "note": spread or "its FP32's",
         },
         {
             "name": "model size",
@@ -106,7 +115,7 @@ def _gate(entry: Entry, gate: GateReport) -> dict[str, Any]:
         **_chip(gate),
         "words": (
             f"Policy {gate.policy}: {cut(gate.ratio)} of {against} on {gate.questions:,} questions of "
-            f"{gate.dataset_name}, {gate.min_ratio:g} asked. {interval.confidence:.0%} interval "
+            f"{gate.dataset_name}, {gate.min_ratio:g} asked. {100 * interval.confidence:g} % interval "
             f"{cut(interval.low)} to {cut(interval.high)} on the {kept_questions:,} that were not calibrated on; "
             f"{100 * gate.changed:.2f} % of the questions changed."
         ),
@@ -200,20 +209,24 @@ def _artifact(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _machines(report: Comparison) -> list[dict[str, Any]]:
-    """Return every processor and set of versions that numbers were made with, and which numbers."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _machines(report: Comparison) -> list[dict[str, str]]:
+    """Return every processor that numbers were made on, and which numbers."""
+    found: dict[str, list[str]] = {}
     for origin in report.provenance:
-        facts = [_flat(value) for name, value in origin.cpu.items() if value not in (None, "", [], ())]
-        versions = ", ".join(f"{name} {version}" for name, version in origin.tools.items())
-        found.setdefault((", ".join(facts) or "processor not recorded", versions), []).append(
-            origin.number if origin.name == "all" else f"{origin.number} of {origin.name}"
-        )
-    return [
-        {"cpu": cpu, "versions": versions, "numbers": "; ".join(numbers)}
-        for (cpu, versions), numbers in found.items()
-    ]
+        facts = origin.cpu
+        if facts:
+            parts = [str(facts.get(name, "")) for name in ("model", "machine")]
+            parts.append(f"{facts['cores']} cores" if facts.get("cores") else "")
+            parts.append(" ".join(map(str, facts.get("instruction_sets") or ())))
+            words = origin.number if origin.name == "all" else f"{origin.number} of {origin.name}"
+            found.setdefault(", ".join(filter(None, parts)), []).append(words)
+    return [{"cpu": cpu, "numbers": "; ".join(numbers)} for cpu, numbers in found.items()]
 
 
-def _flat(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _versions(report: Comparison) -> list[tuple[str, str]]:
+    """Return every tool with every version of it that numbers were made with."""
+    found: dict[str, set[str]] = {}
+    for origin in report.provenance:
+        for tool, version in origin.tools.items():
+            found.setdefault(tool, set()).add(version)
+    return [(tool, ", ".join(sorted(versions))) for tool, versions in sorted(found.items())]

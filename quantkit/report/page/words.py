@@ -17,8 +17,12 @@ def run_words(report: Comparison) -> str:
     run = report.throughput
     if run is None:
         return "No artifact carries a throughput."
+    gains = (
+        "It was too noisy for ratios."
+        if run.too_noisy
+        else "Gains are medians of ratios within a round; small print: their bounds."
+    )
     return (
         f"Throughput in windows per second, {run.scenario}: one interleaved run of {run.samples:,} windows of "
-        f"{run.dataset_name}, {run.repeats} passes each, {run.threads} thread{'s' if run.threads > 1 else ''}. "
-        "Gains are medians of ratios within a round."
+        f"{run.dataset_name}, {run.repeats} passes each, {run.threads} thread{'s' if run.threads > 1 else ''}. {gains}"
     )

@@ -9,7 +9,7 @@ from quantkit.report import BenchReport, Evaluation, SearchReport
 from quantkit.report.comparison import Comparison, Entry, LayerDamage, Pairing, ScoreSource, ThroughputSource
 from quantkit.report.gains import gains
 from quantkit.stages.report.carried import Carried, read, score_key
-from quantkit.stages.report.origins import missing, provenance
+from quantkit.stages.report.origins import is_too_noisy, missing, provenance
 
 
 def report(artifacts: Sequence[Artifact], *, bench: BenchReport | None = None) -> Comparison:
@@ -37,7 +37,7 @@ def report(artifacts: Sequence[Artifact], *, bench: BenchReport | None = None) -
         entries=tuple(entries.values()),
         scores=source,
         throughput=None if run is None else _throughput_source(run),
-        missing=tuple(gap for one in carried for gap in missing(entries[one.digest], one, carried, source)),
+        missing=missing(list(entries.values()), carried, source, run),
         sensitivities=tuple(found for one in carried for found in _sensitivities(one)),
         provenance=tuple(provenance(carried, source, run)),
         tools=tool_versions(),
@@ -69,6 +69,7 @@ def _throughput_source(run: BenchReport) -> ThroughputSource:
         samples=run.samples,
         repeats=run.repeats,
         threads=run.threads,
+        too_noisy=is_too_noisy(run),
         artifacts=tuple(result.artifact for result in run.results),
     )
 
@@ -77,9 +78,9 @@ def _run_of(carried: Sequence[Carried], given: BenchReport | None) -> BenchRepor
     """Choose the one run: an Offline one before others, then the one that measured the most of the artifacts."""
     digests = {one.digest for one in carried}
 
-    def worth(run: BenchReport) -> tuple[bool, int, int]:
+    def worth(run: BenchReport) -> tuple[bool, int, bool, int]:
         covered = digests & {result.artifact for result in run.results}
-        return run.scenario == "offline", len(covered), run.samples * run.repeats
+        return run.scenario == "offline", len(covered), not is_too_noisy(run), run.samples * run.repeats
 
     if given is not None:
         if not worth(given)[1]:
@@ -96,7 +97,7 @@ def _entry(
 ) -> Entry:
     scored = one.scored(source)
     measured = [result for result in run.results if result.artifact == one.digest] if run else []
-    inspected = one.inspection
+    inspected, noisy = one.inspection, run is not None and is_too_noisy(run)
     return Entry(
         artifact=one.digest,
         name=one.name,
@@ -112,8 +113,8 @@ def _entry(
         size_bytes=one.artifact.model_bytes,
         int8_coverage=inspected.int8_coverage if inspected else None,
         throughput=measured[0].qps if measured else None,
-        throughput_ratio=measured[0].ratio if measured else None,
-        throughput_bounds=measured[0].spread if measured else None,
+        throughput_ratio=measured[0].ratio if measured and not noisy else None,
+        throughput_bounds=measured[0].interval or measured[0].spread if measured and not noisy else None,
         gate=one.gate,
         search=_search_words(one.search),
         runtime=one.runtime.as_json() if one.runtime else None,

@@ -10,27 +10,47 @@ from quantkit.report.groups import score_name
 from quantkit.stages.report.carried import Carried
 
 
+def is_too_noisy(run: BenchReport) -> bool:
+    """Return whether a run says of itself that its ratios scatter too widely."""
+    return run.verdict == "too noisy" or any(result.ratio is None for result in run.results)
+
+
 def missing(
+    entries: Sequence[Entry], carried: Sequence[Carried], source: ScoreSource | None, run: BenchReport | None
+) -> tuple[Missing, ...]:
+    """Name every gap and what fills it, the throughput once for all: one run must measure them together."""
+    every = " ".join(one.path for one in carried)
+    gaps = [
+        gap for entry, one in zip(entries, carried, strict=True) for gap in _gaps(entry, one, carried, source)
+    ]
+    without = [entry for entry in entries if entry.throughput is None]
+    if without or (run is not None and is_too_noisy(run)):
+        everywhere = not without or len(without) == len(entries)
+        names = "all" if everywhere else ", ".join(entry.name for entry in without)
+        number = "throughput" if without else "throughput gain (the run was too noisy)"
+        one_digest = without[0].artifact if len(without) == 1 else ""
+        gaps.append(
+            Missing(artifact=one_digest, name=names, number=number, command=f"quantkit bench {every}")
+        )
+    return tuple(gaps)
+
+
+def _gaps(
     entry: Entry, one: Carried, carried: Sequence[Carried], source: ScoreSource | None
 ) -> list[Missing]:
-    """Name every gap of an artifact and what fills it."""
     data = f" --data {shlex.quote(source.dataset_name)}" if source else ""
     baseline = next((other.path for other in carried if other.digest == entry.reference), "FP32_ARTIFACT")
-    every = " ".join(other.path for other in carried)
-    wanted = (
-        (score_name(one.artifact.task), entry.score, f"quantkit evaluate {one.path}{data}"),
-        ("parameters", entry.parameters, f"quantkit inspect {one.path}"),
-        ("throughput", entry.throughput, f"quantkit bench {every}"),
-    )
-    gaps = [(number, command) for number, value, command in wanted if value is None]
+    wanted: list[tuple[str, str]] = []
+    if entry.score is None:
+        wanted.append((score_name(one.artifact.task), f"quantkit evaluate {one.path}{data}"))
+    if entry.parameters is None:
+        wanted.append(("parameters", f"quantkit inspect {one.path}"))
     if entry.precision == "int8" and entry.gate is None:
-        gaps.append(("gate", f"quantkit gate {one.path} --baseline {baseline}{data}"))
+        wanted.append(("gate", f"quantkit gate {one.path} --baseline {baseline}{data}"))
     if entry.precision == "int8" and entry.reference is None:
-        gaps.append(("gain against its FP32", f"quantkit report FP32_ARTIFACT {every}"))
-    return [
-        Missing(artifact=one.digest, name=one.name, number=number, command=command)
-        for number, command in gaps
-    ]
+        every = " ".join(other.path for other in carried)
+        wanted.append(("gain against its FP32", f"quantkit report FP32_ARTIFACT {every}"))
+    return [Missing(artifact=one.digest, name=one.name, number=n, command=command) for n, command in wanted]
 
 
 def provenance(
