@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,29 +46,34 @@ def watch(command: Sequence[str], folder: Path, *, label: str, expected: int) ->
     with (
         (folder / _STDERR).open("wb") as errors,
         track(label, expected, "samples") as advance,
-        _started(command, folder, errors) as process,
     ):
+        process = _start(command, folder, errors)
+        assert process.stdout is not None
         # Read beside waiting: the pipe stays open as long as anything that the process started lives.
-        threading.Thread(target=_follow, args=(process.stdout, advance), daemon=True).start()
-        process.wait()
+        follower = threading.Thread(target=_follow, args=(process.stdout, advance), daemon=True)
+        follower.start()
+        try:
+            process.wait()
+        finally:
+            _end(process)
+            follower.join(_GRACE_SECONDS)
     return _outcome(folder, process.returncode, label)
 
 
 def _follow(lines: IO[bytes], advance: Callable[[int], None]) -> None:
     seen = 0
-    with contextlib.suppress(ValueError):  # closed while it was read
+    with lines:
         for line in lines:
             if match := _ANSWERED.match(line.rstrip()):
                 advance(int(match[1]) - seen)
                 seen = int(match[1])
 
 
-@contextlib.contextmanager
-def _started(command: Sequence[str], folder: Path, errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process in a session of its own; whatever ends the block ends the process and all it started."""
+def _start(command: Sequence[str], folder: Path, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, so that it can be ended with all it started."""
     # The process has another current folder, and must find the same package.
     paths = [os.fspath(Path(quantkit.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    process = subprocess.Popen(  # noqa: S603 - our own program
+    return subprocess.Popen(  # noqa: S603 - our own program
         command,
         cwd=folder,
         stdin=subprocess.PIPE,
@@ -77,20 +82,15 @@ def _started(command: Sequence[str], folder: Path, errors: IO[bytes]) -> Iterato
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         start_new_session=True,
     )
-    try:
-        yield process
-    finally:
-        _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process, and whatever of its session is left: an engine's process may outlive the one that started it."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        # The group: a process of an engine may outlive the one that started it.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
-            break
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
