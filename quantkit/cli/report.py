@@ -32,7 +32,7 @@ def command(
     markdown: bool,
     as_json: bool,
 ) -> None:
-    """Show what artifacts carry of themselves, side by side.
+    """Show artifacts side by side: tables and a page.
 
     Two tables, FP32 and INT8: score, parameters, size and throughput with gains against the first, and of an
     INT8 artifact against its FP32. Nothing is run; of a number that is missing, the command that makes it is
