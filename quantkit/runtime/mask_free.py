@@ -15,6 +15,7 @@ import onnx
 
 from quantkit.errors import ArtifactError
 from quantkit.files import naming_output_errors, write_bytes
+from quantkit.runtime.added_masks import cut_added_masks
 from quantkit.runtime.session import ATTENTION_MASK
 
 _ATTENTION, _CONTRIB = "MultiHeadAttention", "com.microsoft"
@@ -37,7 +38,7 @@ def write_mask_free(path: Path, folder: Path) -> Path:
         OutputError: the folder cannot be written.
     """
     model = _read(path)
-    _cut(model, str(path))
+    _cut(model, path.parent, str(path))
     out = folder / path.name
     write_bytes(out, model.SerializeToString())
     for name in sorted(_external_files(model)):
@@ -56,13 +57,17 @@ def mask_free(path: Path) -> bytes:
         ArtifactError: it is not an ONNX model, or the mask does more than hide keys from attention.
     """
     model = _read(path)
-    _cut(model, str(path))
+    _cut(model, path.parent, str(path))
     content: bytes = model.SerializeToString()
     return content
 
 
-def without_mask(model: onnx.ModelProto) -> int:
+def without_mask(model: onnx.ModelProto, folder: Path = Path()) -> int:
     """Take the mask from every attention, in place; the graph input stays, and nothing reads it.
+
+    Args:
+        model: fused, or with masks that are added to scores (`added_masks`).
+        folder: where its external weights are.
 
     Returns:
         How many attentions no longer read it: at least 1.
@@ -70,11 +75,15 @@ def without_mask(model: onnx.ModelProto) -> int:
     Raises:
         ArtifactError: no attention reads the mask, or something else does too. The model is unchanged then.
     """
-    return _cut(model, model.graph.name or "the model")
+    return _cut(model, folder, model.graph.name or "the model")
 
 
-def _cut(model: onnx.ModelProto, name: str) -> int:
+def _cut(model: onnx.ModelProto, folder: Path, name: str) -> int:
     graph = model.graph
+    if not any(node.op_type == _ATTENTION and node.domain == _CONTRIB for node in graph.node):
+        added = cut_added_masks(model, folder, name)
+        if added:
+            return added
     passed_on = {ATTENTION_MASK}
     dead: list[onnx.NodeProto] = []
     attentions: list[onnx.NodeProto] = []
@@ -98,7 +107,7 @@ def _cut(model: onnx.ModelProto, name: str) -> int:
             f"{name}: cannot do without {ATTENTION_MASK}: output {given_out} is made of it; {_ADVICE}"
         )
     if not attentions:
-        raise ArtifactError(f"{name}: no {_ATTENTION} reads {ATTENTION_MASK}; {_ADVICE}")
+        raise ArtifactError(f"{name}: no attention reads {ATTENTION_MASK}; {_ADVICE}")
     for node in attentions:
         node.input[_MASK] = ""
         while not node.input[-1]:

@@ -86,7 +86,7 @@ def test_counts_attentions() -> None:
             "float[b, s, k] y",
             "ReduceSum  reads it too",
         ),
-        ("y = Tanh (x)", "float[b, s, k] y", "no MultiHeadAttention reads attention_mask"),
+        ("y = Tanh (x)", "float[b, s, k] y", "no attention reads attention_mask"),
         (
             f"{ONE_MASK} y = com.microsoft.MultiHeadAttention <num_heads = 2> (x, x, x, , m)",
             "float[b, s, k] y, int32[b, s] m",
