@@ -41,7 +41,7 @@ def write_mask_free(path: Path, folder: Path) -> Path:
     _cut(model, path.parent, str(path))
     out = folder / path.name
     write_bytes(out, model.SerializeToString())
-    for name in sorted(_external_files(model)):
+    for name in sorted(external_files(model)):
         with naming_output_errors(folder / name):
             _link(path.parent / name, folder / name)
     return out
@@ -126,7 +126,8 @@ def _read(path: Path) -> onnx.ModelProto:
         raise ArtifactError(f"{path}: is not an ONNX model, or is truncated; make or copy it again") from None
 
 
-def _external_files(model: onnx.ModelProto) -> set[str]:
+def external_files(model: onnx.ModelProto) -> set[str]:
+    """Return the names of the files that hold weights of a model, beside its graph."""
     return {
         entry.value
         for tensor in model.graph.initializer
