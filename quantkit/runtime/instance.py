@@ -21,9 +21,11 @@ from typing import Any, NoReturn
 from quantkit.errors import QuantkitError
 from quantkit.runtime.session import SessionOptions, first_line
 from quantkit.runtime.sessions import REFUSALS, Running, open_session
-from quantkit.runtime.shared_block import SharedBlock
+from quantkit.runtime.shared_block import Place, SharedBlock
 
 END: dict[str, Any] = {"end": True}
+FLAG: Place = ("|u1", [1], 0)
+"""Where an instance notes that it is running a batch; it can be read when the instance is gone."""
 _PARENT_CHECK_MS = 1000
 
 
@@ -46,6 +48,7 @@ def serve(specification: dict[str, Any]) -> None:
         _send(connection, {"mistake": [type(error).__name__, str(error)]})
         return
     _send(connection, {"outputs": session.outputs, "by_position": session.by_position})
+    (running,) = SharedBlock(specification["state"]).views([FLAG])
     blocks = [SharedBlock(descriptor) for descriptor in specification["blocks"]]
     while True:
         try:
@@ -54,7 +57,10 @@ def serve(specification: dict[str, Any]) -> None:
             _leave(specification)
         if request == END:
             return
-        _send(connection, _answer(session, blocks[request["block"]], request))
+        running[0] = 1
+        answer = _answer(session, blocks[request["block"]], request)
+        running[0] = 0
+        _send(connection, answer)
 
 
 def _answer(session: Running, block: SharedBlock, request: dict[str, Any]) -> dict[str, Any]:

@@ -50,14 +50,14 @@ class SharedBlock:
         Raises:
             OSError: there is no memory left.
         """
-        contiguous = [np.ascontiguousarray(array) for array in arrays]
+        given = list(arrays)
         places: list[Place] = []
         end = 0
-        for array in contiguous:
+        for array in given:
             places.append((array.dtype.str, list(array.shape), end))
             end += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
         self._reserve(end)
-        for array, view in zip(contiguous, self.views(places), strict=True):
+        for array, view in zip(given, self.views(places), strict=True):
             view[...] = array
         return places
 

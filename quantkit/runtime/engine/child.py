@@ -58,13 +58,14 @@ class Model:
 class Child:
     """A running process, on its own cores."""
 
-    def __init__(self, model: Model, *, cores: Sequence[int], blocks: Sequence[int]) -> None:
+    def __init__(self, model: Model, *, cores: Sequence[int], blocks: Sequence[int], state: int) -> None:
         """Start it; `wait_ready` tells when it has opened the model.
 
         Args:
             model: what it opens.
             cores: CPUs it is bound to; empty for any.
             blocks: descriptors of the shared blocks that batches lie in.
+            state: descriptor of the block where it notes whether it runs a batch.
         """
         ours, theirs = socket.socketpair()
         options = SessionOptions(
@@ -74,6 +75,7 @@ class Child:
             "socket": theirs.fileno(),
             "parent": os.getpid(),
             "blocks": list(blocks),
+            "state": state,
             "cores": list(cores),
             "import_path": sys.path,
             "runtime": model.profile.runtime,
@@ -89,7 +91,7 @@ class Child:
                 [sys.executable, "-c", _BOOTSTRAP, json.dumps(specification)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), *blocks),
+                pass_fds=(theirs.fileno(), state, *blocks),
                 # Ctrl-C in a terminal goes to the whole group: only the parent should hear it.
                 start_new_session=True,
                 # numpy's own threads have nothing to do there.

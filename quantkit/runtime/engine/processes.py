@@ -6,6 +6,7 @@ An instance has at most two batches: the one it runs and the one that comes next
 thread of the parent listens to each instance. When an instance ends without being asked to (killed, out of memory),
 its thread reads what was already answered, starts another, and the batches that were not answered wait again, first
 in line. A batch that was being run when two instances ended is not tried a third time: it is an error that names it.
+(Which one was being run is written in shared memory, where it stays when the process goes.)
 
 So each batch is answered exactly once: its future is set where its answer is read, and only a batch whose instance is
 known to be gone, and whose answers were all read, is given to another.
@@ -22,10 +23,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from quantkit.errors import EvaluationError, OutputError, QuantkitError
 from quantkit.runtime.engine.child import Child, ChildDied, Model, mistake
 from quantkit.runtime.engine.engine import WAITING, BatchFailed, Feeds, cannot_run, describe
 from quantkit.runtime.engine.variant import check_full, engine_folder, opened_path
+from quantkit.runtime.instance import FLAG
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays
 from quantkit.runtime.shared_block import SharedBlock
@@ -58,6 +62,7 @@ class _Instance:
 
     Attributes:
         blocks: one for each batch it may have.
+        state: the block in which the process notes whether it is running a batch.
         flying: batches sent to it, each with the number of its block, in the order of its answers.
         child: the process, which may be gone already.
         ready: it takes batches.
@@ -66,6 +71,7 @@ class _Instance:
 
     cores: tuple[int, ...]
     blocks: list[SharedBlock]
+    state: SharedBlock
     child: Child
     flying: deque[tuple[_Task, int]] = field(default_factory=deque)
     ready: bool = False
@@ -75,6 +81,11 @@ class _Instance:
     def room(self) -> int:
         """How many more batches it takes."""
         return len(self.blocks) - len(self.flying) if self.ready else 0
+
+    @property
+    def in_a_run(self) -> bool:
+        """The process is running the first batch in flight, or was when it ended."""
+        return bool(self.state.views([FLAG])[0][0])
 
     def send(self, task: _Task) -> None:
         """Write a batch into a free block, and tell the process.
@@ -86,8 +97,13 @@ class _Instance:
         taken = {number for _, number in self.flying}
         number = next(number for number in range(len(self.blocks)) if number not in taken)
         places = self.blocks[number].write(task.feeds.values())
-        self.child.send({"block": number, "names": list(task.feeds), "places": places})
+        # In flight before it is sent: the answer may be read before `send` returns.
         self.flying.append((task, number))
+        try:
+            self.child.send({"block": number, "names": list(task.feeds), "places": places})
+        except OSError:
+            self.flying.pop()
+            raise
 
 
 class ProcessEngine:
@@ -206,11 +222,14 @@ class ProcessEngine:
         return RuntimeError(f"{self.name}: the engine is closed") if self._closed else None
 
     def _new_instance(self, cores: tuple[int, ...]) -> _Instance:
-        blocks = [SharedBlock.new() for _ in range(WAITING)]
-        return _Instance(cores=cores, blocks=blocks, child=self._new_child(cores, blocks))
+        blocks, state = [SharedBlock.new() for _ in range(WAITING)], SharedBlock.new()
+        child = self._new_child(cores, blocks, state)
+        return _Instance(cores=cores, blocks=blocks, state=state, child=child)
 
-    def _new_child(self, cores: tuple[int, ...], blocks: list[SharedBlock]) -> Child:
-        return Child(self._model, cores=cores, blocks=[block.descriptor for block in blocks])
+    def _new_child(self, cores: tuple[int, ...], blocks: list[SharedBlock], state: SharedBlock) -> Child:
+        state.write([np.zeros(1, np.uint8)])
+        descriptors = [block.descriptor for block in blocks]
+        return Child(self._model, cores=cores, blocks=descriptors, state=state.descriptor)
 
     def _answered(self, _: Future[Arrays]) -> None:
         """Make room for another batch: this one has an answer, or was cancelled."""
@@ -246,13 +265,18 @@ class ProcessEngine:
     def _listen(self, instance: _Instance) -> None:
         """Take the answers of an instance, and start it again when it ends, until the engine ends."""
         listening = True
-        while listening:
-            try:
-                answer = instance.child.receive()
-            except ChildDied as death:
-                listening = self._replace(instance, str(death))
-            else:
-                self._take(instance, answer)
+        try:
+            while listening:
+                try:
+                    answer = instance.child.receive()
+                except ChildDied as death:
+                    listening = self._replace(instance, str(death))
+                else:
+                    self._take(instance, answer)
+        finally:
+            if listening:
+                # A mistake of the engine's own: whoever waits must hear of it.
+                self._break(f"{self.name}: the engine broke down; report this", instance)
 
     def _take(self, instance: _Instance, answer: dict[str, Any]) -> None:
         """Set the future of the first batch in flight, after giving the instance its next."""
@@ -294,7 +318,7 @@ class ProcessEngine:
             if ending:
                 failed = [(task, EvaluationError(f"{self.name}: the engine was closed")) for task in lost]
             else:
-                if lost:
+                if lost and instance.in_a_run:
                     lost[0].deaths += 1
                     if lost[0].deaths >= _MOST_DEATHS:
                         failed.append((lost[0], _killer(self.name, lost[0], death)))
@@ -317,7 +341,7 @@ class ProcessEngine:
                 if self._ending:
                     return False
                 # Known to `close` from its first moment, so that it is ended like any other.
-                instance.child = self._new_child(instance.cores, instance.blocks)
+                instance.child = self._new_child(instance.cores, instance.blocks, instance.state)
             try:
                 instance.child.wait_ready()
             except ChildDied as again:
@@ -333,14 +357,16 @@ class ProcessEngine:
                 failed = self._dispatch()
             _fail(failed)
             return True
-        self._break(fault)
+        self._break(fault, instance)
         return False
 
-    def _break(self, fault: str) -> None:
+    def _break(self, fault: str, instance: _Instance) -> None:
         """Give up: what waits fails, nothing more is taken; other instances answer what they have."""
         with self._lock:
             self._fault = self._fault or fault
-            lost = [task for task in self._waiting if task.begin()]
+            instance.ready = False
+            lost = [task for task, _ in instance.flying] + list(self._waiting)
+            instance.flying.clear()
             self._waiting.clear()
         _fail((task, EvaluationError(fault)) for task in lost)
 
@@ -349,7 +375,7 @@ class ProcessEngine:
         for instance in self._instances:
             instance.child.kill()
             instance.child.release()
-            for block in instance.blocks:
+            for block in (*instance.blocks, instance.state):
                 block.close()
         shutil.rmtree(self._model.folder, ignore_errors=True)
 
@@ -391,7 +417,7 @@ def _write_shared(path: Path, folder: Path, name: str, profile: RuntimeProfile) 
 def _fail(failed: Iterable[tuple[_Task, BaseException]]) -> None:
     """Set errors, never with the lock held: the callbacks of a future take it."""
     for task, error in failed:
-        if task.begin():
+        if task.begin() and not task.future.done():
             task.future.set_exception(error)
 
 
