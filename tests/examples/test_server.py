@@ -19,14 +19,14 @@ pytest.importorskip("fastapi", reason="the server needs pip install quantkit[ser
 pytest.importorskip("uvicorn", reason="the server needs pip install quantkit[server]")
 pytest.importorskip("torch", reason="the model is exported with torch (pip install quantkit[export])")
 
-import httpx  # noqa: E402
+import httpx
 
-from quantkit.artifact import Artifact  # noqa: E402
-from quantkit.recipe.settings import EvaluateSettings, ExportSettings, FuseSettings  # noqa: E402
-from quantkit.runtime.profile import RuntimeProfile  # noqa: E402
-from quantkit.stages.evaluate import evaluate  # noqa: E402
-from quantkit.stages.export import export  # noqa: E402
-from quantkit.stages.fuse import fuse  # noqa: E402
+from quantkit.artifact import Artifact
+from quantkit.recipe.settings import EvaluateSettings, ExportSettings, FuseSettings
+from quantkit.runtime.profile import RuntimeProfile
+from quantkit.stages.evaluate import evaluate
+from quantkit.stages.export import export
+from quantkit.stages.fuse import fuse
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "server"
@@ -170,7 +170,11 @@ def test_a_real_server_is_loaded_and_ends_gracefully(running: tuple[subprocess.P
         target=lambda: found.append(httpx.post(f"{url}/answer", json=asked[0], timeout=30))
     )
     late.start()
-    time.sleep(0.05)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        now = httpx.get(f"{url}/metrics").json()
+        if now["inside"] + now["answered"] > 40:
+            break
     process.send_signal(signal.SIGTERM)
     late.join()
     assert ([200], 0) == ([one.status_code for one in found], process.wait(30))
