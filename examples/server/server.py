@@ -75,7 +75,7 @@ class Waiting:
 class Batcher:
     """Collects windows until the token budget is full or the oldest has waited long enough; then runs them.
 
-    While all instances are busy nothing is submitted, so what arrives meanwhile joins the next batches.
+    While two batches an instance are under way nothing is submitted; what arrives meanwhile joins the next batches.
     """
 
     def __init__(
