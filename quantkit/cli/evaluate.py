@@ -13,7 +13,18 @@ from quantkit.cli import options, show
 @click.option("--data", show_default="squad", help="Dataset name, or a file in the task's format.")
 @click.option("--limit", type=int, help="First N questions only (never for a gate).")
 @click.option("--token-budget", type=int, show_default="1024", help="Tokens per batch, padding included.")
-@click.option("--threads", type=int, show_default="all cores", help="Worker threads.")
+@click.option(
+    "--equal-lengths",
+    is_flag=True,
+    default=None,
+    help="Only rows of one length share a batch: no mask is needed.",
+)
+@click.option("--threads", type=int, help="Instances of one thread each; otherwise as tuned, or all cores.")
+@click.option(
+    "--engine",
+    type=click.Choice(("threads", "processes")),
+    help="What runs the instances, the answers are the same; otherwise as tuned, or threads.",
+)
 @click.option("--refresh", is_flag=True, help="Evaluate again, also what was evaluated before.")
 @options.data_dir_option
 @options.json_option
@@ -24,7 +35,9 @@ def command(
     data: str | None,
     limit: int | None,
     token_budget: int | None,
+    equal_lengths: bool | None,
     threads: int | None,
+    engine: str | None,
     refresh: bool,
     data_dir: Path | None,
     as_json: bool,
@@ -40,7 +53,15 @@ def command(
     from quantkit.stages.evaluate import evaluate
 
     settings = options.section(
-        EvaluateSettings, {"data": data, "limit": limit, "token_budget": token_budget, "threads": threads}
+        EvaluateSettings,
+        {
+            "data": data,
+            "limit": limit,
+            "token_budget": token_budget,
+            "equal_lengths": equal_lengths,
+            "threads": threads,
+            "engine": engine,
+        },
     )
     with show.working():
         report = evaluate(Artifact.open(source), settings=settings, data_dir=data_dir, refresh=refresh)

@@ -169,7 +169,15 @@ class EvaluateSettings(Section):
     data: str = Field(default="squad", description="dataset name or file")
     limit: int | None = Field(default=None, ge=1, description="first N questions only (never for a gate)")
     token_budget: int = Field(default=1024, ge=1, description="tokens per batch, padding included")
-    threads: int | None = Field(default=None, ge=1, description="worker threads; default: all cores")
+    equal_lengths: bool = Field(
+        default=False, description="only rows of one length share a batch, and attention runs without a mask"
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="one-thread instances; default: the artifact's profile, or all cores"
+    )
+    engine: Literal["threads", "processes"] | None = Field(
+        default=None, description="what runs the instances; default: the artifact's profile, or threads"
+    )
 
 
 class GateSettings(Section):
@@ -197,11 +205,69 @@ class BenchSettings(Section):
     """artifacts → throughput, interleaved."""
 
     data: str = Field(default="squad", description="dataset name or file the questions are taken from")
-    scenario: Literal["offline", "single-stream"] = "offline"
-    questions: int = Field(default=200, ge=1, description="questions per measured pass")
-    repeats: int = Field(default=5, ge=2, description="interleaved passes per artifact")
-    token_budget: int = Field(default=1024, ge=1)
-    threads: int | None = Field(default=None, ge=1)
+    scenario: Literal["offline", "single-stream", "server"] = Field(
+        default="offline",
+        description="throughput in batches, one question at a time, or the rate of random arrivals that is held",
+    )
+    questions: int = Field(
+        default=200, ge=1, description="questions per measured pass, or per trial of a rate"
+    )
+    repeats: int = Field(default=5, ge=2, description="fewest interleaved rounds")
+    max_repeats: int = Field(
+        default=20, ge=2, description="so many rounds while the result is not sure enough"
+    )
+    max_spread: float = Field(
+        default=0.1,
+        gt=0,
+        description="widest 90 % interval of a median ratio, relative to it; a wider one is refused",
+    )
+    profile: Literal["fixed", "tuned"] = Field(
+        default="fixed",
+        description="the settings below for all, or of each artifact what `quantkit tune` found",
+    )
+    token_budget: int = Field(default=1024, ge=1, description="tokens per batch, padding included")
+    threads: int | None = Field(default=None, ge=1, description="threads in all; default: all cores")
+    instances: int | None = Field(
+        default=None,
+        ge=1,
+        description="sessions that share the threads; default: one per thread, for single-stream one",
+    )
+    runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
+    engine: Literal["threads", "processes", "ray"] = Field(
+        default="threads", description="instances as threads of one process, as processes, or on Ray"
+    )
+    equal_lengths: bool = Field(default=False, description="only questions of one length share a batch")
+    latency_bound: float = Field(
+        default=130.0,
+        gt=0,
+        description="server: milliseconds within which 99 % are answered (MLPerf's for BERT is 130)",
+    )
+    seed: int = Field(default=0, ge=0, description="server: seed of the arrivals")
+
+
+class TuneSettings(Section):
+    """artifact → the runtime profile that is fastest on this machine."""
+
+    data: str = Field(default="squad", description="dataset name or file the questions are taken from")
+    budget: float = Field(default=120.0, gt=0, description="seconds for the whole search")
+    cores: int | None = Field(default=None, ge=1, description="cores that may be used; default: all cores")
+    latency_bound: float | None = Field(
+        default=None,
+        gt=0,
+        description="look for the highest rate of random arrivals of which 99 % are answered in so many ms",
+    )
+    runtimes: tuple[Literal["onnxruntime", "openvino"], ...] | None = Field(
+        default=None, description="runtimes to try; default: those that are installed", strict=False
+    )
+    engines: tuple[Literal["threads", "processes"], ...] = Field(
+        default=("threads", "processes"), description="engines to try", strict=False
+    )
+    max_spread: float = Field(
+        default=0.1,
+        gt=0,
+        description="a result is sure when the 90 % interval of its median ratio is no wider, relative to it",
+    )
+    seed: int = Field(default=0, ge=0, description="seed of the arrivals")
 
 
 class PublishSettings(Section):

@@ -33,7 +33,7 @@ from quantkit.report import Evaluation, QuestionScore
 from quantkit.report.evaluation import evaluation_file, predictions_file, scores_digest
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import open_engine
-from quantkit.runtime.profile import RuntimeProfile
+from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import plan, run_job
 from quantkit.tasks import Dataset, FeatureSettings, task
 from quantkit.tasks.datasets import load
@@ -62,7 +62,7 @@ def evaluate(
 
     Args:
         artifact: opened, and so checked byte by byte.
-        settings: dataset, limit, token budget and threads.
+        settings: dataset, limit, batches, and the engine that runs them, which makes no difference to the answers.
         data_dir: looked into first for the dataset.
         refresh: run even when the cache has the answer.
 
@@ -108,7 +108,13 @@ def read_evaluation(artifact: Artifact, dataset_name: str | None = None) -> Eval
 def _subject(artifact: Artifact, settings: EvaluateSettings, data_dir: Path | None) -> _Subject:
     whole = load(settings.data, artifact.task, data_dir)
     dataset = whole if settings.limit is None else whole.limit(settings.limit)
-    matters = {"token_budget": settings.token_budget, "features": FeatureSettings().as_json()}
+    matters: dict[str, Any] = {
+        "token_budget": settings.token_budget,
+        "features": FeatureSettings().as_json(),
+    }
+    # Named only when it is asked for: evaluations from before it was there stay valid.
+    if settings.equal_lengths:
+        matters["equal_lengths"] = True
     tools = tool_versions(*_TOOLS)
     key = digest_of(
         {
@@ -134,12 +140,13 @@ def _run(subject: _Subject, settings: EvaluateSettings) -> Evaluation:
     tokenizer = Tokenizer.load(artifact.path)
     tokenizer.check_vocabulary(_vocabulary(artifact))
     # Opened before featurizing: a model that cannot run is told at once.
-    profile = RuntimeProfile.here(instances=settings.threads)
+    profile = _profile(artifact, settings)
     with open_engine(artifact.model_path, outputs=job_task.outputs, profile=profile) as engine:
         features = job_task.featurize(dataset, tokenizer, feature_settings)
         job = plan(
             features,
             token_budget=settings.token_budget,
+            equal_lengths=settings.equal_lengths,
             pad_id=tokenizer.pad_id,
             name=lambda index: f"question {dataset.examples[features[index].example].id}",
         )
@@ -180,6 +187,26 @@ def _run(subject: _Subject, settings: EvaluateSettings) -> Evaluation:
         predictions_sha256=scores_digest(scores),
         scores=scores,
     )
+
+
+def _profile(artifact: Artifact, settings: EvaluateSettings) -> RuntimeProfile:
+    """Return how the model runs: the artifact's own profile in all that makes no difference to the answers.
+
+    What does, the batches and the runtime, comes from the settings alone: a score belongs to an artifact and not to
+    the machine it was tuned on.
+    """
+    found = profile_of(artifact)
+    changes: dict[str, Any] = {
+        "runtime": "onnxruntime",
+        "token_budget": settings.token_budget,
+        "max_batch": None,
+        "equal_lengths": settings.equal_lengths,
+    }
+    if settings.threads is not None:
+        changes |= {"instances": settings.threads, "threads": 1}
+    # Another engine than these two is for machines that are not here.
+    engine = settings.engine or ("processes" if found.engine == "processes" else "threads")
+    return found.model_copy(update=changes | {"engine": engine})
 
 
 def _percent(values: Sequence[float]) -> float:

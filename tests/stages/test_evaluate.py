@@ -15,13 +15,15 @@ from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError, CheckpointError, DatasetError, EvaluationError
 from quantkit.files import cache_folder, write_text
 from quantkit.recipe.settings import EvaluateSettings
+from quantkit.runtime.engine import Engine, open_engine
+from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Session
 from quantkit.stages.evaluate import evaluate, read_evaluation
 
 Make = Callable[..., Artifact]
 
 
-def settings_for(path: Path, **changes: int) -> EvaluateSettings:
+def settings_for(path: Path, **changes: object) -> EvaluateSettings:
     """Return settings for a file of questions."""
     return EvaluateSettings.model_validate({"data": str(path), "token_budget": 64, **changes})
 
@@ -273,3 +275,60 @@ def test_reading_changed_predictions(make_span_artifact: Make, span_questions: P
     path.write_text(path.read_text().replace('"f1": 0.0', '"f1": 1.0', 1))
     with pytest.raises(ArtifactError, match="not what its evaluation was made of"):
         read_evaluation(artifact, "tiny")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"engine": "processes"}, {"engine": "processes", "threads": 3}, {"threads": 1}],
+    ids=["processes", "three processes", "one thread"],
+)
+def test_same_answers_on_any_engine(
+    make_span_artifact: Make, span_questions: Path, changes: dict[str, object]
+) -> None:
+    """Engine, instances and threads change neither the answers nor what the evaluation is called."""
+    artifact = make_span_artifact()
+    expected = evaluate(artifact, settings=settings_for(span_questions))
+    found = evaluate(artifact, settings=settings_for(span_questions, **changes), refresh=True)
+    assert found.predictions_sha256 == expected.predictions_sha256
+    assert found.key == expected.key
+
+
+def test_runs_as_tuned(
+    make_span_artifact: Make, span_questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The artifact's profile says how it runs; batches and runtime, which could change answers, it does not."""
+    artifact = make_span_artifact()
+    expected = evaluate(artifact, settings=settings_for(span_questions))
+    profile = RuntimeProfile.here(instances=3).model_copy(
+        update={"runtime": "openvino", "token_budget": 7, "max_batch": 1, "arena": False, "threads": 2}
+    )
+    artifact.write_report("runtime.json", profile.as_json())
+    seen: list[RuntimeProfile] = []
+
+    def opened(path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile) -> Engine:
+        seen.append(profile)
+        return open_engine(path, outputs=outputs, profile=profile)
+
+    monkeypatch.setattr("quantkit.stages.evaluate.open_engine", opened)
+    found = evaluate(artifact, settings=settings_for(span_questions), refresh=True)
+    (used,) = seen
+    assert (used.instances, used.threads, used.arena) == (3, 2, False)
+    assert (used.runtime, used.token_budget, used.max_batch) == ("onnxruntime", 64, None)
+    assert found.predictions_sha256 == expected.predictions_sha256
+
+
+def test_profile_of_another_cpu(
+    make_span_artifact: Make, span_questions: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A profile that was tuned elsewhere is not used, and said so."""
+    artifact = make_span_artifact()
+    profile = RuntimeProfile(instances=64, cpu={"model": "EPYC 7773X", "cores": 64})
+    artifact.write_report("runtime.json", profile.as_json())
+    evaluate(artifact, settings=settings_for(span_questions))
+    assert "was tuned for EPYC 7773X with 64 cores, not for this CPU" in caplog.text
+
+
+def test_equal_lengths_need_attention(make_span_artifact: Make, span_questions: Path) -> None:
+    """Without fused attention there is no variant without a mask: it is said, not done silently."""
+    with pytest.raises(ArtifactError, match="do not ask for equal lengths"):
+        evaluate(make_span_artifact(), settings=settings_for(span_questions, equal_lengths=True))
