@@ -196,6 +196,45 @@ def test_inspect_and_bench_keep_their_reports(made: Artifact, stage) -> None:
     assert report.as_json() == printed == json.loads(made.report_path("bench.json").read_text())
     assert BenchSettings(questions=9) == calls[0][1]["settings"]
     assert "0.90 to 1.10" in invoke("bench", made.path).stdout
+    assert made.report_path("bench.md").read_text().startswith("## quantkit bench: offline")
+    assert made.report_path("bench.png").is_file()
+
+
+def test_noisy_bench_is_inconclusive(made: Artifact, stage) -> None:
+    """Without a ratio there is exit code 4, a line that says why, and no chart, not even an older one."""
+    result = BenchResult(
+        artifact=made.digest,
+        name="made",
+        qps=10.0,
+        ratio=None,
+        spread=(0.5, 2),
+        interval=(0.7, 1.4),
+        noise=0.7,
+    )
+    report = BenchReport(
+        scenario="offline",
+        verdict="too noisy",
+        dataset_name="x",
+        dataset="0",
+        samples=1,
+        repeats=20,
+        threads=1,
+        max_spread=0.1,
+        results=(result,),
+    )
+    made.write_report("bench.png", b"old")
+    stage("quantkit.stages.bench.bench", report)
+    table = invoke("bench", made.path)
+    assert 4 == table.exit_code
+    assert "too noisy" in table.stdout
+    assert "too noisy: after 20 rounds a median is known to 70 % only, 10 % are asked for" in table.stderr
+    printed = invoke("bench", made.path, "--json")
+    assert (4, None, "too noisy") == (
+        printed.exit_code,
+        json.loads(printed.stdout)["results"][0]["ratio"],
+        json.loads(made.report_path("bench.json").read_text())["verdict"],
+    )
+    assert not made.report_path("bench.png").exists()
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("pass", 0), ("fail", 3), ("inconclusive", 4)])

@@ -1,7 +1,8 @@
-"""bench measures all artifacts on the same questions, in turns, and reports ratios within rounds."""
+"""bench measures all artifacts on the same questions, in turns, and reports ratios within rounds, or refuses."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,31 +10,40 @@ from quantkit.artifact import Artifact
 from quantkit.errors import UsageError
 from quantkit.recipe.settings import BenchSettings
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.stages import bench as stage
-from quantkit.stages.bench import bench, sample
+from quantkit.runtime.engine import Feeds, ThreadEngine
+from quantkit.runtime.profile import RUNTIME_REPORT, RuntimeProfile
+from quantkit.stages.bench import bench
+from quantkit.stages.bench.profiles import profile_for
 from quantkit.tasks.datasets import load
+from quantkit.throughput.workload import sample
 
 Make = Callable[..., Artifact]
 
 
-def settings_for(path: Path, scenario: str = "offline", **changes: int) -> BenchSettings:
-    """Return settings for a file of questions."""
-    content = {"data": str(path), "scenario": scenario, "token_budget": 64, "repeats": 3, **changes}
+def settings_for(path: Path, scenario: str = "offline", **changes: Any) -> BenchSettings:
+    """Return settings for a file of questions, under which nothing is too noisy."""
+    content = {"data": str(path), "scenario": scenario, "repeats": 3, "max_spread": 1e9, **changes}
     return BenchSettings.model_validate(content)
 
 
 def test_offline(make_span_artifact: Make, span_questions: Path) -> None:
-    """The first artifact's ratio is exactly 1, and the others' median lies within their spread."""
+    """The first artifact's ratio is exactly 1, and the others' median lies within interval and spread."""
     artifacts = [make_span_artifact("fp32"), make_span_artifact("int8", seed=1)]
-    report = bench(artifacts, settings=settings_for(span_questions))
+    report = bench(artifacts, settings=settings_for(span_questions, token_budget=64))
     first, second = report.results
-    assert (report.scenario, report.samples, report.repeats) == ("offline", 6, 3)
+    assert ("offline", "measured", 6, 3) == (report.scenario, report.verdict, report.samples, report.repeats)
     assert report.threads == cpu_facts().cores
-    assert (first.name, first.ratio, first.spread) == ("fp32", 1.0, (1.0, 1.0))
+    assert ("fp32", 1.0, (1.0, 1.0), 0.0) == (first.name, first.ratio, first.spread, first.noise)
     assert second.artifact == artifacts[1].digest
-    assert second.spread[0] <= second.ratio <= second.spread[1]
-    assert second.qps > 0
-    assert second.latency_ms == {}
+    assert second.ratio is not None
+    assert second.interval is not None
+    assert second.spread[0] <= second.interval[0] <= second.ratio <= second.interval[1] <= second.spread[1]
+    assert 3 == len(second.rates)
+    assert second.qps == sorted(second.rates)[1] > 0
+    assert {} == second.latency_ms
+    assert ("onnxruntime", "threads", 64) == tuple(
+        second.runs[name] for name in ("runtime", "engine", "token_budget")
+    )
 
 
 def test_single_stream(make_span_artifact: Make, span_questions: Path) -> None:
@@ -46,34 +56,50 @@ def test_single_stream(make_span_artifact: Make, span_questions: Path) -> None:
     assert report.threads == 1
 
 
+def test_server(make_span_artifact: Make, span_questions: Path) -> None:
+    """The rate that holds keeps 99 % within the bound, and both artifacts have one."""
+    artifacts = [make_span_artifact("a"), make_span_artifact("b", seed=1)]
+    settings = settings_for(span_questions, "server", repeats=2, max_repeats=2, latency_bound=500.0)
+    report = bench(artifacts, settings=settings)
+    assert 500.0 == report.latency_bound_ms
+    for result in report.results:
+        assert result.qps > 0
+        assert result.latency_ms["p99"] <= 500.0
+
+
+def test_server_that_cannot_hold_its_bound(make_span_artifact: Make, span_questions: Path) -> None:
+    """A bound that no rate holds is a mistake that names the bound and the model."""
+    settings = settings_for(span_questions, "server", latency_bound=1e-6)
+    with pytest.raises(UsageError, match=r"--latency-bound 1e-06: .*model.onnx does not hold it"):
+        bench([make_span_artifact()], settings=settings)
+
+
 @pytest.mark.parametrize("scenario", ["offline", "single-stream"])
 def test_rounds_are_interleaved(
     make_span_artifact: Make, span_questions: Path, monkeypatch: pytest.MonkeyPatch, scenario: str
 ) -> None:
-    """Passes alternate between the artifacts; the first round is not counted."""
+    """Passes alternate between the artifacts."""
     order: list[str] = []
-    original = stage._PASSES[scenario]
+    original = ThreadEngine.submit
 
-    def record(contestant: stage._Contestant, threads: int, latencies: list[float]) -> None:
-        order.append(contestant.artifact.path.name)
-        original(contestant, threads, latencies)
+    def submit(engine: ThreadEngine, feeds: Feeds) -> Any:
+        order.append(Path(engine.name).parent.name)
+        return original(engine, feeds)
 
-    monkeypatch.setitem(stage._PASSES, scenario, record)
+    monkeypatch.setattr(ThreadEngine, "submit", submit)
     artifacts = [make_span_artifact("a"), make_span_artifact("b", seed=1)]
     bench(artifacts, settings=settings_for(span_questions, scenario))
-    assert order == ["a", "b"] * 4
+    turns = [name for place, name in enumerate(order) if place == 0 or order[place - 1] != name]
+    assert ["a", "b"] * 4 == turns
 
 
-def test_ratios_are_taken_within_rounds(make_span_artifact: Make, span_questions: Path) -> None:
-    """A round that was slow for both does not move the ratio."""
+def test_too_noisy(make_span_artifact: Make, span_questions: Path) -> None:
+    """Rounds are added up to the limit; then the verdict says so, and there is no ratio to misread."""
     artifacts = [make_span_artifact("a"), make_span_artifact("b", seed=1)]
-    settings = settings_for(span_questions)
-    dataset = load(settings.data, "squad")
-    first, second = (stage._contestant(artifact, dataset, settings, 1) for artifact in artifacts)
-    first.seconds, second.seconds = [1.0, 10.0, 1.0], [0.5, 5.0, 0.25]
-    result = stage._result(second, first)
-    assert (result.ratio, result.spread) == (2.0, (2.0, 4.0))
-    assert result.qps == 6 / 0.5
+    settings = settings_for(span_questions, max_repeats=4, max_spread=1e-9)
+    report = bench(artifacts, settings=settings)
+    assert ("too noisy", 4) == (report.verdict, report.repeats)
+    assert [1.0, None] == [result.ratio for result in report.results]
 
 
 def test_sample_is_fixed(span_questions: Path) -> None:
@@ -83,13 +109,6 @@ def test_sample_is_fixed(span_questions: Path) -> None:
     five = [example.id for example in sample(dataset, 5).examples]
     assert three == five[:3]
     assert len(sample(dataset, 99).examples) == 6
-
-
-def test_percentiles() -> None:
-    """A percentile is a latency that was really seen."""
-    assert stage._percentiles([0.001 * n for n in range(1, 101)]) == pytest.approx(
-        {"p50": 50.0, "p90": 90.0, "p99": 99.0}
-    )
 
 
 def test_nothing_to_measure(span_questions: Path) -> None:
@@ -104,3 +123,51 @@ def test_tasks_are_not_mixed(make_span_artifact: Make, span_questions: Path) -> 
     manifest = one.manifest.model_copy(update={"task": "text-classification"})
     with pytest.raises(UsageError, match="squad and text-classification cannot be compared"):
         bench([one, Artifact(path=one.path, manifest=manifest)], settings=settings_for(span_questions))
+
+
+def test_fewer_rounds_than_the_least(make_span_artifact: Make, span_questions: Path) -> None:
+    """The most rounds cannot be below the fewest."""
+    with pytest.raises(UsageError, match="--max-repeats 2: is below --repeats 3"):
+        bench([make_span_artifact()], settings=settings_for(span_questions, max_repeats=2))
+
+
+def test_fixed_profile(make_span_artifact: Make) -> None:
+    """Threads are those of all instances together; a query by itself gets all of them."""
+    artifact = make_span_artifact()
+
+    def found(one_by_one: bool, **changes: Any) -> tuple[int, int, int | None]:
+        profile = profile_for(artifact, BenchSettings(**changes), one_by_one=one_by_one)
+        return profile.instances, profile.threads, profile.max_batch
+
+    assert (6, 1, None) == found(False, threads=6)
+    assert (2, 3, None) == found(False, threads=6, instances=2)
+    assert (1, 6, 1) == found(True, threads=6)
+    with pytest.raises(UsageError, match="--instances 4: cannot share 6 threads evenly"):
+        found(False, threads=6, instances=4)
+
+
+def test_tuned_profile(make_span_artifact: Make, span_questions: Path) -> None:
+    """Each artifact runs with its own; without one, or with another CPU's, the message says what to do."""
+    artifact = make_span_artifact()
+    settings = settings_for(span_questions, profile="tuned")
+    with pytest.raises(UsageError, match=r"was not tuned; run `quantkit tune"):
+        bench([artifact], settings=settings)
+    own = RuntimeProfile(instances=1, token_budget=32, cpu=cpu_facts().as_json())
+    artifact.write_report(RUNTIME_REPORT, own.as_json())
+    report = bench([artifact], settings=settings)
+    assert (1, 32) == (report.results[0].runs["instances"], report.results[0].runs["token_budget"])
+    with pytest.raises(UsageError, match="--token-budget: is for profile fixed"):
+        bench([artifact], settings=settings_for(span_questions, profile="tuned", token_budget=64))
+    other = own.model_copy(update={"cpu": {"model": "Other", "cores": 3}})
+    artifact.write_report(RUNTIME_REPORT, other.as_json())
+    with pytest.raises(UsageError, match="was tuned for Other with 3 cores, not for this CPU"):
+        bench([artifact], settings=settings)
+
+
+def test_openvino(make_span_artifact: Make, span_questions: Path) -> None:
+    """OpenVINO runs the same artifact, and the report says in which precision."""
+    pytest.importorskip("openvino")
+    report = bench([make_span_artifact()], settings=settings_for(span_questions, runtime="openvino"))
+    assert "openvino" == report.results[0].runs["runtime"]
+    assert report.results[0].runs["precision"] in ("f32", "bf16", "f16")
+    assert "openvino" in report.tools
