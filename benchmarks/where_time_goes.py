@@ -176,7 +176,7 @@ def limit_of(event: dict[str, Any], limits: Limits) -> float:
     largest = max(size([tensor]) for tensor in inputs + outputs)
     rate = next(
         (rate for wide, rate in limits.copied_bytes.items() if wide >= largest),
-        limits.copied_bytes[max(COPIES)],
+        limits.copied_bytes[max(limits.copied_bytes)],
     )
     # Of a table only the rows that are looked up are read.
     moved = 2 * size(outputs) if operator == "Gather" else size(inputs + outputs)
