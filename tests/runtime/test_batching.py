@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantkit.runtime.batching import token_budget_batches
+from quantkit.runtime.batching import equal_length_batches, token_budget_batches
 
 LENGTHS = st.lists(st.integers(1, 400), max_size=200)
 BUDGET = st.integers(1, 2000)
@@ -69,3 +69,25 @@ def test_deterministic() -> None:
         ((5, 1), 5),
         ((4,), 3),
     ]
+
+
+@given(LENGTHS, BUDGET, MAX_BATCH)
+def test_equal_lengths_only(lengths: list[int], budget: int, max_batch: int | None) -> None:
+    """Every row is in exactly one batch, all rows of a batch have its length, and the limits hold."""
+    batches = equal_length_batches(lengths, budget, max_batch)
+    assert sorted(index for batch in batches for index in batch.indices) == list(range(len(lengths)))
+    for batch in batches:
+        assert {lengths[index] for index in batch.indices} == {batch.length}
+        assert batch.tokens <= budget or len(batch.indices) == 1
+        assert max_batch is None or len(batch.indices) <= max_batch
+    assert [batch.length for batch in batches] == sorted((batch.length for batch in batches), reverse=True)
+
+
+@given(LENGTHS, BUDGET)
+def test_as_few_and_even_as_can_be(lengths: list[int], budget: int) -> None:
+    """Rows of one length make as few batches as the budget allows, which differ by at most one row."""
+    batches = equal_length_batches(lengths, budget)
+    for length, rows in Counter(lengths).items():
+        sizes = [len(batch.indices) for batch in batches if batch.length == length]
+        assert len(sizes) == -(-rows // max(1, budget // length))
+        assert max(sizes) - min(sizes) <= 1
