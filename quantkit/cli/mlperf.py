@@ -95,6 +95,12 @@ _UNNAMED = "unnamed"
     show_default="of the artifact's profile",
     help="Threads per instance.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["threads", "processes", "ray"]),
+    show_default="of the artifact's profile",
+    help="What the instances are.",
+)
 @options.data_dir_option
 @options.json_option
 def command(
@@ -122,6 +128,7 @@ def command(
     token_budget: int | None,
     instances: int | None,
     threads: int | None,
+    engine: str | None,
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
@@ -167,7 +174,7 @@ def command(
     with show.working():
         opened = Artifact.open(source)
         profile = profile_of(opened)
-        changes = {"token_budget": token_budget, "instances": instances, "threads": threads}
+        changes = {"token_budget": token_budget, "instances": instances, "threads": threads, "engine": engine}
         request = Request(
             settings=settings,
             entry=Entry(

@@ -1,12 +1,11 @@
 """All runs of one artifact, and the submission made of them: whole or not at all.
 
-For each scenario: an estimate of the speed (unless it is given), then an accuracy and a performance run, each in a
-process of its own. A run that fails ends everything, and nothing is left behind.
+For each scenario: an accuracy run, from whose speed follows what LoadGen is told in the performance run that comes
+next. Each run has a process of its own. One that fails ends everything, and nothing is left behind.
 """
 
 import shlex
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ REPORT = "mlperf.json"
 _TASK = "squad"
 _TOOLS = ("onnxruntime", "mlcommons-loadgen", "tokenizers", "numpy")
 _ESTIMATE, _QUICK_ESTIMATE = 3.0, 0.5
-"""Seconds that the speed is estimated over."""
+"""Seconds that the speed is estimated over, where there is no accuracy run."""
 _HEADROOM = 1.1
 """Offline is asked for this much more than was estimated: one query too short makes the whole run invalid."""
 _HASTE = 0.8
@@ -197,56 +196,58 @@ def _run_scenario(
     bench: _Bench, scenario: ScenarioName, reasons: tuple[str, ...]
 ) -> tuple[FinishedScenario, ScenarioRuns]:
     settings = bench.settings
-    load_asked = _load(bench, scenario)
-    conf = bench.folder / f"user-{scenario}.conf"
-    conf.write_text(user_conf(load_asked, not_submittable=reasons), encoding="utf-8")
     done = FinishedScenario(
-        scenario=scenario,
-        user_conf=conf.read_text(encoding="utf-8"),
-        accuracy=None,
-        score=None,
-        performance=None,
-        command=bench.command,
+        scenario=scenario, user_conf="", accuracy=None, score=None, performance=None, command=bench.command
     )
     told = ScenarioRuns(scenario=scenario, profile=_shown(profile_for(scenario, bench.profile)))
+    load_asked, seconds_each = _load(bench, scenario, 1.0), None
     if "accuracy" in settings.modes:
-        logs, accuracy, found = _run_accuracy(bench, scenario, conf)
-        done = replace(done, accuracy=logs, score=found)
+        # What LoadGen reckons with is of no account here: every sample comes once.
+        conf = _write_conf(bench, load_asked, "accuracy", reasons)
+        logs, outcome = bench.run(scenario, "accuracy", conf, len(bench.features))
+        seconds_each = outcome["seconds"] / outcome["answered"]
+        accuracy, score_found = _score(bench, logs, outcome["seconds"])
+        done = replace(done, accuracy=logs, score=score_found)
         told = told.model_copy(update={"accuracy": accuracy})
     if "performance" in settings.modes:
+        load_asked = _load(bench, scenario, seconds_each)
+        conf = _write_conf(bench, load_asked, "performance", reasons)
         logs, performance = _run_performance(bench, scenario, conf, load_asked)
         done = replace(done, performance=logs)
         told = told.model_copy(update={"performance": performance})
-    return done, told
+    return replace(done, user_conf=user_conf(load_asked, not_submittable=reasons)), told
 
 
-def _load(bench: _Bench, scenario: ScenarioName) -> Load:
+def _load(bench: _Bench, scenario: ScenarioName, seconds_each: float | None) -> Load:
+    """Return what LoadGen is told; without `seconds_each`, and where nothing is given, a short run finds it out."""
     settings = bench.settings
     given = settings.target_qps if scenario == "offline" else settings.target_latency_ms
-    seconds_each = 1.0
-    if given is None and "performance" in settings.modes:
+    if given is None and seconds_each is None:
         _, outcome = bench.run(scenario, "estimate", None, len(bench.features))
         seconds_each = outcome["seconds"] / outcome["answered"]
     return Load(
         scenario=scenario,
-        target_qps=settings.target_qps or _HEADROOM / seconds_each,
-        target_latency_ms=settings.target_latency_ms or 1000 * _HASTE * seconds_each,
+        target_qps=settings.target_qps or _HEADROOM / (seconds_each or 1.0),
+        target_latency_ms=settings.target_latency_ms or 1000 * _HASTE * (seconds_each or 1.0),
         min_duration_ms=1000 * settings.min_duration,
         samples=len(bench.features),
     )
+
+
+def _write_conf(bench: _Bench, asked: Load, mode: str, reasons: tuple[str, ...]) -> Path:
+    path = bench.folder / f"user-{asked.scenario}-{mode}.conf"
+    path.write_text(user_conf(asked, not_submittable=reasons), encoding="utf-8")
+    return path
 
 
 def _shown(profile: RuntimeProfile) -> dict[str, Any]:
     return {name: value for name, value in profile.as_json().items() if name not in ("measured", "cpu")}
 
 
-def _run_accuracy(bench: _Bench, scenario: ScenarioName, conf: Path) -> tuple[Path, AccuracyRun, Score]:
-    started = time.perf_counter()
-    logs, _ = bench.run(scenario, "accuracy", conf, len(bench.features))
-    seconds = time.perf_counter() - started
+def _score(bench: _Bench, logs: Path, seconds: float) -> tuple[AccuracyRun, Score]:
     content = (logs / ACCURACY).read_bytes()
     tokens = [len(feature.input_ids) for feature in bench.features]
-    answers = read_answers(content, tokens, name=f"{scenario} accuracy: {ACCURACY}")
+    answers = read_answers(content, tokens, name=f"{logs.parent.name}: {ACCURACY}")
     found = score(bench.dataset, bench.features, answers)
     told = AccuracyRun(
         f1=found.f1,
@@ -255,7 +256,7 @@ def _run_accuracy(bench: _Bench, scenario: ScenarioName, conf: Path) -> tuple[Pa
         seconds=seconds,
         log_sha256=sha256_bytes(content),
     )
-    return logs, told, found
+    return told, found
 
 
 def _run_performance(
@@ -264,7 +265,6 @@ def _run_performance(
     seconds = asked.min_duration_ms / 1000
     rate = OFFLINE_SLACK * asked.target_qps if scenario == "offline" else 1000 / asked.target_latency_ms
     expected = max(asked.samples, int(rate * seconds)) if scenario == "offline" else int(rate * seconds)
-    started = time.perf_counter()
     logs, outcome = bench.run(scenario, "performance", conf, expected)
     log = DetailLog.read(logs / DETAIL)
     return logs, PerformanceRun(
@@ -278,5 +278,5 @@ def _run_performance(
         min_duration_ms=log.whole("effective_min_duration_ms") or 0,
         seeds=log.seeds,
         loadgen=log.text("loadgen_version"),
-        seconds=time.perf_counter() - started,
+        seconds=outcome["seconds"],
     )

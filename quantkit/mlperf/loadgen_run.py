@@ -52,7 +52,7 @@ def measure(plan: RunPlan, folder: Path) -> dict[str, Any]:
     """Do what the plan says; LoadGen's logs are in `folder`/logs afterwards.
 
     Returns:
-        The outcome: how many queries were answered, or the estimate.
+        The outcome: how many queries were answered, and in how many seconds.
 
     Raises:
         QuantkitError: the model cannot be opened, or LoadGen is not installed.
@@ -96,7 +96,7 @@ def _run(plan: RunPlan, engine: Engine, library: SampleLibrary, folder: Path) ->
     lg.StartTestWithLogSettings(handle, queries, settings, log)
     lg.DestroyQSL(queries)
     lg.DestroySUT(handle)
-    return {"answered": sut.answered}
+    return {"answered": sut.answered, "seconds": sut.seconds}
 
 
 def _nothing() -> None:

@@ -9,6 +9,7 @@ which ends the process in its own way.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 
 from quantkit.errors import EvaluationError
 from quantkit.mlperf.samples import SampleLibrary
-from quantkit.runtime.batching import Batch, token_budget_batches
-from quantkit.runtime.engine import Engine
+from quantkit.runtime.batching import Batch
+from quantkit.runtime.engine import BatchFailed, Engine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job
 from quantkit.runtime.session import Arrays
@@ -46,6 +47,7 @@ class SystemUnderTest:
 
     Attributes:
         answered: how many queries were answered so far.
+        seconds: from the first query to the last answer so far.
     """
 
     def __init__(
@@ -75,11 +77,15 @@ class SystemUnderTest:
         self._answer = answer
         self._fail = fail
         self._lock = threading.Lock()
+        self._began: float | None = None
         self.answered = 0
+        self.seconds = 0.0
 
     def issue(self, queries: Sequence[Query]) -> None:
         """Answer all queries; those of the last batches are answered after this returns."""
         try:
+            if self._began is None:
+                self._began = time.perf_counter()
             self._submit([(query.id, query.index) for query in queries])
         except BaseException as error:  # noqa: BLE001 - LoadGen must not see any
             self._fail(error)
@@ -89,7 +95,7 @@ class SystemUnderTest:
         rows = [self._library.samples[index] for index in indices]
         return Job(
             rows=rows,
-            batches=cut([len(row.input_ids) for row in rows], self._profile),
+            batches=self._profile.batches([len(row.input_ids) for row in rows]),
             pad_id=self._pad_id,
             name=lambda place: f"sample {indices[place]}",
         )
@@ -105,10 +111,13 @@ class SystemUnderTest:
         try:
             outputs = future.result()
             self._answer(self._answers(job, batch, ids, outputs))
+        except BatchFailed as error:
+            self._fail(error.named(job.describe(batch)))
         except BaseException as error:  # noqa: BLE001 - the executor would swallow it, and LoadGen wait for ever
             self._fail(error)
         with self._lock:
             self.answered += len(batch.indices)
+            self.seconds = time.perf_counter() - (self._began or 0.0)
 
     def _answers(self, job: Job, batch: Batch, ids: Sequence[int], outputs: Arrays) -> list[Answer]:
         answers = []
@@ -123,11 +132,6 @@ class SystemUnderTest:
                 )
             answers.append((ids[index], row))
         return answers
-
-
-def cut(lengths: Sequence[int], profile: RuntimeProfile) -> list[Batch]:
-    """Cut samples into batches as the profile says."""
-    return token_budget_batches(lengths, profile.token_budget, profile.max_batch)
 
 
 def stack(outputs: Arrays, model: str, job: Job, batch: Batch) -> NDArray[np.float32]:

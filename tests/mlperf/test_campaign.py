@@ -1,9 +1,12 @@
 """Real LoadGen, seconds long, on a model of one table lookup."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from quantkit.artifact import Artifact
 from quantkit.errors import DatasetError, EvaluationError, OutputError, UsageError
+from quantkit.mlperf import campaign
 from quantkit.mlperf.campaign import mlperf, profile_for
 from quantkit.mlperf.detail_log import DetailLog
 from quantkit.mlperf.rules import SEEDS
@@ -113,18 +117,43 @@ def test_a_model_that_fails(
 def test_killed(tiny_artifact: Make, questions: Path, tmp_path: Path) -> None:
     """A run whose process is killed is one line, and nothing is left."""
     asked = request(questions, scenarios=("single-stream",), modes=("performance",), target_latency_ms=1.0)
-    asked = Request(
-        settings=asked.settings.model_copy(update={"quick": False, "min_duration": 600}),
-        entry=ENTRY,
-        reference=Reference(),
-        profile=asked.profile,
-    )
+    asked = replace(asked, settings=asked.settings.model_copy(update={"quick": False, "min_duration": 600}))
     killer = threading.Thread(target=kill_run, args=(time.monotonic() + 60,))
     killer.start()
     with pytest.raises(EvaluationError, match="single-stream performance: its process was ended by SIGKILL"):
         mlperf(tiny_artifact(), tmp_path / "out", asked)
     killer.join()
     assert [] == [path for path in tmp_path.iterdir() if "out" in path.name]
+
+
+@pytest.mark.parametrize("changes", [{"engine": "processes"}, {"max_batch": 1}])
+def test_profiles(tiny_artifact: Make, questions: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Whichever engine the profile names, and whether batches hold padding, every sample is answered once, alike."""
+    artifact, asked = tiny_artifact(), request(questions, scenarios=("offline",))
+    profile = RuntimeProfile.model_validate({"instances": 2, "token_budget": 32, **changes})
+    report = mlperf(artifact, tmp_path / "out", replace(asked, profile=profile))
+    evaluated = evaluate(artifact, settings=EvaluateSettings(data=str(questions)))
+    assert report.runs[0].accuracy is not None
+    assert evaluated.f1 == report.runs[0].accuracy.f1
+    assert report.runs[0].profile.items() >= changes.items()
+
+
+def test_it_ends_with_whoever_started_it(tiny_artifact: Make, questions: Path, tmp_path: Path) -> None:
+    """A run whose starter is gone (its stdin ends) ends too, in the middle of measuring."""
+    artifact, asked = tiny_artifact(), request(questions, quick=False, min_duration=600)
+    bench = campaign._bench(artifact, asked, None, tmp_path)
+    conf = tmp_path / "user.conf"
+    conf.write_text("bert.SingleStream.target_latency = 1\n", encoding="utf-8")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    path = bench.plan("single-stream", "performance", conf).write(folder)
+    command = [sys.executable, "-m", "quantkit.mlperf.loadgen_run", str(path)]
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"answered ")
+        assert process.stdin is not None
+        process.stdin.close()
+        assert 2 == process.wait(20)
 
 
 def kill_run(deadline: float) -> None:

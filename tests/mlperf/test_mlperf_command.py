@@ -1,10 +1,15 @@
 """quantkit mlperf on the command line: exit codes, what it prints, and what it refuses."""
 
+import contextlib
 import json
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 
@@ -95,3 +100,31 @@ def test_without_loadgen(
     assert 2 == made.exit_code
     assert 'run pip install "quantkit[mlperf]"' in made.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_interrupted(tiny_artifact: Make, questions: Path, tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a run is one line; neither a folder nor the run's process is left."""
+    pytest.importorskip("mlperf_loadgen")
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "quantkit", "mlperf", str(tiny_artifact().path), "-o", str(out), "--limit", "5",
+        "--data", str(questions), "--scenario", "single-stream", "--mode", "performance", "--target-latency", "1",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        run = started_run(process.pid, time.monotonic() + 60)
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=30)
+    assert (2, "", "interrupted; nothing was left half-written\n") == (process.returncode, printed, said)
+    assert not run.is_running()
+    assert [] == [path for path in tmp_path.iterdir() if "out" in path.name]
+
+
+def started_run(pid: int, deadline: float) -> psutil.Process:
+    """Return the process of the run that a command started, once LoadGen measures."""
+    while time.monotonic() < deadline:
+        for child in psutil.Process(pid).children():
+            with contextlib.suppress(psutil.Error):
+                if (Path(child.cwd()) / "logs" / "mlperf_log_detail.txt").is_file():
+                    return child
+        time.sleep(0.05)
+    raise TimeoutError
