@@ -57,7 +57,7 @@ def draw(report: BenchReport) -> Any:
                 axes.vlines(place, min(result.rates), max(result.rates), color=MUTED, linewidth=1)
             axes.annotate(
                 _label(result),
-                (place, max(result.qps, *result.rates)),
+                (place, max((result.qps, *result.rates))),
                 (0, 3),
                 textcoords="offset points",
                 ha="center",
