@@ -60,6 +60,12 @@ class Entry(Record):
     throughput_bounds: tuple[float, float] | None = Field(
         default=None, description="of that ratio: its interval, or the smallest and largest of a round"
     )
+    throughput_rounds: tuple[float, ...] = Field(
+        default=(), description="windows per second in each round; empty when the run was too noisy"
+    )
+    runs: dict[str, Any] = Field(
+        default={}, description="how it was run: runtime, engine, instances, threads …"
+    )
     gains: tuple[Gain, ...] = ()
     gate: GateReport | None = None
     search: str = Field(default="", description="what --mode auto found, in words")
@@ -83,6 +89,7 @@ class ThroughputSource(Record):
     samples: int
     repeats: int
     threads: int
+    latency_bound_ms: float | None = Field(default=None, description="of the server scenario")
     too_noisy: bool = Field(default=False, description="its ratios scatter too widely to be reported")
     artifacts: tuple[str, ...] = Field(description="digests of those it measured, the first is its reference")
 

@@ -1,5 +1,6 @@
 """Gains of the seed's tables: an artifact against its FP32, the first INT8 and the first FP32 of a comparison."""
 
+import statistics
 from collections.abc import Mapping
 
 from quantkit.report.comparison import Against, Entry, Gain
@@ -44,11 +45,14 @@ def _gain(entry: Entry, other: Entry, against: Against, run_reference: str | Non
 
 
 def _throughput(entry: Entry, other: Entry, run_reference: str | None) -> float | None:
-    """Return the median ratio of the run; only against its first artifact was it taken round by round."""
+    """Return the median ratio over rounds; where the run kept no rounds, that of the ratios to its first artifact."""
     if entry.throughput_ratio is None or other.throughput_ratio is None:
         return None
     if other.artifact == run_reference:
         return entry.throughput_ratio
+    if entry.throughput_rounds and len(entry.throughput_rounds) == len(other.throughput_rounds):
+        rounds = zip(entry.throughput_rounds, other.throughput_rounds, strict=True)
+        return statistics.median(rate / reference for rate, reference in rounds)
     return _ratio(entry.throughput_ratio, other.throughput_ratio)
 
 

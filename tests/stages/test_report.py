@@ -200,3 +200,40 @@ def test_one_task_each_once(make: Maker) -> None:
         report([plain, plain])
     with pytest.raises(UsageError, match="name one artifact or more"):
         report([])
+
+
+def test_gains_between_others_are_taken_round_by_round(make: Maker) -> None:
+    """The median of the rounds' ratios, not the ratio of two medians."""
+    plain = make("plain")
+    first, second = make("first", "int8", parent=plain.digest), make("second", "int8", parent=plain.digest)
+    run = _run((plain, 10.0), (first, 20.0), (second, 30.0))
+    rates = ((10.0, 10.0, 10.0), (10.0, 20.0, 40.0), (30.0, 60.0, 20.0))
+    results = [one.model_copy(update={"rates": each}) for one, each in zip(run.results, rates, strict=True)]
+    found = report([plain, first, second], bench=run.model_copy(update={"results": tuple(results)}))
+    assert ("the first INT8", 3.0) == (
+        found.entries[2].gains[1].against,
+        found.entries[2].gains[1].throughput,
+    )
+
+
+def test_the_command_of_a_run_says_how_it_was_run(make: Maker) -> None:
+    """Options that all shared are named; artifacts with profiles of their own were tuned."""
+    plain, other = make("plain"), make("other")
+    run = _run((plain, 10.0), (other, 20.0))
+    shared = {
+        "runtime": "openvino",
+        "engine": "threads",
+        "instances": 2,
+        "token_budget": 512,
+        "equal_lengths": True,
+    }
+
+    def command(*runs: dict[str, Any]) -> str:
+        results = [one.model_copy(update={"runs": each}) for one, each in zip(run.results, runs, strict=True)]
+        bench = run.model_copy(update={"results": tuple(results)})
+        return report([plain, other], bench=bench).provenance[-1].command
+
+    assert command(shared, shared).endswith(
+        "--threads 2 --runtime openvino --engine threads --instances 2 --token-budget 512 --equal-lengths"
+    )
+    assert command(shared, {**shared, "runtime": "onnxruntime"}).endswith("--profile tuned")

@@ -94,7 +94,7 @@ def _tiles(report: Comparison, best: Entry) -> list[dict[str, str]]:
         {
             "name": "throughput",
             "value": times(gain.throughput) if gain else NONE,
-            "note": spread or "its FP32's",
+            "note": spread or ("of its FP32" if gain and gain.throughput else "not measured yet"),
         },
         {
             "name": "model size",
@@ -184,7 +184,12 @@ def nats(damage: float) -> str:
 
 
 def _artifact(entry: Entry) -> dict[str, Any]:
-    profile = entry.runtime or {}
+    profile, run = entry.runtime or {}, entry.runs
+    measured = (
+        f"{run['instances']} instances of {run['threads']} threads, {run['runtime']}, {run['engine']}"
+        if {"instances", "threads", "runtime", "engine"} <= set(run)
+        else ""
+    )
     runs = (
         f"{profile['instances']} instances of {profile['threads']} threads, "
         f"{profile['token_budget']:,} tokens a batch, {profile['runtime']}"
@@ -202,6 +207,7 @@ def _artifact(entry: Entry) -> dict[str, Any]:
                 ("folder", entry.path),
                 ("its FP32", f"{short(entry.reference)}, {entry.paired_by}" if entry.reference else ""),
                 ("search", entry.search),
+                ("measured with", measured),
                 ("runtime profile", runs),
             )
             if value

@@ -17,6 +17,11 @@ def run_words(report: Comparison) -> str:
     run = report.throughput
     if run is None:
         return "No artifact carries a throughput."
+    bound = (
+        f", 99 % within {run.latency_bound_ms:g} ms"
+        if run.latency_bound_ms and run.scenario == "server"
+        else ""
+    )
     gains = (
         "It was too noisy for ratios."
         if run.too_noisy
@@ -24,5 +29,5 @@ def run_words(report: Comparison) -> str:
     )
     return (
         f"Throughput in windows per second, {run.scenario}: one interleaved run of {run.samples:,} windows of "
-        f"{run.dataset_name}, {run.repeats} passes each, {run.threads} thread{'s' if run.threads > 1 else ''}. {gains}"
+        f"{run.dataset_name}, {run.repeats} passes each, {run.threads} thread{'s' if run.threads > 1 else ''}{bound}. {gains}"
     )

@@ -69,6 +69,7 @@ def _throughput_source(run: BenchReport) -> ThroughputSource:
         samples=run.samples,
         repeats=run.repeats,
         threads=run.threads,
+        latency_bound_ms=run.latency_bound_ms,
         too_noisy=is_too_noisy(run),
         artifacts=tuple(result.artifact for result in run.results),
     )
@@ -115,6 +116,8 @@ def _entry(
         throughput=measured[0].qps if measured else None,
         throughput_ratio=measured[0].ratio if measured and not noisy else None,
         throughput_bounds=measured[0].interval or measured[0].spread if measured and not noisy else None,
+        throughput_rounds=measured[0].rates if measured and not noisy else (),
+        runs=measured[0].runs if measured else {},
         gate=one.gate,
         search=_search_words(one.search),
         runtime=one.runtime.as_json() if one.runtime else None,

@@ -68,11 +68,22 @@ def provenance(
         number="throughput",
         file=carrier,
         command=f"quantkit bench {measured} --scenario {run.scenario} --data {shlex.quote(run.dataset_name)} "
-        f"--repeats {run.repeats} --threads {run.threads}",
+        f"--repeats {run.repeats} {_how(run)}",
         tools=run.tools,
         cpu=run.cpu,
     )
     return [*found, made]
+
+
+def _how(run: BenchReport) -> str:
+    """Return the options of a run, or that each artifact had its own profile."""
+    first = run.results[0].runs
+    if any(result.runs != first for result in run.results):
+        return "--profile tuned"
+    named = ("runtime", "engine", "instances", "token_budget")
+    more = [f"--{name.replace('_', '-')} {first[name]}" for name in named if name in first]
+    equal = ["--equal-lengths"] if first.get("equal_lengths") else []
+    return " ".join([f"--threads {run.threads}", *more, *equal])
 
 
 def _of_artifact(one: Carried, source: ScoreSource | None) -> Iterator[Provenance]:
