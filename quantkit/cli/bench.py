@@ -49,6 +49,7 @@ CHART = "bench.png"
     show_default="threads",
     help="How instances are run.",
 )
+@options.ray_address_option
 @click.option(
     "--equal-lengths",
     is_flag=True,

@@ -22,9 +22,10 @@ from quantkit.cli import options, show
 @click.option("--threads", type=int, help="Instances of one thread each; otherwise as tuned, or all cores.")
 @click.option(
     "--engine",
-    type=click.Choice(("threads", "processes")),
+    type=click.Choice(("threads", "processes", "ray")),
     help="What runs the instances, the answers are the same; otherwise as tuned, or threads.",
 )
+@options.ray_address_option
 @click.option("--refresh", is_flag=True, help="Evaluate again, also what was evaluated before.")
 @options.data_dir_option
 @options.json_option
@@ -38,6 +39,7 @@ def command(
     equal_lengths: bool | None,
     threads: int | None,
     engine: str | None,
+    ray_address: str | None,
     refresh: bool,
     data_dir: Path | None,
     as_json: bool,
@@ -61,6 +63,7 @@ def command(
             "equal_lengths": equal_lengths,
             "threads": threads,
             "engine": engine,
+            "ray_address": ray_address,
         },
     )
     with show.working():

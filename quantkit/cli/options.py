@@ -59,6 +59,11 @@ data_dir_option: Decorator = click.option(
 model_option: Decorator = click.option(
     "-m", "--model", "model", help="The same as the argument, as optimum and olive spell it."
 )
+ray_address_option: Decorator = click.option(
+    "--ray-address",
+    metavar="HOST:PORT",
+    help="Running Ray cluster, for --engine ray [default: $RAY_ADDRESS, or here].",
+)
 registry_option: Decorator = click.option(
     "--registry",
     type=FOLDER,

@@ -125,6 +125,13 @@ from quantkit.errors import FAILED, PASSED, UsageError
     show_default="0.95",
     help="Auto: one-sided confidence that the expected score keeps the target.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["threads", "ray"]),
+    show_default="threads",
+    help="Where calibration runs: here, or on a Ray cluster; what is made is the same.",
+)
+@options.ray_address_option
 @click.option("--seed", type=int, show_default="0", help="Seed of the calibration sample.")
 @click.option("--config", type=options.FILE, help="YAML file with these settings; options win over it.")
 @click.option("--save-config", type=options.FILE, help="Write the settings that are used to this YAML file.")
@@ -158,6 +165,8 @@ def command(
     budget: float | None,
     confidence: float | None,
     keep_float: tuple[str, ...],
+    engine: str | None,
+    ray_address: str | None,
     seed: int | None,
     config: Path | None,
     save_config: Path | None,
@@ -210,6 +219,8 @@ def command(
             "layout": layout,
             "keep_float": patterns or None,
             "auto": options.section(AutoSettings, search, under=under.get("auto")),
+            "engine": engine,
+            "ray_address": ray_address,
             "seed": seed,
         },
         under=under,

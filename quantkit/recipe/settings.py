@@ -138,6 +138,16 @@ class QuantizeSettings(Section):
     keep_float: tuple[KeepFloat, ...] = Field(
         default=(), description="layers and tables that stay FP32", strict=False
     )
+    engine: Literal["threads", "ray"] = Field(
+        default="threads",
+        exclude=True,
+        description="where calibration runs, in this process or on Ray: what is made is the same",
+    )
+    ray_address: str | None = Field(
+        default=None,
+        exclude=True,
+        description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
+    )
     auto: AutoSettings = Field(default=AutoSettings(), description="for mode auto")
     seed: int = Field(default=0, ge=0, description="seed of the calibration sample")
 
@@ -175,8 +185,13 @@ class EvaluateSettings(Section):
     threads: int | None = Field(
         default=None, ge=1, description="one-thread instances; default: the artifact's profile, or all cores"
     )
-    engine: Literal["threads", "processes"] | None = Field(
+    engine: Literal["threads", "processes", "ray"] | None = Field(
         default=None, description="what runs the instances; default: the artifact's profile, or threads"
+    )
+    ray_address: str | None = Field(
+        default=None,
+        exclude=True,
+        description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
     )
 
 
@@ -235,6 +250,11 @@ class BenchSettings(Section):
     runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
     engine: Literal["threads", "processes", "ray"] = Field(
         default="threads", description="instances as threads of one process, as processes, or on Ray"
+    )
+    ray_address: str | None = Field(
+        default=None,
+        exclude=True,
+        description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
     )
     equal_lengths: bool = Field(default=False, description="only questions of one length share a batch")
     latency_bound: float = Field(

@@ -31,6 +31,7 @@ from quantkit.files import cache_folder, digest_of, is_read_only, write_json
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.report import Evaluation, QuestionScore
 from quantkit.report.evaluation import evaluation_file, predictions_file, scores_digest
+from quantkit.runtime.cluster import cluster_seats, require_ray
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import open_engine
 from quantkit.runtime.profile import RuntimeProfile, profile_of
@@ -77,6 +78,7 @@ def evaluate(
         EvaluationError: logits are NaN or Infinity, or a question was lost.
         OutputError: the disk is full.
     """
+    require_ray(settings.engine or "threads", settings.ray_address)
     subject = _subject(artifact, settings, data_dir)
     found = None if refresh else _read_cached(subject)
     if found is None:
@@ -206,7 +208,11 @@ def _profile(artifact: Artifact, settings: EvaluateSettings) -> RuntimeProfile:
         changes |= {"instances": settings.threads, "threads": 1}
     # Another engine than these two is for machines that are not here.
     engine = settings.engine or ("processes" if found.engine == "processes" else "threads")
-    return found.model_copy(update=changes | {"engine": engine})
+    if engine == "ray":
+        # A profile is of this machine; a cluster gets an instance for each of its cores.
+        seats = settings.threads or cluster_seats(settings.ray_address)
+        changes |= {"instances": seats, "threads": 1, "pinned": False}
+    return found.model_copy(update=changes | {"engine": engine, "ray_address": settings.ray_address})
 
 
 def _percent(values: Sequence[float]) -> float:

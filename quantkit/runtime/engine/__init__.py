@@ -4,12 +4,23 @@ from pathlib import Path
 from typing import Protocol
 
 from quantkit.errors import UsageError
+from quantkit.runtime.cluster import require_ray
 from quantkit.runtime.engine.engine import BatchFailed, Engine, Feeds
 from quantkit.runtime.engine.processes import ProcessEngine, open_processes
+from quantkit.runtime.engine.ray_cluster import RayEngine, open_ray
 from quantkit.runtime.engine.threads import ThreadEngine, open_threads
 from quantkit.runtime.profile import RuntimeProfile
 
-__all__ = ["ENGINES", "BatchFailed", "Engine", "Feeds", "ProcessEngine", "ThreadEngine", "open_engine"]
+__all__ = [
+    "ENGINES",
+    "BatchFailed",
+    "Engine",
+    "Feeds",
+    "ProcessEngine",
+    "RayEngine",
+    "ThreadEngine",
+    "open_engine",
+]
 
 
 class OpenEngine(Protocol):
@@ -23,6 +34,7 @@ class OpenEngine(Protocol):
 ENGINES: dict[str, OpenEngine] = {
     "threads": open_threads,
     "processes": open_processes,
+    "ray": open_ray,
 }
 """`RuntimeProfile.engine` → how it is opened."""
 
@@ -42,6 +54,7 @@ def open_engine(
         UsageError: there is no such engine or runtime, or its library is not installed.
         ArtifactError: the model cannot be opened.
     """
+    require_ray(profile.engine, profile.ray_address)
     if profile.engine not in ENGINES:
         raise UsageError(
             f"engine {profile.engine}: there is no such engine here; choose {' or '.join(ENGINES)}"

@@ -5,11 +5,12 @@ from typing import Any
 from quantkit.artifact import Artifact
 from quantkit.errors import UsageError
 from quantkit.recipe.settings import BenchSettings
+from quantkit.runtime.cluster import cluster_seats, require_ray
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RUNTIME_REPORT, RuntimeProfile
 
 # What a tuned profile says itself.
-_OF_PROFILE = ("token_budget", "threads", "instances", "runtime", "engine", "equal_lengths")
+_OF_PROFILE = ("token_budget", "threads", "instances", "runtime", "engine", "ray_address", "equal_lengths")
 
 
 def profile_for(artifact: Artifact, settings: BenchSettings, *, one_by_one: bool) -> RuntimeProfile:
@@ -29,7 +30,9 @@ def profile_for(artifact: Artifact, settings: BenchSettings, *, one_by_one: bool
 
 
 def _fixed(settings: BenchSettings, one_by_one: bool) -> RuntimeProfile:
-    threads = settings.threads or cpu_facts().cores
+    require_ray(settings.engine, settings.ray_address)
+    on_ray = settings.engine == "ray"
+    threads = settings.threads or (cluster_seats(settings.ray_address) if on_ray else cpu_facts().cores)
     instances = settings.instances or (1 if one_by_one else threads)
     if threads % instances:
         raise UsageError(
@@ -43,6 +46,7 @@ def _fixed(settings: BenchSettings, one_by_one: bool) -> RuntimeProfile:
         runtime=settings.runtime,
         equal_lengths=settings.equal_lengths,
         pinned=settings.engine == "processes",
+        ray_address=settings.ray_address,
         cpu=cpu_facts().as_json(),
     )
 

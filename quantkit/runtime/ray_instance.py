@@ -1,0 +1,146 @@
+"""One instance of the engine on a node of a Ray cluster: opens a model, then answers batch after batch.
+
+It runs as an actor, so nothing here knows the driver's files, and everything it needs comes with its calls: a file of
+the model is read where it lies when the node sees the same bytes at the same path, and else as it arrives in pieces.
+Either way its sha256 is checked before it is opened.
+"""
+
+import importlib.metadata
+import os
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.errors import QuantkitError
+from quantkit.files import sha256_file
+from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.session import Arrays, SessionOptions, first_line
+from quantkit.runtime.sessions import REFUSALS, Running, open_session
+
+Reduction = Callable[[Mapping[str, NDArray[Any]], Arrays], Arrays]
+"""What is made of a batch where it ran, from its inputs and its outputs: what it returns is the answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFile:
+    """A file of the model: its name beside the graph, where the driver has it, its size and its sha256."""
+
+    name: str
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """What an instance opens; the first of `files` is the graph."""
+
+    files: tuple[ModelFile, ...]
+    outputs: tuple[str, ...]
+    runtime: str
+    threads: int
+    options: SessionOptions
+    name: str
+    reduction: Reduction | None = None
+
+
+class RayInstance:
+    """The actor: `describe`, `receive` for every piece when `sees` says no, `open`, then `run` again and again."""
+
+    def __init__(self) -> None:
+        """Begin with no model."""
+        self._folder: Path | None = None
+        self._session: Running | None = None
+        self._reduction: Reduction | None = None
+
+    def describe(self, packages: tuple[str, ...]) -> dict[str, Any]:
+        """Return what decides the last digits of a result here: kernels and versions; and who answers."""
+        import ray
+
+        return {
+            "kernels": cpu_facts().kernels_json(),
+            "tools": version_facts(packages),
+            "node": ray.get_runtime_context().get_node_id(),
+            "pid": os.getpid(),
+        }
+
+    def sees(self, files: tuple[ModelFile, ...]) -> bool:
+        """Tell whether this node has the very same files at the driver's paths."""
+        return all(_is_same(Path(file.path), file) for file in files)
+
+    def receive(self, name: str, piece: NDArray[np.uint8]) -> None:
+        """Add the next piece to a file of the model."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="quantkit-ray-"))
+        with (self._folder / name).open("ab") as file:
+            file.write(piece.data)
+
+    def open(self, opening: Opening) -> dict[str, Any]:
+        """Open the model; return its outputs, or what is wrong with it."""
+        own = self._folder
+        places = [Path(file.path) if own is None else own / file.name for file in opening.files]
+        try:
+            for place, file in zip(places, opening.files, strict=True):
+                if not _is_same(place, file):
+                    return {"broken": f"{file.name} did not arrive as it was sent (sha256 differs)"}
+            self._session = open_session(
+                opening.runtime,
+                places[0],
+                outputs=opening.outputs,
+                threads=opening.threads,
+                options=opening.options,
+                name=opening.name,
+            )
+        except QuantkitError as error:
+            return {"mistake": [type(error).__name__, str(error)]}
+        finally:
+            # An open session needs no file: what it has mapped of it stays.
+            if own is not None:
+                shutil.rmtree(own, ignore_errors=True)
+        self._reduction = opening.reduction
+        return {"outputs": self._session.outputs, "by_position": self._session.by_position}
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        """Run one batch; return its outputs, or what came of them, or why it cannot be run."""
+        assert self._session is not None
+        started = time.perf_counter()
+        try:
+            outputs = self._session.run(feeds)
+            ran = time.perf_counter() - started
+            return {
+                "outputs": outputs if self._reduction is None else self._reduction(feeds, outputs),
+                "ran": ran,
+            }
+        except REFUSALS as error:
+            return {"refused": first_line(error), "ran": time.perf_counter() - started}
+        except QuantkitError as error:
+            return {"mistake": [type(error).__name__, str(error)], "ran": 0.0}
+        except Exception:  # noqa: BLE001 - told to the driver as it is, which raises it
+            return {"broken": traceback.format_exc(), "ran": 0.0}
+
+
+def version_facts(packages: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of installed packages; those that are missing are `missing`."""
+    return {name: _version(name) for name in packages}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
+
+
+def _is_same(path: Path, file: ModelFile) -> bool:
+    try:
+        return path.stat().st_size == file.size and sha256_file(path) == file.sha256
+    except OSError:
+        return False
