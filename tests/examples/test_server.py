@@ -180,6 +180,22 @@ def test_a_real_server_is_loaded_and_ends_gracefully(running: tuple[subprocess.P
     assert ([200], 0) == ([one.status_code for one in found], process.wait(30))
 
 
+def test_a_published_artifact_is_pulled_and_verified(
+    make_artifact, pass_gate, tmp_path: Path, caplog
+) -> None:
+    """name:version comes out of the registry; a folder that nobody published is opened with a warning."""
+    artifact = make_artifact(tmp_path / "made")
+    pass_gate(artifact)
+    SERVER.DirectoryRegistry(tmp_path / "registry").publish(artifact, name="support-qa", version="1.0.0")
+    pulled = SERVER.open_artifact("support-qa:1.0.0", tmp_path / "registry", tmp_path)
+    assert (artifact.digest, tmp_path / "artifact") == (pulled.digest, pulled.path)
+    assert [] == caplog.records
+    SERVER.open_artifact(str(pulled.path), tmp_path / "registry", tmp_path)
+    assert [] == caplog.records
+    SERVER.open_artifact(str(artifact.path), tmp_path / "registry", tmp_path)
+    assert "is not published" in caplog.text
+
+
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     """A reference that is not in the registry ends with exit code 2."""
     command = [sys.executable, str(EXAMPLE / "server.py"), "nothing:1.0", "--registry", str(tmp_path)]

@@ -27,7 +27,8 @@ def run_words(report: Comparison) -> str:
         if run.too_noisy
         else "Gains are medians of ratios within a round; small print: their bounds."
     )
+    threads = "1 thread" if run.threads == 1 else f"{run.threads} threads"
     return (
         f"Throughput in windows per second, {run.scenario}: one interleaved run of {run.samples:,} windows of "
-        f"{run.dataset_name}, {run.repeats} passes each, {run.threads} thread{'s' if run.threads > 1 else ''}{bound}. {gains}"
+        f"{run.dataset_name}, {run.repeats} passes each, {threads}{bound}. {gains}"
     )
