@@ -18,92 +18,24 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from quantkit.errors import EvaluationError, OutputError, QuantkitError
-from quantkit.runtime.engine.child import Child, ChildDied, Model, mistake
+from quantkit.runtime.engine.child import ChildDied, Model, mistake
 from quantkit.runtime.engine.engine import WAITING, BatchFailed, Feeds, cannot_run, describe
-from quantkit.runtime.engine.variant import check_full, engine_folder, opened_path
-from quantkit.runtime.instance import FLAG
+from quantkit.runtime.engine.instances import Instance, Task
+from quantkit.runtime.engine.variant import can_pin, check_full, engine_folder, opened_path
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays
-from quantkit.runtime.shared_block import SharedBlock
 from quantkit.runtime.shared_weights import model_bytes, write_shared
 from quantkit.runtime.topology import Placement, place, this_topology
 
 _STARTS = 3  # attempts to start an instance again, one after the other
 _MOST_DEATHS = 2
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(eq=False, kw_only=True, slots=True)
-class _Task:
-    """A batch, from `submit` to its answer."""
-
-    feeds: Feeds
-    future: Future[Arrays]
-    deaths: int = 0
-    begun: bool = False
-
-    def begin(self) -> bool:
-        """Return whether it is still wanted; from now on it cannot be cancelled."""
-        self.begun = self.begun or self.future.set_running_or_notify_cancel()
-        return self.begun
-
-
-@dataclass(eq=False, kw_only=True, slots=True)
-class _Instance:
-    """A process and its batches.
-
-    Attributes:
-        blocks: one for each batch it may have.
-        state: the block in which the process notes whether it is running a batch.
-        flying: batches sent to it, each with the number of its block, in the order of its answers.
-        child: the process, which may be gone already.
-        ready: it takes batches.
-        ran: seconds inside the runtime.
-    """
-
-    cores: tuple[int, ...]
-    blocks: list[SharedBlock]
-    state: SharedBlock
-    child: Child
-    flying: deque[tuple[_Task, int]] = field(default_factory=deque)
-    ready: bool = False
-    ran: float = 0.0
-
-    @property
-    def room(self) -> int:
-        """How many more batches it takes."""
-        return len(self.blocks) - len(self.flying) if self.ready else 0
-
-    @property
-    def in_a_run(self) -> bool:
-        """The process is running the first batch in flight, or was when it ended."""
-        return bool(self.state.views([FLAG])[0][0])
-
-    def send(self, task: _Task) -> None:
-        """Write a batch into a free block, and tell the process.
-
-        Raises:
-            ConnectionError: it is gone.
-            OSError: there is no memory for the batch.
-        """
-        taken = {number for _, number in self.flying}
-        number = next(number for number in range(len(self.blocks)) if number not in taken)
-        places = self.blocks[number].write(task.feeds.values())
-        # In flight before it is sent: the answer may be read before `send` returns.
-        self.flying.append((task, number))
-        try:
-            self.child.send({"block": number, "names": list(task.feeds), "places": places})
-        except OSError:
-            self.flying.pop()
-            raise
 
 
 class ProcessEngine:
@@ -124,15 +56,15 @@ class ProcessEngine:
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._room = threading.Semaphore(WAITING * self.workers)
-        self._waiting: deque[_Task] = deque()
+        self._waiting: deque[Task] = deque()
         self._unanswered = 0
         self._closed = False
         self._ending = False
         self._fault: str | None = None
-        self._instances: list[_Instance] = []
+        self._instances: list[Instance] = []
         try:
             for cores in placement.cpus:
-                self._instances.append(self._new_instance(cores))
+                self._instances.append(Instance.start(model, cores))
             ready = [instance.child.wait_ready() for instance in self._instances]
         except ChildDied as death:
             self._clear()
@@ -166,7 +98,7 @@ class ProcessEngine:
         if self._model.profile.equal_lengths:
             check_full(self.name, feeds)
         self._room.acquire()
-        task = _Task(feeds=feeds, future=Future())
+        task = Task(feeds=feeds, future=Future())
         with self._lock:
             refusal = self._refusal()
             if refusal is None:
@@ -182,7 +114,7 @@ class ProcessEngine:
 
     def close(self, *, abandon: bool = False) -> None:
         """End the processes; see `Engine.close`."""
-        lost: list[_Task] = []
+        lost: list[Task] = []
         with self._lock:
             self._closed = True
             if abandon:
@@ -193,7 +125,8 @@ class ProcessEngine:
                     instance.child.kill()
         _fail((task, EvaluationError(f"{self.name}: the engine was closed")) for task in lost)
         with self._lock:
-            while self._unanswered:
+            # A second Ctrl-C may have come between taking a batch and sending it: nobody waits for that one.
+            while self._unanswered and not abandon:
                 self._idle.wait()
             self._ending = True
             for instance in self._instances:
@@ -221,16 +154,6 @@ class ProcessEngine:
             return EvaluationError(self._fault)
         return RuntimeError(f"{self.name}: the engine is closed") if self._closed else None
 
-    def _new_instance(self, cores: tuple[int, ...]) -> _Instance:
-        blocks, state = [SharedBlock.new() for _ in range(WAITING)], SharedBlock.new()
-        child = self._new_child(cores, blocks, state)
-        return _Instance(cores=cores, blocks=blocks, state=state, child=child)
-
-    def _new_child(self, cores: tuple[int, ...], blocks: list[SharedBlock], state: SharedBlock) -> Child:
-        state.write([np.zeros(1, np.uint8)])
-        descriptors = [block.descriptor for block in blocks]
-        return Child(self._model, cores=cores, blocks=descriptors, state=state.descriptor)
-
     def _answered(self, _: Future[Arrays]) -> None:
         """Make room for another batch: this one has an answer, or was cancelled."""
         self._room.release()
@@ -238,13 +161,13 @@ class ProcessEngine:
             self._unanswered -= 1
             self._idle.notify_all()
 
-    def _dispatch(self) -> list[tuple[_Task, BaseException]]:
+    def _dispatch(self) -> list[tuple[Task, BaseException]]:
         """Send waiting batches to the instances with most room; the lock is held.
 
         Returns:
             Batches that cannot be sent at all, and why: their futures are set without the lock.
         """
-        failed: list[tuple[_Task, BaseException]] = []
+        failed: list[tuple[Task, BaseException]] = []
         while self._waiting:
             instance = max(self._instances, key=lambda instance: instance.room)
             if instance.room == 0:
@@ -262,7 +185,7 @@ class ProcessEngine:
                 failed.append((task, error))
         return failed
 
-    def _listen(self, instance: _Instance) -> None:
+    def _listen(self, instance: Instance) -> None:
         """Take the answers of an instance, and start it again when it ends, until the engine ends."""
         listening = True
         try:
@@ -278,7 +201,7 @@ class ProcessEngine:
                 # A mistake of the engine's own: whoever waits must hear of it.
                 self._break(f"{self.name}: the engine broke down; report this", instance)
 
-    def _take(self, instance: _Instance, answer: dict[str, Any]) -> None:
+    def _take(self, instance: Instance, answer: dict[str, Any]) -> None:
         """Set the future of the first batch in flight, after giving the instance its next."""
         task, number = instance.flying[0]
         error: BaseException | None = None
@@ -298,7 +221,7 @@ class ProcessEngine:
         else:
             task.future.set_exception(error)
 
-    def _error(self, task: _Task, answer: dict[str, Any]) -> BaseException:
+    def _error(self, task: Task, answer: dict[str, Any]) -> BaseException:
         if "refused" in answer:
             return cannot_run(self.name, task.feeds, answer["refused"])
         if "mistake" in answer:
@@ -307,9 +230,9 @@ class ProcessEngine:
         error.add_note(answer["broken"])
         return error
 
-    def _replace(self, instance: _Instance, death: str) -> bool:
+    def _replace(self, instance: Instance, death: str) -> bool:
         """Give an instance's batches back and start another process; return False when the engine ends."""
-        failed: list[tuple[_Task, BaseException]] = []
+        failed: list[tuple[Task, BaseException]] = []
         with self._lock:
             instance.ready = False
             lost = [task for task, _ in instance.flying]
@@ -333,7 +256,7 @@ class ProcessEngine:
         _LOG.warning("%s: an instance ended (%s); another is started, and nothing is lost", self.name, death)
         return self._start_again(instance)
 
-    def _start_again(self, instance: _Instance) -> bool:
+    def _start_again(self, instance: Instance) -> bool:
         """Start a process for an instance that has none; return False when the engine ends."""
         fault = ""
         for _ in range(_STARTS):
@@ -341,7 +264,7 @@ class ProcessEngine:
                 if self._ending:
                     return False
                 # Known to `close` from its first moment, so that it is ended like any other.
-                instance.child = self._new_child(instance.cores, instance.blocks, instance.state)
+                instance.start_again(self._model)
             try:
                 instance.child.wait_ready()
             except ChildDied as again:
@@ -360,7 +283,7 @@ class ProcessEngine:
         self._break(fault, instance)
         return False
 
-    def _break(self, fault: str, instance: _Instance) -> None:
+    def _break(self, fault: str, instance: Instance) -> None:
         """Give up: what waits fails, nothing more is taken; other instances answer what they have."""
         with self._lock:
             self._fault = self._fault or fault
@@ -373,10 +296,7 @@ class ProcessEngine:
     def _clear(self) -> None:
         """Let go of processes, memory and files."""
         for instance in self._instances:
-            instance.child.kill()
-            instance.child.release()
-            for block in (*instance.blocks, instance.state):
-                block.close()
+            instance.clear()
         shutil.rmtree(self._model.folder, ignore_errors=True)
 
 
@@ -387,7 +307,7 @@ def open_processes(
     topology = this_topology()
     weights = model_bytes(path)
     placement = place(topology, profile.instances, profile.threads, weights, shared_bytes=weights)
-    if not profile.pinned:
+    if not can_pin(profile):
         placement = replace(placement, cpus=((),) * profile.instances)
     with engine_folder() as folder:
         opened = opened_path(path, profile, folder)
@@ -414,14 +334,14 @@ def _write_shared(path: Path, folder: Path, name: str, profile: RuntimeProfile) 
         return None
 
 
-def _fail(failed: Iterable[tuple[_Task, BaseException]]) -> None:
+def _fail(failed: Iterable[tuple[Task, BaseException]]) -> None:
     """Set errors, never with the lock held: the callbacks of a future take it."""
     for task, error in failed:
         if task.begin() and not task.future.done():
             task.future.set_exception(error)
 
 
-def _killer(name: str, task: _Task, death: str) -> BatchFailed:
+def _killer(name: str, task: Task, death: str) -> BatchFailed:
     return BatchFailed(
         name,
         describe(task.feeds),

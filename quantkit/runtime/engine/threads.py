@@ -4,6 +4,7 @@ A one-thread session runs in the thread that calls it and may be shared by any n
 threads is for one caller at a time, so there is one for each instance then.
 """
 
+import os
 import queue
 import shutil
 import threading
@@ -15,19 +16,30 @@ from types import TracebackType
 from typing import Self
 
 from quantkit.runtime.engine.engine import WAITING, Feeds, cannot_run
-from quantkit.runtime.engine.variant import check_full, engine_folder, opened_path
+from quantkit.runtime.engine.variant import can_pin, check_full, engine_folder, opened_path
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays, SessionOptions, StopSignal, first_line
 from quantkit.runtime.sessions import REFUSALS, Running, open_session
+from quantkit.runtime.shared_weights import model_bytes
+from quantkit.runtime.topology import place, this_topology
 
 
 class ThreadEngine:
     """Sessions, and a thread for each batch that runs; see `Engine`."""
 
-    def __init__(self, sessions: Sequence[Running], *, equal_lengths: bool = False) -> None:
-        """Take one session for each worker: `[session] * workers` of a one-thread session.
+    def __init__(
+        self,
+        sessions: Sequence[Running],
+        *,
+        equal_lengths: bool = False,
+        cpus: Sequence[tuple[int, ...]] = (),
+    ) -> None:
+        """Take sessions.
 
-        With `equal_lengths` their graph reads no mask, and a batch with padding is refused.
+        Args:
+            sessions: one for each worker: `[session] * workers` of a one-thread session.
+            equal_lengths: their graph reads no mask, and a batch with padding is refused.
+            cpus: for each worker, what its thread is bound to; none for any.
         """
         first = sessions[0]
         self.name = first.name
@@ -42,7 +54,15 @@ class ThreadEngine:
         for session in sessions:
             self._free.put(session)
         self._room = threading.BoundedSemaphore(WAITING * self.workers)
-        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="quantkit-run")
+        places: queue.SimpleQueue[tuple[int, ...]] = queue.SimpleQueue()
+        for place_of_one in cpus:
+            places.put(place_of_one)
+        self._pool = ThreadPoolExecutor(
+            self.workers,
+            thread_name_prefix="quantkit-run",
+            # On Linux this binds the calling thread alone, not the process.
+            initializer=(lambda: os.sched_setaffinity(0, places.get())) if cpus else None,
+        )
 
     def submit(self, feeds: Feeds) -> Future[Arrays]:
         """Take a batch; see `Engine.submit`."""
@@ -111,5 +131,12 @@ def open_threads(
         ]
     # Open sessions need no file: what they have mapped of it stays.
     shutil.rmtree(folder, ignore_errors=True)
-    shared = profile.instances if profile.threads == 1 else 1
-    return ThreadEngine(sessions * shared, equal_lengths=profile.equal_lengths)
+    if profile.threads > 1:
+        # The threads inside a session are onnxruntime's own, and stay free.
+        return ThreadEngine(sessions, equal_lengths=profile.equal_lengths)
+    placement = place(this_topology(), profile.instances, 1, model_bytes(path))
+    return ThreadEngine(
+        sessions * profile.instances,
+        equal_lengths=profile.equal_lengths,
+        cpus=placement.cpus if can_pin(profile) else (),
+    )

@@ -1,10 +1,14 @@
-"""Which graph an engine opens: the model as it is, or its variant for batches of equal lengths.
+"""What engines do with a profile alike: which graph they open, where its files go, whether they bind to cores.
+
+The graph is the model as it is, or its variant for batches of equal lengths.
 
 `RuntimeProfile.equal_lengths` promises that no batch is padded. The promise is kept by `RuntimeProfile.batches`, and
 checked in `submit` for every batch: attention without a mask would read padding as text, and nobody would notice.
 """
 
 import contextlib
+import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +19,16 @@ from quantkit.runtime.engine.engine import Feeds, describe
 from quantkit.runtime.mask_free import write_mask_free
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import ATTENTION_MASK
+
+_LOG = logging.getLogger(__name__)
+
+
+def can_pin(profile: RuntimeProfile) -> bool:
+    """Return whether instances are to be bound to cores; where the system cannot, warn."""
+    able = hasattr(os, "sched_setaffinity")
+    if profile.pinned and not able:
+        _LOG.warning("this system does not bind instances to cores; they run on any")
+    return profile.pinned and able
 
 
 def write_variant(path: Path, folder: Path) -> Path:
