@@ -30,5 +30,5 @@ def run_words(report: Comparison) -> str:
     threads = "1 thread" if run.threads == 1 else f"{run.threads} threads"
     return (
         f"Throughput in windows per second, {run.scenario}: one interleaved run of {run.samples:,} windows of "
-        f"{run.dataset_name}, {run.repeats} passes each, {threads}{bound}. {gains}"
+        f"{run.dataset_name}, {run.repeats} rounds, {threads}{bound}. {gains}"
     )
