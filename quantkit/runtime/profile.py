@@ -30,7 +30,7 @@ class RuntimeProfile(Report):
         max_batch: the most rows of a batch; None for no limit but the budget.
         engine: `threads` of this process share the weights; `processes` have memory and cores of their own.
         runtime: what runs the graph.
-        pinned: each instance stays on its own cores.
+        pinned: each instance stays on its own cores (of engine `threads`: instances of one thread).
         spinning: threads of an instance wait for work without sleeping: faster between operators, and the cores are
             never free for others.
         arena: memory of a finished batch is kept for the next.

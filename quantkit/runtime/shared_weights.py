@@ -31,9 +31,3 @@ def write_shared(path: Path, folder: Path, *, name: str, threads: int) -> Path:
     written = folder / _FILE
     open_model(path, name=name, threads=threads, optimized_model=written, options=SessionOptions(packed=True))
     return written
-
-
-def model_bytes(path: Path) -> int:
-    """Return the size of a model's files: the ONNX file and, if there is one, the weights beside it."""
-    files = (path, path.with_name(f"{path.name}.data"))
-    return sum(file.stat().st_size for file in files if file.is_file())

@@ -28,9 +28,10 @@ from quantkit.runtime.engine.child import ChildDied, Model, mistake
 from quantkit.runtime.engine.engine import WAITING, BatchFailed, Feeds, cannot_run, describe
 from quantkit.runtime.engine.instances import Instance, Task
 from quantkit.runtime.engine.variant import can_pin, check_full, engine_folder, opened_path
+from quantkit.runtime.footprint import footprint
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays
-from quantkit.runtime.shared_weights import model_bytes, write_shared
+from quantkit.runtime.shared_weights import write_shared
 from quantkit.runtime.topology import Placement, place, this_topology
 
 _STARTS = 3  # attempts to start an instance again, one after the other
@@ -304,9 +305,10 @@ def open_processes(
     path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile, name: str | None
 ) -> ProcessEngine:
     """Open the instances of a profile, each in its process; see `open_engine`."""
-    topology = this_topology()
-    weights = model_bytes(path)
-    placement = place(topology, profile.instances, profile.threads, weights, shared_bytes=weights)
+    need = footprint(path, profile.token_budget)
+    placement = place(
+        this_topology(), profile.instances, profile.threads, need.bytes, shared_bytes=need.weights
+    )
     if not can_pin(profile):
         placement = replace(placement, cpus=((),) * profile.instances)
     with engine_folder() as folder:

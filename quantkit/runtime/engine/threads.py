@@ -20,7 +20,6 @@ from quantkit.runtime.engine.variant import can_pin, check_full, engine_folder, 
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays, SessionOptions, StopSignal, first_line
 from quantkit.runtime.sessions import REFUSALS, Running, open_session
-from quantkit.runtime.shared_weights import model_bytes
 from quantkit.runtime.topology import place, this_topology
 
 
@@ -134,7 +133,7 @@ def open_threads(
     if profile.threads > 1:
         # The threads inside a session are onnxruntime's own, and stay free.
         return ThreadEngine(sessions, equal_lengths=profile.equal_lengths)
-    placement = place(this_topology(), profile.instances, 1, model_bytes(path))
+    placement = place(this_topology(), profile.instances, 1, 0)
     return ThreadEngine(
         sessions * profile.instances,
         equal_lengths=profile.equal_lengths,
