@@ -101,6 +101,7 @@ _UNNAMED = "unnamed"
     show_default="of the artifact's profile",
     help="What the instances are.",
 )
+@options.force_option
 @options.data_dir_option
 @options.json_option
 def command(
@@ -129,6 +130,7 @@ def command(
     instances: int | None,
     threads: int | None,
     engine: str | None,
+    force: bool,
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
@@ -192,7 +194,7 @@ def command(
             ),
             command=("quantkit", *sys.argv[1:]),
         )
-        report = mlperf(opened, output, request, data_dir=data_dir)
+        report = mlperf(opened, output, request, data_dir=data_dir, force=force)
     if as_json:
         show.print_json(report.as_json())
     else:

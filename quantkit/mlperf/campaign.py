@@ -86,7 +86,9 @@ class _Bench:
         return folder / LOGS, run_alone(self.plan(scenario, mode, conf), folder, expected=expected)
 
 
-def mlperf(artifact: Artifact, out: Path, request: Request, *, data_dir: Path | None = None) -> MlperfReport:
+def mlperf(
+    artifact: Artifact, out: Path, request: Request, *, data_dir: Path | None = None, force: bool = False
+) -> MlperfReport:
     """Run LoadGen on an artifact and write a submission.
 
     Args:
@@ -94,6 +96,7 @@ def mlperf(artifact: Artifact, out: Path, request: Request, *, data_dir: Path | 
         out: a new folder: the submission tree, `mlperf.json`, and the whole logs of answers.
         request: what to run, and whose it is.
         data_dir: looked into first for the dataset.
+        force: replace the submission that is at `out`.
 
     Raises:
         UsageError: the artifact is for another task, LoadGen is not installed, or the system description of what may
@@ -110,8 +113,8 @@ def mlperf(artifact: Artifact, out: Path, request: Request, *, data_dir: Path | 
     if not reasons:
         _require_whole(request.entry)
     loadgen()
-    require_free(out, force=False)
-    with new_folder(out) as temporary, tempfile.TemporaryDirectory(prefix="quantkit-") as work:
+    require_free(out, force=force)
+    with new_folder(out, force=force) as temporary, tempfile.TemporaryDirectory(prefix="quantkit-") as work:
         bench = _bench(artifact, request, data_dir, Path(work).resolve())
         results = [
             _run_scenario(bench, scenario, reasons) for scenario in dict.fromkeys(bench.settings.scenarios)

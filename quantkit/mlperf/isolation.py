@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,8 @@ from quantkit.progress import track
 _STDERR = "stderr.txt"
 _ANSWERED = re.compile(rb"^answered (\d+)$")
 _GRACE_SECONDS = 5.0
+PATIENCE_SECONDS = 900.0
+"""A run that answers nothing for so long hangs: opening the largest model, or one batch of it, takes minutes."""
 
 
 def run_alone(plan: RunPlan, folder: Path, *, expected: int) -> dict[str, Any]:
@@ -41,32 +44,64 @@ def run_alone(plan: RunPlan, folder: Path, *, expected: int) -> dict[str, Any]:
     return watch(command, folder, label=plan.label, expected=expected)
 
 
-def watch(command: Sequence[str], folder: Path, *, label: str, expected: int) -> dict[str, Any]:
-    """Run a command that writes `outcome.json` into its folder; see `run_alone`."""
-    with (
-        (folder / _STDERR).open("wb") as errors,
-        track(label, expected, "samples") as advance,
-    ):
+def watch(
+    command: Sequence[str], folder: Path, *, label: str, expected: int, patience: float = PATIENCE_SECONDS
+) -> dict[str, Any]:
+    """Run a command that writes `outcome.json` into its folder; see `run_alone`.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it runs.
+        label: what errors and the progress bar call it.
+        expected: how many queries will be answered.
+        patience: seconds without any answer after which it is given up.
+    """
+    with (folder / _STDERR).open("wb") as errors, track(label, expected, "samples") as advance:
         process = _start(command, folder, errors)
         assert process.stdout is not None
         # Read beside waiting: the pipe stays open as long as anything that the process started lives.
-        follower = threading.Thread(target=_follow, args=(process.stdout, advance), daemon=True)
-        follower.start()
+        progress = _Progress(process.stdout, advance)
+        progress.start()
         try:
-            process.wait()
+            while process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(min(1.0, patience))
+                if progress.idle_seconds > patience:
+                    raise EvaluationError(
+                        f"{label}: answered nothing for {patience:g} s and was ended; "
+                        "choose fewer instances or a smaller token budget"
+                    )
         finally:
             _end(process)
-            follower.join(_GRACE_SECONDS)
+            progress.join(_GRACE_SECONDS)
     return _outcome(folder, process.returncode, label)
 
 
-def _follow(lines: IO[bytes], advance: Callable[[int], None]) -> None:
-    seen = 0
-    with lines:
-        for line in lines:
-            if match := _ANSWERED.match(line.rstrip()):
-                advance(int(match[1]) - seen)
-                seen = int(match[1])
+class _Progress(threading.Thread):
+    """Reads `answered N` from a process, and shows it."""
+
+    def __init__(self, lines: IO[bytes], advance: Callable[[int], None]) -> None:
+        """Take the stream, which is closed at its end, and what is called with the number of new answers."""
+        super().__init__(daemon=True)
+        self._lines = lines
+        self._advance = advance
+        self._seen = 0
+        self._changed = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last answer, or since the start."""
+        return time.monotonic() - self._changed
+
+    def run(self) -> None:
+        """Read to the end."""
+        with self._lines:
+            for line in self._lines:
+                match = _ANSWERED.match(line.rstrip())
+                if match and int(match[1]) > self._seen:
+                    self._advance(int(match[1]) - self._seen)
+                    self._seen = int(match[1])
+                    self._changed = time.monotonic()
 
 
 def _start(command: Sequence[str], folder: Path, errors: IO[bytes]) -> subprocess.Popen[bytes]:

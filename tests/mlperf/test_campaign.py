@@ -18,7 +18,7 @@ from quantkit.errors import DatasetError, EvaluationError, OutputError, UsageErr
 from quantkit.mlperf import campaign
 from quantkit.mlperf.campaign import mlperf, profile_for
 from quantkit.mlperf.detail_log import DetailLog
-from quantkit.mlperf.rules import SEEDS
+from quantkit.mlperf.rules import SAMPLES, SEEDS
 from quantkit.mlperf.settings import Entry, MlperfSettings, Reference, Request
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.report.mlperf import MlperfReport
@@ -210,9 +210,25 @@ def test_reasons() -> None:
 
 
 def test_report_is_json(tiny_artifact: Make, questions: Path, tmp_path: Path) -> None:
-    """mlperf.json says which schema it has, and holds plain numbers."""
+    """mlperf.json says which schema it has; a submission that is there gives way only when asked."""
     asked = request(questions, scenarios=("offline",), modes=("accuracy",))
     mlperf(tiny_artifact(), tmp_path / "out", asked)
+    with pytest.raises(OutputError, match="is not empty"):
+        mlperf(tiny_artifact("other"), tmp_path / "out", asked)
+    mlperf(Artifact.open(tmp_path / "other"), tmp_path / "out", asked, force=True)
     content = json.loads((tmp_path / "out" / "mlperf.json").read_text(encoding="utf-8"))
     assert content["schema"] == "quantkit/mlperf/1"
     assert content["runs"][0]["performance"] is None
+
+
+@pytest.mark.real
+def test_real_samples(minilm_fp32: Artifact, shared: Path, tmp_path: Path) -> None:
+    """The sample library of SQuAD dev is MLPerf's: 10,833 samples, and they run; F1 is that of evaluate."""
+    data_dir = shared / "data"
+    asked = request(tmp_path, data="squad", limit=40, scenarios=("offline",))
+    report = mlperf(minilm_fp32, tmp_path / "out", asked, data_dir=data_dir)
+    evaluated = evaluate(minilm_fp32, settings=EvaluateSettings(data="squad", limit=40), data_dir=data_dir)
+    assert report.runs[0].accuracy is not None
+    assert report.runs[0].accuracy.f1 == pytest.approx(evaluated.f1, abs=1e-9)
+    whole = replace(asked, settings=MlperfSettings())
+    assert SAMPLES == len(campaign._bench(minilm_fp32, whole, data_dir, tmp_path).features)

@@ -70,6 +70,21 @@ def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
     assert is_gone(int((tmp_path / "pid").read_text()))
 
 
+def test_a_process_that_hangs_is_ended(tmp_path: Path) -> None:
+    """A run that answers nothing for too long is given up; answers keep it alive."""
+    code = (
+        "Path('pid').write_text(str(os.getpid()))\n"
+        "for n in range(1, 9): print('answered', n, flush=True); time.sleep(0.3)\n"
+        "while True: print('answered 8', flush=True); time.sleep(0.2)"
+    )
+    command = [sys.executable, "-c", START + code]
+    began = time.monotonic()
+    with pytest.raises(EvaluationError, match="answered nothing for 2 s and was ended"):
+        watch(command, tmp_path, label="offline accuracy", expected=3, patience=2)
+    assert time.monotonic() - began > 4
+    assert is_gone(int((tmp_path / "pid").read_text()))
+
+
 def is_gone(pid: int, seconds: float = 10) -> bool:
     """Tell whether a process ends soon; one that ended and that nobody asked about counts."""
     deadline = time.monotonic() + seconds
