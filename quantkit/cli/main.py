@@ -33,6 +33,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "Measure F1 and exact match of an artifact."),
     "inspect": ("inspect", "Show sizes, fusions, executed kernels and INT8 coverage."),
     "bench": ("bench", "Measure throughput of artifacts side by side."),
+    "tune": ("tune", "Find the fastest way to run an artifact on this machine."),
     "mlperf": ("mlperf", "Run MLPerf's LoadGen and write a submission."),
     "gate": ("gate", "Judge a candidate against its FP32 baseline."),
     "report": ("report", "Show artifacts side by side: tables and a page."),

@@ -1,0 +1,121 @@
+"""What measures a profile: engines that are kept open for a while, and the rows in batches of the profile."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from quantkit.errors import EvaluationError
+from quantkit.runtime.engine import Engine
+from quantkit.runtime.profile import RuntimeProfile
+from quantkit.throughput.serving import RateSearch, Trial, lone_latency, search_rates, serve
+from quantkit.throughput.workload import Windows, Workload, workload
+
+_MEMORY, _MOST = 1_000_000_000, 8
+"""So many bytes of models, and so many engines, stay open besides the default's."""
+_STEPS, _FACTOR, _FULL = 4, 1.3, 0.6
+
+Objective = Callable[[Workload], float]
+
+
+def offline(load: Workload) -> float:
+    """Return windows per second with all of them there at once."""
+    return load.offline_rate()
+
+
+class HeldRate:
+    """The highest rate of random arrivals of which 99 % are answered in time."""
+
+    def __init__(self, bound: float, seed: int) -> None:
+        """Take the bound in seconds, and the seed of the arrivals."""
+        self._bound, self._seed = bound, seed
+        self._known: float | None = None
+
+    def __call__(self, load: Workload) -> float:
+        """Return the rate; from the second call on it is looked for around the first one's.
+
+        Raises:
+            EvaluationError: no rate is held.
+        """
+        alone = lone_latency(load)
+        if alone > self._bound:
+            raise EvaluationError(
+                f"{load.engine.name}: takes {1000 * alone:.3g} ms for one question, more than the bound of "
+                f"{1000 * self._bound:g} ms; allow more"
+            )
+        start = self._known or _FULL * load.offline_rate()
+        search = RateSearch(start, factor=_FACTOR, steps=_STEPS)
+
+        def try_rate(_: int, rate: float) -> Trial:
+            return serve(load, rate=rate, bound=self._bound, seed=self._seed)
+
+        search_rates([search], try_rate, lambda: None)
+        if search.best is None:
+            raise EvaluationError(
+                f"{load.engine.name}: holds {1000 * self._bound:g} ms at no rate; allow more"
+            )
+        self._known = self._known or search.best.rate
+        return search.best.rate
+
+
+class Machine:
+    """Measures profiles of one model; a context manager that closes what it opened."""
+
+    def __init__(
+        self, windows: Windows, objective: Objective, reference: RuntimeProfile, *, model_bytes: int
+    ) -> None:
+        """Take the rows and what is measured of them; the engine of `reference` stays open."""
+        self._windows, self._objective = windows, objective
+        self._reference = _engine_key(reference)
+        self._most = max(1, min(_MOST, _MEMORY // max(1, model_bytes)))
+        self._engines: OrderedDict[tuple[object, ...], Engine] = OrderedDict()
+
+    def measure(self, profile: RuntimeProfile, rows: int) -> float:
+        """Warm up, run so many rows, and return how many a second.
+
+        Raises:
+            QuantkitError: the profile cannot be run.
+        """
+        engine = self._engine(profile)
+        load = workload(self._windows.first(rows), engine, profile)
+        load.warm_up()
+        return self._objective(load)
+
+    def _engine(self, profile: RuntimeProfile) -> Engine:
+        key = _engine_key(profile)
+        if key not in self._engines:
+            for other in list(self._engines):
+                if len(self._engines) > self._most and other != self._reference:
+                    self._engines.pop(other).close()
+            self._engines[key] = self._windows.open(profile)
+        self._engines.move_to_end(key)
+        return self._engines[key]
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close all engines; at once after an exception."""
+        for engine in self._engines.values():
+            engine.close(abandon=kind is not None)
+        self._engines.clear()
+
+
+def _engine_key(profile: RuntimeProfile) -> tuple[object, ...]:
+    """Return what an engine is opened with; how batches are cut is not part of it."""
+    return (
+        profile.runtime,
+        profile.engine,
+        profile.instances,
+        profile.threads,
+        profile.pinned,
+        profile.spinning,
+        profile.arena,
+        profile.equal_lengths,
+    )
