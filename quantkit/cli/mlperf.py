@@ -97,7 +97,7 @@ _UNNAMED = "unnamed"
 )
 @click.option(
     "--engine",
-    type=click.Choice(["threads", "processes", "ray"]),
+    type=click.Choice(["threads", "processes"]),
     show_default="of the artifact's profile",
     help="What the instances are.",
 )
