@@ -48,39 +48,62 @@ class Noise:
         return 10 * math.log10(self.signal / self.noise)
 
 
-def measure_noise(
-    tensor: str, layers: Sequence[Linear], choice: Choice, evidence: Evidence, grid: Grid
-) -> Noise:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FloatOutputs:
+    """What the layers that read one tensor make of a sample of it in float, for all choices to be compared with.
+
+    Attributes:
+        tensor: its name.
+        layers: of the float model, not smoothed.
+        sample: float32 [tokens, channels].
+        wanted: of each layer, float32 [tokens, outputs].
+        signal: mean square per token, summed over all outputs.
+    """
+
+    tensor: str
+    layers: Sequence[Linear]
+    sample: np.ndarray
+    wanted: Sequence[np.ndarray]
+    signal: float
+
+
+def float_outputs(tensor: str, layers: Sequence[Linear], evidence: Evidence) -> FloatOutputs:
+    """Compute what the layers that read a tensor make of its sample in float."""
+    sample = evidence.statistics[tensor].sample
+    assert sample is not None
+    # A mean over so many values does not need them all where tokens are wide.
+    sample = sample[:: max(1, sample.size // _MOST_VALUES)]
+    wanted = [sample @ layer.matrix() for layer in layers]
+    signal = sum(_power(output) for output in wanted)
+    return FloatOutputs(tensor=tensor, layers=layers, sample=sample, wanted=wanted, signal=signal)
+
+
+def measure_noise(of: FloatOutputs, choice: Choice, evidence: Evidence, grid: Grid) -> Noise:
     """Return the noise of one choice for the layers that read one tensor.
 
     Args:
-        tensor: its name.
-        layers: of the float model, not smoothed.
+        of: the layers, and what they should give.
         choice: what is computed.
         evidence: with a sample of the tensor.
         grid: of the weights.
     """
-    seen = evidence.statistics[tensor]
-    assert seen.sample is not None
-    sample = seen.sample[:: _stride(seen.sample)]
-    wanted = [sample @ layer.matrix() for layer in layers]
-    signal = sum(_power(output) for output in wanted)
     if choice.scheme == "float":
-        return Noise(noise=0.0, signal=signal)
+        return Noise(noise=0.0, signal=of.signal)
     if choice.scheme == "blockwise":
-        rounded = _rounded_blocks(sample, choice.block_size)
-        found = [rounded @ _blockwise_matrix(layer, choice.block_size) for layer in layers]
-        return Noise(noise=_difference(wanted, found), signal=signal)
-    inputs = _inputs(tensor, layers, choice, evidence)
-    smoothed = sample / inputs.factors
+        rounded = _rounded_blocks(of.sample, choice.block_size)
+        found = [rounded @ _blockwise_matrix(layer, choice.block_size) for layer in of.layers]
+        return Noise(noise=_difference(of.wanted, found), signal=of.signal)
+    inputs = _inputs(of.tensor, of.layers, choice, evidence)
+    smoothed = of.sample / inputs.factors
     if choice.scheme == "static":
         values = inputs.rounded(smoothed)
     else:
-        whole = seen.sample / inputs.factors
+        assert inputs.seen.sample is not None
+        whole = inputs.seen.sample / inputs.factors
         values = rounded_to(smoothed, float(whole.min()), float(whole.max()))
     moment = inputs.moment() if choice.rounding == "gptq" else None
     found = []
-    for layer in layers:
+    for layer in of.layers:
         matrix = layer.matrix() * inputs.factors[:, None]
         problem = Problem(
             name=layer.name,
@@ -92,7 +115,7 @@ def measure_noise(
         weight = evidence.weight(problem, choice.rounding)
         output = values @ weight.dequantize()
         found.append(output + inputs.shift(matrix, weight) if choice.bias_correction else output)
-    return Noise(noise=_difference(wanted, found), signal=signal)
+    return Noise(noise=_difference(of.wanted, found), signal=of.signal)
 
 
 def best_range(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: Evidence) -> Choice:
@@ -115,11 +138,6 @@ def best_range(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: 
         if found < least:
             best, least = replace(choice, method=method), found
     return best
-
-
-def _stride(sample: np.ndarray) -> int:
-    """Return 1, or more where tokens are wide: a mean over so many values does not need them all."""
-    return max(1, sample.size // _MOST_VALUES)
 
 
 def _inputs(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: Evidence) -> Inputs:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from quantkit.assignment.cost import CostRequest, measure_costs
 from quantkit.assignment.groups import Group
-from quantkit.assignment.noise import Noise, best_range, measure_noise
+from quantkit.assignment.noise import FloatOutputs, Noise, best_range, float_outputs, measure_noise
 from quantkit.assignment.workbench import Workbench
 from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.progress import track
@@ -51,7 +51,7 @@ def references(workbench: Workbench) -> dict[str, Rated]:
             members = workbench.members(group)
             static = replace(STATIC, rounding=workbench.rounding)
             choice = best_range(group.tensor, members, static, workbench.evidence)
-            found[group.name] = _rated(workbench, group, choice)
+            found[group.name] = _rated(workbench, _float_outputs(workbench, group), choice)
             advance(1)
     return found
 
@@ -74,7 +74,8 @@ def list_options(workbench: Workbench, *, seconds: float) -> Options:
     found = {}
     with track("noise", len(workbench.groups), "groups") as advance:
         for group in workbench.groups:
-            rated = [_rated(workbench, group, choice) for choice in offered[group.name]]
+            outputs = _float_outputs(workbench, group)
+            rated = [_rated(workbench, outputs, choice) for choice in offered[group.name]]
             found[group.name] = worthwhile(
                 [
                     Option(
@@ -106,10 +107,12 @@ def worthwhile(options: Sequence[Option]) -> tuple[Option, ...]:
     return tuple(kept)
 
 
-def _rated(workbench: Workbench, group: Group, choice: Choice) -> Rated:
-    members = workbench.members(group)
-    noise = measure_noise(group.tensor, members, choice, workbench.evidence, workbench.grid)
-    return Rated(choice=choice, noise=noise)
+def _float_outputs(workbench: Workbench, group: Group) -> FloatOutputs:
+    return float_outputs(group.tensor, workbench.members(group), workbench.evidence)
+
+
+def _rated(workbench: Workbench, outputs: FloatOutputs, choice: Choice) -> Rated:
+    return Rated(choice=choice, noise=measure_noise(outputs, choice, workbench.evidence, workbench.grid))
 
 
 def _offered(workbench: Workbench, group: Group) -> Sequence[Choice]:

@@ -25,11 +25,16 @@ from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import save_model
 from quantkit.quantization.histogram import Histogram
 from quantkit.quantization.ranges import METHODS
+from quantkit.quantization.reductions import NumberedJob, Summaries, histograms
 from quantkit.quantization.statistics import Detail, Statistics, StatisticsObserver, as_arrays, from_arrays
 from quantkit.runtime.batching import Batch
+from quantkit.runtime.cluster import cluster_seats, require_ray
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.engine import ThreadEngine
-from quantkit.runtime.run import Job, Row, run_each
+from quantkit.runtime.engine import RayEngine, ThreadEngine
+from quantkit.runtime.engine.ray_cluster import open_ray
+from quantkit.runtime.profile import RuntimeProfile
+from quantkit.runtime.ray_instance import Reduction
+from quantkit.runtime.run import Row, run_each
 from quantkit.runtime.session import Arrays, Session
 
 # Activations of all rows under way are held at once; fewer rows run at a time when they would pass this.
@@ -61,13 +66,24 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationRun:
-    """What to observe, on what, and how ranges are taken from it; messages call the model `model_name`."""
+    """What to observe, on what, where, and how ranges are taken from it.
+
+    Attributes:
+        rows: the calibration rows.
+        pad_id: the token that stands for none.
+        method: the estimator, with its `percentile` if it has one.
+        model_name: what messages call the model.
+        engine: `threads` of this process, or `ray`: what is seen is the same.
+        ray_address: which cluster.
+    """
 
     rows: Sequence[Row]
     pad_id: int
     method: str = "minmax"
     percentile: float = 99.99
     model_name: str | None = None
+    engine: str = "threads"
+    ray_address: str | None = None
 
     def tokens(self) -> int:
         """Return the number of tokens that are observed."""
@@ -105,6 +121,21 @@ class _Histograms:
         for lock, histogram, values in zip(self._locks, self.histograms, outputs, strict=True):
             with lock:
                 histogram.add(values)
+
+    def consume_counted(self, batch: Batch, counted: Arrays) -> None:  # noqa: ARG002 - the signature of run_each
+        """Count one row whose histograms were made where it ran."""
+        for lock, histogram, numbers in zip(self._locks, self.histograms, counted, strict=True):
+            row = Histogram.from_array(numbers[0])
+            with lock:
+                histogram.merge(row)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reduced:
+    """What is made of a row where it ran, and what takes it; for an engine that is not in this process."""
+
+    reduction: Reduction
+    consume: Callable[[Batch, Arrays], None]
 
 
 def calibrate(
@@ -162,7 +193,11 @@ def observe(
     if found is None:
         batches = run.batches()
         observer = StatisticsObserver(names, batches, detail=detail)
-        _run_observed(model, tensors, run, batches, observer.consume)
+        reduced = None
+        if detail < Detail.MOMENTS:
+            summaries = Summaries(detail=detail, per_row=observer.per_row)
+            reduced = _Reduced(reduction=summaries, consume=observer.consume_summary)
+        _run_observed(model, tensors, run, observer.consume, reduced)
         found = observer.statistics()
         _write_cached_statistics(cached, found)
     return found
@@ -171,7 +206,8 @@ def observe(
 def _observe(model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun) -> dict[str, Range]:
     names = [tensor.name or "" for tensor in tensors]
     observer = _Histograms(names)
-    _run_observed(model, tensors, run, run.batches(), observer.consume)
+    reduced = _Reduced(reduction=histograms, consume=observer.consume_counted)
+    _run_observed(model, tensors, run, observer.consume, reduced)
     estimate = METHODS[run.method]
     ranges = {}
     for name, histogram in zip(names, observer.histograms, strict=True):
@@ -184,25 +220,51 @@ def _run_observed(
     model: ir.Model,
     tensors: Sequence[ir.Value],
     run: CalibrationRun,
-    batches: Sequence[Batch],
     consume: Callable[[Batch, Arrays], None],
+    reduced: _Reduced | None,
 ) -> None:
-    """Run every row alone and unpadded, and hand the tensors' values to `consume`."""
-    names = [tensor.name or "" for tensor in tensors]
-    job = Job(
-        rows=run.rows, batches=batches, pad_id=run.pad_id, name=lambda index: f"calibration row {index}"
+    """Run every row alone and unpadded, and hand the tensors' values to `consume`, or what was made of them."""
+    require_ray(run.engine, run.ray_address)
+    names = tuple(tensor.name or "" for tensor in tensors)
+    batches = run.batches()
+    job = NumberedJob(
+        rows=run.rows,
+        batches=batches,
+        pad_id=run.pad_id,
+        name=lambda index: f"calibration row {index}",
+        places={batch.indices[0]: place for place, batch in enumerate(batches)},
     )
-    cores = cpu_facts().cores
     with tempfile.TemporaryDirectory(prefix="quantkit-calibrate-") as folder:
         path = Path(folder) / "observed.onnx"
         _save_observed(model, tensors, path)
         row_bytes = _bytes_per_token(model.graph, names) * batches[0].length
-        workers = max(1, min(cores, len(batches), _MEMORY_LIMIT // row_bytes))
+        most = max(1, min(len(batches), _MEMORY_LIMIT // row_bytes))
+        if run.engine == "ray":
+            with _open_ray(path, names, run, len(batches) if reduced else most, reduced) as far:
+                run_each(far, job, reduced.consume if reduced else consume, label="calibrate")
+            return
+        cores = cpu_facts().cores
+        workers = min(cores, most)
         # A session with several threads is for one worker only.
         threads = cores if workers == 1 else 1
-        session = Session(path, outputs=tuple(names), threads=threads, name=run.model_name)
+        session = Session(path, outputs=names, threads=threads, name=run.model_name)
         with ThreadEngine([session] * workers) as engine:
             run_each(engine, job, consume, label="calibrate")
+
+
+def _open_ray(
+    path: Path, names: tuple[str, ...], run: CalibrationRun, most: int, reduced: _Reduced | None
+) -> RayEngine:
+    """Open the observed model on a cluster, with an instance for each of its cores, or as many as there is use for."""
+    instances = min(cluster_seats(run.ray_address), most)
+    profile = RuntimeProfile(instances=instances, engine="ray", ray_address=run.ray_address)
+    return open_ray(
+        path,
+        outputs=names,
+        profile=profile,
+        name=run.model_name,
+        reduction=reduced.reduction if reduced else None,
+    )
 
 
 def _save_observed(model: ir.Model, tensors: Sequence[ir.Value], path: Path) -> None:

@@ -68,7 +68,13 @@ class Evidence:
 
 
 def collect(
-    artifact: Artifact, model: ir.Model, calibration_set: CalibrationSet, *, detail: Detail
+    artifact: Artifact,
+    model: ir.Model,
+    calibration_set: CalibrationSet,
+    *,
+    detail: Detail,
+    engine: str = "threads",
+    ray_address: str | None = None,
 ) -> Evidence:
     """Run the calibration rows through the model, once.
 
@@ -77,6 +83,8 @@ def collect(
         model: its graph, as it will be quantized.
         calibration_set: the examples.
         detail: how much is kept of every tensor (`Choice.detail`).
+        engine: where they run (`CalibrationRun.engine`).
+        ray_address: which cluster.
 
     Raises:
         DatasetError: the set holds no text.
@@ -92,7 +100,13 @@ def collect(
             f"{calibration_set.dataset.path}: its {len(calibration_set.ids)} calibration questions hold no text; "
             "give questions and paragraphs with text as --calib"
         )
-    run = CalibrationRun(rows=rows, pad_id=tokenizer.pad_id, model_name=str(artifact.model_path))
+    run = CalibrationRun(
+        rows=rows,
+        pad_id=tokenizer.pad_id,
+        model_name=str(artifact.model_path),
+        engine=engine,
+        ray_address=ray_address,
+    )
     # Of every layer, whatever becomes of it: what is seen then depends on nothing but the model and the rows.
     layers = linear_layers(model.graph)
     tensors = list({layer.activation.name: layer.activation for layer in layers}.values())

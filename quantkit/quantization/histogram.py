@@ -47,6 +47,42 @@ class Histogram:
         indices -= start
         self._count(start, np.bincount(indices))
 
+    def merge(self, other: "Histogram") -> None:
+        """Count what another histogram has counted; the result is that of counting all its values here."""
+        if other.exponent is None:
+            return
+        exponent = other.exponent
+        merged = Histogram(exponent=exponent, first=other.first, counts=other.counts)
+        self.widen(other.low, other.high)
+        self.total += other.total
+        self._make_room(other.low, other.high)
+        assert self.exponent is not None
+        while self.exponent < exponent:
+            self._coarsen()
+        for _ in range(self.exponent - exponent):
+            merged._coarsen()
+        self._count(merged.first, merged.counts)
+
+    def as_array(self) -> np.ndarray:
+        """Return it as numbers, float64 [5 + bins]: all of them are small enough to be exact."""
+        assert self.exponent is not None
+        return np.array(
+            [self.exponent, self.first, self.low, self.high, self.total, *self.counts], np.float64
+        )
+
+    @classmethod
+    def from_array(cls, numbers: np.ndarray) -> "Histogram":
+        """Return the histogram that `as_array` wrote down."""
+        exponent, first, low, high, total = numbers[:5].tolist()
+        return cls(
+            exponent=int(exponent),
+            first=int(first),
+            counts=numbers[5:].astype(np.int64),
+            low=low,
+            high=high,
+            total=int(total),
+        )
+
     def widen(self, low: float, high: float) -> None:
         """Take note of a smallest and a largest value without counting any."""
         self.low, self.high = min(self.low, low), max(self.high, high)

@@ -36,12 +36,13 @@ class Inputs:
 
     def shift(self, matrix: np.ndarray, weight: QuantizedWeight) -> np.ndarray:
         """Return the mean of x W - x̂ Ŵ over the calibration data, float32 [outputs]."""
-        mean = self.seen.mean / self.factors
-        rounded = mean
+        # Differences first, so that float32 loses nothing.
+        rounded = weight.dequantize()
+        shift: np.ndarray = (self.seen.mean / self.factors).astype(np.float32) @ (matrix - rounded)
         if self.fixed and self.seen.sample is not None:
             smoothed = self.seen.sample / self.factors
-            rounded = mean + (self.rounded(smoothed) - smoothed).mean(axis=0, dtype=np.float64)
-        shift: np.ndarray = (mean @ matrix - rounded @ weight.dequantize()).astype(np.float32)
+            moved = (self.rounded(smoothed) - smoothed).mean(axis=0, dtype=np.float64)
+            shift = shift - moved.astype(np.float32) @ rounded
         return shift
 
     def rounded(self, smoothed: np.ndarray) -> np.ndarray:

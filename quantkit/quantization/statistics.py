@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantkit.runtime.batching import Batch
 from quantkit.runtime.session import Arrays
 
 SAMPLE_TOKENS = 1024
+_LOW, _HIGH, _SUM, _SQUARES, _TOKENS, _FIRST_SAMPLE = range(6)
 
 
 class Detail(enum.IntEnum):
@@ -56,6 +58,38 @@ class Statistics:
         return largest
 
 
+def summarize(
+    values: NDArray[np.float32], *, detail: Detail, per_row: int, place: int
+) -> NDArray[np.float64]:
+    """Return what one calibration row adds to the statistics of a tensor, apart from the moments.
+
+    The sums are float64 anyway, and float64 holds every float32: nothing is lost, wherever it is computed.
+
+    Args:
+        values: the tokens of the row, float32 [tokens, channels].
+        detail: from `Detail.SAMPLE` on some of the tokens are part of it.
+        per_row: how many.
+        place: number of the row: another choice of tokens in every row, and the same every time.
+
+    Returns:
+        float64 [5 + sampled tokens, channels]: low, high, sum, sum of squares, number of tokens, then the sample.
+    """
+    # Values that are not finite make a summary that is not, which is looked at.
+    with np.errstate(invalid="ignore", over="ignore"):
+        parts = [
+            values.min(axis=0),
+            values.max(axis=0),
+            values.sum(axis=0, dtype=np.float64),
+            np.square(values, dtype=np.float64).sum(axis=0),
+            np.full(values.shape[1], len(values)),
+        ]
+    found = np.array(parts, np.float64)
+    if detail < Detail.SAMPLE:
+        return found
+    chosen = np.random.default_rng(place).permutation(len(values))[:per_row]
+    return np.concatenate([found, values[np.sort(chosen)]])
+
+
 class StatisticsObserver:
     """Fills the statistics of several tensors from several threads, in the order of the batches."""
 
@@ -66,15 +100,31 @@ class StatisticsObserver:
         self._waiting: dict[int, Arrays] = {}
         self._next = 0
         self._lock = threading.Lock()
-        self._sums = [_Sums(detail=detail, per_row=-(-SAMPLE_TOKENS // len(batches))) for _ in tensors]
+        self.detail = detail
+        self.per_row = -(-SAMPLE_TOKENS // len(batches))
+        self._sums = [_Sums(detail=detail) for _ in tensors]
 
     def consume(self, batch: Batch, outputs: Arrays) -> None:
         """Add one unpadded row: activations [1, tokens, channels] or [1, channels]."""
+        self._add_in_order(batch, outputs, summarized=False)
+
+    def consume_summary(self, batch: Batch, summaries: Arrays) -> None:
+        """Add one row of which only `summarize` is known, for each tensor [1, ...]; below `Detail.MOMENTS`."""
+        assert self.detail < Detail.MOMENTS
+        self._add_in_order(batch, summaries, summarized=True)
+
+    def _add_in_order(self, batch: Batch, arrays: Arrays, *, summarized: bool) -> None:
         with self._lock:
-            self._waiting[self._places[batch.indices[0]]] = outputs
+            self._waiting[self._places[batch.indices[0]]] = arrays
             while (found := self._waiting.pop(self._next, None)) is not None:
-                for sums, values in zip(self._sums, found, strict=True):
-                    sums.add(values.reshape(-1, values.shape[-1]))
+                for sums, array in zip(self._sums, found, strict=True):
+                    if summarized:
+                        sums.add(array[0])
+                        continue
+                    values = array.reshape(-1, array.shape[-1])
+                    sums.add(summarize(values, detail=self.detail, per_row=self.per_row, place=self._next))
+                    if self.detail >= Detail.MOMENTS:
+                        sums.add_moments(values)
                 self._next += 1
 
     def statistics(self) -> dict[str, Statistics]:
@@ -85,9 +135,8 @@ class StatisticsObserver:
 class _Sums:
     """One tensor's sums so far."""
 
-    def __init__(self, *, detail: Detail, per_row: int) -> None:
+    def __init__(self, *, detail: Detail) -> None:
         self._detail = detail
-        self._per_row = per_row
         self._tokens = 0
         self._low: np.ndarray | float = np.inf
         self._high: np.ndarray | float = -np.inf
@@ -96,23 +145,23 @@ class _Sums:
         self._products: np.ndarray | None = None
         self._sample: list[np.ndarray] = []
 
-    def add(self, values: np.ndarray) -> None:
-        """Add the tokens of one row, float32 [tokens, channels]."""
-        self._low = np.minimum(self._low, values.min(axis=0))
-        self._high = np.maximum(self._high, values.max(axis=0))
-        self._sum = self._sum + values.sum(axis=0, dtype=np.float64)
-        self._squares = self._squares + np.square(values, dtype=np.float64).sum(axis=0)
-        if self._detail >= Detail.MOMENTS:
-            products = values.T @ values
-            if self._products is None:
-                self._products = products
-            else:
-                self._products += products
+    def add(self, summary: np.ndarray) -> None:
+        """Add what `summarize` made of one row."""
+        self._low = np.minimum(self._low, summary[_LOW])
+        self._high = np.maximum(self._high, summary[_HIGH])
+        self._sum = self._sum + summary[_SUM]
+        self._squares = self._squares + summary[_SQUARES]
+        self._tokens += int(summary[_TOKENS, 0])
         if self._detail >= Detail.SAMPLE:
-            # Another choice of tokens in every row, and the same every time.
-            chosen = np.random.default_rng(len(self._sample)).permutation(len(values))[: self._per_row]
-            self._sample.append(values[np.sort(chosen)])
-        self._tokens += len(values)
+            self._sample.append(summary[_FIRST_SAMPLE:].astype(np.float32))
+
+    def add_moments(self, values: np.ndarray) -> None:
+        """Add the products of the tokens of one row, float32 [tokens, channels]."""
+        products = values.T @ values
+        if self._products is None:
+            self._products = products
+        else:
+            self._products += products
 
     def statistics(self) -> Statistics:
         """Return the sums as means."""

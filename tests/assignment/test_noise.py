@@ -11,7 +11,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
-from quantkit.assignment.noise import Noise, best_range, measure_noise
+from quantkit.assignment.noise import Noise, best_range, float_outputs, measure_noise
 from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.apply import Grid, apply
 from quantkit.quantization.choice import FLOAT, Choice
@@ -40,7 +40,7 @@ class Bench:
 
     def noise(self, choice: Choice, grid: Grid = GRID) -> Noise:
         """Return what is measured in numpy."""
-        return measure_noise("x", self.layers, choice, self.evidence, grid)
+        return measure_noise(float_outputs("x", self.layers, self.evidence), choice, self.evidence, grid)
 
     def executed(self, choice: Choice, grid: Grid = GRID) -> float:
         """Return the noise of the quantized graph run in onnxruntime on all tokens at once."""

@@ -11,8 +11,8 @@ L[i,i]² of the moments' Cholesky factor, as the rows rounded later make up for 
 
 The sum is minimised over log s, beginning with the best SmoothQuant alpha, by Adam with maxima softened to p-norms; the
 best point by the exact formula is kept, so the result is never worse than any alpha. The way down looks at no more than
-`_COLUMNS` outputs, as every output pulls on the same factors: about 100 steps of 10 K·512 operations, below a second
-for K = 4096. It is the same every time.
+`_COLUMNS` outputs and `_ENTRIES` weights, as every output pulls on the same factors: about 100 steps of 10 · 2^19
+operations, below a second for K = 4096. It is the same every time.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _LOOK_EVERY = 10
 _RATE = 0.07
 # The p-norm in place of the maximum has p = 2^5: five squarings.
 _SQUARINGS = 5
-_COLUMNS = 512
+_COLUMNS, _ENTRIES = 512, 2**19
 _DAMPING = 0.01
 
 
@@ -91,14 +91,15 @@ class _Problem:
 
     def thinned(self) -> "_Problem":
         """Return the problem with fewer outputs, evenly spread, at the same share of the error."""
-        outputs = self.weights.shape[1]
-        if outputs <= _COLUMNS:
+        inputs, outputs = self.weights.shape
+        most = min(_COLUMNS, max(1, _ENTRIES // inputs))
+        if outputs <= most:
             return self
-        chosen = np.linspace(0, outputs - 1, _COLUMNS).round().astype(int)
+        chosen = np.linspace(0, outputs - 1, most).round().astype(int)
         return replace(
             self,
             weights=np.ascontiguousarray(self.weights[:, chosen]),
-            rows=self.rows * (_COLUMNS / outputs),
+            rows=self.rows * (most / outputs),
         )
 
 
