@@ -74,8 +74,9 @@ def profile_text(profile: dict[str, Any]) -> str:
         f"{shape_text(profile)} {profile['engine']}",
         f"{profile['token_budget']:,} tokens",
     ]
-    if profile["engine"] != "threads" and not profile["pinned"]:
-        words.append("not pinned")
+    # Processes are pinned by default, threads are not.
+    if profile["pinned"] != (profile["engine"] == "processes"):
+        words.append("pinned" if profile["pinned"] else "not pinned")
     words += [
         said for name, said in (("equal_lengths", "equal lengths"), ("spinning", "spinning")) if profile[name]
     ]

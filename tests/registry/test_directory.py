@@ -17,6 +17,8 @@ from quantkit.artifact import Artifact, Manifest
 from quantkit.errors import ArtifactError, OutputError, PublishRefused, QuantkitError, RegistryError
 from quantkit.files import PARTIAL
 from quantkit.registry import DirectoryRegistry, Reference, verify_artifact
+from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.profile import RUNTIME_REPORT, RuntimeProfile, profile_of
 
 
 @pytest.fixture
@@ -42,6 +44,16 @@ def test_published_artifact_opens_and_hashes_its_reports(
         Manifest.read(place).reports
     )
     assert registry.verify("tiny:1.0.0").verified
+
+
+def test_the_runtime_profile_travels(registry: DirectoryRegistry, passed: Artifact, tmp_path: Path) -> None:
+    """What `tune` found is published with the artifact, sealed, and read by whoever pulls it."""
+    profile = RuntimeProfile(instances=3, token_budget=512, cpu=cpu_facts().as_json())
+    passed.write_report(RUNTIME_REPORT, profile.as_json())
+    registry.publish(passed, name="tiny", version="1.0.0")
+    pulled = registry.pull("tiny:1.0.0", tmp_path / "pulled")
+    assert f"reports/{RUNTIME_REPORT}" in pulled.manifest.reports
+    assert profile == profile_of(pulled)
 
 
 def test_without_a_gate_report_nothing_is_published(

@@ -18,6 +18,8 @@ from quantkit.throughput.spread import Spread, spread_of
 _LOG = logging.getLogger(__name__)
 _GRID, _AGAIN, _OPTIONS = 0.35, 0.55, 0.75
 """Shares of the budget that have passed when a step ends; the rest decides between the best."""
+_SURE, _FEWEST, _LATEST = 5, 3, 1.5
+"""Rounds from which an interval holds with 90 %; fewer, down to the fewest, when so many budgets have passed."""
 _EVERY = 6
 """The default is measured again before each so many others."""
 _VISIT = 1.5
@@ -161,8 +163,10 @@ class Search:
                     rates[key(profile)].append((rate, rate / defaults[-1]))
                 self._tell()
             spreads = [spread_of([ratio for _, ratio in rates[key(one)]]) for one in finalists]
-            settled = len(defaults) >= 5 and all(spread.width <= max_spread for spread in spreads)
-            if settled or (self._share >= 1 and len(defaults) >= 3):
+            enough = len(defaults) >= _SURE
+            if enough and all(spread.width <= max_spread for spread in spreads):
+                break
+            if self._share >= (1 if enough else _LATEST) and len(defaults) >= _FEWEST:
                 break
         for profile in finalists:
             self._keep("final", profile, rates[key(profile)], rows)
@@ -171,7 +175,7 @@ class Search:
             return Found(profile=self.reference, ratios=spread_of([1.0]), qps=rate, sure=False)
         best = max(finalists, key=lambda one: spread_of([ratio for _, ratio in rates[key(one)]]).median)
         ratios = spread_of([ratio for _, ratio in rates[key(best)]])
-        if ratios.interval[0] <= 1:
+        if ratios.interval[0] <= 1 or len(defaults) < _SURE:
             return Found(profile=self.reference, ratios=ratios, qps=spread_of(defaults).median, sure=False)
         qps = spread_of([rate for rate, _ in rates[key(best)]]).median
         return Found(profile=best, ratios=ratios, qps=qps, sure=True)

@@ -56,6 +56,7 @@ def grid(
 def variations(profile: RuntimeProfile, engines: Sequence[str]) -> Iterator[RuntimeProfile]:
     """Yield the profile with one option changed, for every option that can make a difference to it."""
     yield profile.model_copy(update={"equal_lengths": not profile.equal_lengths})
+    yield profile.model_copy(update={"pinned": not profile.pinned})
     if profile.engine == "threads" and "processes" in engines:
         yield profile.model_copy(update={"engine": "processes", "pinned": True})
         yield profile.model_copy(update={"engine": "processes", "pinned": False})
