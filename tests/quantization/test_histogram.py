@@ -91,3 +91,22 @@ def test_resolution_of_ordinary_activations() -> None:
     """A spread of activations gets at least half the bins, 16 and more a level of 256."""
     data = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
     assert histogram_of(data).counts.size > MAX_BINS // 2 - 2
+
+
+@given(parts=st.lists(values, min_size=1, max_size=6))
+def test_merged_equals_counted(parts: list[np.ndarray]) -> None:
+    """Histograms of parts that are merged, also after a journey as numbers, are the histogram of the whole."""
+    whole, merged = Histogram(), Histogram()
+    for part in parts:
+        whole.add(part)
+        one = Histogram()
+        one.add(part)
+        merged.merge(Histogram.from_array(one.as_array()))
+    assert (whole.exponent, whole.first, whole.low, whole.high, whole.total) == (
+        merged.exponent,
+        merged.first,
+        merged.low,
+        merged.high,
+        merged.total,
+    )
+    np.testing.assert_array_equal(merged.counts, whole.counts)

@@ -90,7 +90,7 @@ def quantize(
             "validated_on": [target.name] if validated_here(target, cpu) else [],
         }
         with new_artifact(out, force=force) as draft:
-            evidence = _evidence(artifact, model, calibration_set, plan, chosen)
+            evidence = _evidence(artifact, model, calibration_set, plan, settings, chosen)
             score_ranges = calibrate_scores(model, scores, evidence)
             ranges = apply(model, plan.assignment, evidence, grid)
             if scores:
@@ -148,6 +148,7 @@ def _evidence(
     model: ir.Model,
     calibration_set: CalibrationSet | None,
     plan: Plan,
+    settings: QuantizeSettings,
     chosen: Chosen | None,
 ) -> Evidence:
     """Return what calibration saw: in the search, or now."""
@@ -156,4 +157,11 @@ def _evidence(
     if calibration_set is None:
         return Evidence(statistics={})
     detail = max(choice.detail for choice in plan.assignment.values())
-    return collect(artifact, model, calibration_set, detail=detail)
+    return collect(
+        artifact,
+        model,
+        calibration_set,
+        detail=detail,
+        engine=settings.engine,
+        ray_address=settings.ray_address,
+    )

@@ -11,6 +11,7 @@ from quantkit.graph.linear import Table, embedding_tables, linear_layers, matchi
 from quantkit.quantization.affine import WeightType
 from quantkit.quantization.choice import Choice, choices, nothing_to_quantize, section_choice
 from quantkit.recipe.settings import QuantizeSettings
+from quantkit.runtime.cluster import require_ray
 from quantkit.runtime.cpu import TargetIsa
 
 
@@ -40,6 +41,12 @@ def require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
     if settings.mode != "dynamic" and settings.calib is None:
         raise UsageError(
             f"{settings.mode} quantization needs calibration data; give --calib squad, --calib FILE, or --mode dynamic"
+        )
+    require_ray(settings.engine, settings.ray_address)
+    if settings.engine == "ray" and (settings.mode == "auto" or settings.calib is None):
+        raise UsageError(
+            "--engine ray: is for calibration, and a search measures on this machine; "
+            "give --mode static or --calib, or leave it out"
         )
     section = section_choice(settings)
     if (
