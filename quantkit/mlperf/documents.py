@@ -108,8 +108,8 @@ def scenario_document(artifact: Artifact, runs: FinishedScenario, reasons: tuple
         runs.command,
         "```",
         "",
-        "LoadGen runs in a process of its own for each mode. `user.conf` beside this file is what the performance run was "
-        "given; the target in it follows from the speed of the accuracy run, unless the command names one.",
+        "LoadGen runs in a process of its own for each mode. `user.conf` beside this file is what the performance run "
+        "was given; the target in it follows from the speed of the accuracy run, unless the command names one.",
         "",
     ]
     return "\n".join(lines)
