@@ -92,8 +92,9 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), state, *blocks),
-                # Ctrl-C in a terminal goes to the whole group: only the parent should hear it.
-                start_new_session=True,
+                # Ctrl-C in a terminal goes to the whole group: only the parent should hear it. Not a session of its
+                # own: Linux gives each session the same share of a busy CPU, and instances would push others aside.
+                process_group=0,
                 # numpy's own threads have nothing to do there.
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             )

@@ -242,6 +242,7 @@ class ProcessEngine:
             if ending:
                 failed = [(task, EvaluationError(f"{self.name}: the engine was closed")) for task in lost]
             else:
+                self.restarts += 1
                 if lost and instance.in_a_run:
                     lost[0].deaths += 1
                     if lost[0].deaths >= _MOST_DEATHS:
@@ -253,7 +254,6 @@ class ProcessEngine:
         _fail(failed)
         if ending:
             return False
-        self.restarts += 1
         _LOG.warning("%s: an instance ended (%s); another is started, and nothing is lost", self.name, death)
         return self._start_again(instance)
 
