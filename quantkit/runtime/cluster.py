@@ -29,6 +29,7 @@ from quantkit.runtime.ray_instance import ModelFile
 _REACH_SECONDS = 5.0
 _RESERVE_SECONDS = 60.0
 _PIECE = 32 << 20  # small enough for the object store of any node
+_NAMES: dict[str, str] = {}  # a cluster's own address → the one it was found by
 _START = "start one with `ray start --head`, then give its address as --ray-address or RAY_ADDRESS"
 
 
@@ -60,7 +61,8 @@ def connect(address: str | None) -> Any:
     wanted = address or os.environ.get("RAY_ADDRESS") or "auto"
     if ray.is_initialized():
         connected = ray.get_runtime_context().gcs_address
-        if wanted not in ("auto", connected):
+        # A cluster has other names than its own: 127.0.0.1, a host name.
+        if wanted not in ("auto", connected, _NAMES.get(connected)):
             raise UsageError(
                 f"Ray at {wanted}: this process is connected to {connected}; "
                 "use that one, or call ray.shutdown() first"
@@ -77,6 +79,7 @@ def connect(address: str | None) -> Any:
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if wanted != "auto" else "none is running on this machine"
         raise UsageError(f"Ray at {wanted}: no cluster there ({reason}); {_START}") from None
+    _NAMES[ray.get_runtime_context().gcs_address] = wanted
     return ray
 
 

@@ -45,7 +45,9 @@ def cluster() -> Iterator[Any]:
     node = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
     nodes = Cluster(initialize_head=True, head_node_args=node)
     nodes.add_node(**{key: node[key] for key in ("num_cpus", "object_store_memory")})
-    cluster_module.connect(nodes.address)
+    # By another name than its own, and then by that.
+    for address in (f"127.0.0.1:{nodes.address.rpartition(':')[2]}",) * 2 + (nodes.address,):
+        cluster_module.connect(address)
     yield nodes
     ray.shutdown()
     nodes.shutdown()
