@@ -37,7 +37,12 @@ def print_run(report: "RunReport") -> None:
             f"FP32 {show.megabytes(report.baseline_bytes)}, INT8 {show.megabytes(report.candidate_bytes)} "
             f"({shrunk:.2f} x smaller)",
         ),
-        ("throughput", "not measured" if report.qps_ratio is None else f"{report.qps_ratio:.2f} x FP32"),
+        (
+            "throughput",
+            (report.bench or "not measured")
+            if report.qps_ratio is None
+            else f"{report.qps_ratio:.2f} x FP32",
+        ),
         (
             "verdict",
             report.verdict + (f" ({', '.join(report.failed_checks)})" if report.failed_checks else ""),
@@ -56,3 +61,9 @@ def _published(report: "RunReport") -> str:
 
 def _memory(count: int) -> str:
     return show.megabytes(count) if count else ""
+
+
+def _throughput(report: "RunReport") -> str:
+    if report.qps_ratio is None:
+        return report.bench or "not measured"
+    return f"{report.qps_ratio:.2f} x FP32"

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from quantkit.errors import PASSED
 from quantkit.pipeline.line import Line
+from quantkit.report.bench import BenchVerdict
 from quantkit.report.gate import EXIT_CODES, Verdict
 from quantkit.report.report import Record, Report
 
@@ -50,8 +51,9 @@ class RunReport(Report):
     baseline_bytes: int
     candidate_bytes: int
     qps_ratio: float | None = Field(
-        description="candidate / baseline in the same bench; None without a bench"
+        description="candidate / baseline in the same bench; None without a bench, or when it was too noisy"
     )
+    bench: BenchVerdict | None = Field(default=None, description="whether the bench could be measured")
     steps: tuple[StepReport, ...]
     seconds: float
     artifact: str = Field(description="digest of the candidate")
@@ -83,6 +85,7 @@ def sum_up(line: Line, steps: list[StepReport], seconds: float) -> RunReport:
         baseline_bytes=line.baseline.model_bytes,
         candidate_bytes=line.candidate.model_bytes,
         qps_ratio=line.bench.results[-1].ratio if line.bench else None,
+        bench=line.bench.verdict if line.bench else None,
         steps=tuple(steps),
         seconds=round(seconds, 3),
         artifact=line.candidate.digest,

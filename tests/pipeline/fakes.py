@@ -26,6 +26,7 @@ from quantkit.report import (
     QuestionScore,
     scores_digest,
 )
+from quantkit.report.bench import BenchVerdict
 
 QUESTIONS = 40
 
@@ -38,6 +39,7 @@ class Fakes:
         self.pause = pause
         self.wrong = wrong
         self.checkpoint = "checkpoint"
+        self.bench_verdict: BenchVerdict = "measured"
 
     def finished(self) -> list[str]:
         """Return the names of the stages that finished, in order."""
@@ -142,13 +144,14 @@ class Fakes:
                 artifact=artifact.digest,
                 name=artifact.path.name,
                 qps=10.0 * (index + 1),
-                ratio=1.0 + index,
+                ratio=1.0 + index if self.bench_verdict == "measured" else None,
                 spread=(1.0, 2.0),
             )
             for index, artifact in enumerate(artifacts)
         )
         return BenchReport(
             scenario="offline",
+            verdict=self.bench_verdict,
             dataset_name="tiny",
             dataset="1" * 64,
             samples=40,

@@ -66,6 +66,14 @@ def test_the_order_of_the_line() -> None:
     ] == [step.name for step in STEPS]
 
 
+def test_a_noisy_bench_ends_no_run(fakes: Any, recipe: Any, tmp_path: Path) -> None:
+    """A bench without a ratio is reported as too noisy, and the artifact is published all the same."""
+    fakes.bench_verdict = "too noisy"
+    report = run(recipe(), work=tmp_path / "work")
+    assert ("pass", None, "too noisy") == (report.verdict, report.qps_ratio, report.bench)
+    assert report.published is not None
+
+
 def test_a_run_ends_in_the_registry(fakes: Any, recipe: Any, tmp_path: Path) -> None:
     """A recipe that passes is published, with all its reports, and verifies."""
     report = run(recipe(), work=tmp_path / "work")
