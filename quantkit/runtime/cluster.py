@@ -72,8 +72,9 @@ def connect(address: str | None) -> Any:
         raise UsageError(
             f"Ray at {wanted}: is not the address of a running cluster (host:port, or auto); {_START}"
         )
-    if wanted != "auto":
-        _reach(wanted)
+    reached = wanted if wanted != "auto" else _noted_here()
+    if reached is not None:
+        _reach(reached)
     try:
         ray.init(address=wanted, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -101,6 +102,15 @@ def _room(ray: Any, threads: int) -> int:
             "choose fewer threads"
         )
     return seats
+
+
+def _noted_here() -> str | None:
+    """Return the address that Ray has noted of the cluster this machine is in; one that was killed is noted too."""
+    note = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")  # noqa: S108 - Ray's own place
+    try:
+        return note.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None
 
 
 def _reach(address: str) -> None:

@@ -256,6 +256,7 @@ def test_lost_node(cluster: Any, profile: RuntimeProfile, save_encoder: Any) -> 
     [
         (None, "Ray at auto: no cluster there .*ray start --head"),
         ("127.0.0.1:1", "Ray at 127.0.0.1:1: no cluster there .*ray start --head"),
+        ("auto", "Ray at 127.0.0.1:1: no cluster there .*ray start --head"),
         ("local", "not the address of a running cluster"),
         ("ray://127.0.0.1:10001", "not the address of a running cluster"),
     ],
@@ -270,6 +271,10 @@ def test_no_cluster(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     # Where Ray looks for clusters on this machine: one of another test may be there.
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    if address == "auto":
+        # What a cluster that was killed leaves behind.
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:1", encoding="utf-8")
     monkeypatch.setattr("ray._private.services.find_gcs_addresses", functools.cache(set))
     profile = RuntimeProfile(instances=1, engine="ray", ray_address=address)
     with pytest.raises(UsageError, match=reason):
