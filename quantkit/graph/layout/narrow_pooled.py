@@ -25,6 +25,7 @@ _BY_TOKEN: Mapping[str, tuple[int, ...]] = {
     "MultiHeadAttention": (0,),
     "QuantizeLinear": (0,),
     "SkipLayerNormalization": (0, 1),
+    "Sum": (0, 1),
 }
 # What is known to have tokens: [batch, sequence, hidden].
 _MAKES_TOKENS = (

@@ -1,4 +1,4 @@
-"""SkipLayerNormalization → Add, Add, LayerNormalization."""
+"""SkipLayerNormalization → Add, Sum, LayerNormalization."""
 
 import onnx_ir as ir
 
@@ -15,6 +15,9 @@ def open_norms(model: ir.Model) -> int:
     LayerNormalization(x + bias + skip), the same numbers but for rounding in float32. The bias goes to x, which is the
     linear layer's output, so that `fold_biases` finds it there. On a CPU onnxruntime 1.32 computes the fused operator
     row by row with plain loops: 4 to 5 times the time of the three.
+
+    The residual is added by a Sum of two, which is as fast as an Add: onnxruntime fuses Add and LayerNormalization to
+    SkipLayerNormalization again wherever it knows the shapes of both operands, and knows no such pattern with Sum.
     """
     nodes = [
         node for node in model.graph if node.op_type == "SkipLayerNormalization" and node.domain == CONTRIB
@@ -28,7 +31,7 @@ def _open(graph: ir.Graph, node: ir.Node) -> None:
     x, bias = operand(node, 0), optional_operand(node, 4)
     if bias is not None:
         x = _insert(graph, node, "Add", [x, bias], "bias")
-    total = _insert(graph, node, "Add", [x, operand(node, 1)], "sum")
+    total = _insert(graph, node, "Sum", [x, operand(node, 1)], "sum")
     epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else _EPSILON
     norm = ir.node(
         "LayerNormalization",
