@@ -37,9 +37,10 @@ from quantkit.artifact.measure import tool_versions
 from quantkit.errors import QuantkitError
 from quantkit.files import cache_folder, digest_of, pretty_json, sha256_file, write_json, write_text
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.stages.bench import sample
+from quantkit.runtime.mask_free import write_mask_free
 from quantkit.tasks.calibration_set import select
 from quantkit.tasks.datasets import load
+from quantkit.throughput.workload import sample
 
 BASELINE = "FP32, fused"
 
@@ -62,6 +63,7 @@ class Options:
     openvino: list[tuple[str, Path]]
     openvino_precision: str | None
     openvino_fp32: bool
+    equal_lengths: bool
     only: list[str] | None
     threads: int
     rounds: int
@@ -110,6 +112,11 @@ def read_options() -> Options:
         help="OpenVINO's precision hint; its own default else",
     )
     add("--openvino-fp32", action="store_true", help="EXPORTED in OpenVINO as a row, too")
+    add(
+        "--equal-lengths",
+        action="store_true",
+        help="only rows of one length share a batch, and quantkit's forms run without an attention mask",
+    )
     add("--only", action="append", metavar="WORD", help="only peers with this word in their name")
     add("--threads", type=int, default=2, help="workers of one thread each")
     add("--rounds", type=int, default=7, help="interleaved rounds of the throughput; 0 leaves it out")
@@ -142,7 +149,7 @@ class Comparison:
     @cached_property
     def exam(self) -> Exam:
         """The questions all forms answer."""
-        return make_exam(self.fused, self.dataset)
+        return make_exam(self.fused, self.dataset, equal_lengths=self.options.equal_lengths)
 
     @cached_property
     def batches(self) -> Path:
@@ -182,9 +189,17 @@ class Comparison:
                 failed.append(Row(name=peer.name, runtime=peer.runtime, error=str(error)))
         if options.openvino_fp32:
             made.append(own("FP32, not fused", self.exported, "openvino"))
-        made += [own(name, Artifact.open(path), "onnxruntime") for name, path in options.quantkit]
-        made += [own(name, Artifact.open(path), "openvino") for name, path in options.openvino]
+        made += [self._own(name, path, "onnxruntime") for name, path in options.quantkit]
+        made += [self._own(name, path, "openvino") for name, path in options.openvino]
         return made, failed
+
+    def _own(self, name: str, path: Path, runtime: str) -> Made:
+        """Return a quantkit artifact as a form, as the engine would open it for these batches."""
+        made = own(name, Artifact.open(path), runtime)
+        if not self.options.equal_lengths:
+            return made
+        folder = self.options.work / "mask-free" / made.model.parent.name
+        return replace(made, model=write_mask_free(made.model.resolve(), folder))
 
     def _wanted(self, peer: Peer) -> bool:
         words = self.options.only
@@ -228,7 +243,7 @@ class Comparison:
                 "runtime": form.runtime,
                 "precision": self.options.openvino_precision if form.runtime == "openvino" else None,
                 "dataset": self.dataset.digest,
-                "budget": TOKEN_BUDGET,
+                "budget": [TOKEN_BUDGET, "equal lengths"] if self.options.equal_lengths else TOKEN_BUDGET,
                 "tools": tool_versions("onnxruntime", "numpy"),
             }
         )
@@ -268,6 +283,7 @@ class Comparison:
         part = make_exam(
             self.fused,
             sample(load(self.options.data, self.fused.task, self.options.data_dir), self.options.questions),
+            equal_lengths=self.options.equal_lengths,
         )
         write_batches(part, work / "throughput.npz")
         spec = {
@@ -324,6 +340,7 @@ def compare(options: Options) -> list[Row]:
         "questions": len(comparison.dataset.examples),
         "calibration": comparison.calibration_digest,
         "threads": options.threads,
+        "equal_lengths": options.equal_lengths,
         "rounds": options.rounds,
         "seconds": seconds,
         "rows": [asdict(row) for row in rows],

@@ -37,8 +37,10 @@ class Exam:
     config: Mapping[str, Any]
 
 
-def make_exam(artifact: Artifact, dataset: Dataset, *, token_budget: int = TOKEN_BUDGET) -> Exam:
-    """Featurize a dataset with the artifact's tokenizer."""
+def make_exam(
+    artifact: Artifact, dataset: Dataset, *, token_budget: int = TOKEN_BUDGET, equal_lengths: bool = False
+) -> Exam:
+    """Featurize a dataset with the artifact's tokenizer; `equal_lengths`: only rows of one length share a batch."""
     tokenizer = Tokenizer.load(artifact.path)
     features = task(artifact.task).featurize(dataset, tokenizer, FeatureSettings())
     job = plan(
@@ -46,6 +48,7 @@ def make_exam(artifact: Artifact, dataset: Dataset, *, token_budget: int = TOKEN
         token_budget=token_budget,
         pad_id=tokenizer.pad_id,
         name=lambda index: f"question {dataset.examples[features[index].example].id}",
+        equal_lengths=equal_lengths,
     )
     return Exam(task=artifact.task, dataset=dataset, features=features, job=job, config=artifact.config)
 
