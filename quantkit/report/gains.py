@@ -1,4 +1,4 @@
-"""Gains of the seed's tables: an artifact against its FP32, the first INT8 and the first FP32 of a comparison."""
+"""Gains of the two tables: an artifact against its FP32, the first INT8 and the first FP32 of a comparison."""
 
 import statistics
 from collections.abc import Mapping
