@@ -21,10 +21,10 @@ from quantkit.quantization.inputs import Inputs, rounded_to
 from quantkit.quantization.ranges import METHODS
 from quantkit.quantization.rounding import Problem
 
-# Another range method is taken only when it saves this share of the activations' noise. Rounding errs to both sides and
-# much of it cancels; clipping always errs to one, in the same tokens, and more of it on text of another kind. Chosen for
-# a twentieth, clipped ranges diverged by 16 % more than minmax on text like MiniLM's calibration set, and by 18 % more on
-# text of another kind.
+# Another range method is taken only when it saves this share of the activations' noise. Rounding errs to both sides
+# and much of it cancels; clipping always errs to one, in the same tokens, and more of it on text of another kind. When
+# a twentieth was enough, clipped ranges diverged by 16 % more than minmax on text like MiniLM's calibration set, and by
+# 18 % more on text of another kind.
 _WORTH_IT = 0.5
 # Of the sample that noise is computed on: 1,024 tokens of 512 channels.
 _MOST_VALUES = 1024 * 512
