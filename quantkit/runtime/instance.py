@@ -13,14 +13,13 @@ import shutil
 import signal
 import threading
 import time
-import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
 from quantkit.errors import QuantkitError
-from quantkit.runtime.session import SessionOptions, first_line
-from quantkit.runtime.sessions import REFUSALS, Running, open_session
+from quantkit.runtime.session import SessionOptions
+from quantkit.runtime.sessions import Running, open_session, told
 from quantkit.runtime.shared_block import Place, SharedBlock
 
 END: dict[str, Any] = {"end": True}
@@ -65,19 +64,15 @@ def serve(specification: dict[str, Any]) -> None:
 
 def _answer(session: Running, block: SharedBlock, request: dict[str, Any]) -> dict[str, Any]:
     """Run one batch where it lies, and put its outputs in its place."""
-    started = time.perf_counter()
-    try:
+
+    def run() -> dict[str, Any]:
         feeds = dict(zip(request["names"], block.views(request["places"]), strict=True))
         before = time.perf_counter()
         outputs = session.run(feeds)
         ran = time.perf_counter() - before
         return {"places": block.write(outputs), "ran": ran}
-    except REFUSALS as error:
-        return {"refused": first_line(error), "ran": time.perf_counter() - started}
-    except QuantkitError as error:
-        return {"mistake": [type(error).__name__, str(error)], "ran": 0.0}
-    except Exception:  # noqa: BLE001 - told to the parent as it is, which raises it
-        return {"broken": traceback.format_exc(), "ran": 0.0}
+
+    return told(run)
 
 
 def _send(connection: Connection, content: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ import os
 import shutil
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,8 @@ from numpy.typing import NDArray
 from quantkit.errors import QuantkitError
 from quantkit.files import sha256_file
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.session import Arrays, SessionOptions, first_line
-from quantkit.runtime.sessions import REFUSALS, Running, open_session
+from quantkit.runtime.session import Arrays, SessionOptions
+from quantkit.runtime.sessions import Running, open_session, told
 
 Reduction = Callable[[Mapping[str, NDArray[Any]], Arrays], Arrays]
 """What is made of a batch where it ran, from its inputs and its outputs: what it returns is the answer."""
@@ -110,21 +109,17 @@ class RayInstance:
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         """Run one batch; return its outputs, or what came of them, or why it cannot be run."""
+        return told(lambda: self._run(feeds))
+
+    def _run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         assert self._session is not None
         started = time.perf_counter()
-        try:
-            outputs = self._session.run(feeds)
-            ran = time.perf_counter() - started
-            return {
-                "outputs": outputs if self._reduction is None else self._reduction(feeds, outputs),
-                "ran": ran,
-            }
-        except REFUSALS as error:
-            return {"refused": first_line(error), "ran": time.perf_counter() - started}
-        except QuantkitError as error:
-            return {"mistake": [type(error).__name__, str(error)], "ran": 0.0}
-        except Exception:  # noqa: BLE001 - told to the driver as it is, which raises it
-            return {"broken": traceback.format_exc(), "ran": 0.0}
+        outputs = self._session.run(feeds)
+        ran = time.perf_counter() - started
+        return {
+            "outputs": outputs if self._reduction is None else self._reduction(feeds, outputs),
+            "ran": ran,
+        }
 
 
 def version_facts(packages: tuple[str, ...]) -> dict[str, str]:

@@ -3,14 +3,23 @@
 Imported by the processes of the engine: nothing heavy belongs here.
 """
 
-from collections.abc import Mapping
+import time
+import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from quantkit.errors import UsageError
-from quantkit.runtime.session import ONNXRUNTIME_ERRORS, Arrays, Session, SessionOptions, StopSignal
+from quantkit.errors import QuantkitError, UsageError
+from quantkit.runtime.session import (
+    ONNXRUNTIME_ERRORS,
+    Arrays,
+    Session,
+    SessionOptions,
+    StopSignal,
+    first_line,
+)
 
 
 class RunRefused(RuntimeError):
@@ -87,3 +96,24 @@ def open_session(
     return SESSIONS[runtime](
         path, outputs=outputs, threads=threads, options=options or SessionOptions(), name=name
     )
+
+
+def told(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Run a batch far from whoever wants it, and return what came of it, in words when it failed.
+
+    Args:
+        run: returns the answer: what it has, and as `ran` the seconds inside the runtime.
+
+    Returns:
+        Its answer; or `refused` with the runtime's reason, `mistake` with the class and text of a `QuantkitError`, or
+        `broken` with the traceback of anything else, each with `ran`.
+    """
+    started = time.perf_counter()
+    try:
+        return run()
+    except REFUSALS as error:
+        return {"refused": first_line(error), "ran": time.perf_counter() - started}
+    except QuantkitError as error:
+        return {"mistake": [type(error).__name__, str(error)], "ran": 0.0}
+    except Exception:  # noqa: BLE001 - told to the other side as it is, which raises it
+        return {"broken": traceback.format_exc(), "ran": 0.0}

@@ -21,18 +21,22 @@ class BatchFailed(EvaluationError):
 
     def __init__(self, model: str, batch: str, fault: str, advice: str) -> None:
         """Keep the parts of the message: `<model>: <fault with {batch}>; <advice>`."""
-        super().__init__(f"{model}: {fault.format(batch=batch)}; {advice}")
+        super().__init__(_message(model, batch, fault, advice))
         self._parts = (model, fault, advice)
 
     def named(self, batch: str) -> EvaluationError:
         """Return the same error with the batch's own name."""
         model, fault, advice = self._parts
-        return EvaluationError(f"{model}: {fault.format(batch=batch)}; {advice}")
+        return EvaluationError(_message(model, batch, fault, advice))
+
+
+def _message(model: str, batch: str, fault: str, advice: str) -> str:
+    return f"{model}: {fault.replace('{batch}', batch)}; {advice}"
 
 
 def cannot_run(model: str, feeds: Feeds, reason: str) -> BatchFailed:
     """Return the error for a batch that the runtime refuses, with its reason."""
-    fault = "onnxruntime cannot run {batch} (" + reason.replace("{", "{{").replace("}", "}}") + ")"
+    fault = f"onnxruntime cannot run {{batch}} ({reason})"
     advice = "check that the tokenizer and config are the model's own"
     return BatchFailed(model, describe(feeds), fault, advice)
 
@@ -95,3 +99,24 @@ class Engine(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+
+class Closing:
+    """A context manager that is closed when it is left: in peace, or at once after an exception."""
+
+    def close(self, *, abandon: bool = False) -> None:
+        """End; with `abandon` at once."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close; at once after an exception."""
+        self.close(abandon=kind is not None)

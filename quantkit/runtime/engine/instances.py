@@ -1,31 +1,15 @@
 """One instance of the process engine and the batches it has, as its parent keeps them."""
 
 from collections import deque
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from quantkit.runtime.engine.child import Child, Model
-from quantkit.runtime.engine.engine import WAITING, Feeds
+from quantkit.runtime.engine.engine import WAITING
+from quantkit.runtime.engine.queued import Task
 from quantkit.runtime.instance import FLAG
-from quantkit.runtime.session import Arrays
 from quantkit.runtime.shared_block import SharedBlock
-
-
-@dataclass(eq=False, kw_only=True, slots=True)
-class Task:
-    """A batch, from `submit` to its answer."""
-
-    feeds: Feeds
-    future: Future[Arrays]
-    deaths: int = 0
-    begun: bool = False
-
-    def begin(self) -> bool:
-        """Return whether it is still wanted; from now on it cannot be cancelled."""
-        self.begun = self.begun or self.future.set_running_or_notify_cancel()
-        return self.begun
 
 
 @dataclass(eq=False, kw_only=True, slots=True)

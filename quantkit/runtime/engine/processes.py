@@ -15,19 +15,16 @@ known to be gone, and whose answers were all read, is given to another.
 import logging
 import shutil
 import threading
-from collections import deque
-from collections.abc import Iterable
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from quantkit.errors import EvaluationError, OutputError, QuantkitError
-from quantkit.runtime.engine.child import ChildDied, Model, mistake
-from quantkit.runtime.engine.engine import WAITING, BatchFailed, Feeds, cannot_run, describe
-from quantkit.runtime.engine.instances import Instance, Task
-from quantkit.runtime.engine.variant import can_pin, check_full, engine_folder, opened_path
+from quantkit.runtime.engine.child import ChildDied, Model
+from quantkit.runtime.engine.engine import BatchFailed, describe
+from quantkit.runtime.engine.instances import Instance
+from quantkit.runtime.engine.queued import Failed, QueuedEngine, Task, fail
+from quantkit.runtime.engine.variant import can_pin, engine_folder, opened_path
 from quantkit.runtime.footprint import footprint
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays
@@ -39,7 +36,7 @@ _MOST_DEATHS = 2
 _LOG = logging.getLogger(__name__)
 
 
-class ProcessEngine:
+class ProcessEngine(QueuedEngine):
     """Processes, each with one session; see `Engine`."""
 
     def __init__(self, model: Model, placement: Placement) -> None:
@@ -49,19 +46,10 @@ class ProcessEngine:
             QuantkitError: the model cannot be opened.
             EvaluationError: a process ended while it opened the model.
         """
+        super().__init__(model.name, workers=len(placement.cpus), equal_lengths=model.profile.equal_lengths)
         self._model = model
-        self.name = model.name
         self.placement = placement
-        self.workers = len(placement.cpus)
         self.restarts = 0
-        self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
-        self._room = threading.Semaphore(WAITING * self.workers)
-        self._waiting: deque[Task] = deque()
-        self._unanswered = 0
-        self._closed = False
-        self._ending = False
-        self._fault: str | None = None
         self._instances: list[Instance] = []
         try:
             for cores in placement.cpus:
@@ -94,25 +82,6 @@ class ProcessEngine:
         with self._lock:
             return [instance.child.pid for instance in self._instances if instance.ready]
 
-    def submit(self, feeds: Feeds) -> Future[Arrays]:
-        """Take a batch; see `Engine.submit`."""
-        if self._model.profile.equal_lengths:
-            check_full(self.name, feeds)
-        self._room.acquire()
-        task = Task(feeds=feeds, future=Future())
-        with self._lock:
-            refusal = self._refusal()
-            if refusal is None:
-                task.future.add_done_callback(self._answered)
-                self._unanswered += 1
-                self._waiting.append(task)
-                failed = self._dispatch()
-        if refusal is not None:
-            self._room.release()
-            raise refusal
-        _fail(failed)
-        return task.future
-
     def close(self, *, abandon: bool = False) -> None:
         """End the processes; see `Engine.close`."""
         lost: list[Task] = []
@@ -124,11 +93,11 @@ class ProcessEngine:
                 self._waiting.clear()
                 for instance in self._instances:
                     instance.child.kill()
-        _fail((task, EvaluationError(f"{self.name}: the engine was closed")) for task in lost)
+        fail((task, self._was_closed()) for task in lost)
         with self._lock:
             # A second Ctrl-C may have come between taking a batch and sending it: nobody waits for that one.
             while self._unanswered and not abandon:
-                self._idle.wait()
+                self._changed.wait()
             self._ending = True
             for instance in self._instances:
                 instance.ready = False
@@ -137,38 +106,9 @@ class ProcessEngine:
             thread.join()
         self._clear()
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close; at once after an exception."""
-        self.close(abandon=kind is not None)
-
-    def _refusal(self) -> Exception | None:
-        if self._fault is not None:
-            return EvaluationError(self._fault)
-        return RuntimeError(f"{self.name}: the engine is closed") if self._closed else None
-
-    def _answered(self, _: Future[Arrays]) -> None:
-        """Make room for another batch: this one has an answer, or was cancelled."""
-        self._room.release()
-        with self._lock:
-            self._unanswered -= 1
-            self._idle.notify_all()
-
-    def _dispatch(self) -> list[tuple[Task, BaseException]]:
-        """Send waiting batches to the instances with most room; the lock is held.
-
-        Returns:
-            Batches that cannot be sent at all, and why: their futures are set without the lock.
-        """
-        failed: list[tuple[Task, BaseException]] = []
+    def _dispatch(self) -> list[Failed]:
+        """Send waiting batches to the instances with most room; see `QueuedEngine`."""
+        failed: list[Failed] = []
         while self._waiting:
             instance = max(self._instances, key=lambda instance: instance.room)
             if instance.room == 0:
@@ -216,31 +156,22 @@ class ProcessEngine:
             instance.flying.popleft()
             instance.ran += answer["ran"]
             failed = self._dispatch()
-        _fail(failed)
+        fail(failed)
         if error is None:
             task.future.set_result(outputs)
         else:
             task.future.set_exception(error)
 
-    def _error(self, task: Task, answer: dict[str, Any]) -> BaseException:
-        if "refused" in answer:
-            return cannot_run(self.name, task.feeds, answer["refused"])
-        if "mistake" in answer:
-            return mistake(answer)
-        error = RuntimeError(f"{self.name}: an instance failed in {describe(task.feeds)}")
-        error.add_note(answer["broken"])
-        return error
-
     def _replace(self, instance: Instance, death: str) -> bool:
         """Give an instance's batches back and start another process; return False when the engine ends."""
-        failed: list[tuple[Task, BaseException]] = []
+        failed: list[Failed] = []
         with self._lock:
             instance.ready = False
             lost = [task for task, _ in instance.flying]
             instance.flying.clear()
             ending = self._ending
             if ending:
-                failed = [(task, EvaluationError(f"{self.name}: the engine was closed")) for task in lost]
+                failed = [(task, self._was_closed()) for task in lost]
             else:
                 self.restarts += 1
                 if lost and instance.in_a_run:
@@ -251,7 +182,7 @@ class ProcessEngine:
                 self._waiting.extendleft(reversed(lost))
                 failed += self._dispatch()
         instance.child.release()
-        _fail(failed)
+        fail(failed)
         if ending:
             return False
         _LOG.warning("%s: an instance ended (%s); another is started, and nothing is lost", self.name, death)
@@ -279,7 +210,7 @@ class ProcessEngine:
             with self._lock:
                 instance.ready = not self._ending
                 failed = self._dispatch()
-            _fail(failed)
+            fail(failed)
             return True
         self._break(fault, instance)
         return False
@@ -292,7 +223,7 @@ class ProcessEngine:
             lost = [task for task, _ in instance.flying] + list(self._waiting)
             instance.flying.clear()
             self._waiting.clear()
-        _fail((task, EvaluationError(fault)) for task in lost)
+        fail((task, EvaluationError(fault)) for task in lost)
 
     def _clear(self) -> None:
         """Let go of processes, memory and files."""
@@ -334,13 +265,6 @@ def _write_shared(path: Path, folder: Path, name: str, profile: RuntimeProfile) 
     except OutputError as error:
         _LOG.warning("each instance has weights of its own: %s", error)
         return None
-
-
-def _fail(failed: Iterable[tuple[Task, BaseException]]) -> None:
-    """Set errors, never with the lock held: the callbacks of a future take it."""
-    for task, error in failed:
-        if task.begin() and not task.future.done():
-            task.future.set_exception(error)
 
 
 def _killer(name: str, task: Task, death: str) -> BatchFailed:

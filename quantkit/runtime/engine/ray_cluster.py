@@ -8,7 +8,7 @@ versions, so an answer is the same to the last bit wherever it comes from.
 
 When an actor ends without being asked to (killed, out of memory, its node is gone), the batches it had not answered
 wait again, first in line, for any instance; another actor is started in its place, and where there is no place any
-more the others go on without it. A batch that was first in line when `MOST_TRIES` actors ended is an error that names
+more the others go on without it. A batch that was first in line when `MOST_DEATHS` actors ended is an error that names
 it. Ray's own retries are off: it would repeat a batch that kills its actor without telling anybody.
 """
 
@@ -16,43 +16,26 @@ import logging
 import shutil
 import threading
 from collections import deque
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from quantkit.errors import EvaluationError, QuantkitError, UsageError
 from quantkit.runtime.cluster import Seats, connect, files_of
-from quantkit.runtime.engine.child import mistake
-from quantkit.runtime.engine.engine import WAITING, BatchFailed, Feeds, cannot_run, describe
+from quantkit.runtime.engine.engine import WAITING, BatchFailed, describe
+from quantkit.runtime.engine.queued import Failed, QueuedEngine, Task, fail
 from quantkit.runtime.engine.ray_actor import Actor, ActorDied, NoStart, Shipment
-from quantkit.runtime.engine.variant import check_full, engine_folder, opened_path
+from quantkit.runtime.engine.variant import engine_folder, opened_path
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.ray_instance import Opening, Reduction
-from quantkit.runtime.session import Arrays, SessionOptions
+from quantkit.runtime.session import SessionOptions
 
-MOST_TRIES = 3
+MOST_DEATHS = 3
 """So often at most a batch is run that actors end in."""
 _STARTS = 3  # attempts to start an actor again, one after the other
 _AT_ONCE = 32  # actors that are started at the same time
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(eq=False, kw_only=True, slots=True)
-class _Task:
-    """A batch, from `submit` to its answer."""
-
-    feeds: Feeds
-    future: Future[Arrays]
-    tries: int = 0
-    begun: bool = False
-
-    def begin(self) -> bool:
-        """Return whether it is still wanted; from now on it cannot be cancelled."""
-        self.begun = self.begun or self.future.set_running_or_notify_cancel()
-        return self.begun
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -61,11 +44,11 @@ class _Instance:
 
     seat: int
     actor: Actor
-    flying: deque[tuple[_Task, Any]] = field(default_factory=deque)
+    flying: deque[tuple[Task, Any]] = field(default_factory=deque)
     ran: float = 0.0
 
 
-class RayEngine:
+class RayEngine(QueuedEngine):
     """Actors, each with one session; see `Engine`."""
 
     def __init__(
@@ -84,23 +67,13 @@ class RayEngine:
             QuantkitError: the model cannot be opened, a node has other kernels or versions than this machine, or an
                 actor does not come up.
         """
+        super().__init__(opening.name, workers=profile.instances, equal_lengths=profile.equal_lengths)
         self._ray = ray
         self._shipment = Shipment(ray, opening)
         self._seats = seats
         self._folder = folder
-        self._full = profile.equal_lengths
-        self.name = opening.name
-        self.workers = profile.instances
         self.restarts = 0
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self._room = threading.Semaphore(WAITING * self.workers)
-        self._waiting: deque[_Task] = deque()
-        self._unanswered = 0
         self._left = self.workers
-        self._closed = False
-        self._ending = False
-        self._fault: str | None = None
         self._instances = [
             _Instance(seat=seat, actor=Actor(ray, seats, seat)) for seat in range(self.workers)
         ]
@@ -123,27 +96,9 @@ class RayEngine:
         with self._lock:
             return [instance.actor for instance in self._instances]
 
-    def submit(self, feeds: Feeds) -> Future[Arrays]:
-        """Take a batch; see `Engine.submit`."""
-        if self._full:
-            check_full(self.name, feeds)
-        self._room.acquire()
-        task = _Task(feeds=feeds, future=Future())
-        with self._lock:
-            refusal = self._refusal()
-            if refusal is None:
-                task.future.add_done_callback(self._answered)
-                self._unanswered += 1
-                self._waiting.append(task)
-                self._changed.notify_all()
-        if refusal is not None:
-            self._room.release()
-            raise refusal
-        return task.future
-
     def close(self, *, abandon: bool = False) -> None:
         """End the actors; see `Engine.close`."""
-        lost: list[_Task] = []
+        lost: list[Task] = []
         with self._lock:
             self._closed = True
             if abandon:
@@ -152,7 +107,7 @@ class RayEngine:
                 self._waiting.clear()
         if abandon:
             self._kill_all()
-        _fail((task, self._was_closed()) for task in lost)
+        fail((task, self._was_closed()) for task in lost)
         with self._lock:
             while self._unanswered:
                 self._changed.wait()
@@ -163,19 +118,6 @@ class RayEngine:
         for thread in self._threads:
             thread.join()
         self._clear()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close; at once after an exception."""
-        self.close(abandon=kind is not None)
 
     def _prepare_all(self) -> tuple[tuple[str, ...], tuple[bool, ...]]:
         """Let all actors open the model, and return what `Actor.prepare` does; all are ended when one fails."""
@@ -192,20 +134,10 @@ class RayEngine:
         finally:
             starters.shutdown(cancel_futures=True)
 
-    def _refusal(self) -> Exception | None:
-        if self._fault is not None:
-            return EvaluationError(self._fault)
-        return RuntimeError(f"{self.name}: the engine is closed") if self._closed else None
-
-    def _was_closed(self) -> EvaluationError:
-        return EvaluationError(f"{self.name}: the engine was closed")
-
-    def _answered(self, _: Future[Arrays]) -> None:
-        """Make room for another batch: this one has an answer, or was cancelled."""
-        self._room.release()
-        with self._lock:
-            self._unanswered -= 1
-            self._changed.notify_all()
+    def _dispatch(self) -> list[Failed]:
+        """Tell the threads of the instances, who take what waits; see `QueuedEngine`."""
+        self._changed.notify_all()
+        return []
 
     def _serve(self, instance: _Instance) -> None:
         """Give an instance batches and take its answers, and replace it when it ends, until the engine ends."""
@@ -230,7 +162,7 @@ class RayEngine:
 
     def _give(self, instance: _Instance) -> None:
         """Send waiting batches to an instance until it has two."""
-        taken: list[_Task] = []
+        taken: list[Task] = []
         with self._lock:
             while self._waiting and len(instance.flying) + len(taken) < WAITING:
                 task = self._waiting.popleft()
@@ -240,7 +172,7 @@ class RayEngine:
             try:
                 instance.flying.append((task, instance.actor.send(task.feeds)))
             except QuantkitError as error:
-                _fail([(task, EvaluationError(f"{self.name}: {describe(task.feeds)}: {error}"))])
+                fail([(task, EvaluationError(f"{self.name}: {describe(task.feeds)}: {error}"))])
 
     def _take(self, instance: _Instance, answer: dict[str, Any]) -> None:
         """Set the future of the first batch in flight, after giving the instance its next."""
@@ -252,33 +184,24 @@ class RayEngine:
         else:
             task.future.set_exception(self._error(task, answer))
 
-    def _error(self, task: _Task, answer: dict[str, Any]) -> BaseException:
-        if "refused" in answer:
-            return cannot_run(self.name, task.feeds, answer["refused"])
-        if "mistake" in answer:
-            return mistake(answer)
-        error = RuntimeError(f"{self.name}: an instance failed in {describe(task.feeds)}")
-        error.add_note(answer["broken"])
-        return error
-
     def _replace(self, instance: _Instance, death: str) -> bool:
         """Give an instance's batches back and start another actor; return False when this seat has none any more."""
         instance.actor.kill()
         lost = [task for task, _ in instance.flying]
         instance.flying.clear()
-        failed: list[tuple[_Task, BaseException]] = []
+        failed: list[Failed] = []
         with self._lock:
             ending = self._ending
             if ending:
                 failed = [(task, self._was_closed()) for task in lost]
             else:
-                lost[0].tries += 1
-                if lost[0].tries >= MOST_TRIES:
+                lost[0].deaths += 1
+                if lost[0].deaths >= MOST_DEATHS:
                     failed = [(lost[0], _killer(self.name, lost[0], death))]
                     lost = lost[1:]
                 self._waiting.extendleft(reversed(lost))
                 self._changed.notify_all()
-        _fail(failed)
+        fail(failed)
         if ending:
             return False
         _LOG.warning("%s: an instance on Ray ended (%s); its batches go to another", self.name, death)
@@ -307,7 +230,7 @@ class RayEngine:
 
     def _give_up(self, fault: str) -> None:
         """Go on without an instance; without any, what waits fails, and nothing more is taken."""
-        lost: list[_Task] = []
+        lost: list[Task] = []
         with self._lock:
             if self._ending:
                 return
@@ -318,7 +241,7 @@ class RayEngine:
                 self._waiting.clear()
             left = self._left
         _LOG.warning("%s: goes on with %d instances on Ray: %s", self.name, left, fault)
-        _fail((task, EvaluationError(self._fault or fault)) for task in lost)
+        fail((task, EvaluationError(self._fault or fault)) for task in lost)
 
     def _kill_all(self) -> None:
         for actor in self.actors:
@@ -370,17 +293,10 @@ def open_ray(
         return RayEngine(ray, opening, seats, profile=profile, folder=folder)
 
 
-def _fail(failed: Iterable[tuple[_Task, BaseException]]) -> None:
-    """Set errors, never with the lock held: the callbacks of a future take it."""
-    for task, error in failed:
-        if task.begin():
-            task.future.set_exception(error)
-
-
-def _killer(name: str, task: _Task, death: str) -> BatchFailed:
+def _killer(name: str, task: Task, death: str) -> BatchFailed:
     return BatchFailed(
         name,
         describe(task.feeds),
-        f"{MOST_TRIES} instances on Ray ended ({death.replace('{', '{{').replace('}', '}}')}) while they ran {{batch}}",
+        f"{MOST_DEATHS} instances on Ray ended ({death}) while they ran {{batch}}",
         "give the nodes more memory, or choose a smaller token budget",
     )

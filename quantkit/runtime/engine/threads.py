@@ -12,10 +12,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from quantkit.runtime.engine.engine import WAITING, Feeds, cannot_run
+from quantkit.runtime.engine.engine import WAITING, Closing, Feeds, cannot_run
 from quantkit.runtime.engine.variant import can_pin, check_full, engine_folder, opened_path
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays, SessionOptions, StopSignal, first_line
@@ -23,7 +21,7 @@ from quantkit.runtime.sessions import REFUSALS, Running, open_session
 from quantkit.runtime.topology import place, this_topology
 
 
-class ThreadEngine:
+class ThreadEngine(Closing):
     """Sessions, and a thread for each batch that runs; see `Engine`."""
 
     def __init__(
@@ -81,19 +79,6 @@ class ThreadEngine:
         if abandon:
             self._stop.stop()
         self._pool.shutdown(cancel_futures=abandon)
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close; at once after an exception."""
-        self.close(abandon=kind is not None)
 
     def _run(self, feeds: Feeds) -> Arrays:
         session = self._free.get()
