@@ -123,7 +123,13 @@ def find(
     exam = Exam(artifact, judged, confidence=settings.auto.confidence, label="select")
     priced = {group.name: _priced(options[group.name], damages[group.name]) for group in workbench.groups}
     trials = Trials(workbench, options, exam, journal, target=settings.auto.target)
-    found = search(priced, trials.verify, target=settings.auto.target, deadline=clock.started + clock.budget)
+    found = search(
+        priced,
+        trials.verify,
+        target=settings.auto.target,
+        slack=settings.auto.slack,
+        deadline=clock.started + clock.budget,
+    )
     clock.lap("search")
     solution = found.solutions[found.best]
     target = resolve_target(settings.target_isa, cpu_facts())

@@ -10,7 +10,7 @@ from typing import Literal, Self
 import numpy as np
 import onnx
 import onnx_ir as ir
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from quantkit.errors import QuantizationError
 from quantkit.graph.blockwise_probe import multiplies_integers
@@ -19,6 +19,7 @@ from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.affine import QuantizedWeight, WeightType
 from quantkit.quantization.blockwise import quantize_blockwise
 from quantkit.quantization.dynamic import quantize_dynamic
+from quantkit.quantization.outliers import multiply_outliers
 from quantkit.quantization.rounding import Problem, nearest
 from quantkit.quantization.smoothing import smooth
 from quantkit.quantization.static import quantize_static
@@ -39,6 +40,7 @@ class CostRequest(Record):
         outputs: width of each layer.
         scheme: how the layers are computed.
         smoothed: a Mul stands before them.
+        outliers: inputs that are multiplied in float, for static.
         block_size: of blockwise weights; None for every other scheme.
         weight_type: of integer weights; uint8 has other kernels.
     """
@@ -47,6 +49,7 @@ class CostRequest(Record):
     outputs: tuple[PositiveInt, ...] = Field(min_length=1)
     scheme: Scheme
     smoothed: bool = False
+    outliers: NonNegativeInt = 0
     block_size: PositiveInt | None = None
     weight_type: WeightType = "int8"
 
@@ -54,12 +57,21 @@ class CostRequest(Record):
     def _check(self) -> Self:
         if (self.scheme == "blockwise") is (self.block_size is None):
             raise ValueError("a block_size belongs to the scheme blockwise, and to no other")
+        if self.outliers and self.scheme != "static":
+            raise ValueError("outliers belong to the scheme static, and to no other")
         return self
 
     def __str__(self) -> str:
         """Return what messages call it."""
         shape = f"{self.inputs} to {', '.join(str(width) for width in self.outputs)}"
-        return f"{self.scheme}{f' {self.block_size}' if self.block_size else ''}, {shape}"
+        what = (
+            f" {self.block_size}"
+            if self.block_size
+            else f" outliers {self.outliers}"
+            if self.outliers
+            else ""
+        )
+        return f"{self.scheme}{what}, {shape}"
 
 
 def group_model(request: CostRequest) -> ir.Model:
@@ -144,6 +156,10 @@ def _keep_float(model: ir.Model, layers: Sequence[Linear], request: CostRequest)
 
 def _make_static(model: ir.Model, layers: Sequence[Linear], request: CostRequest) -> None:
     ranges = {layer.activation.name or "": (-4.0, 4.0) for layer in layers}
+    if request.outliers:
+        multiply_outliers(
+            model.graph, layers, np.arange(request.outliers) * (request.inputs // request.outliers)
+        )
     quantize_static(model, layers, ranges, _rounded(layers, request))
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from quantkit.graph.linear import Linear
-from quantkit.quantization.apply import Grid, extremes
+from quantkit.quantization.apply import Grid
 from quantkit.quantization.blockwise import quantize_blocks
-from quantkit.quantization.calibration import Range
 from quantkit.quantization.choice import Choice
 from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.histogram import Histogram
 from quantkit.quantization.inputs import Inputs, rounded_to
+from quantkit.quantization.outliers import without_rows
 from quantkit.quantization.ranges import METHODS
 from quantkit.quantization.rounding import Problem
 
@@ -96,17 +96,19 @@ def measure_noise(of: FloatOutputs, choice: Choice, evidence: Evidence, grid: Gr
         found = [rounded @ _blockwise_matrix(layer, choice.block_size) for layer in of.layers]
         return Noise(noise=_difference(of.wanted, found), signal=of.signal)
     inputs = _inputs(of.tensor, of.layers, choice, evidence)
+    outliers = evidence.reading(of.tensor, of.layers, choice).outliers
     smoothed = of.sample / inputs.factors
     if choice.scheme == "static":
         values = inputs.rounded(smoothed)
     else:
         assert inputs.seen.sample is not None
-        whole = inputs.seen.sample / inputs.factors
-        values = rounded_to(smoothed, float(whole.min()), float(whole.max()))
+        everything = inputs.seen.sample / inputs.factors
+        values = rounded_to(smoothed, float(everything.min()), float(everything.max()))
     moment = inputs.moment() if choice.rounding == "gptq" else None
     found = []
     for layer in of.layers:
-        matrix = layer.matrix() * inputs.factors[:, None]
+        whole = layer.matrix()
+        matrix = without_rows(whole, outliers) * inputs.factors[:, None]
         problem = Problem(
             name=layer.name,
             matrix=matrix,
@@ -115,7 +117,7 @@ def measure_noise(of: FloatOutputs, choice: Choice, evidence: Evidence, grid: Gr
             weight_type=grid.weight_type,
         )
         weight = evidence.weight(problem, choice.rounding)
-        output = values @ weight.dequantize()
+        output = values @ weight.dequantize() + of.sample[:, outliers] @ whole[outliers]
         found.append(output + inputs.shift(matrix, weight) if choice.bias_correction else output)
     return Noise(noise=_difference(of.wanted, found), signal=of.signal)
 
@@ -143,16 +145,11 @@ def best_range(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: 
 
 
 def _inputs(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: Evidence) -> Inputs:
-    seen = evidence.statistics[tensor]
-    factors = (
-        np.ones(len(seen.low), np.float32)
-        if choice.smooth is None
-        else evidence.factors(tensor, layers, choice)
-    )
-    bounds: Range = extremes(seen, factors)
+    reading = evidence.reading(tensor, layers, choice)
+    bounds = reading.extremes()
     if choice.symmetric:
         bounds = bounds.around_zero()
-    return Inputs(seen=seen, factors=factors, bounds=bounds, fixed=choice.scheme == "static")
+    return reading.inputs(bounds, fixed=choice.scheme == "static")
 
 
 def _rounded_blocks(values: np.ndarray, block_size: int) -> np.ndarray:

@@ -4,7 +4,7 @@ Whatever costs nothing at run time is settled per group beforehand, by the noise
 range method, rounding, bias correction. What is left to the search are the schemes, which differ in speed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from quantkit.assignment.cost import CostRequest, measure_costs
@@ -12,14 +12,18 @@ from quantkit.assignment.groups import Group
 from quantkit.assignment.noise import FloatOutputs, Noise, best_range, float_outputs, measure_noise
 from quantkit.assignment.workbench import Workbench
 from quantkit.graph.blockwise_probe import multiplies_integers
+from quantkit.graph.linear import Linear
 from quantkit.progress import track
 from quantkit.quantization.choice import FLOAT, Choice
+from quantkit.quantization.outliers import outlier_channels, remaining_noise
 
 # The tokens of a batch as it is served; the same as the exam's.
 COST_TOKENS = 1024
 _TIE = 0.05
 STATIC = Choice(scheme="static", smooth="auto", rounding="gptq", bias_correction=True)
 PLAIN = Choice(scheme="static", rounding="gptq", bias_correction=True)
+# Counts of outlier channels that are tried, if each leaves no more than this share of the noise left by the one before.
+OUTLIERS, _MUCH_LESS = (8, 32), 0.75
 DYNAMIC = Choice(scheme="dynamic", smooth="auto", rounding="gptq", bias_correction=True)
 BLOCKWISE = tuple(Choice(scheme="blockwise", block_size=size) for size in (32, 128, 256))
 
@@ -130,7 +134,23 @@ def _offered(workbench: Workbench, group: Group) -> Sequence[Choice]:
     )
     # Where a CPU has no integer kernel for a block size, MatMulNBits is a slow float product.
     blockwise = [choice for choice in BLOCKWISE if multiplies_integers(choice.block_size, zero_points=False)]
-    return (static, *plain, replace(DYNAMIC, rounding=rounding), *blockwise, FLOAT)
+    outliers = _with_outliers(group, members, workbench)
+    return (static, *plain, *outliers, replace(DYNAMIC, rounding=rounding), *blockwise, FLOAT)
+
+
+def _with_outliers(group: Group, members: Sequence[Linear], workbench: Workbench) -> Iterator[Choice]:
+    """Yield the choices with outlier channels whose absence leaves much less noise, without smoothing and with it."""
+    seen, matrices = workbench.evidence.statistics[group.tensor], [layer.matrix() for layer in members]
+    for choice in (PLAIN, STATIC):
+        least, smoothed = 1.0, choice.smooth is not None
+        for count in OUTLIERS:
+            if count > group.inputs // 2:
+                break
+            channels = outlier_channels(seen, matrices, count, smoothed=smoothed)
+            left = remaining_noise(seen, matrices, channels, smoothed=smoothed)
+            if left <= _MUCH_LESS * least:
+                least = left
+                yield replace(choice, outliers=count, rounding=workbench.rounding)
 
 
 def _request(workbench: Workbench, group: Group, choice: Choice) -> CostRequest:
@@ -140,6 +160,7 @@ def _request(workbench: Workbench, group: Group, choice: Choice) -> CostRequest:
         outputs=group.outputs,
         scheme=choice.scheme,
         smoothed=integer and choice.smooth is not None and not group.foldable,
+        outliers=choice.outliers,
         block_size=choice.block_size if choice.scheme == "blockwise" else None,
         weight_type=workbench.grid.weight_type if integer else "int8",
     )

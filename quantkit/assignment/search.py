@@ -4,6 +4,8 @@
 2. While it fails: limit the predicted damage in proportion to what was lost and what may be lost, and let the solver
    find the cheapest assignment within the limit.
 3. Between the last that failed and the first that passed: bisect (in the logarithm), as long as there is time.
+4. Of what costs little more than the cheapest that passed (`slack`), the one that does the least damage: its cost is
+   not known more exactly than that, and other text diverges more than the selection does.
 
 Every candidate is built and answers the selection questions for real; predictions only order them. At least
 `CONTEXT` candidates are measured even when the first passes, so that people see what more accuracy would cost.
@@ -14,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from quantkit.assignment.solver import Priced, Solution, cheapest_within, fastest
+from quantkit.assignment.solver import Priced, Solution, cheapest_within, fastest, least_damage_within
 from quantkit.report import CandidateRecord
 
 CONTEXT = 3
@@ -42,20 +44,21 @@ class Found:
 
 
 def search(
-    priced: Mapping[str, Sequence[Priced]], verify: Verify, *, target: float, deadline: float
+    priced: Mapping[str, Sequence[Priced]], verify: Verify, *, target: float, slack: float, deadline: float
 ) -> Found:
-    """Return the candidates and the best of them: the cheapest that passed, else the most accurate.
+    """Return the candidates and the best: the least divergent within the slack that passed, else the most accurate.
 
     Args:
         priced: every group's options.
         verify: builds and measures a candidate.
         target: least ratio to the FP32 score.
+        slack: share of the cost of the cheapest that passes that may be added to it for less damage.
         deadline: `time.monotonic()` after which nothing new is begun; the first candidate is always measured.
 
     Raises:
         UsageError: the solver is not installed.
     """
-    walk = _Walk(priced, verify, deadline)
+    walk = _Walk(priced, verify, slack, deadline)
     walk.visit("fastest", fastest(priced))
     limit = walk.last.damage
     for _ in range(_REPAIRS):
@@ -67,6 +70,7 @@ def search(
         if walk.passed is None or walk.failed is None or walk.failed.damage <= walk.passed.damage:
             break
         walk.visit_within(math.sqrt(walk.failed.damage * walk.passed.damage))
+    walk.visit_beside_passed()
     return walk.found()
 
 
@@ -80,9 +84,12 @@ def _step(candidate: CandidateRecord, target: float) -> float:
 class _Walk:
     """What was visited so far."""
 
-    def __init__(self, priced: Mapping[str, Sequence[Priced]], verify: Verify, deadline: float) -> None:
+    def __init__(
+        self, priced: Mapping[str, Sequence[Priced]], verify: Verify, slack: float, deadline: float
+    ) -> None:
         self._priced = priced
         self._verify = verify
+        self._slack = slack
         self._deadline = deadline
         self.candidates: list[CandidateRecord] = []
         self._solutions: list[Solution] = []
@@ -114,6 +121,17 @@ class _Walk:
         if solution is not None:
             self.visit(f"damage up to {limit:.2g} nats", solution)
 
+    def visit_beside_passed(self) -> None:
+        """Visit the least damaging solution that costs little more than the cheapest that passed."""
+        if self.passed is None or self._slack == 0 or time.monotonic() >= self._deadline:
+            return
+        solution = least_damage_within(self._priced, self._affordable(self.passed))
+        if solution is not None:
+            self.visit(f"least damage for {self._slack:.0%} more cost", solution)
+
+    def _affordable(self, cheapest: Solution) -> float:
+        return cheapest.cost_us * (1 + self._slack)
+
     def visit(self, origin: str, solution: Solution) -> None:
         """Measure a solution that was not visited before."""
         if any(known.chosen == solution.chosen for known in self._solutions):
@@ -122,12 +140,17 @@ class _Walk:
         self._solutions.append(solution)
 
     def found(self) -> Found:
-        """Return everything, with the best: the cheapest that passed, else the one nearest to passing."""
+        """Return everything, with the best within the slack of those that passed, else the one nearest to passing."""
         places = range(len(self.candidates))
-        passing = [place for place in places if self.candidates[place].passed]
-        best = (
-            min(passing, key=lambda place: self._solutions[place].cost_us)
-            if passing
-            else max(places, key=lambda place: self.candidates[place].expected_ratio_low)
-        )
+        cheapest = self.passed
+        if cheapest is None:
+            best = max(places, key=lambda place: self.candidates[place].expected_ratio_low)
+        else:
+            limit = self._affordable(cheapest)
+            passing = [
+                place
+                for place in places
+                if self.candidates[place].passed and self._solutions[place].cost_us <= limit
+            ]
+            best = min(passing, key=lambda place: self.candidates[place].divergence)
         return Found(candidates=tuple(self.candidates), solutions=tuple(self._solutions), best=best)

@@ -1,11 +1,11 @@
-"""Solver: the cheapest choice for every group under a limit on the damage of all together.
+"""Solver: the cheapest choice for every group under a limit on the damage of all together, or the other way round.
 
 A multiple-choice knapsack, solved exactly as an integer program by HiGHS (through scipy): minimise the cost of the
 chosen options, one for each group, so that their damages sum to no more than the limit. Repairing the worst damage per
 microsecond, one group after the other, is its greedy approximation.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +67,25 @@ def cheapest_within(priced: Mapping[str, Sequence[Priced]], limit: float) -> Sol
     Raises:
         UsageError: scipy, which has the solver, is not installed.
     """
+    return _least(priced, lambda option: option.cost_us, lambda option: option.damage, limit)
+
+
+def least_damage_within(priced: Mapping[str, Sequence[Priced]], limit: float) -> Solution | None:
+    """Return the least damaging options whose costs sum to at most `limit` µs, not all FP32; None when there are none.
+
+    Raises:
+        UsageError: scipy, which has the solver, is not installed.
+    """
+    return _least(priced, lambda option: option.damage, lambda option: option.cost_us, limit)
+
+
+def _least(
+    priced: Mapping[str, Sequence[Priced]],
+    wanted: Callable[[Priced], float],
+    limited: Callable[[Priced], float],
+    limit: float,
+) -> Solution | None:
+    """Return the options of which the sum of `wanted` is least and that of `limited` at most `limit`."""
     try:
         from scipy.optimize import Bounds, LinearConstraint, milp
     except ImportError as error:
@@ -79,11 +98,12 @@ def cheapest_within(priced: Mapping[str, Sequence[Priced]], limit: float) -> Sol
     one_each = np.zeros((len(groups), len(columns)))
     for column, (place, _) in enumerate(columns):
         one_each[place, column] = 1
-    # As shares of the limit: the solver's tolerance is absolute, and nats are small. What is beyond it is beyond it.
-    shares = np.array([[_share(option.damage, limit) for option in options]])
+    # As shares: the solver's tolerance is absolute, and nats are small. What is beyond the limit is beyond it.
+    shares = np.array([[_share(limited(option), limit) for option in options]])
+    aims = np.array([wanted(option) for option in options])
     quantized = np.array([[float(option.quantized) for option in options]])
     answer = milp(
-        np.array([option.cost_us for option in options]),
+        aims / max(float(aims.max()), np.finfo(float).tiny),
         integrality=np.ones(len(columns)),
         bounds=Bounds(0, 1),
         constraints=[
@@ -100,10 +120,10 @@ def cheapest_within(priced: Mapping[str, Sequence[Priced]], limit: float) -> Sol
     return total(priced, {groups[place]: index for place, index in taken})
 
 
-def _share(damage: float, limit: float) -> float:
-    if damage <= 0:
+def _share(amount: float, limit: float) -> float:
+    if amount <= 0:
         return 0.0
-    return min(damage / limit, 2.0) if limit > 0 else 2.0
+    return min(amount / limit, 2.0) if limit > 0 else 2.0
 
 
 def total(priced: Mapping[str, Sequence[Priced]], chosen: Mapping[str, int]) -> Solution:

@@ -67,6 +67,7 @@ def _entry(pattern: str, choice: Choice, reason: str) -> LayerScheme:
             "pattern": pattern,
             "scheme": choice.scheme,
             "smooth_quant": "off" if choice.smooth is None else choice.smooth,
+            **({"outlier_channels": choice.outliers} if choice.outliers else {}),
             "rounding": choice.rounding,
             "bias_correction": choice.bias_correction,
             **method,

@@ -117,6 +117,12 @@ from quantkit.errors import FAILED, PASSED, UsageError
     help="Auto: the gate's questions, which the selection must not hold [default: the task's].",
 )
 @click.option(
+    "--slack",
+    type=float,
+    show_default="0.05",
+    help="Auto: share of the fastest passing candidate's cost that may be added for less damage.",
+)
+@click.option(
     "--budget", type=float, metavar="SECONDS", show_default="900", help="Auto: time for the whole search."
 )
 @click.option(
@@ -162,6 +168,7 @@ def command(
     select: str | None,
     select_samples: int | None,
     gate_data: str | None,
+    slack: float | None,
     budget: float | None,
     confidence: float | None,
     keep_float: tuple[str, ...],
@@ -196,6 +203,7 @@ def command(
         "select": select,
         "select_samples": select_samples,
         "gate_data": gate_data,
+        "slack": slack,
         "budget": budget,
         "confidence": confidence,
     }

@@ -1,14 +1,14 @@
 """An assignment of choices to layers, written into the graph.
 
-Order: smooth · ranges · weights rounded · biases corrected · rewritten, scheme by scheme. Layers that read the same
-tensor and have the same choice are one group: they share smoothing factors, the range and the QuantizeLinear.
+Order: smooth · ranges · weights rounded · biases corrected · outliers apart · rewritten, scheme by scheme. Layers that
+read the same tensor and have the same choice are one group: they share smoothing factors, outlier channels, the range
+and the QuantizeLinear.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
 from quantkit.files import digest_of, sha256_bytes
@@ -20,11 +20,12 @@ from quantkit.quantization.calibration import Range, calibrate
 from quantkit.quantization.choice import Choice
 from quantkit.quantization.dynamic import quantize_dynamic
 from quantkit.quantization.evidence import Evidence
-from quantkit.quantization.inputs import Inputs
+from quantkit.quantization.inputs import Reading
+from quantkit.quantization.outliers import multiply_outliers, without_rows
 from quantkit.quantization.rounding import Problem
 from quantkit.quantization.smoothing import smooth
 from quantkit.quantization.static import quantize_static
-from quantkit.quantization.statistics import Detail, Statistics
+from quantkit.quantization.statistics import Detail
 
 Assignment = Mapping[str, Choice]
 """Layer name → choice, for every linear layer of the graph."""
@@ -40,12 +41,11 @@ class Grid:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Group:
-    """Layers that read one tensor and have one choice; `tensor` is its name before smoothing."""
+    """Layers that read one tensor and have one choice, and how they read it; None when nothing was calibrated."""
 
-    tensor: str
     layers: tuple[Linear, ...]
     choice: Choice
-    factors: np.ndarray | None
+    reading: Reading | None
 
 
 def apply(model: ir.Model, assignment: Assignment, evidence: Evidence, grid: Grid) -> dict[str, Range]:
@@ -75,6 +75,9 @@ def apply(model: ir.Model, assignment: Assignment, evidence: Evidence, grid: Gri
         if group.choice.scheme == "static":
             bounds = ranges[place]
             tensor = group.layers[0].activation.name or ""
+            assert group.reading is not None
+            if group.reading.outliers.size:
+                multiply_outliers(model.graph, group.layers, group.reading.outliers)
             quantize_static(model, group.layers, {tensor: (bounds.low, bounds.high)}, weights)
             found |= {layer.name: bounds for layer in group.layers}
         elif group.choice.scheme == "dynamic":
@@ -95,21 +98,20 @@ def grouped(layers: Sequence[Linear], assignment: Assignment) -> dict[tuple[str,
 def _smoothed_groups(model: ir.Model, assignment: Assignment, evidence: Evidence) -> list[_Group]:
     """Smooth the graph, and return its groups as they are afterwards."""
     before = grouped(linear_layers(model.graph), assignment)
-    factors: dict[tuple[str, Choice], np.ndarray] = {
-        (tensor, choice): evidence.factors(tensor, layers, choice)
+    readings = {
+        (tensor, choice): evidence.reading(tensor, layers, choice) if choice.calibrated else None
         for (tensor, choice), layers in before.items()
-        if choice.scheme in ("static", "dynamic") and choice.smooth is not None
     }
-    for (tensor, choice), found in factors.items():
-        smooth(model, before[tensor, choice], {tensor: found})
+    for (tensor, choice), reading in readings.items():
+        if reading is not None and reading.factors is not None:
+            smooth(model, before[tensor, choice], {tensor: reading.factors})
     # Smoothing changed the weights, and for some layers the tensor they read.
     after = {layer.name: layer for layer in linear_layers(model.graph)}
     return [
         _Group(
-            tensor=tensor,
             layers=tuple(after[layer.name] for layer in layers),
             choice=choice,
-            factors=factors.get((tensor, choice)),
+            reading=readings[tensor, choice],
         )
         for (tensor, choice), layers in before.items()
     ]
@@ -122,15 +124,16 @@ def _ranges(model: ir.Model, groups: Sequence[_Group], evidence: Evidence) -> di
     for place, group in enumerate(groups):
         if group.choice.scheme != "static":
             continue
+        assert group.reading is not None
         if group.choice.method == "minmax":
-            found[place] = extremes(evidence.statistics[group.tensor], group.factors)
+            found[place] = group.reading.extremes()
         else:
             by_histogram[group.choice.method, group.choice.percentile].append(place)
     # Smoothing any group moves every tensor in its last bits: all of it is part of the key.
     smoothed = [
-        [[layer.name for layer in group.layers], sha256_bytes(group.factors.tobytes())]
+        [[layer.name for layer in group.layers], sha256_bytes(group.reading.factors.tobytes())]
         for group in groups
-        if group.factors is not None
+        if group.reading is not None and group.reading.factors is not None
     ]
     for (method, percentile), places in by_histogram.items():
         assert evidence.run is not None
@@ -146,22 +149,20 @@ def _ranges(model: ir.Model, groups: Sequence[_Group], evidence: Evidence) -> di
     }
 
 
-def extremes(statistics: Statistics, factors: np.ndarray | None) -> Range:
-    """Return smallest and largest value of a tensor after smoothing: the estimator minmax."""
-    shrink = np.float32(1) if factors is None else factors
-    low, high = float((statistics.low / shrink).min()), float((statistics.high / shrink).max())
-    return Range(low=low, high=high, seen_low=low, seen_high=high)
-
-
 def _rounded(
     graph: ir.Graph, group: _Group, bounds: Range | None, evidence: Evidence, grid: Grid
 ) -> dict[str, QuantizedWeight]:
     """Return the rounded weights of a group, and correct its biases where that was chosen."""
-    inputs = _inputs(group, bounds, evidence) if group.choice.detail > Detail.CHANNELS else None
+    reading = group.reading
+    inputs = None
+    if reading is not None and group.choice.detail > Detail.CHANNELS:
+        inputs = reading.inputs(bounds or reading.extremes(), fixed=bounds is not None)
     moment = inputs.moment() if inputs and group.choice.rounding == "gptq" else None
     found = {}
     for layer in group.layers:
         matrix = layer.matrix()
+        if reading is not None:
+            matrix = without_rows(matrix, reading.outliers)
         problem = Problem(
             name=layer.name,
             matrix=matrix,
@@ -173,14 +174,3 @@ def _rounded(
         if inputs and group.choice.bias_correction:
             correct_bias(graph, layer, inputs.shift(matrix, found[layer.name]))
     return found
-
-
-def _inputs(group: _Group, bounds: Range | None, evidence: Evidence) -> Inputs:
-    seen = evidence.statistics[group.tensor]
-    factors = np.ones(len(seen.low), np.float32) if group.factors is None else group.factors
-    return Inputs(
-        seen=seen,
-        factors=factors,
-        bounds=bounds or extremes(seen, factors),
-        fixed=bounds is not None,
-    )

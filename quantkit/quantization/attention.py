@@ -19,7 +19,6 @@ from quantkit.errors import QuantizationError
 from quantkit.files import digest_of
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.affine import LIMITS
-from quantkit.quantization.apply import extremes
 from quantkit.quantization.calibration import Range, observe
 from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.rewrite import add_initializer
@@ -100,7 +99,7 @@ def calibrate_scores(model: ir.Model, inputs: Sequence[ScoreInput], evidence: Ev
     statistics = observe(
         model, [values[entry.tensor] for entry in inputs], evidence.run, key=key, detail=Detail.CHANNELS
     )
-    return {name: extremes(found, None) for name, found in statistics.items()}
+    return {name: Range.of(found.low, found.high) for name, found in statistics.items()}
 
 
 def quantize_scores(model: ir.Model, inputs: Sequence[ScoreInput], ranges: Mapping[str, Range]) -> int:

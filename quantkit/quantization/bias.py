@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 from quantkit.errors import QuantizationError
 from quantkit.graph.linear import Linear
-from quantkit.quantization.rewrite import add_initializer
+from quantkit.quantization.rewrite import add_behind, add_initializer
 
 # Nodes that add a bias to what they read: operator → (inputs the layer may be, the bias input).
 _BIAS_INPUTS: dict[str, tuple[tuple[int, ...], int]] = {
@@ -65,7 +65,9 @@ def correct_bias(graph: ir.Graph, layer: Linear, shift: np.ndarray) -> None:
         )
     place = _find_place(layer, shift.size)
     if place is None:
-        _insert_add(graph, layer, shift)
+        constant = add_initializer(graph, f"{layer.name}.bias_corrected", shift.astype(np.float32))
+        name, alone = f"{layer.name}.bias_correction", f"{layer.name}.uncorrected"
+        add_behind(graph, layer.node, constant, name=name, alone=alone)
         return
     value = place.value()
     if value is None:
@@ -125,17 +127,3 @@ def _usable(place: _Place, *, optional: bool) -> _Place | None:
     if value is None:
         return place if optional else None
     return place if value.const_value is not None and value.dtype == ir.DataType.FLOAT else None
-
-
-def _insert_add(graph: ir.Graph, layer: Linear, shift: np.ndarray) -> None:
-    """Put an Add behind the layer; its result has the name that the layer's had."""
-    output = layer.node.outputs[0]
-    constant = add_initializer(graph, f"{layer.name}.bias_corrected", shift.astype(np.float32))
-    add = ir.node("Add", [output, constant], name=f"{layer.name}.bias_correction")
-    result = add.outputs[0]
-    result.type, result.shape, name = output.type, output.shape, output.name
-    graph.insert_after(layer.node, add)
-    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
-    add.replace_input_with(0, output)
-    output.name = f"{layer.name}.uncorrected"
-    result.name = name

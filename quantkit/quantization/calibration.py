@@ -51,6 +51,12 @@ class Range:
     seen_low: float
     seen_high: float
 
+    @classmethod
+    def of(cls, low: np.ndarray, high: np.ndarray) -> "Range":
+        """Return smallest and largest of all channels' extremes: the estimator minmax."""
+        least, most = float(low.min()), float(high.max())
+        return cls(low=least, high=most, seen_low=least, seen_high=most)
+
     def around_zero(self) -> "Range":
         """Return the range widened to 127 levels above zero and 128 below it, which makes the zero point 128.
 

@@ -15,10 +15,11 @@ BLOCK_SIZE = 128
 # What an entry of `schemes` may say of layers of each scheme; anything else would do nothing.
 _INTEGER = ("smooth_quant", "rounding", "bias_correction")
 _SETTINGS: dict[Scheme, tuple[str, ...]] = {
-    "static": (*_INTEGER, "calib_method", "symmetric"),
+    "static": (*_INTEGER, "calib_method", "symmetric", "outlier_channels"),
     "dynamic": _INTEGER,
     "blockwise": ("block_size",),
 }
+_ALL = {name for names in _SETTINGS.values() for name in names}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +32,7 @@ class Choice:
         method: range estimator, for static.
         percentile: for the estimator of that name.
         symmetric: range around zero, for static.
+        outliers: channels that are multiplied in float, for static with the range of the others' extremes.
         rounding: nearest or gptq, for static and dynamic.
         bias_correction: the mean output error goes into the bias, for static and dynamic.
         block_size: inputs that share a scale, for blockwise.
@@ -41,6 +43,7 @@ class Choice:
     method: str = "minmax"
     percentile: float = 99.99
     symmetric: bool = False
+    outliers: int = 0
     rounding: str = "nearest"
     bias_correction: bool = False
     block_size: int = BLOCK_SIZE
@@ -67,7 +70,8 @@ class Choice:
         if self.scheme == "float":
             return "float"
         smooth = {None: "", "auto": " smooth"}.get(self.smooth, f" smooth {self.smooth}")  # type: ignore[arg-type]
-        return f"{self.scheme}{smooth}{' gptq' if self.rounding == 'gptq' else ''}"
+        outliers = f" outliers {self.outliers}" if self.outliers else ""
+        return f"{self.scheme}{smooth}{outliers}{' gptq' if self.rounding == 'gptq' else ''}"
 
 
 FLOAT = Choice(scheme="float")
@@ -97,12 +101,18 @@ def choices(layers: Sequence[Linear], settings: QuantizeSettings, kept: set[str]
             none.
     """
     names = [layer.name for layer in layers]
-    section = section_choice(settings)
+    section, widths = section_choice(settings), {layer.name: layer.shape[0] for layer in layers}
     found = {name: FLOAT if name in kept else section for name in names}
     # From the last to the first: the first that fits is written over the others.
     for entry in reversed(settings.schemes):
+        choice = _overridden(section, entry)
         for name in matching(names, [entry.pattern], key="schemes") - kept:
-            found[name] = _overridden(section, entry)
+            if choice.outliers > widths[name] // 2:
+                raise RecipeError(
+                    f"schemes: {entry.pattern}: outlier_channels {choice.outliers} are more than half of the "
+                    f"{widths[name]} inputs of {name}; take fewer, or keep the layer float"
+                )
+            found[name] = choice
     return found
 
 
@@ -115,15 +125,17 @@ def nothing_to_quantize(model: Path, layers: Collection[object]) -> Quantization
 def _overridden(section: Choice, entry: LayerScheme) -> Choice:
     """Return the section's choice with what an entry says otherwise."""
     scheme = entry.scheme or section.scheme
-    _require_meaningful(entry, scheme)
+    method = entry.calib_method or section.method
+    _require_meaningful(entry, scheme, method)
     smooth = section.smooth if entry.smooth_quant is None else _smooth(entry.smooth_quant)
     return _normal(
         replace(
             section,
             scheme=scheme,
             smooth=smooth,
-            method=entry.calib_method or section.method,
+            method=method,
             symmetric=section.symmetric if entry.symmetric is None else entry.symmetric,
+            outliers=entry.outlier_channels or 0,
             rounding=entry.rounding or section.rounding,
             bias_correction=section.bias_correction
             if entry.bias_correction is None
@@ -133,14 +145,19 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
     )
 
 
-def _require_meaningful(entry: LayerScheme, scheme: Scheme) -> None:
+def _require_meaningful(entry: LayerScheme, scheme: Scheme, method: str) -> None:
     """Refuse what would silently do nothing, or no good."""
-    for name in ("smooth_quant", "calib_method", "symmetric", "rounding", "bias_correction", "block_size"):
+    for name in sorted(_ALL):
         if getattr(entry, name) is not None and name not in _SETTINGS[scheme]:
             raise RecipeError(
                 f"schemes: {entry.pattern}: {name} does nothing for {scheme} layers; "
                 "leave it out, or give another scheme"
             )
+    if entry.outlier_channels is not None and method != "minmax":
+        raise RecipeError(
+            f"schemes: {entry.pattern}: outlier_channels leaves the others the range of their extremes, and "
+            f"calib_method {method} would be of all channels; give calib_method minmax"
+        )
     if isinstance(entry.smooth_quant, float) and not 0 <= entry.smooth_quant <= 1:
         raise RecipeError(
             f"schemes: {entry.pattern}: smooth_quant {entry.smooth_quant:g}: alpha lies between 0 and 1"

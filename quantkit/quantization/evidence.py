@@ -1,6 +1,7 @@
 """Evidence: what calibration saw of a model, and what was made of it.
 
-One evidence serves every assignment of choices to the layers of one model: factors and weights are found once each.
+One evidence serves every assignment of choices to the layers of one model: how a tensor is read and what a weight is
+rounded to are found once each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,10 @@ from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.affine import QuantizedWeight
 from quantkit.quantization.calibration import CalibrationRun, calibration_key, observe
 from quantkit.quantization.choice import Choice
+from quantkit.quantization.inputs import Reading
+from quantkit.quantization.outliers import outlier_channels, without_channels, without_rows
 from quantkit.quantization.rounding import ROUNDINGS, Problem
-from quantkit.quantization.smoothing import alpha_factors, least_error_factors
+from quantkit.quantization.smoothing import smoothing_factors
 from quantkit.quantization.statistics import Detail, Statistics
 from quantkit.tasks import FeatureSettings, task
 from quantkit.tasks.calibration_set import CalibrationSet
@@ -40,21 +43,28 @@ class Evidence:
     statistics: Mapping[str, Statistics]
     run: CalibrationRun | None = None
     key: str = ""
-    _factors: dict[str, np.ndarray] = field(default_factory=dict)
+    _readings: dict[str, Reading] = field(default_factory=dict)
     _weights: dict[str, QuantizedWeight] = field(default_factory=dict)
 
-    def factors(self, tensor: str, layers: Sequence[Linear], choice: Choice) -> np.ndarray:
-        """Return the smoothing factors of a group, float32 [channels], found once."""
-        assert choice.smooth is not None
-        key = digest_of([tensor, [layer.name for layer in layers], choice.smooth, choice.rounding])
-        if key not in self._factors:
-            seen, matrices = self.statistics[tensor], [layer.matrix() for layer in layers]
-            self._factors[key] = (
-                least_error_factors(seen, matrices, gptq=choice.rounding == "gptq")
-                if choice.smooth == "auto"
-                else alpha_factors(seen.magnitude, matrices, choice.smooth)
-            )
-        return self._factors[key]
+    def reading(self, tensor: str, layers: Sequence[Linear], choice: Choice) -> Reading:
+        """Return how layers of the unquantized model read their tensor by one choice, found once."""
+        names = [layer.name for layer in layers]
+        key = digest_of([tensor, names, choice.smooth, choice.rounding, choice.outliers])
+        if key not in self._readings:
+            whole, matrices = self.statistics[tensor], [layer.matrix() for layer in layers]
+            smoothed = choice.smooth is not None
+            outliers = outlier_channels(whole, matrices, choice.outliers, smoothed=smoothed)
+            factors = None
+            if choice.smooth is not None:
+                factors = smoothing_factors(
+                    without_channels(whole, outliers),
+                    [without_rows(matrix, outliers) for matrix in matrices],
+                    choice.smooth,
+                    gptq=choice.rounding == "gptq",
+                )
+                factors[outliers] = 1
+            self._readings[key] = Reading(whole=whole, outliers=outliers, factors=factors)
+        return self._readings[key]
 
     def weight(self, problem: Problem, rounding: str) -> QuantizedWeight:
         """Return the rounded weight, rounded once for the same matrix, moments and grid."""

@@ -1,4 +1,4 @@
-"""What quantized layers read: a tensor, smoothed, and rounded to the 256 levels of a range."""
+"""What quantized layers read: a tensor less its outliers, smoothed, and rounded to the 256 levels of a range."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,37 @@ import numpy as np
 
 from quantkit.quantization.affine import QuantizedWeight, affine_uint8
 from quantkit.quantization.calibration import Range
+from quantkit.quantization.outliers import without_channels
 from quantkit.quantization.statistics import Statistics
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """How a group of layers reads its tensor.
+
+    Attributes:
+        whole: statistics of the tensor.
+        outliers: channels that are multiplied in float, int64 in ascending order.
+        factors: smoothing factors, float32 [channels]; None without smoothing.
+    """
+
+    whole: Statistics
+    outliers: np.ndarray
+    factors: np.ndarray | None
+
+    def extremes(self) -> Range:
+        """Return smallest and largest value of the smoothed tensor, outliers apart."""
+        low, high = self.whole.low.copy(), self.whole.high.copy()
+        low[self.outliers] = high[self.outliers] = 0
+        if self.factors is not None:
+            low, high = low / self.factors, high / self.factors
+        return Range.of(low, high)
+
+    def inputs(self, bounds: Range, *, fixed: bool) -> "Inputs":
+        """Return the input as it is rounded within these bounds."""
+        factors = np.ones(len(self.whole.low), np.float32) if self.factors is None else self.factors
+        seen = without_channels(self.whole, self.outliers)
+        return Inputs(seen=seen, factors=factors, bounds=bounds, fixed=fixed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,7 +44,7 @@ class Inputs:
     """The input of a group of layers.
 
     Attributes:
-        seen: statistics of the tensor before smoothing.
+        seen: statistics of the tensor before smoothing, with outlier channels at zero.
         factors: smoothing factors, float32 [channels]; ones without smoothing.
         bounds: the range of the smoothed tensor. A dynamic range is at most that of everything that was seen.
         fixed: the range is that of every batch (static), so values outside of it are clipped the same everywhere.

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 
 class Section(BaseModel):
@@ -56,6 +56,9 @@ class LayerScheme(Section):
     smooth_quant: Literal["auto", "off"] | float | None = None
     calib_method: Literal["minmax", "percentile", "entropy", "mse"] | None = None
     symmetric: bool | None = None
+    outlier_channels: PositiveInt | None = Field(
+        default=None, description="inputs that are multiplied in float, for static with calib_method minmax"
+    )
     rounding: Literal["nearest", "gptq"] | None = None
     bias_correction: bool | None = None
     block_size: Literal[16, 32, 64, 128, 256] | None = Field(
@@ -76,6 +79,12 @@ class AutoSettings(Section):
     gate_data: str | None = Field(
         default=None,
         description="the gate's questions, which the selection must not hold; default: the task's",
+    )
+    slack: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="share of the fastest passing candidate's cost that may be added for less damage",
     )
     budget: float = Field(default=900.0, gt=0, description="seconds for the whole search")
     confidence: float = Field(

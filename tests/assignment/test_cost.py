@@ -62,6 +62,14 @@ def test_every_scheme_is_measured(scheme: Any, smoothed: bool, weight_type: Any)
     assert all(microseconds > 0 for microseconds in costs.values())
 
 
+@pytest.mark.parametrize("smoothed", [False, True])
+def test_outliers_are_measured(smoothed: bool) -> None:
+    """Static layers with outlier channels run in integer kernels, their outliers beside them."""
+    request = CostRequest(inputs=64, outputs=(48, 32), scheme="static", smoothed=smoothed, outliers=8)
+    assert "static outliers 8, 64 to 48, 32" == str(request)
+    assert measure_costs([request], tokens=8)[request] > 0
+
+
 def test_costs_come_in_the_order_of_the_requests(measured: list[list[CostRequest]]) -> None:
     """The order is that of the requests, each once, whatever was in the cache before."""
     measure_costs([DYNAMIC], tokens=8)
@@ -195,13 +203,14 @@ def test_disturbed_rounds_do_not_count() -> None:
     [
         {"scheme": "blockwise"},
         {"scheme": "static", "block_size": 32},
+        {"scheme": "dynamic", "outliers": 8},
         {"outputs": ()},
         {"inputs": 0},
         {"scheme": "fast"},
     ],
 )
 def test_a_request_is_complete(wrong: dict[str, Any]) -> None:
-    """Blockwise has a block size and nothing else has one; there is a layer, and it has a size."""
+    """Blockwise has a block size and nothing else has one, static alone has outliers; there is a layer of some size."""
     with pytest.raises(ValidationError):
         CostRequest(**{"inputs": 32, "outputs": (16,), "scheme": "static", **wrong})
 

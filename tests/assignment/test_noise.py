@@ -122,8 +122,10 @@ def test_float_has_none(bench: Bench) -> None:
         Choice(scheme="static", rounding="gptq"),
         Choice(scheme="static", bias_correction=True),
         GPTQ,
+        Choice(scheme="static", outliers=4),
+        replace(GPTQ, outliers=6),
     ],
-    ids=["plain", "symmetric", "smooth", "gptq", "bias", "all"],
+    ids=["plain", "symmetric", "smooth", "gptq", "bias", "all", "outliers", "all and outliers"],
 )
 def test_static_is_what_onnxruntime_does(bench: Bench, choice: Choice, weight_type: Any) -> None:
     """Static noise is that of the quantized graph within 1 %."""

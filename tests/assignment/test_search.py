@@ -60,9 +60,9 @@ class Fake:
             passed=low >= TARGET,
         )
 
-    def search(self, *, deadline: float = FAR) -> Found:
+    def search(self, *, slack: float = 0.0, deadline: float = FAR) -> Found:
         """Search with it."""
-        return search(PROBLEM, self.verify, target=TARGET, deadline=deadline)
+        return search(PROBLEM, self.verify, target=TARGET, slack=slack, deadline=deadline)
 
 
 def costs(found: Found) -> list[float]:
@@ -107,6 +107,31 @@ def test_bisection_finds_what_is_cheaper_between() -> None:
     assert min(passing) == found.solutions[found.best].cost_us
 
 
+def test_slack_is_spent_on_less_damage() -> None:
+    """What costs at most so much more than the cheapest that passed, and does less damage, is measured and taken."""
+    exact = Fake(lambda solution: solution.damage).search()
+    cheapest = exact.solutions[exact.best]
+    fake = Fake(lambda solution: solution.damage)
+    found = fake.search(slack=0.3)
+    best = found.solutions[found.best]
+    assert "least damage for 30% more cost" == fake.origins[-1]
+    assert best.cost_us <= 1.3 * cheapest.cost_us
+    assert best.damage < cheapest.damage
+
+
+def test_slack_is_not_spent_on_what_fails() -> None:
+    """A candidate that predictions promise less damage for, and that fails all the same, is not the result."""
+
+    def loss(solution: Solution) -> float:
+        return 0.0 if len(fake.visited) <= CONTEXT else 0.5
+
+    fake = Fake(loss)
+    found = fake.search(slack=1.0)
+    assert found.candidates[found.best].passed
+    assert len(found.candidates) > CONTEXT
+    assert found.best < CONTEXT
+
+
 def test_nothing_passes() -> None:
     """The result is then the nearest to the target, and is marked."""
     fake = Fake(lambda solution: 0.02 + abs(solution.damage - 0.03))
@@ -136,23 +161,26 @@ def test_deadline_within_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(
     threshold=st.floats(0.0, 0.1),
     slope=st.floats(0.0, 20.0),
+    slack=st.sampled_from([0.0, 0.05, 0.5]),
     noise=st.lists(st.floats(-0.02, 0.02), min_size=30, max_size=30),
 )
-def test_whatever_is_measured(threshold: float, slope: float, noise: list[float]) -> None:
-    """No candidate is built twice, there are never more than 12, and the best is the cheapest that passed."""
+def test_whatever_is_measured(threshold: float, slope: float, slack: float, noise: list[float]) -> None:
+    """No candidate is built twice, never more than 13, and the best is, within the slack, the least divergent."""
     fake = Fake(lambda solution: slope * (solution.damage - threshold) + noise[len(fake.visited) - 1])
-    found = fake.search()
+    found = fake.search(slack=slack)
     chosen = [tuple(sorted(solution.chosen.items())) for solution in found.solutions]
-    assert len(set(chosen)) == len(chosen) <= 12
+    assert len(set(chosen)) == len(chosen) <= 13
     assert fake.visited == list(found.solutions)
     passing = [
-        solution.cost_us
+        solution
         for solution, candidate in zip(found.solutions, found.candidates, strict=True)
         if candidate.passed
     ]
     assert bool(passing) == found.met
     if passing:
-        assert min(passing) == found.solutions[found.best].cost_us
+        limit = (1 + slack) * min(solution.cost_us for solution in passing)
+        within = [solution.damage for solution in passing if solution.cost_us <= limit]
+        assert min(within) == found.solutions[found.best].damage
     else:
         lows = [candidate.expected_ratio_low for candidate in found.candidates]
         assert max(lows) == lows[found.best]
@@ -162,5 +190,5 @@ def test_groups_that_do_no_damage_at_all() -> None:
     """Damages of 0 leave one candidate: there is nothing between."""
     problem = {"a": (Priced(damage=0.0, cost_us=1.0), Priced(damage=0.0, cost_us=2.0))}
     fake = Fake(lambda solution: 0.5)
-    found = search(problem, fake.verify, target=TARGET, deadline=FAR)
+    found = search(problem, fake.verify, target=TARGET, slack=0.05, deadline=FAR)
     assert (1, False) == (len(found.candidates), found.met)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantkit.assignment.solver import Priced, Solution, cheapest_within, fastest, total
+from quantkit.assignment.solver import Priced, Solution, cheapest_within, fastest, least_damage_within, total
 from quantkit.errors import UsageError
 
 pytest.importorskip("scipy", reason="the solver is scipy's (pip install quantkit[auto])")
@@ -37,6 +37,28 @@ def everything(problem: Mapping[str, Sequence[Priced]]) -> list[Solution]:
         for each in chosen
         if any(problem[group][place].quantized for group, place in each.items())
     ]
+
+
+@given(problem=PROBLEMS, share=st.floats(0.1, 1.0))
+def test_least_damage_is_that_of_trying_everything(problem: dict[str, list[Priced]], share: float) -> None:
+    """No solution within the cost does less damage, and None is said only when there is none."""
+    limit = share * max(solution.cost_us for solution in everything(problem))
+    found = least_damage_within(problem, limit)
+
+    def least(within: float) -> float | None:
+        damages = [solution.damage for solution in everything(problem) if solution.cost_us <= within]
+        return min(damages, default=None)
+
+    strict, lenient = least(limit * (1 - TOLERANCE)), least(limit * (1 + TOLERANCE))
+    if found is None:
+        assert strict is None
+        return
+    assert found.cost_us <= limit * (1 + TOLERANCE)
+    assert lenient is not None
+    # The solver stops within a millionth of the largest damage there is.
+    tolerance = 4e-6 * max(option.damage for options in problem.values() for option in options) + 1e-12
+    assert lenient - tolerance <= found.damage
+    assert strict is None or found.damage <= strict + tolerance
 
 
 @given(problem=PROBLEMS, share=st.floats(0.001, 1.0))

@@ -11,15 +11,17 @@ import pytest
 from quantkit.files import cache_folder
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization import calibration
-from quantkit.quantization.apply import Grid, apply, extremes, grouped
+from quantkit.quantization.apply import Grid, apply, grouped
 from quantkit.quantization.calibration import CalibrationRun, Range, observe
 from quantkit.quantization.choice import FLOAT, Choice
 from quantkit.quantization.evidence import Evidence
+from quantkit.quantization.inputs import Reading
 from quantkit.quantization.ranges import METHODS
 
 GRID = Grid(per_channel=True, weight_type="int8")
 STATIC, DYNAMIC = Choice(scheme="static"), Choice(scheme="dynamic")
 SMOOTH = Choice(scheme="static", smooth="auto")
+OUTLIERS = Choice(scheme="static", outliers=2, rounding="gptq", bias_correction=True)
 BLOCKWISE = Choice(scheme="blockwise", block_size=16)
 # Root mean square error after four 8-bit layers in a row, as a share of the logits' standard deviation.
 NEAR = 0.04
@@ -110,7 +112,7 @@ def test_every_scheme_in_one_graph(bench: Any, encoder: ir.Model) -> None:
     assert 0 < noise_of(bench, model, expected) < NEAR
 
 
-@pytest.mark.parametrize("chosen", [(STATIC,), (SMOOTH,), (DYNAMIC,), (BLOCKWISE,), MIXED])
+@pytest.mark.parametrize("chosen", [(STATIC,), (SMOOTH,), (DYNAMIC,), (BLOCKWISE,), (OUTLIERS,), MIXED])
 def test_the_same_bytes_every_time(encoder: ir.Model, chosen: tuple[Choice, ...]) -> None:
     """The same assignment gives the same graph to the last bit, with a cache and without."""
     found = []
@@ -207,6 +209,35 @@ def test_symmetric_ranges(bench: Any, encoder: ir.Model, method: str) -> None:
     assert noise_of(bench, model, expected) < NEAR
 
 
+@pytest.mark.parametrize("smooth", [None, "auto"])
+def test_outlier_channels(bench: Any, encoder: ir.Model, smooth: Any) -> None:
+    """The channel that sticks out is multiplied in float; the range is that of the others, and the error smaller."""
+    expected = bench.compute(encoder)
+    chosen = replace(OUTLIERS, smooth=smooth)
+    model, ranges, _ = applied(encoder, chosen)
+    layers = bench.trace(model).layers
+    assert {layer.name for layer in layers if not layer.integer} == {f"{name}.outliers" for name in LAYERS}
+    assert {layer.shape[0] for layer in layers if not layer.integer} == {2}
+    assert {layer.name for layer in layers if layer.integer} == set(LAYERS)
+    assert 3 in constant(model, "query.outlier_channels")
+    assert noise_of(bench, model, expected) < NEAR
+    if smooth is None:
+        without, wide, _ = applied(encoder, replace(chosen, outliers=0))
+        assert ranges["query"].high - ranges["query"].low < 0.3 * (wide["query"].high - wide["query"].low)
+        assert noise_of(bench, model, expected) < 0.5 * noise_of(bench, without, expected)
+
+
+def test_outlier_channels_of_one_layer(bench: Any, encoder: ir.Model) -> None:
+    """Only the layers that were given them read the tensor twice; the others keep it as it is."""
+    expected = bench.compute(encoder)
+    model, _, _ = applied(encoder, OUTLIERS, *[STATIC] * 5)
+    gathered = [
+        node.name for node in model.graph if node.op_type == "Gather" and "outliers" in (node.name or "")
+    ]
+    assert ["query.input_outliers"] == gathered
+    assert noise_of(bench, model, expected) < NEAR
+
+
 def last_layer_shift(bench: Any, encoder: ir.Model, chosen: Choice, grid: Grid) -> tuple[np.ndarray, float]:
     """Return the mean error of the logits with only the head quantized, and its root mean square."""
     model, _, _ = applied(encoder, *[FLOAT] * 5, chosen, grid=grid)
@@ -260,8 +291,13 @@ def test_extremes_after_smoothing(encoder: ir.Model) -> None:
     """Low and high are the widest of the smoothed channels."""
     seen = evidence_of(encoder, dict.fromkeys(LAYERS, STATIC)).statistics["x"]
     factors = np.linspace(0.5, 2, 32, dtype=np.float32)
-    found = extremes(seen, factors)
+    nothing = np.array([], np.int64)
+    found = Reading(whole=seen, outliers=nothing, factors=factors).extremes()
     assert (float((seen.low / factors).min()), float((seen.high / factors).max())) == (found.low, found.high)
     assert (found.low, found.high) == (found.seen_low, found.seen_high)
-    assert extremes(seen, None).low == float(seen.low.min())
+    assert Reading(whole=seen, outliers=nothing, factors=None).extremes().low == float(seen.low.min())
+    widest = np.array([np.argmax(seen.magnitude)])
+    others = np.delete(np.concatenate([seen.low, seen.high]).reshape(2, -1), widest, axis=1)
+    narrower = Reading(whole=seen, outliers=widest, factors=None).extremes()
+    assert (float(others.min()), float(others.max())) == (narrower.low, narrower.high)
     assert replace(found, low=-3.0, high=2.0).around_zero().high == 3.0

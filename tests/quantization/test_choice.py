@@ -112,6 +112,16 @@ def test_entries_override_one_by_one(layers: list[Linear]) -> None:
         ({"scheme": "blockwise", "rounding": "gptq"}, "rounding does nothing for blockwise layers"),
         ({"scheme": "dynamic", "symmetric": False}, "symmetric does nothing for dynamic layers"),
         ({"scheme": "dynamic", "calib_method": "mse"}, "calib_method does nothing for dynamic layers"),
+        ({"scheme": "dynamic", "outlier_channels": 8}, "outlier_channels does nothing for dynamic layers"),
+        (
+            {"scheme": "blockwise", "outlier_channels": 8},
+            "outlier_channels does nothing for blockwise layers",
+        ),
+        (
+            {"outlier_channels": 8, "calib_method": "mse"},
+            "outlier_channels leaves the others the range of their extremes, and calib_method mse",
+        ),
+        ({"outlier_channels": 17}, "outlier_channels 17 are more than half of the 32 inputs of layer.0"),
         ({"block_size": 32}, "block_size does nothing for static layers"),
         ({"smooth_quant": 1.5}, "smooth_quant 1.5: alpha lies between 0 and 1"),
         ({"smooth_quant": -0.1}, "smooth_quant -0.1: alpha lies between 0 and 1"),

@@ -20,6 +20,8 @@ def fold_biases(model: ir.Model) -> int:
     1. Add(product, constant [outputs]), on either side: the Add goes.
     2. com.microsoft.FastGelu(product, bias): it is left without.
     3. com.microsoft.MultiHeadAttention(query, key, value, bias), when all three are products: each gets its part.
+
+    Where something else that is computed is added to the product first, as outlier channels are, it is the same sum.
     """
     graph = model.graph
     found = 0
@@ -34,8 +36,12 @@ def fold_biases(model: ir.Model) -> int:
 
 
 def _product(value: ir.Value | None) -> ir.Node | None:
-    """Return the product without bias that makes `value` for one reader alone, else None."""
+    """Return the product without bias that makes `value`, or a term of it, for one reader alone, else None."""
     node = value.producer() if value is not None else None
+    if value is not None and node is not None and is_op(node, "Add"):
+        alone = len(list(value.uses())) == 1 and not value.is_graph_output()
+        found = [product for term in node.inputs if (product := _product(term)) is not None]
+        return found[0] if alone and len(found) == 1 else None
     if value is None or node is None or node.op_type != "MatMulIntegerToFloat" or node.domain != CONTRIB:
         return None
     alone = len(list(value.uses())) == 1 and not value.is_graph_output()
@@ -58,7 +64,8 @@ def _fold_add(graph: ir.Graph, add: ir.Node) -> int:
         if product is None or bias is None or vector_length(bias) != _outputs(product):
             continue
         _give(product, bias)
-        replace(graph, add.outputs[0], product.outputs[0])
+        assert value is not None
+        replace(graph, add.outputs[0], value)
         return 1
     return 0
 

@@ -189,6 +189,30 @@ def test_bias_of_attention(kept: str) -> None:
     np.testing.assert_allclose(compute(model), before, atol=2e-6, rtol=0)
 
 
+@pytest.mark.parametrize("order", ["y0, rest", "rest, y0"])
+def test_bias_behind_what_is_added_to_a_product(order: str) -> None:
+    """A bias that is added to a product and something else that is computed goes to the product."""
+    body = f"{QUANTIZE} {product('y0')} rest = MatMul (x, other) sum = Add ({order}) y = Add (sum, bias)"
+    weights = {
+        **quantized("y0", WIDE, 1),
+        **INPUT,
+        "other": normal(HIDDEN, WIDE),
+        "bias": normal(WIDE, seed=4),
+    }
+    model = build(body, weights)
+    before = compute(model)
+    assert lay_out(model, "onnxruntime")["fold_biases"] == 1
+    assert operators(model) == ["QuantizeLinear", "MatMulIntegerToFloat", "MatMul", "Add"]
+    np.testing.assert_allclose(compute(model)[0], before[0], atol=1e-4, rtol=0)
+
+
+def test_two_products_keep_their_bias_outside() -> None:
+    """Of two products that are added neither is the one that the bias belongs to."""
+    body = f"{QUANTIZE} {product('y0')} {product('y1')} sum = Add (y0, y1) y = Add (sum, bias)"
+    weights = {**quantized("y0", WIDE, 1), **quantized("y1", WIDE, 2), **INPUT, "bias": normal(WIDE, seed=4)}
+    assert lay_out(build(body, weights), "onnxruntime")["fold_biases"] == 0
+
+
 def test_shared_product_keeps_its_bias_outside() -> None:
     """What two nodes read without the bias stays without it."""
     body = f"{QUANTIZE} {product('h')} a = Add (h, b) t = Tanh (h) y = Mul (a, t)"
