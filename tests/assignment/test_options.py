@@ -1,8 +1,15 @@
 """Options: which are worth offering."""
 
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
 from quantkit.assignment.noise import Noise
-from quantkit.assignment.options import BLOCKWISE, DYNAMIC, STATIC, Option, worthwhile
+from quantkit.assignment.options import BLOCKWISE, DYNAMIC, STATIC, Option, _with_outliers, worthwhile
 from quantkit.quantization.choice import FLOAT, Choice
+from quantkit.quantization.evidence import Evidence
+from quantkit.quantization.statistics import Statistics
 
 
 def option(choice: Choice, noise: float, cost_us: float) -> Option:
@@ -25,3 +32,26 @@ def test_an_option_that_is_worse_in_both_goes() -> None:
     """Slower and noisier than one before it: nobody would take it."""
     static = option(STATIC, 1.0, 100.0)
     assert (static,) == worthwhile([static, option(BLOCKWISE[2], 2.0, 200.0)])
+
+
+@pytest.mark.parametrize(
+    ("wide", "offered"),
+    [
+        (0, []),
+        (6, [(None, 8), ("auto", 8)]),
+        (20, [(None, 32), ("auto", 8), ("auto", 32)]),
+    ],
+)
+def test_outlier_channels_are_offered_where_they_pay(wide: int, offered: list[tuple[str | None, int]]) -> None:
+    """Where nothing sticks out there are none; 8 where they do, and 32 where those leave much less noise."""
+    magnitude = np.ones(256, np.float32)
+    magnitude[:wide] = 20
+    statistics = Statistics(
+        low=-magnitude, high=magnitude, mean=np.zeros(256), square=np.ones(256), tokens=1000
+    )
+    layer = SimpleNamespace(matrix=lambda: np.ones((256, 4), np.float32))
+    workbench = SimpleNamespace(evidence=Evidence(statistics={"x": statistics}), rounding="nearest")
+    group = SimpleNamespace(tensor="x", inputs=256)
+    found = list(_with_outliers(group, [layer], workbench))
+    assert offered == [(choice.smooth, choice.outliers) for choice in found]
+    assert {choice.rounding for choice in found} <= {"nearest"}

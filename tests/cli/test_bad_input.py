@@ -51,6 +51,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "static": "pattern: layer.0.output.dense, scheme: static",
             "qury": "pattern: qury, scheme: blockwise",
             "block": "pattern: query, scheme: blockwise, rounding: gptq",
+            "wide": "pattern: query, scheme: static, outlier_channels: 17",
+            "clipped": "pattern: query, scheme: static, calib_method: mse, outlier_channels: 8",
         }.items():
             Path(f"{name}.yaml").write_text(f"mode: dynamic\nschemes: [{{{entry}}}]\n")
         Path("data.yaml").write_text(RECIPE + "evaluate: {data: nothing.json}\n")
