@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from quantkit.errors import ArtifactError, EvaluationError, UsageError
 from quantkit.runtime.cpu import available_cores
 from quantkit.runtime.session import (
-    ATTENTION_MASK,
     INPUT_IDS,
     TOKEN_TYPE_IDS,
     Arrays,
     SessionOptions,
     StopSignal,
+    input_types,
+    require_outputs,
 )
 
 Precision = Literal["f32", "bf16"]
@@ -92,20 +93,15 @@ class OpenVinoSession:
         self.outputs = outputs
         self._model = _compile(path, self.name, threads, precision)
         self.precision: str = self._model.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self._types = {
+        kinds = {
             entry.get_any_name(): str(entry.get_element_type().to_string()) for entry in self._model.inputs
         }
-        _check_inputs(self.name, self._types)
+        self._types = input_types(self.name, kinds, _INTEGERS)
         self.uses_token_types = TOKEN_TYPE_IDS in self._types
         shapes = {
             label: entry.get_partial_shape() for entry in self._model.outputs for label in entry.get_names()
         }
-        missing = [wanted for wanted in outputs if wanted not in shapes]
-        if missing:
-            raise ArtifactError(
-                f"{self.name}: has no output {missing[0]!r} (it has {', '.join(sorted(shapes))}); "
-                "export the model for the task you want"
-            )
+        require_outputs(self.name, outputs, sorted(shapes))
         self.by_position = tuple(
             shapes[wanted].rank.is_static and len(shapes[wanted]) > 1 and shapes[wanted][1].is_dynamic
             for wanted in outputs
@@ -127,9 +123,7 @@ class OpenVinoSession:
         """
         if stop is not None and stop.options.terminate:
             raise EvaluationError(f"{self.name}: the run was stopped; start it again")
-        taken = {
-            label: np.ascontiguousarray(feeds[label], _INTEGERS[kind]) for label, kind in self._types.items()
-        }
+        taken = {label: np.ascontiguousarray(feeds[label], kind) for label, kind in self._types.items()}
         with self._request() as request:
             try:
                 request.infer(taken, share_inputs=True)
@@ -186,19 +180,3 @@ def _compile(path: Path, name: str, threads: int, precision: Precision | None) -
         raise ArtifactError(
             f"{name}: openvino cannot open it ({telling_line(error)}); make the model again"
         ) from error
-
-
-def _check_inputs(model: str, types: Mapping[str, str]) -> None:
-    for name in (INPUT_IDS, ATTENTION_MASK):
-        if name not in types:
-            raise ArtifactError(
-                f"{model}: has no input {name!r} (it has {', '.join(types) or 'none'}); "
-                "export the encoder with `quantkit export`"
-            )
-    for name, kind in types.items():
-        if name not in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS):
-            raise ArtifactError(f"{model}: takes an unknown input {name!r}; export it with `quantkit export`")
-        if kind not in _INTEGERS:
-            raise ArtifactError(
-                f"{model}: its input {name} is {kind}, not int64; export it with `quantkit export`"
-            )

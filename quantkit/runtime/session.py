@@ -7,7 +7,7 @@ operator.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,16 +126,11 @@ class Session:
             optimized_model=optimized_model,
             profile=profile,
         )
-        self._types = {entry.name: entry.type for entry in self._session.get_inputs()}
-        _check_inputs(self.name, self._types)
+        kinds = {entry.name: entry.type for entry in self._session.get_inputs()}
+        self._types = input_types(self.name, kinds, _INTEGERS)
         self.uses_token_types = TOKEN_TYPE_IDS in self._types
         shapes = {entry.name: entry.shape for entry in self._session.get_outputs()}
-        missing = [name for name in outputs if name not in shapes]
-        if missing:
-            raise ArtifactError(
-                f"{self.name}: has no output {missing[0]!r} (it has {', '.join(shapes)}); "
-                "export the model for the task you want"
-            )
+        require_outputs(self.name, outputs, shapes)
         # A number there is a count of labels; sequence lengths are names, or nothing.
         self.by_position = tuple(
             len(shapes[name]) > 1 and not isinstance(shapes[name][1], int) for name in outputs
@@ -151,7 +146,7 @@ class Session:
         Returns:
             The arrays named by `outputs`.
         """
-        taken = {name: np.asarray(feeds[name], _INTEGERS[kind]) for name, kind in self._types.items()}
+        taken = {name: np.asarray(feeds[name], kind) for name, kind in self._types.items()}
         found: list[NDArray[Any]] = self._session.run(
             list(self.outputs), taken, stop.options if stop else None
         )
@@ -247,17 +242,41 @@ def first_line(error: Exception) -> str:
     return line.rpartition(" : ")[2] if line.startswith("[ONNXRuntimeError]") else line
 
 
-def _check_inputs(model: str, types: Mapping[str, str]) -> None:
+def input_types(model: str, kinds: Mapping[str, str], integers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return graph input → numpy type.
+
+    Args:
+        model: what messages call the model.
+        kinds: graph input → its type, as the runtime writes it.
+        integers: types as the runtime writes them → numpy types; others cannot be fed.
+
+    Raises:
+        ArtifactError: an input is missing, unknown, or of another type.
+    """
     for name in (INPUT_IDS, ATTENTION_MASK):
-        if name not in types:
+        if name not in kinds:
             raise ArtifactError(
-                f"{model}: has no input {name!r} (it has {', '.join(types) or 'none'}); "
+                f"{model}: has no input {name!r} (it has {', '.join(kinds) or 'none'}); "
                 "export the encoder with `quantkit export`"
             )
-    for name, kind in types.items():
+    for name, kind in kinds.items():
         if name not in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS):
             raise ArtifactError(f"{model}: takes an unknown input {name!r}; export it with `quantkit export`")
-        if kind not in _INTEGERS:
+        if kind not in integers:
             raise ArtifactError(
                 f"{model}: its input {name} is {kind}, not int64; export it with `quantkit export`"
             )
+    return {name: integers[kind] for name, kind in kinds.items()}
+
+
+def require_outputs(model: str, wanted: Collection[str], there: Collection[str]) -> None:
+    """Refuse a graph without one of these outputs.
+
+    Raises:
+        ArtifactError: one is missing.
+    """
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        raise ArtifactError(
+            f"{model}: has no output {missing[0]!r} (it has {', '.join(there)}); export the model for the task you want"
+        )

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from quantkit.errors import UsageError
 from quantkit.runtime.cluster import require_ray
-from quantkit.runtime.engine.engine import BatchFailed, Engine, Feeds
+from quantkit.runtime.engine.engine import BatchFailed, Closing, Engine, Feeds
 from quantkit.runtime.engine.processes import ProcessEngine, open_processes
 from quantkit.runtime.engine.ray_cluster import RayEngine, open_ray
 from quantkit.runtime.engine.threads import ThreadEngine, open_threads
@@ -14,6 +14,7 @@ from quantkit.runtime.profile import RuntimeProfile
 __all__ = [
     "ENGINES",
     "BatchFailed",
+    "Closing",
     "Engine",
     "Feeds",
     "ProcessEngine",

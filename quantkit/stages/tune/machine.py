@@ -2,11 +2,9 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from quantkit.errors import EvaluationError
-from quantkit.runtime.engine import Engine
+from quantkit.runtime.engine import Closing, Engine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.throughput.serving import RateSearch, Trial, lone_latency, search_rates, serve
 from quantkit.throughput.workload import Windows, Workload, workload
@@ -58,7 +56,7 @@ class HeldRate:
         return search.best.rate
 
 
-class Machine:
+class Machine(Closing):
     """Measures profiles of one model; a context manager that closes what it opened."""
 
     def __init__(
@@ -91,19 +89,10 @@ class Machine:
         self._engines.move_to_end(key)
         return self._engines[key]
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close all engines; at once after an exception."""
+    def close(self, *, abandon: bool = False) -> None:
+        """Close all engines; with `abandon` at once."""
         for engine in self._engines.values():
-            engine.close(abandon=kind is not None)
+            engine.close(abandon=abandon)
         self._engines.clear()
 
 
