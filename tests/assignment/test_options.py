@@ -42,7 +42,9 @@ def test_an_option_that_is_worse_in_both_goes() -> None:
         (20, [(None, 32), ("auto", 8), ("auto", 32)]),
     ],
 )
-def test_outlier_channels_are_offered_where_they_pay(wide: int, offered: list[tuple[str | None, int]]) -> None:
+def test_outlier_channels_are_offered_where_they_pay(
+    wide: int, offered: list[tuple[str | None, int]]
+) -> None:
     """Where nothing sticks out there are none; 8 where they do, and 32 where those leave much less noise."""
     magnitude = np.ones(256, np.float32)
     magnitude[:wide] = 20
