@@ -106,7 +106,8 @@ def choices(layers: Sequence[Linear], settings: QuantizeSettings, kept: set[str]
     # From the last to the first: the first that fits is written over the others.
     for entry in reversed(settings.schemes):
         choice = _overridden(section, entry)
-        for name in matching(names, [entry.pattern], key="schemes") - kept:
+        fitting = matching(names, [entry.pattern], key="schemes") - kept
+        for name in (name for name in names if name in fitting):
             if choice.outliers > widths[name] // 2:
                 raise RecipeError(
                     f"schemes: {entry.pattern}: outlier_channels {choice.outliers} are more than half of the "
