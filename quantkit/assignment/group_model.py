@@ -64,14 +64,9 @@ class CostRequest(Record):
     def __str__(self) -> str:
         """Return what messages call it."""
         shape = f"{self.inputs} to {', '.join(str(width) for width in self.outputs)}"
-        what = (
-            f" {self.block_size}"
-            if self.block_size
-            else f" outliers {self.outliers}"
-            if self.outliers
-            else ""
-        )
-        return f"{self.scheme}{what}, {shape}"
+        size = f" {self.block_size}" if self.block_size else ""
+        outliers = f" outliers {self.outliers}" if self.outliers else ""
+        return f"{self.scheme}{size}{outliers}, {shape}"
 
 
 def group_model(request: CostRequest) -> ir.Model:

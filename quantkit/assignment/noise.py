@@ -16,7 +16,7 @@ from quantkit.quantization.blockwise import quantize_blocks
 from quantkit.quantization.choice import Choice
 from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.histogram import Histogram
-from quantkit.quantization.inputs import Inputs, rounded_to
+from quantkit.quantization.inputs import Inputs, Reading, rounded_to
 from quantkit.quantization.outliers import without_rows
 from quantkit.quantization.ranges import METHODS
 from quantkit.quantization.rounding import Problem
@@ -95,8 +95,8 @@ def measure_noise(of: FloatOutputs, choice: Choice, evidence: Evidence, grid: Gr
         rounded = _rounded_blocks(of.sample, choice.block_size)
         found = [rounded @ _blockwise_matrix(layer, choice.block_size) for layer in of.layers]
         return Noise(noise=_difference(of.wanted, found), signal=of.signal)
-    inputs = _inputs(of.tensor, of.layers, choice, evidence)
-    outliers = evidence.reading(of.tensor, of.layers, choice).outliers
+    reading = evidence.reading(of.tensor, of.layers, choice)
+    inputs, outliers = _inputs(reading, choice), reading.outliers
     smoothed = of.sample / inputs.factors
     if choice.scheme == "static":
         values = inputs.rounded(smoothed)
@@ -124,7 +124,7 @@ def measure_noise(of: FloatOutputs, choice: Choice, evidence: Evidence, grid: Gr
 
 def best_range(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: Evidence) -> Choice:
     """Return a static choice with the range method that rounds the sample best, as the layers weigh its channels."""
-    inputs = _inputs(tensor, layers, choice, evidence)
+    inputs = _inputs(evidence.reading(tensor, layers, choice), choice)
     assert inputs.seen.sample is not None
     smoothed = inputs.seen.sample / inputs.factors
     importance = (
@@ -144,8 +144,7 @@ def best_range(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: 
     return best
 
 
-def _inputs(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: Evidence) -> Inputs:
-    reading = evidence.reading(tensor, layers, choice)
+def _inputs(reading: Reading, choice: Choice) -> Inputs:
     bounds = reading.extremes()
     if choice.symmetric:
         bounds = bounds.around_zero()

@@ -45,12 +45,12 @@ def remaining_noise(
     Rounding is noise of step² / 12 in every channel, that reaches the outputs by |W_c|². The step is a 255th of the
     widest range; with smoothing, at its best, of each channel's own.
     """
-    before, after = statistics, without_channels(statistics, channels)
-    rest = [without_rows(matrix, channels) for matrix in matrices]
+    kept = np.setdiff1d(np.arange(len(statistics.low)), channels)
     if smoothed:
-        return float(_noise(after, rest).sum() / max(_noise(before, matrices).sum(), np.finfo(float).tiny))
-    share = float(_importance(rest).sum() / max(_importance(matrices).sum(), np.finfo(float).tiny))
-    return (_width(after) / max(_width(before), np.finfo(float).tiny)) ** 2 * share
+        return _share(_noise(statistics, matrices), kept)
+    width = _width(statistics.low, statistics.high)
+    narrower = _width(statistics.low[kept], statistics.high[kept]) / width if width else 0.0
+    return narrower**2 * _share(_importance(matrices), kept)
 
 
 def without_channels(statistics: Statistics, channels: np.ndarray) -> Statistics:
@@ -119,9 +119,15 @@ def multiply_outliers(graph: ir.Graph, layers: Sequence[Linear], channels: np.nd
         add_behind(graph, layer.node, product.outputs[0], name=together, alone=alone)
 
 
-def _width(statistics: Statistics) -> float:
+def _width(low: np.ndarray, high: np.ndarray) -> float:
     """Return the width of the range that holds every value, and zero."""
-    return max(float(statistics.high.max()), 0.0) - min(float(statistics.low.min()), 0.0)
+    return float(high.max(initial=0)) - float(low.min(initial=0))
+
+
+def _share(amounts: np.ndarray, kept: np.ndarray) -> float:
+    """Return the share of some of the amounts, none of them negative, in all; 0 when there is nothing."""
+    total = float(amounts.sum())
+    return float(amounts[kept].sum()) / total if total else 0.0
 
 
 def _noise(statistics: Statistics, matrices: Sequence[np.ndarray]) -> np.ndarray:
