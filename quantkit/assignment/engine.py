@@ -37,6 +37,7 @@ _SEARCHED = (
     "percentile",
     "rounding",
     "bias_correction",
+    "channel_shift",
     "symmetric",
     "schemes",
 )
@@ -221,6 +222,7 @@ def _key(
             "keep_float": [entry.pattern for entry in settings.keep_float],
             "grid": [grid.per_channel, grid.weight_type],
             "layout": settings.chosen_layout,
+            "channel_shift": True,
             "tools": tool_versions(*_TOOLS),
             "cpu": cpu_facts().kernels_json(),
         }

@@ -119,7 +119,7 @@ def set_up(
         groups=free,
         kept=frozenset(kept),
         layers=layers,
-        evidence=collect(artifact, model, calibration_set, detail=detail),
+        evidence=collect(artifact, model, calibration_set, detail=detail, shift=True),
         grid=grid,
         rounding=rounding,
         layout=layout,

@@ -47,6 +47,7 @@ def as_settings(
             "percentile": STATIC.percentile,
             "rounding": "gptq",
             "bias_correction": True,
+            "channel_shift": bool(workbench.evidence.shifts),
             "symmetric": False,
             "schemes": tuple(schemes),
             "keep_float": tuple(kept),

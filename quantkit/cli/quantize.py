@@ -72,6 +72,12 @@ from quantkit.errors import FAILED, PASSED, UsageError
     help="Move the mean output error on the calibration data into the bias.",
 )
 @click.option(
+    "--channel-shift/--no-channel-shift",
+    default=None,
+    show_default="no-channel-shift",
+    help="Centre channels on zero before they are rounded, where biases take it back for nothing.",
+)
+@click.option(
     "--symmetric/--no-symmetric",
     default=None,
     show_default="no-symmetric",
@@ -160,6 +166,7 @@ def command(
     weight_type: str | None,
     rounding: str | None,
     bias_correction: bool | None,
+    channel_shift: bool | None,
     symmetric: bool | None,
     attention: str | None,
     layout: str | None,
@@ -223,6 +230,7 @@ def command(
             "smooth_quant": smooth_quant,
             "rounding": rounding,
             "bias_correction": bias_correction,
+            "channel_shift": channel_shift,
             "attention": attention,
             "layout": layout,
             "keep_float": patterns or None,

@@ -1,8 +1,8 @@
 """An assignment of choices to layers, written into the graph.
 
-Order: smooth · ranges · weights rounded · biases corrected · outliers apart · rewritten, scheme by scheme. Layers that
-read the same tensor and have the same choice are one group: they share smoothing factors, outlier channels, the range
-and the QuantizeLinear.
+Order: shift · smooth · ranges · weights rounded · biases corrected · outliers apart · rewritten, scheme by scheme.
+Layers that read the same tensor and have the same choice are one group: they share smoothing factors, outlier channels,
+the range and the QuantizeLinear.
 """
 
 from collections import defaultdict
@@ -23,6 +23,7 @@ from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.inputs import Reading
 from quantkit.quantization.outliers import multiply_outliers, without_rows
 from quantkit.quantization.rounding import Problem
+from quantkit.quantization.shift import shift_channels
 from quantkit.quantization.smoothing import smooth
 from quantkit.quantization.static import quantize_static
 from quantkit.quantization.statistics import Detail
@@ -64,6 +65,7 @@ def apply(model: ir.Model, assignment: Assignment, evidence: Evidence, grid: Gri
         RecipeError: a rounding needs calibration data and there is none.
         QuantizationError: a weight is NaN or infinite.
     """
+    shift_channels(model, evidence.shifts)
     groups = _smoothed_groups(model, assignment, evidence)
     ranges = _ranges(model, groups, evidence)
     weights: dict[str, QuantizedWeight] = {}

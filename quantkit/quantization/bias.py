@@ -31,8 +31,8 @@ _ATTENTION_BIAS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
-    """An input that is a layer's bias: a constant or nothing, of which the layer has the part `begin:end`."""
+class Place:
+    """An input that is a bias: a float constant or left out; `begin:end` is the part of it that is meant."""
 
     node: ir.Node
     index: int
@@ -42,6 +42,35 @@ class _Place:
     def value(self) -> ir.Value | None:
         """Return the bias, None when the input is left out."""
         return self.node.inputs[self.index] if self.index < len(self.node.inputs) else None
+
+    def usable(self, *, optional: bool) -> bool:
+        """Tell whether a constant is there, or nothing and that is allowed."""
+        value = self.value()
+        if value is None:
+            return optional
+        return value.const_value is not None and value.dtype == ir.DataType.FLOAT
+
+    def move(self, graph: ir.Graph, by: np.ndarray, *, name: str) -> None:
+        """Make the bias, or its part, larger by a vector; sums are float64.
+
+        Args:
+            graph: changed in place.
+            by: float32 [width of the bias or its part].
+            name: of the new constant. The old one is not touched: others may read it.
+        """
+        value = self.value()
+        if value is None:
+            moved = by.astype(np.float32)
+            self.node.resize_inputs(max(len(self.node.inputs), self.index + 1))
+        else:
+            assert value.const_value is not None
+            wide = value.const_value.numpy().astype(np.float64)
+            if self.begin is None:
+                wide = wide + by
+            else:
+                wide[self.begin : self.end] += by
+            moved = wide.astype(np.float32)
+        self.node.replace_input_with(self.index, add_initializer(graph, name, moved))
 
 
 def correct_bias(graph: ir.Graph, layer: Linear, shift: np.ndarray) -> None:
@@ -63,67 +92,47 @@ def correct_bias(graph: ir.Graph, layer: Linear, shift: np.ndarray) -> None:
         raise QuantizationError(
             f"{layer.name}: its bias correction holds NaN or infinity; check the calibration set"
         )
-    place = _find_place(layer, shift.size)
+    place = bias_place(layer)
     if place is None:
         constant = add_initializer(graph, f"{layer.name}.bias_corrected", shift.astype(np.float32))
         name, alone = f"{layer.name}.bias_correction", f"{layer.name}.uncorrected"
         add_behind(graph, layer.node, constant, name=name, alone=alone)
         return
-    value = place.value()
-    if value is None:
-        moved = shift.astype(np.float32)
-        place.node.resize_inputs(max(len(place.node.inputs), place.index + 1))
-    else:
-        assert value.const_value is not None
-        moved = _moved(value.const_value.numpy(), shift, place)
-    place.node.replace_input_with(place.index, add_initializer(graph, f"{layer.name}.bias_corrected", moved))
+    place.move(graph, shift, name=f"{layer.name}.bias_corrected")
 
 
-def _moved(bias: np.ndarray, shift: np.ndarray, place: _Place) -> np.ndarray:
-    """Return a copy of the bias with `shift` added to the layer's part, summed in float64."""
-    if place.begin is None:
-        whole: np.ndarray = (bias.astype(np.float64) + shift).astype(np.float32)
-        return whole
-    moved = bias.astype(np.float64)
-    moved[place.begin : place.end] += shift
-    return moved.astype(np.float32)
-
-
-def _find_place(layer: Linear, width: int) -> _Place | None:
-    """Return where the bias of a layer with `width` outputs is, or may be put; None when it has no such place."""
+def bias_place(layer: Linear) -> Place | None:
+    """Return where a layer's bias is, or may be put; None when it has no such place."""
     if layer.node.op_type == "Gemm":
-        return _usable(_Place(node=layer.node, index=2), optional=True)
+        return _place(layer.node, 2, optional=True)
     output = layer.node.outputs[0]
     uses = list(output.uses())
     if len(uses) != 1 or output.is_graph_output():
         return None
     reader, index = uses[0].node, uses[0].idx
     if reader.op_type == "Add":
-        return _usable(_Place(node=reader, index=1 - index), optional=False)
+        return _place(reader, 1 - index, optional=False)
     if reader.op_type == "MultiHeadAttention":
-        return _attention_place(reader, index, width)
+        return _attention_place(reader, index, layer.shape[1])
     if reader.op_type in _BIAS_INPUTS:
         inputs, bias = _BIAS_INPUTS[reader.op_type]
         if index in inputs:
-            return _usable(_Place(node=reader, index=bias), optional=True)
+            return _place(reader, bias, optional=True)
     return None
 
 
-def _attention_place(attention: ir.Node, index: int, width: int) -> _Place | None:
+def _attention_place(attention: ir.Node, index: int, width: int) -> Place | None:
     """Return the layer's part of [query | key | value]; query and key are equally wide, value may be otherwise."""
-    whole = _usable(_Place(node=attention, index=_ATTENTION_BIAS), optional=False)
+    whole = _place(attention, _ATTENTION_BIAS, optional=False)
     if whole is None or index >= _ATTENTION_BIAS:
         return None
     value = whole.value()
     assert value is not None
     assert value.const_value is not None
     begin = int(value.const_value.size) - width if index == 2 else index * width
-    return _Place(node=attention, index=_ATTENTION_BIAS, begin=begin, end=begin + width)
+    return Place(node=attention, index=_ATTENTION_BIAS, begin=begin, end=begin + width)
 
 
-def _usable(place: _Place, *, optional: bool) -> _Place | None:
-    """Return the place if a constant is there, or nothing and that is allowed."""
-    value = place.value()
-    if value is None:
-        return place if optional else None
-    return place if value.const_value is not None and value.dtype == ir.DataType.FLOAT else None
+def _place(node: ir.Node, index: int, *, optional: bool) -> Place | None:
+    place = Place(node=node, index=index)
+    return place if place.usable(optional=optional) else None

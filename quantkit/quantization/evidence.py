@@ -21,6 +21,7 @@ from quantkit.quantization.choice import Choice
 from quantkit.quantization.inputs import Reading
 from quantkit.quantization.outliers import outlier_channels, without_channels, without_rows
 from quantkit.quantization.rounding import ROUNDINGS, Problem
+from quantkit.quantization.shift import channel_shifts, shifted
 from quantkit.quantization.smoothing import smoothing_factors
 from quantkit.quantization.statistics import Detail, Statistics
 from quantkit.tasks import FeatureSettings, task
@@ -35,12 +36,14 @@ class Evidence:
     """What calibration saw, and what was made of it: one evidence serves many assignments of one model.
 
     Attributes:
-        statistics: tensor name → statistics of the unquantized model; empty when nothing was calibrated.
+        statistics: tensor name → statistics of the unquantized model, shifted; empty when nothing was calibrated.
+        shifts: tensor name → what its channels are shifted by, float32 [channels].
         run: the calibration rows, for range methods that need histograms.
         key: digest of model, rows and tools.
     """
 
     statistics: Mapping[str, Statistics]
+    shifts: Mapping[str, np.ndarray] = field(default_factory=dict)
     run: CalibrationRun | None = None
     key: str = ""
     _readings: dict[str, Reading] = field(default_factory=dict)
@@ -83,6 +86,7 @@ def collect(
     calibration_set: CalibrationSet,
     *,
     detail: Detail,
+    shift: bool = False,
     engine: str = "threads",
     ray_address: str | None = None,
 ) -> Evidence:
@@ -93,6 +97,7 @@ def collect(
         model: its graph, as it will be quantized.
         calibration_set: the examples.
         detail: how much is kept of every tensor (`Choice.detail`).
+        shift: channels are centred where that costs nothing (`quantkit.quantization.shift`).
         engine: where they run (`CalibrationRun.engine`).
         ray_address: which cluster.
 
@@ -133,4 +138,11 @@ def collect(
             f"questions are too few for the second moments of {widest:,} channels, which GPTQ needs; "
             "give more questions, or choose rounding nearest"
         )
-    return Evidence(statistics=observe(model, tensors, run, key=key, detail=detail), run=run, key=key)
+    statistics = observe(model, tensors, run, key=key, detail=detail)
+    if not shift:
+        return Evidence(statistics=statistics, run=run, key=key)
+    shifts = channel_shifts(model, statistics)
+    centred = {
+        name: shifted(seen, shifts[name]) if name in shifts else seen for name, seen in statistics.items()
+    }
+    return Evidence(statistics=centred, shifts=shifts, run=run, key=digest_of([key, "shifted"]))

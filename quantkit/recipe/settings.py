@@ -131,6 +131,10 @@ class QuantizeSettings(Section):
     bias_correction: bool = Field(
         default=False, description="move the mean output error on the calibration data into the bias"
     )
+    channel_shift: bool = Field(
+        default=False,
+        description="channels are centred on zero before they are rounded, where biases take it back for nothing",
+    )
     attention: Literal["float", "qk"] = Field(
         default="float", description="qk: queries and keys to INT8 too, which OpenVINO multiplies as such"
     )

@@ -67,6 +67,12 @@ def folds(layers: Sequence[Linear]) -> bool:
     return _value_layer(layers[0].activation, layers) is not None
 
 
+def value_layer(layers: Sequence[Linear]) -> Linear | None:
+    """Return the value layer of the attention whose output all these layers read, and nobody else; or None."""
+    found = _value_layer(layers[0].activation, layers)
+    return None if found is None else Linear(node=found.layer, transposed=False)
+
+
 def _value_layer(source: ir.Value, group: Sequence[Linear]) -> _Values | None:
     """Return where the values come from when `source` is attention's output and nobody else reads either."""
     node = source.producer()

@@ -24,7 +24,13 @@ from quantkit.recipe.load import dump_section
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.report.search_files import search_files
 from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
-from quantkit.stages.quantize.facts import expected, read_back, search_facts, source
+from quantkit.stages.quantize.facts import (
+    expected,
+    read_back,
+    search_facts,
+    shifted_tensors,
+    source,
+)
 from quantkit.stages.quantize.plan import Plan, make_plan, require_usable, weight_type
 from quantkit.tasks.calibration_set import CalibrationSet, select
 
@@ -43,9 +49,9 @@ def quantize(
     """Quantize an FP32 artifact into a new artifact at `out`.
 
     The record's facts: `int8_coverage`, `kernels` (executed operator → count), `layers` (quantized and kept float),
-    `layout` (its name, and how often each pass matched), `expected` (operators that must still be executed),
-    `reduce_range` as decided, and `calibration` (set, questions, tokens, method). The ranges themselves are
-    the artifact's `calibration.json`.
+    `channel_shift` (how many tensors are), `layout` (its name, and how often each pass matched), `expected` (operators
+    that must still be executed), `reduce_range` as decided, and `calibration` (set, questions, tokens, method). The
+    ranges themselves are the artifact's `calibration.json`.
 
     Args:
         artifact: a fused FP32 artifact (an unfused one is quantized too, and is slower).
@@ -91,6 +97,8 @@ def quantize(
         }
         with new_artifact(out, force=force) as draft:
             evidence = _evidence(artifact, model, calibration_set, plan, settings, chosen)
+            if settings.channel_shift:
+                facts["channel_shift"] = shifted_tensors(artifact, evidence)
             score_ranges = calibrate_scores(model, scores, evidence)
             ranges = apply(model, plan.assignment, evidence, grid)
             if scores:
@@ -162,6 +170,7 @@ def _evidence(
         model,
         calibration_set,
         detail=detail,
+        shift=settings.channel_shift,
         engine=settings.engine,
         ray_address=settings.ray_address,
     )

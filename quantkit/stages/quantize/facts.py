@@ -50,6 +50,20 @@ def read_back(artifact: Artifact, path: Path, plan: Plan) -> dict[str, Any]:
     }
 
 
+def shifted_tensors(artifact: Artifact, evidence: Evidence) -> int:
+    """Return how many tensors have their channels shifted.
+
+    Raises:
+        QuantizationError: none has.
+    """
+    if not evidence.shifts:
+        raise QuantizationError(
+            f"{artifact.model_path}: channel_shift: no layer reads a tensor that a normalization with a bias, or "
+            "attention, makes and only biases follow; leave --channel-shift out"
+        )
+    return len(evidence.shifts)
+
+
 def expected(artifact: Artifact, opened: int, facts: Mapping[str, Any]) -> dict[str, int]:
     """Return the operators that must be executed: the FP32 artifact's fusions, with the embeddings opened, laid out.
 

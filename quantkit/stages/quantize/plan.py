@@ -54,12 +54,13 @@ def require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
         and settings.calib is not None
         and not section.calibrated
         and not settings.schemes
+        and not settings.channel_shift
         and settings.attention == "float"
     ):
         raise _unused_calibration(settings)
-    if settings.mode == "dynamic" and settings.calib is None and section.calibrated:
+    if settings.calib is None and (section.calibrated or settings.channel_shift):
         raise UsageError(
-            "--smooth-quant, --rounding gptq and --bias-correction need calibration data; "
+            "--smooth-quant, --rounding gptq, --bias-correction and --channel-shift need calibration data; "
             "give --calib squad or --calib FILE"
         )
     if settings.attention == "qk" and settings.calib is None:
@@ -116,8 +117,8 @@ def _require_calibration(settings: QuantizeSettings, assignment: Mapping[str, Ch
             f"schemes: {calibrated[0]}: {assignment[calibrated[0]].label} needs calibration data; "
             "give --calib squad or --calib FILE"
         )
-    unused = settings.calib is not None and not calibrated and settings.attention == "float"
-    if settings.mode == "dynamic" and unused:
+    used = calibrated or settings.channel_shift or settings.attention != "float"
+    if settings.mode == "dynamic" and settings.calib is not None and not used:
         raise _unused_calibration(settings)
 
 
