@@ -25,6 +25,7 @@ from quantkit.assignment.workbench import Workbench
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.model import has_external_data
 from quantkit.progress import track
+from quantkit.recipe.settings import AutoSettings
 from quantkit.report import CandidateRecord
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
@@ -42,14 +43,14 @@ class Trials:
     """Builds candidates and measures each once."""
 
     def __init__(
-        self, workbench: Workbench, options: Options, exam: Exam, journal: Journal, *, target: float
+        self, workbench: Workbench, options: Options, exam: Exam, journal: Journal, asked: AutoSettings
     ) -> None:
-        """Open FP32, which every candidate is timed beside."""
+        """Open FP32, which every candidate is timed beside; `asked` says what passes."""
         self._workbench = workbench
         self._options = options
         self._exam = exam
         self._journal = journal
-        self._target = target
+        self._asked = asked
         self._float: Session | None = None
         self._seen: list[Marks] = []
 
@@ -82,7 +83,8 @@ class Trials:
             throughput_spread=tuple(found["throughput_spread"]),
             int8_coverage=found["int8_coverage"],
             size_bytes=found["size_bytes"],
-            passed=expected.low >= self._target,
+            passed=expected.low >= self._asked.target
+            and found["int8_coverage"] >= self._asked.min_int8_coverage,
         )
 
     def _measured(self, path: Path) -> dict[str, Any]:

@@ -13,17 +13,19 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.measure import peak_memory, tool_versions
 from quantkit.assignment.candidate import Trials
 from quantkit.assignment.exam import Exam
+from quantkit.assignment.groups import Group
 from quantkit.assignment.journal import Journal
 from quantkit.assignment.options import Option, Options, list_options
 from quantkit.assignment.search import search
 from quantkit.assignment.selection import selection
 from quantkit.assignment.sensitivity import Damage, as_records, damages_of
 from quantkit.assignment.solver import Priced
-from quantkit.assignment.workbench import set_up
+from quantkit.assignment.workbench import Workbench, set_up
 from quantkit.assignment.written import as_settings
 from quantkit.errors import UsageError
 from quantkit.files import digest_of
 from quantkit.quantization.apply import Grid
+from quantkit.quantization.choice import Choice
 from quantkit.quantization.evidence import Evidence
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.report import ChoiceRecord, GroupRecord, GroupSensitivity, SearchReport
@@ -108,6 +110,7 @@ def find(
         budget=clock.budget,
         layout=settings.chosen_layout,
     )
+    _require_coverable(workbench, settings.auto.min_int8_coverage)
     clock.lap("observe")
     options = list_options(workbench, seconds=_COST_SHARE * clock.left)
     clock.lap("options")
@@ -122,13 +125,17 @@ def find(
     )
     clock.lap("sensitivity")
     exam = Exam(artifact, judged, confidence=settings.auto.confidence, label="select")
-    priced = {group.name: _priced(options[group.name], damages[group.name]) for group in workbench.groups}
-    trials = Trials(workbench, options, exam, journal, target=settings.auto.target)
+    priced = {
+        group.name: _priced(group, options[group.name], damages[group.name], macs=workbench.macs)
+        for group in workbench.groups
+    }
+    trials = Trials(workbench, options, exam, journal, settings.auto)
     found = search(
         priced,
         trials.verify,
         target=settings.auto.target,
         slack=settings.auto.slack,
+        coverage=settings.auto.min_int8_coverage,
         deadline=clock.started + clock.budget,
     )
     clock.lap("search")
@@ -171,17 +178,41 @@ def _require_open(settings: QuantizeSettings) -> None:
         raise UsageError(f"{fixed[0]}: mode auto chooses it for each group of layers; leave it out")
 
 
-def _priced(options: Sequence[Option], damage: Damage) -> list[Priced]:
-    """Return the options with their damage predicted: it grows with the noise as that of the first was measured."""
+def _require_coverable(workbench: Workbench, coverage: float) -> None:
+    """Refuse a coverage that cannot be had, as too much was told to stay float."""
+    most = sum(group.macs for group in workbench.groups) / workbench.macs
+    if most < coverage:
+        raise UsageError(
+            f"--min-int8-coverage {coverage:g}: keep_float leaves {most:.1%} of the linear layers' "
+            "multiply-accumulates to quantize; keep fewer in FP32, or ask for less (the gate has the same option)"
+        )
+
+
+def _priced(group: Group, options: Sequence[Option], damage: Damage, *, macs: int) -> list[Priced]:
+    """Return the options with their damage predicted: it grows with the noise as that of the first was measured.
+
+    Args:
+        group: whose options they are.
+        options: in any order but for the first, which damage was measured with.
+        damage: as measured.
+        macs: of all linear layers.
+    """
     reference = options[0].noise.noise
     return [
         Priced(
             damage=damage.divergence * option.noise.noise / reference if reference else 0.0,
             cost_us=option.cost_us,
-            quantized=option.choice.scheme != "float",
+            coverage=_integer_macs(group, option.choice) / macs,
         )
         for option in options
     ]
+
+
+def _integer_macs(group: Group, choice: Choice) -> float:
+    """Return the MACs of a group that run in integers; those of outlier channels come on top, in float."""
+    if choice.scheme == "float":
+        return 0.0
+    return group.macs * group.inputs / (group.inputs + choice.outliers)
 
 
 def _group_records(

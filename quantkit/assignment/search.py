@@ -44,7 +44,13 @@ class Found:
 
 
 def search(
-    priced: Mapping[str, Sequence[Priced]], verify: Verify, *, target: float, slack: float, deadline: float
+    priced: Mapping[str, Sequence[Priced]],
+    verify: Verify,
+    *,
+    target: float,
+    slack: float,
+    coverage: float,
+    deadline: float,
 ) -> Found:
     """Return the candidates and the best: the least divergent within the slack that passed, else the most accurate.
 
@@ -53,13 +59,14 @@ def search(
         verify: builds and measures a candidate.
         target: least ratio to the FP32 score.
         slack: share of the cost of the cheapest that passes that may be added to it for less damage.
+        coverage: least share of the linear MACs in integers.
         deadline: `time.monotonic()` after which nothing new is begun; the first candidate is always measured.
 
     Raises:
         UsageError: the solver is not installed.
     """
-    walk = _Walk(priced, verify, slack, deadline)
-    walk.visit("fastest", fastest(priced))
+    walk = _Walk(priced, verify, slack=slack, coverage=coverage, deadline=deadline)
+    walk.visit("fastest", fastest(priced, coverage))
     limit = walk.last.damage
     for _ in range(_REPAIRS):
         if walk.passed is not None and len(walk.candidates) >= CONTEXT:
@@ -85,11 +92,18 @@ class _Walk:
     """What was visited so far."""
 
     def __init__(
-        self, priced: Mapping[str, Sequence[Priced]], verify: Verify, slack: float, deadline: float
+        self,
+        priced: Mapping[str, Sequence[Priced]],
+        verify: Verify,
+        *,
+        slack: float,
+        coverage: float,
+        deadline: float,
     ) -> None:
         self._priced = priced
         self._verify = verify
         self._slack = slack
+        self._coverage = coverage
         self._deadline = deadline
         self.candidates: list[CandidateRecord] = []
         self._solutions: list[Solution] = []
@@ -114,18 +128,19 @@ class _Walk:
         return [solution for solution, candidate in pairs if candidate.passed is passed]
 
     def visit_within(self, limit: float) -> None:
-        """Visit the cheapest solution within a damage, unless time is up or it is known."""
+        """Visit the cheapest within a damage, or else the least damaging, unless time is up or it is known."""
         if time.monotonic() >= self._deadline:
             return
-        solution = cheapest_within(self._priced, limit)
-        if solution is not None:
+        if (solution := cheapest_within(self._priced, limit, self._coverage)) is not None:
             self.visit(f"damage up to {limit:.2g} nats", solution)
+        elif (solution := least_damage_within(self._priced, math.inf, self._coverage)) is not None:
+            self.visit("least damage", solution)
 
     def visit_beside_passed(self) -> None:
         """Visit the least damaging solution that costs little more than the cheapest that passed."""
         if self.passed is None or self._slack == 0 or time.monotonic() >= self._deadline:
             return
-        solution = least_damage_within(self._priced, self._affordable(self.passed))
+        solution = least_damage_within(self._priced, self._affordable(self.passed), self._coverage)
         if solution is not None:
             self.visit(f"least damage for {self._slack:.0%} more cost", solution)
 

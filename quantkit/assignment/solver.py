@@ -1,10 +1,12 @@
 """Solver: the cheapest choice for every group under a limit on the damage of all together, or the other way round.
 
 A multiple-choice knapsack, solved exactly as an integer program by HiGHS (through scipy): minimise the cost of the
-chosen options, one for each group, so that their damages sum to no more than the limit. Repairing the worst damage per
+chosen options, one for each group, so that their damages sum to no more than the limit and enough of the model runs in
+integers. Repairing the worst damage per
 microsecond, one group after the other, is its greedy approximation.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,12 +22,18 @@ class Priced:
     Attributes:
         damage: predicted, in nats.
         cost_us: measured, in microseconds per 1,000 tokens.
-        quantized: False for FP32. A solution in which nothing is quantized is none.
+        coverage: share of the whole model's linear MACs that it runs in integers; 0 for FP32. A solution in which
+            nothing is quantized is none.
     """
 
     damage: float
     cost_us: float
-    quantized: bool = True
+    coverage: float = 1.0
+
+    @property
+    def quantized(self) -> bool:
+        """Whether it is not FP32."""
+        return self.coverage > 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,10 +45,14 @@ class Solution:
     cost_us: float
 
 
-def fastest(priced: Mapping[str, Sequence[Priced]]) -> Solution:
+def fastest(priced: Mapping[str, Sequence[Priced]], coverage: float = 0.0) -> Solution:
     """Return the cheapest option of every group, the least damaging of equally cheap ones.
 
-    Where that is FP32 everywhere, the group in which quantizing costs least is quantized.
+    Where that is FP32 everywhere, the group in which quantizing costs least is quantized; where it does not reach the
+    coverage, the cheapest that does is returned, if there is one.
+
+    Raises:
+        UsageError: the solver is needed, and scipy, which has it, is not installed.
     """
 
     def cost(group: str, place: int) -> tuple[float, float]:
@@ -58,25 +70,42 @@ def fastest(priced: Mapping[str, Sequence[Priced]]) -> Solution:
             if option.quantized
         )
         chosen[group] = place
-    return total(priced, chosen)
+    found = total(priced, chosen)
+    if sum(priced[group][place].coverage for group, place in chosen.items()) >= coverage:
+        return found
+    return cheapest_within(priced, math.inf, coverage) or found
 
 
-def cheapest_within(priced: Mapping[str, Sequence[Priced]], limit: float) -> Solution | None:
+def cheapest_within(
+    priced: Mapping[str, Sequence[Priced]], limit: float, coverage: float = 0.0
+) -> Solution | None:
     """Return the cheapest options whose damages sum to at most `limit`, not all FP32; None when there are none.
 
+    Args:
+        priced: every group's options.
+        limit: nats.
+        coverage: what theirs sums to at least.
+
     Raises:
         UsageError: scipy, which has the solver, is not installed.
     """
-    return _least(priced, lambda option: option.cost_us, lambda option: option.damage, limit)
+    return _least(priced, lambda option: option.cost_us, lambda option: option.damage, limit, coverage)
 
 
-def least_damage_within(priced: Mapping[str, Sequence[Priced]], limit: float) -> Solution | None:
+def least_damage_within(
+    priced: Mapping[str, Sequence[Priced]], limit: float, coverage: float = 0.0
+) -> Solution | None:
     """Return the least damaging options whose costs sum to at most `limit` µs, not all FP32; None when there are none.
 
+    Args:
+        priced: every group's options.
+        limit: microseconds per 1,000 tokens.
+        coverage: what theirs sums to at least.
+
     Raises:
         UsageError: scipy, which has the solver, is not installed.
     """
-    return _least(priced, lambda option: option.damage, lambda option: option.cost_us, limit)
+    return _least(priced, lambda option: option.damage, lambda option: option.cost_us, limit, coverage)
 
 
 def _least(
@@ -84,8 +113,9 @@ def _least(
     wanted: Callable[[Priced], float],
     limited: Callable[[Priced], float],
     limit: float,
+    coverage: float,
 ) -> Solution | None:
-    """Return the options of which the sum of `wanted` is least and that of `limited` at most `limit`."""
+    """Return the options that cover enough, of which `limited` sums to at most `limit` and `wanted` to the least."""
     try:
         from scipy.optimize import Bounds, LinearConstraint, milp
     except ImportError as error:
@@ -102,6 +132,7 @@ def _least(
     shares = np.array([[_share(limited(option), limit) for option in options]])
     aims = np.array([wanted(option) for option in options])
     quantized = np.array([[float(option.quantized) for option in options]])
+    covered = np.array([[option.coverage for option in options]])
     answer = milp(
         aims / max(float(aims.max()), np.finfo(float).tiny),
         integrality=np.ones(len(columns)),
@@ -110,6 +141,7 @@ def _least(
             LinearConstraint(one_each, 1, 1),
             LinearConstraint(shares, -np.inf, 1),
             LinearConstraint(quantized, 1, np.inf),
+            LinearConstraint(covered, coverage, np.inf),
         ],
         # With presolve, HiGHS now and then prints a line of its own to standard output, where --json is.
         options={"mip_rel_gap": 0.0, "presolve": False},

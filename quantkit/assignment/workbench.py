@@ -53,6 +53,11 @@ class Workbench:
     rounding: Rounding
     layout: str
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all linear layers per token, those that stay float included."""
+        return sum(inputs * outputs for inputs, outputs in (layer.shape for layer in self.layers.values()))
+
     def members(self, group: Group) -> list[Linear]:
         """Return a group's layers."""
         return [self.layers[name] for name in group.layers]

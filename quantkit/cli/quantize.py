@@ -129,6 +129,12 @@ from quantkit.errors import FAILED, PASSED, UsageError
     help="Auto: share of the fastest passing candidate's cost that may be added for less damage.",
 )
 @click.option(
+    "--min-int8-coverage",
+    type=float,
+    show_default="0.9",
+    help="Auto: least share of MACs in integer kernels, as the gate will ask for.",
+)
+@click.option(
     "--budget", type=float, metavar="SECONDS", show_default="900", help="Auto: time for the whole search."
 )
 @click.option(
@@ -176,6 +182,7 @@ def command(
     select_samples: int | None,
     gate_data: str | None,
     slack: float | None,
+    min_int8_coverage: float | None,
     budget: float | None,
     confidence: float | None,
     keep_float: tuple[str, ...],
@@ -211,6 +218,7 @@ def command(
         "select_samples": select_samples,
         "gate_data": gate_data,
         "slack": slack,
+        "min_int8_coverage": min_int8_coverage,
         "budget": budget,
         "confidence": confidence,
     }

@@ -86,6 +86,12 @@ class AutoSettings(Section):
         le=1,
         description="share of the fastest passing candidate's cost that may be added for less damage",
     )
+    min_int8_coverage: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="least share of linear MACs in integer kernels, as the gate will ask for",
+    )
     budget: float = Field(default=900.0, gt=0, description="seconds for the whole search")
     confidence: float = Field(
         default=0.95,

@@ -18,9 +18,9 @@ TARGET = 0.99
 # Eight groups: fast and damaging, slower and less so, FP32. The total damage of the fastest is 0.08.
 PROBLEM = {
     f"group {number}": (
-        Priced(damage=0.01 * (1 + (number - 3.5) / 8), cost_us=100.0 + number),
-        Priced(damage=0.001, cost_us=200.0),
-        Priced(damage=0.0, cost_us=400.0),
+        Priced(damage=0.01 * (1 + (number - 3.5) / 8), cost_us=100.0 + number, coverage=1 / 8),
+        Priced(damage=0.001, cost_us=200.0, coverage=1 / 8),
+        Priced(damage=0.0, cost_us=400.0, coverage=0.0),
     )
     for number in range(8)
 }
@@ -60,9 +60,9 @@ class Fake:
             passed=low >= TARGET,
         )
 
-    def search(self, *, slack: float = 0.0, deadline: float = FAR) -> Found:
+    def search(self, *, slack: float = 0.0, coverage: float = 0.0, deadline: float = FAR) -> Found:
         """Search with it."""
-        return search(PROBLEM, self.verify, target=TARGET, slack=slack, deadline=deadline)
+        return search(PROBLEM, self.verify, target=TARGET, slack=slack, coverage=coverage, deadline=deadline)
 
 
 def costs(found: Found) -> list[float]:
@@ -117,6 +117,20 @@ def test_slack_is_spent_on_less_damage() -> None:
     assert "least damage for 30% more cost" == fake.origins[-1]
     assert best.cost_us <= 1.3 * cheapest.cost_us
     assert best.damage < cheapest.damage
+
+
+@pytest.mark.parametrize("slack", [0.0, 0.5])
+def test_candidates_cover_enough(slack: float) -> None:
+    """A strict target leaves layers in FP32; nothing is built that covers less than was asked for."""
+    strict = Fake(lambda solution: solution.damage * 5)
+    free = strict.search(slack=slack)
+    assert min(_coverage(solution) for solution in free.solutions) < 0.9
+    bound = Fake(lambda solution: solution.damage * 5).search(slack=slack, coverage=0.9)
+    assert min(_coverage(solution) for solution in bound.solutions) >= 0.9
+
+
+def _coverage(solution: Solution) -> float:
+    return sum(PROBLEM[group][place].coverage for group, place in solution.chosen.items())
 
 
 def test_slack_is_not_spent_on_what_fails() -> None:
@@ -190,5 +204,5 @@ def test_groups_that_do_no_damage_at_all() -> None:
     """Damages of 0 leave one candidate: there is nothing between."""
     problem = {"a": (Priced(damage=0.0, cost_us=1.0), Priced(damage=0.0, cost_us=2.0))}
     fake = Fake(lambda solution: 0.5)
-    found = search(problem, fake.verify, target=TARGET, slack=0.05, deadline=FAR)
+    found = search(problem, fake.verify, target=TARGET, slack=0.05, coverage=0.0, deadline=FAR)
     assert (1, False) == (len(found.candidates), found.met)

@@ -17,12 +17,23 @@ pytest.importorskip("scipy", reason="the solver is scipy's (pip install quantkit
 DAMAGES = st.one_of(st.just(0.0), st.floats(1e-7, 1e-5), st.floats(1e-5, 0.1))
 COSTS = st.integers(10, 999).map(float)
 OPTIONS = st.builds(lambda damage, cost: Priced(damage=damage, cost_us=cost), DAMAGES, COSTS)
-FLOATS = st.builds(lambda cost: Priced(damage=0.0, cost_us=cost, quantized=False), COSTS)
+FLOATS = st.builds(lambda cost: Priced(damage=0.0, cost_us=cost, coverage=0.0), COSTS)
 GROUPS = st.builds(
     lambda quantized, kept: [*quantized, *kept],
     st.lists(OPTIONS, min_size=1, max_size=3),
     st.lists(FLOATS, max_size=1),
 )
+# Coverages are eighths: sums of them are exact.
+COVERING = st.lists(
+    st.builds(
+        lambda damage, cost, eighths: Priced(damage=damage, cost_us=cost, coverage=eighths / 8),
+        DAMAGES,
+        COSTS,
+        st.integers(0, 3),
+    ),
+    min_size=2,
+    max_size=3,
+).filter(lambda options: any(option.quantized for option in options))
 PROBLEMS = st.dictionaries(st.sampled_from("abcd"), GROUPS, min_size=1, max_size=4)
 # The solver's tolerance is absolute, on damages that are scaled to the limit.
 TOLERANCE = 1e-5
@@ -81,6 +92,31 @@ def test_equal_to_trying_everything(problem: dict[str, list[Priced]], share: flo
     assert strict is None or found.cost_us <= strict + 1e-6
 
 
+@given(
+    problem=st.dictionaries(st.sampled_from("abcd"), COVERING, min_size=1, max_size=4),
+    share=st.floats(0.1, 1.0),
+    coverage=st.sampled_from([0.0, 0.3, 0.6, 0.9]),
+)
+def test_enough_is_covered(problem: dict[str, list[Priced]], share: float, coverage: float) -> None:
+    """What the solver returns covers enough, and nothing cheaper within the limit does; nor is the fastest beaten."""
+    covering = [
+        solution
+        for solution in everything(problem)
+        if sum(problem[group][place].coverage for group, place in solution.chosen.items()) >= coverage
+    ]
+    quickest = fastest(problem, coverage)
+    if covering:
+        assert min(solution.cost_us for solution in covering) == pytest.approx(quickest.cost_us, rel=1e-12)
+    limit = share * max(solution.damage for solution in everything(problem))
+    found = cheapest_within(problem, limit, coverage)
+    within = [solution.cost_us for solution in covering if solution.damage <= limit * (1 - TOLERANCE)]
+    if found is None:
+        assert not within
+        return
+    assert sum(problem[group][place].coverage for group, place in found.chosen.items()) >= coverage - 1e-6
+    assert not within or found.cost_us <= min(within) + 1e-6
+
+
 @given(problem=PROBLEMS)
 def test_sums_are_those_of_the_options(problem: dict[str, list[Priced]]) -> None:
     """One option is chosen in every group, and damage and cost are theirs."""
@@ -112,7 +148,7 @@ def test_limit_of_nothing_leaves_what_does_no_damage() -> None:
 
 def test_something_is_quantized() -> None:
     """FP32 everywhere is no result, be it the fastest or the only one within the limit."""
-    options = [Priced(damage=1e-6, cost_us=9.0), Priced(damage=0.0, cost_us=1.0, quantized=False)]
+    options = [Priced(damage=1e-6, cost_us=9.0), Priced(damage=0.0, cost_us=1.0, coverage=0.0)]
     problem = {"a": options, "b": [Priced(damage=1e-5, cost_us=8.0), options[1]]}
     assert {"a": 1, "b": 0} == fastest(problem).chosen
     found = cheapest_within(problem, 2e-6)

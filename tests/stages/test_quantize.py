@@ -476,8 +476,8 @@ def refuse(make: Callable[[], object], folder: Path, error: type[QuantkitError],
     ("changes", "error", "match"),
     [
         ({"keep": ("querry",)}, RecipeError, r"pattern 'querry' matches no layer"),
-        ({"smooth_quant": 0.5}, UsageError, r"--smooth-quant, --rounding gptq and .* need calibration"),
-        ({"rounding": "gptq"}, UsageError, r"--smooth-quant, --rounding gptq and .* need calibration"),
+        ({"smooth_quant": 0.5}, UsageError, r"--smooth-quant, --rounding gptq, .* need calibration"),
+        ({"rounding": "gptq"}, UsageError, r"--smooth-quant, --rounding gptq, .* need calibration"),
         ({"bias_correction": True}, UsageError, r"--bias-correction and --channel-shift need calibration"),
         ({"channel_shift": True}, UsageError, r"--bias-correction and --channel-shift need calibration"),
         (

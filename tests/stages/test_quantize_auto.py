@@ -188,7 +188,8 @@ def test_a_kept_layer_keeps_its_group(
 ) -> None:
     """What is written is what was measured, also where only one of three layers was to stay float."""
     query = "bert.encoder.layer.0.attention.self.query"
-    settings = settings_of(tiny_classifier, keep_float=[{"pattern": query, "because": "so I want it"}])
+    kept, asked = [{"pattern": query, "because": "so I want it"}], {"min_int8_coverage": 0.8}
+    settings = settings_of(tiny_classifier, keep_float=kept, auto=asked)
     made = quantize(fp32, tmp_path / "int8", settings=settings)
     report, facts = report_of(made), facts_of(made)
     best = report.candidates[report.chosen]
@@ -277,6 +278,11 @@ def test_missed_target(tiny_classifier: Path, fp32: Artifact, costs: None, tmp_p
         ({"auto": {"budget": 1e-3}}, UsageError, r"^--budget: 0 s of it are left for sensitivity"),
         ({"calib_samples": 1}, DatasetError, r"are too few for the second moments of 128 channels"),
         ({"keep_float": [{"pattern": "*"}]}, QuantizationError, r"nothing to quantize: keep_float spares"),
+        (
+            {"keep_float": [{"pattern": "intermediate.dense"}]},
+            UsageError,
+            r"^--min-int8-coverage 0.9: keep_float leaves 6\d\.\d% of the linear layers'",
+        ),
         ({"auto": {"gate_data": "SELECT"}}, DatasetError, r"selection questions are the gate's"),
         ({"auto": {"select": "nowhere.jsonl"}}, DatasetError, r"^nowhere.jsonl: there is no such"),
         ({"rounding": "gptq"}, UsageError, r"^rounding: mode auto chooses it for each group"),
