@@ -110,7 +110,12 @@ from quantkit.errors import FAILED, PASSED, UsageError
     metavar="PATTERN",
     help="Layers that stay FP32, such as '*.attention.self.query' (repeatable).",
 )
-@click.option("--target", type=float, show_default="0.999", help="Auto: least ratio to the FP32 score.")
+@click.option(
+    "--target",
+    type=float,
+    show_default="0.9995",
+    help="Auto: least ratio to the FP32 score on the selection; the gate's questions are others.",
+)
 @click.option(
     "--select",
     metavar="SET|FILE",

@@ -70,7 +70,12 @@ class LayerScheme(Section):
 class AutoSettings(Section):
     """What `mode: auto` searches for, and on what."""
 
-    target: float = Field(default=0.999, gt=0, le=2, description="least ratio to the FP32 score")
+    target: float = Field(
+        default=0.9995,
+        gt=0,
+        le=2,
+        description="least ratio to the FP32 score on the selection: half of what the gate lets go, as it asks others",
+    )
     select: str | None = Field(
         default=None,
         description="labelled questions that candidates are judged on; default: more of the calibration file",
