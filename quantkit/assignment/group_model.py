@@ -100,6 +100,10 @@ def check_kernels(request: CostRequest, optimized: onnx.GraphProto) -> None:
         raise QuantizationError(
             f"cost of {request}: onnxruntime executes it without the Mul of smoothing; measure it unsmoothed"
         )
+    if request.outliers and f"{_LAYER.format(0)}.outliers" not in executed:
+        raise QuantizationError(
+            f"cost of {request}: onnxruntime executes it without the product of outliers; measure it without them"
+        )
 
 
 def _is_of(scheme: Scheme, node: onnx.NodeProto) -> bool:

@@ -180,6 +180,14 @@ def test_lost_smoothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         measure_costs([STATIC], tokens=8)
 
 
+def test_lost_outliers_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group whose outliers were to be multiplied beside it is not measured without them."""
+    monkeypatch.setattr(group_model, "multiply_outliers", lambda *given: None)
+
+    with pytest.raises(QuantizationError, match="without the product of outliers"):
+        measure_costs([CostRequest(inputs=64, outputs=(16,), scheme="static", outliers=8)], tokens=8)
+
+
 def candidate(seconds: Sequence[float]) -> Any:
     return cost._Candidate(request=FLOAT, session=None, binding=None, seconds=list(seconds))
 

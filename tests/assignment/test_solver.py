@@ -2,7 +2,7 @@
 
 import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -50,46 +50,37 @@ def everything(problem: Mapping[str, Sequence[Priced]]) -> list[Solution]:
     ]
 
 
-@given(problem=PROBLEMS, share=st.floats(0.1, 1.0))
-def test_least_damage_is_that_of_trying_everything(problem: dict[str, list[Priced]], share: float) -> None:
-    """No solution within the cost does less damage, and None is said only when there is none."""
-    limit = share * max(solution.cost_us for solution in everything(problem))
-    found = least_damage_within(problem, limit)
-
-    def least(within: float) -> float | None:
-        damages = [solution.damage for solution in everything(problem) if solution.cost_us <= within]
-        return min(damages, default=None)
-
-    strict, lenient = least(limit * (1 - TOLERANCE)), least(limit * (1 + TOLERANCE))
-    if found is None:
-        assert strict is None
-        return
-    assert found.cost_us <= limit * (1 + TOLERANCE)
-    assert lenient is not None
-    # The solver stops within a millionth of the largest damage there is.
-    tolerance = 4e-6 * max(option.damage for options in problem.values() for option in options) + 1e-12
-    assert lenient - tolerance <= found.damage
-    assert strict is None or found.damage <= strict + tolerance
-
-
+@pytest.mark.parametrize(
+    ("solve", "wanted", "limited"),
+    [(cheapest_within, "cost_us", "damage"), (least_damage_within, "damage", "cost_us")],
+)
 @given(problem=PROBLEMS, share=st.floats(0.001, 1.0))
-def test_equal_to_trying_everything(problem: dict[str, list[Priced]], share: float) -> None:
-    """No solution within the limit is cheaper, and None is said only when there is none."""
-    limit = share * max(solution.damage for solution in everything(problem))
-    found = cheapest_within(problem, limit)
+def test_equal_to_trying_everything(
+    solve: Callable[..., Solution | None],
+    wanted: str,
+    limited: str,
+    problem: dict[str, list[Priced]],
+    share: float,
+) -> None:
+    """No solution within the limit is better, and None is said only when there is none."""
+    limit = share * max(getattr(solution, limited) for solution in everything(problem))
+    found = solve(problem, limit)
 
-    def cheapest(within: float) -> float | None:
-        costs = [solution.cost_us for solution in everything(problem) if solution.damage <= within]
-        return min(costs, default=None)
+    def best(within: float) -> float | None:
+        fitting = [solution for solution in everything(problem) if getattr(solution, limited) <= within]
+        return min((getattr(solution, wanted) for solution in fitting), default=None)
 
-    strict, lenient = cheapest(limit * (1 - TOLERANCE)), cheapest(limit * (1 + TOLERANCE))
+    strict, lenient = best(limit * (1 - TOLERANCE)), best(limit * (1 + TOLERANCE))
     if found is None:
         assert strict is None
         return
-    assert found.damage <= limit * (1 + TOLERANCE)
+    assert getattr(found, limited) <= limit * (1 + TOLERANCE)
     assert lenient is not None
-    assert lenient - 1e-6 <= found.cost_us
-    assert strict is None or found.cost_us <= strict + 1e-6
+    # The solver stops within a millionth of the largest there is.
+    largest = max(getattr(option, wanted) for options in problem.values() for option in options)
+    tolerance = 4e-6 * largest + 1e-12
+    assert lenient - tolerance <= getattr(found, wanted)
+    assert strict is None or getattr(found, wanted) <= strict + tolerance
 
 
 @given(
