@@ -11,7 +11,12 @@ import pytest
 
 from quantkit.artifact import Artifact
 from quantkit.errors import QuantizationError, UsageError
+from quantkit.graph.linear import linear_layers
+from quantkit.graph.model import load_model, save_model
 from quantkit.quantization import evidence
+from quantkit.quantization.embeddings import open_embed_layer_norm
+from quantkit.quantization.shift import channel_shifts, shift_channels
+from quantkit.quantization.statistics import Statistics
 from quantkit.recipe.settings import FuseSettings, QuantizeSettings
 from quantkit.stages.fuse import fuse
 from quantkit.stages.quantize import quantize
@@ -38,11 +43,11 @@ def settings(span_questions: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     return make
 
 
-def logits(artifact: Artifact) -> np.ndarray:
+def logits(path: Path) -> np.ndarray:
     """Return start and end logits of one padded batch."""
     ids = np.random.default_rng(0).integers(5, 50, (3, 20))
     mask = (np.arange(20) < [[20], [15], [7]]).astype(np.int64)
-    session = onnxruntime.InferenceSession(artifact.model_path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
     names = [entry.name for entry in session.get_inputs()]
     return np.stack(session.run(None, {name: feeds[name] for name in names}))[:, mask == 1]
@@ -67,7 +72,7 @@ def test_queries_and_keys(
         node.name for node in onnx.load(made.model_path).graph.node if node.op_type == "QuantizeLinear"
     ]
     assert {f"{name}.output_q" for name in names} <= set(written)
-    expected, actual = logits(source), logits(made)
+    expected, actual = logits(source.model_path), logits(made.model_path)
     # 8-bit noise of a dozen products in a row, in models of random weights.
     assert np.abs(actual - expected).max() < 0.15 * np.ptp(expected)
 
@@ -79,8 +84,8 @@ def test_they_change_what_is_computed(
     source = export_plain("bert", "squad")
     plain = quantize(source, tmp_path / "plain", settings=settings(attention="float"))
     pairs = quantize(source, tmp_path / "pairs", settings=settings())
-    difference = np.abs(logits(plain) - logits(pairs)).max()
-    assert 0 < difference < 0.1 * np.ptp(logits(source))
+    difference = np.abs(logits(plain.model_path) - logits(pairs.model_path)).max()
+    assert 0 < difference < 0.1 * np.ptp(logits(source.model_path))
 
 
 @pytest.mark.parametrize(
@@ -122,3 +127,33 @@ def test_a_fused_artifact_is_refused(
     with pytest.raises(QuantizationError, match=r"quantkit export --no-fuse"):
         quantize(fused, tmp_path / "int8", settings=settings())
     assert not (tmp_path / "int8").exists()
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(
+    ("family", "count"), [("bert", 7), ("roberta", 7), ("electra", 7), ("distilbert", 7), ("mobilebert", 2)]
+)
+def test_channel_shift(export_plain: Export, tmp_path: Path, family: str, count: int, fused: bool) -> None:
+    """Shifted by anything, every family computes what it did, fused or not: three tensors a layer and the last one.
+
+    MobileBERT has norms without bias-taking residuals, and only attention's outputs are shifted.
+    """
+    source = export_plain(family, "squad")
+    if fused:
+        source = fuse(source, tmp_path / "fused", settings=FuseSettings())
+    model = load_model(source.model_path)
+    open_embed_layer_norm(model)
+    widths = {layer.activation.name or "": layer.shape[0] for layer in linear_layers(model.graph)}
+    random = np.random.default_rng(0)
+    seen = {}
+    for name, width in widths.items():
+        low, high = np.sort(random.normal(size=(2, width)), axis=0).astype(np.float32)
+        seen[name] = Statistics(low=low, high=high, mean=np.zeros(width), square=np.ones(width), tokens=1)
+    shifts = channel_shifts(model, seen)
+    assert len(shifts) == count
+    shift_channels(model, shifts)
+    save_model(model, tmp_path / "shifted.onnx")
+    expected = logits(source.model_path)
+    # float32 of a dozen products in a row.
+    found = logits(tmp_path / "shifted.onnx")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.ptp(expected))
