@@ -112,6 +112,7 @@ def _described(readers: list[Linear]) -> _Shiftable | None:
     made = _made(tensor, readers)
     places = [bias_place(layer) for layer in readers]
     linear = {layer.node for layer in readers}
+    # The shape of a tensor stays what it is.
     others = [usage for usage in tensor.uses() if usage.node not in linear and usage.node.op_type != "Shape"]
     residuals = [_residual_place(usage.node, usage.idx) for usage in others]
     if made is None or None in places or None in residuals:

@@ -46,8 +46,8 @@ def smooth(model: ir.Model, layers: Sequence[Linear], factors: Mapping[str, np.n
         if name not in factors:
             continue
         source, shrink = group[0].activation, factors[name]
-        value_layer = _value_layer(source, group)
-        if value_layer is None:
+        values = _find_values(source, group)
+        if values is None:
             inverse = add_initializer(model.graph, f"{group[0].name}.input_smoothing", 1 / shrink)
             multiplied = insert_before(
                 model.graph, group[0].node, "Mul", [source, inverse], name=f"{group[0].name}.input_smooth"
@@ -55,7 +55,7 @@ def smooth(model: ir.Model, layers: Sequence[Linear], factors: Mapping[str, np.n
             for layer in group:
                 layer.node.replace_input_with(0, multiplied.outputs[0])
         else:
-            _shrink_values(model.graph, value_layer, shrink)
+            _shrink_values(model.graph, values, shrink)
             folded += 1
         for layer in group:
             _scale_weight(model.graph, layer, shrink)
@@ -64,16 +64,16 @@ def smooth(model: ir.Model, layers: Sequence[Linear], factors: Mapping[str, np.n
 
 def folds(layers: Sequence[Linear]) -> bool:
     """Tell whether 1/s of the tensor that all these layers read would go into the layer before, without a Mul."""
-    return _value_layer(layers[0].activation, layers) is not None
+    return _find_values(layers[0].activation, layers) is not None
 
 
 def value_layer(layers: Sequence[Linear]) -> Linear | None:
     """Return the value layer of the attention whose output all these layers read, and nobody else; or None."""
-    found = _value_layer(layers[0].activation, layers)
+    found = _find_values(layers[0].activation, layers)
     return None if found is None else Linear(node=found.layer, transposed=False)
 
 
-def _value_layer(source: ir.Value, group: Sequence[Linear]) -> _Values | None:
+def _find_values(source: ir.Value, group: Sequence[Linear]) -> _Values | None:
     """Return where the values come from when `source` is attention's output and nobody else reads either."""
     node = source.producer()
     if node is None or source.is_graph_output():
