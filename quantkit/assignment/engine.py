@@ -25,7 +25,6 @@ from quantkit.assignment.written import as_settings
 from quantkit.errors import UsageError
 from quantkit.files import digest_of
 from quantkit.quantization.apply import Grid
-from quantkit.quantization.choice import Choice
 from quantkit.quantization.evidence import Evidence
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.report import ChoiceRecord, GroupRecord, GroupSensitivity, SearchReport
@@ -202,17 +201,11 @@ def _priced(group: Group, options: Sequence[Option], damage: Damage, *, macs: in
         Priced(
             damage=damage.divergence * option.noise.noise / reference if reference else 0.0,
             cost_us=option.cost_us,
-            coverage=_integer_macs(group, option.choice) / macs,
+            coverage=group.macs / macs if option.choice.scheme != "float" else 0.0,
+            extra=group.macs * option.choice.outliers / group.inputs / macs,
         )
         for option in options
     ]
-
-
-def _integer_macs(group: Group, choice: Choice) -> float:
-    """Return the MACs of a group that run in integers; those of outlier channels come on top, in float."""
-    if choice.scheme == "float":
-        return 0.0
-    return group.macs * group.inputs / (group.inputs + choice.outliers)
 
 
 def _group_records(

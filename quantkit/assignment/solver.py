@@ -24,16 +24,22 @@ class Priced:
         cost_us: measured, in microseconds per 1,000 tokens.
         coverage: share of the whole model's linear MACs that it runs in integers; 0 for FP32. A solution in which
             nothing is quantized is none.
+        extra: MACs that come on top of the model's, in float, as a share of them: those of outlier channels.
     """
 
     damage: float
     cost_us: float
     coverage: float = 1.0
+    extra: float = 0.0
 
     @property
     def quantized(self) -> bool:
         """Whether it is not FP32."""
         return self.coverage > 0
+
+    def towards(self, coverage: float) -> float:
+        """Return what it adds to a sum that is to reach `coverage`: integer MACs ≥ coverage · (1 + extra MACs)."""
+        return self.coverage - coverage * self.extra
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +77,7 @@ def fastest(priced: Mapping[str, Sequence[Priced]], coverage: float = 0.0) -> So
         )
         chosen[group] = place
     found = total(priced, chosen)
-    if sum(priced[group][place].coverage for group, place in chosen.items()) >= coverage:
+    if sum(priced[group][place].towards(coverage) for group, place in chosen.items()) >= coverage:
         return found
     return cheapest_within(priced, math.inf, coverage) or found
 
@@ -84,7 +90,7 @@ def cheapest_within(
     Args:
         priced: every group's options.
         limit: nats.
-        coverage: what theirs sums to at least.
+        coverage: least share of all MACs in integers.
 
     Raises:
         UsageError: scipy, which has the solver, is not installed.
@@ -100,7 +106,7 @@ def least_damage_within(
     Args:
         priced: every group's options.
         limit: microseconds per 1,000 tokens.
-        coverage: what theirs sums to at least.
+        coverage: least share of all MACs in integers.
 
     Raises:
         UsageError: scipy, which has the solver, is not installed.
@@ -132,7 +138,7 @@ def _least(
     shares = np.array([[_share(limited(option), limit) for option in options]])
     aims = np.array([wanted(option) for option in options])
     quantized = np.array([[float(option.quantized) for option in options]])
-    covered = np.array([[option.coverage for option in options]])
+    covered = np.array([[option.towards(coverage) for option in options]])
     answer = milp(
         aims / max(float(aims.max()), np.finfo(float).tiny),
         integrality=np.ones(len(columns)),
