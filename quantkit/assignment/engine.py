@@ -100,7 +100,6 @@ def find(
     _require_open(settings)
     clock = _Clock(budget=settings.auto.budget)
     judged = selection(settings, artifact.task, calibration_set, data_dir)
-    journal = Journal(_key(artifact, settings, calibration_set, judged.digest, grid))
     workbench = set_up(
         artifact,
         calibration_set,
@@ -110,6 +109,7 @@ def find(
         layout=settings.chosen_layout,
     )
     _require_coverable(workbench, settings.auto.min_int8_coverage)
+    journal = Journal(_key(workbench, settings, judged.digest))
     clock.lap("observe")
     options = list_options(workbench, seconds=_COST_SHARE * clock.left)
     clock.lap("options")
@@ -129,14 +129,7 @@ def find(
         for group in workbench.groups
     }
     trials = Trials(workbench, options, exam, journal, settings.auto)
-    found = search(
-        priced,
-        trials.verify,
-        target=settings.auto.target,
-        slack=settings.auto.slack,
-        coverage=settings.auto.min_int8_coverage,
-        deadline=clock.started + clock.budget,
-    )
+    found = search(priced, trials.verify, settings.auto, deadline=clock.started + clock.budget)
     clock.lap("search")
     solution = found.solutions[found.best]
     target = resolve_target(settings.target_isa, cpu_facts())
@@ -233,20 +226,16 @@ def _group_records(
     )
 
 
-def _key(
-    artifact: Artifact, settings: QuantizeSettings, calibration_set: CalibrationSet, selected: str, grid: Grid
-) -> str:
+def _key(workbench: Workbench, settings: QuantizeSettings, selected: str) -> str:
     """Return the digest of all that decides what is measured; neither the target nor the budget does."""
     return digest_of(
         {
-            "artifact": artifact.digest,
-            "calibration": calibration_set.dataset.digest,
+            "evidence": workbench.evidence.key,
             "selection": selected,
             "confidence": settings.auto.confidence,
             "keep_float": [entry.pattern for entry in settings.keep_float],
-            "grid": [grid.per_channel, grid.weight_type],
-            "layout": settings.chosen_layout,
-            "channel_shift": True,
+            "grid": [workbench.grid.per_channel, workbench.grid.weight_type],
+            "layout": workbench.layout,
             "tools": tool_versions(*_TOOLS),
             "cpu": cpu_facts().kernels_json(),
         }

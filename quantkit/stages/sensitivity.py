@@ -52,7 +52,7 @@ def sensitivity(
     )
     reference = references(workbench)
     tools, cpu = tool_versions(*_TOOLS), cpu_facts()
-    key = digest_of([artifact.digest, calibration_set.dataset.digest, tools, cpu.kernels_json()])
+    key = digest_of([workbench.evidence.key, tools, cpu.kernels_json()])
     damages, questions = damages_of(
         workbench,
         reference,
