@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from quantkit.assignment.solver import Priced, Solution, cheapest_within, fastest, least_damage_within
+from quantkit.recipe.settings import AutoSettings
 from quantkit.report import CandidateRecord
 
 CONTEXT = 3
@@ -46,10 +47,8 @@ class Found:
 def search(
     priced: Mapping[str, Sequence[Priced]],
     verify: Verify,
+    asked: AutoSettings,
     *,
-    target: float,
-    slack: float,
-    coverage: float,
     deadline: float,
 ) -> Found:
     """Return the candidates and the best: the least divergent within the slack that passed, else the most accurate.
@@ -57,21 +56,19 @@ def search(
     Args:
         priced: every group's options.
         verify: builds and measures a candidate.
-        target: least ratio to the FP32 score.
-        slack: share of the cost of the cheapest that passes that may be added to it for less damage.
-        coverage: least share of the linear MACs in integers.
+        asked: target, slack and least coverage; the budget is in the deadline.
         deadline: `time.monotonic()` after which nothing new is begun; the first candidate is always measured.
 
     Raises:
         UsageError: the solver is not installed.
     """
-    walk = _Walk(priced, verify, slack=slack, coverage=coverage, deadline=deadline)
-    walk.visit("fastest", fastest(priced, coverage))
+    walk = _Walk(priced, verify, asked, deadline)
+    walk.visit("fastest", fastest(priced, asked.min_int8_coverage))
     limit = walk.last.damage
     for _ in range(_REPAIRS):
         if walk.passed is not None and len(walk.candidates) >= CONTEXT:
             break
-        limit *= _step(walk.candidates[-1], target)
+        limit *= _step(walk.candidates[-1], asked.target)
         walk.visit_within(limit)
     for _ in range(_BISECTIONS):
         if walk.passed is None or walk.failed is None or walk.failed.damage <= walk.passed.damage:
@@ -95,15 +92,13 @@ class _Walk:
         self,
         priced: Mapping[str, Sequence[Priced]],
         verify: Verify,
-        *,
-        slack: float,
-        coverage: float,
+        asked: AutoSettings,
         deadline: float,
     ) -> None:
         self._priced = priced
         self._verify = verify
-        self._slack = slack
-        self._coverage = coverage
+        self._slack = asked.slack
+        self._coverage = asked.min_int8_coverage
         self._deadline = deadline
         self.candidates: list[CandidateRecord] = []
         self._solutions: list[Solution] = []

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from quantkit.assignment.search import CONTEXT, Found, search
 from quantkit.assignment.solver import Priced, Solution
+from quantkit.recipe.settings import AutoSettings
 from quantkit.report import CandidateRecord
 
 pytest.importorskip("scipy", reason="the solver is scipy's (pip install quantkit[auto])")
@@ -62,7 +63,8 @@ class Fake:
 
     def search(self, *, slack: float = 0.0, coverage: float = 0.0, deadline: float = FAR) -> Found:
         """Search with it."""
-        return search(PROBLEM, self.verify, target=TARGET, slack=slack, coverage=coverage, deadline=deadline)
+        asked = AutoSettings(target=TARGET, slack=slack, min_int8_coverage=coverage)
+        return search(PROBLEM, self.verify, asked, deadline=deadline)
 
 
 def costs(found: Found) -> list[float]:
@@ -204,5 +206,5 @@ def test_groups_that_do_no_damage_at_all() -> None:
     """Damages of 0 leave one candidate: there is nothing between."""
     problem = {"a": (Priced(damage=0.0, cost_us=1.0), Priced(damage=0.0, cost_us=2.0))}
     fake = Fake(lambda solution: 0.5)
-    found = search(problem, fake.verify, target=TARGET, slack=0.05, coverage=0.0, deadline=FAR)
+    found = search(problem, fake.verify, AutoSettings(target=TARGET, min_int8_coverage=0.0), deadline=FAR)
     assert (1, False) == (len(found.candidates), found.met)
