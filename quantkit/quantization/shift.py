@@ -10,7 +10,7 @@ nothing at run time where z disappears in biases, and is done nowhere else:
 +z    in the bias of the residual connection that reads it: of SkipLayerNormalization, or of the layer that is added.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,8 +61,14 @@ def shift_channels(model: ir.Model, shifts: Mapping[str, np.ndarray]) -> None:
     Args:
         model: the model that the shifts were found in.
         shifts: tensor name → z, float32 [channels].
+
+    Raises:
+        ValueError: one of them cannot be shifted in this model, as it is another one or was rewritten.
     """
-    for name, found in _shiftable(model, shifts).items():
+    shiftable = _shiftable(model, shifts)
+    if lost := shifts.keys() - shiftable.keys():
+        raise ValueError(f"{min(lost)}: cannot be shifted in this model")
+    for name, found in shiftable.items():
         shift = shifts[name]
         found.made.move(model.graph, -shift, name=f"{name}.bias_shifted")
         for layer, place in found.layers:
@@ -109,7 +115,7 @@ def _described(readers: list[Linear]) -> _Shiftable | None:
     tensor = readers[0].activation
     if tensor.is_graph_output():
         return None
-    made = _made(tensor, readers)
+    made = _made(readers)
     places = [bias_place(layer) for layer in readers]
     linear = {layer.node for layer in readers}
     # The shape of a tensor stays what it is.
@@ -124,8 +130,9 @@ def _described(readers: list[Linear]) -> _Shiftable | None:
     )
 
 
-def _made(tensor: ir.Value, readers: list[Linear]) -> Place | None:
-    """Return the bias of what makes a tensor."""
+def _made(readers: list[Linear]) -> Place | None:
+    """Return the bias of what makes the tensor that layers read."""
+    tensor = readers[0].activation
     node = tensor.producer()
     if node is None:
         return None
@@ -150,10 +157,5 @@ def _residual_place(node: ir.Node, index: int) -> Place | None:
         return None
     if len(list(biased.uses())) != 1 or biased.is_graph_output():
         return None
-    constants = [place for place in _inputs(add) if place.value() and place.usable(optional=False)]
-    return constants[0] if constants else None
-
-
-def _inputs(node: ir.Node) -> Iterator[Place]:
-    for index in range(len(node.inputs)):
-        yield Place(node=node, index=index)
+    places = (Place(node=add, index=index) for index in range(2))
+    return next((place for place in places if place.usable(optional=False)), None)

@@ -1,6 +1,6 @@
 """Tiny encoders written as ONNX text, and what runs them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 
 from quantkit.graph.kernels import Execution, trace_execution
 from quantkit.graph.model import save_model
+from quantkit.quantization.statistics import Statistics
 
 HIDDEN, VOCABULARY, POSITIONS = 32, 40, 48
 CONFIG = {"vocab_size": VOCABULARY, "max_position_embeddings": POSITIONS + 1, "pad_token_id": 0}
@@ -84,6 +85,25 @@ class Workbench:
     def trace(self, model: ir.Model, output: str = "logits") -> Execution:
         """Return what onnxruntime executes."""
         return trace_execution(self.save(model, "traced.onnx"), outputs=(output,), config=CONFIG)
+
+
+@pytest.fixture(scope="session")
+def statistics_of() -> Callable[[np.ndarray], Statistics]:
+    """Return a function that makes the statistics of values, float32 [tokens, channels]."""
+
+    def make(values: np.ndarray) -> Statistics:
+        exact = values.astype(np.float64)
+        return Statistics(
+            low=values.min(axis=0),
+            high=values.max(axis=0),
+            mean=exact.mean(axis=0),
+            square=np.square(exact).mean(axis=0),
+            tokens=len(values),
+            moment=(exact.T @ exact / len(values)).astype(np.float32),
+            sample=values,
+        )
+
+    return make
 
 
 @pytest.fixture

@@ -13,21 +13,6 @@ from quantkit.quantization.inputs import rounded_to
 from quantkit.quantization.rounding import ROUNDINGS, Problem
 from quantkit.quantization.smoothing import alpha_factors, least_error_factors, smooth
 from quantkit.quantization.smoothing.least_error import expected_error
-from quantkit.quantization.statistics import Statistics
-
-
-def statistics_of(values: np.ndarray) -> Statistics:
-    """Return the statistics of values, float32 [tokens, channels]."""
-    exact = values.astype(np.float64)
-    return Statistics(
-        low=values.min(axis=0),
-        high=values.max(axis=0),
-        mean=exact.mean(axis=0),
-        square=np.square(exact).mean(axis=0),
-        tokens=len(values),
-        moment=(exact.T @ exact / len(values)).astype(np.float32),
-        sample=values,
-    )
 
 
 def drawn(seed: int, channels: int, tokens: int, spread: float) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -50,7 +35,7 @@ def drawn(seed: int, channels: int, tokens: int, spread: float) -> tuple[np.ndar
     gptq=st.booleans(),
 )
 def test_never_worse_than_any_alpha(
-    seed: int, channels: int, tokens: int, spread: float, alpha: float, gptq: bool
+    statistics_of: Any, seed: int, channels: int, tokens: int, spread: float, alpha: float, gptq: bool
 ) -> None:
     """By its own formula the error is at most that of every alpha it begins with; factors are usable."""
     values, matrices = drawn(seed, channels, tokens, spread)
@@ -68,7 +53,7 @@ def test_never_worse_than_any_alpha(
 
 
 @pytest.mark.parametrize("gptq", [False, True])
-def test_better_than_alphas_where_it_matters(gptq: bool) -> None:
+def test_better_than_alphas_where_it_matters(statistics_of: Any, gptq: bool) -> None:
     """With outlier channels the error is 5 % below the best alpha's, and the same every time."""
     values, matrices = drawn(3, 48, 500, 1.5)
     seen = statistics_of(values)
@@ -79,7 +64,7 @@ def test_better_than_alphas_where_it_matters(gptq: bool) -> None:
     assert expected_error(seen, matrices, found, gptq=gptq) < 0.95 * best
 
 
-def test_the_formula_is_what_rounding_does() -> None:
+def test_the_formula_is_what_rounding_does(statistics_of: Any) -> None:
     """Rounding smoothed activations and weights to nearest gives the expected error, within a quarter."""
     values, matrices = drawn(5, 48, 2000, 1.0)
     seen = statistics_of(values)
@@ -97,7 +82,7 @@ def test_the_formula_is_what_rounding_does() -> None:
         assert expected_error(seen, matrices, factors, gptq=False) == pytest.approx(measured, rel=0.25)
 
 
-def test_float_outputs_stay(bench: Any) -> None:
+def test_float_outputs_stay(bench: Any, statistics_of: Any) -> None:
     """Smoothed by these factors the float graph computes what it did."""
     weights = {
         "words_weight": bench.normal(40, 32, seed=1) * np.float32(np.logspace(-1, 1.5, 32)),

@@ -1,5 +1,6 @@
 """Channel shift centres channels, and changes nothing that is computed."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,35 +17,27 @@ from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.shift import channel_shifts, shift_channels, shifted
 from quantkit.quantization.statistics import Statistics
 
+Observe = Callable[[ir.Model], dict[str, Statistics]]
 NAMES = ("query", "key", "value", "output", "inner", "head")
 
 
-def statistics_of(sample: np.ndarray) -> Statistics:
-    """Return the statistics of these tokens, [tokens, channels]."""
-    wide = sample.astype(np.float64)
-    return Statistics(
-        low=sample.min(axis=0),
-        high=sample.max(axis=0),
-        mean=wide.mean(axis=0),
-        square=np.square(wide).mean(axis=0),
-        tokens=len(sample),
-        moment=(wide.T @ wide / len(wide)).astype(np.float32),
-        sample=sample,
-    )
+@pytest.fixture
+def observed(bench: Any, statistics_of: Any) -> Observe:
+    """Return a function that gives statistics of what each linear layer reads on `bench.ids()`."""
 
+    def observe(model: ir.Model) -> dict[str, Statistics]:
+        found = {}
+        for name in {layer.activation.name: None for layer in linear_layers(model.graph)}:
+            asked = model.clone()
+            asked.graph.outputs.clear()
+            value = next(v for node in asked.graph for v in node.outputs if v.name == name)
+            value.type = ir.TensorType(ir.DataType.FLOAT)
+            asked.graph.outputs.append(value)
+            values = bench.compute(asked, optimize=False)
+            found[name or ""] = statistics_of(values.reshape(-1, values.shape[-1]))
+        return found
 
-def observed(bench: Any, model: ir.Model) -> dict[str, Statistics]:
-    """Return statistics of what each linear layer reads on `bench.ids()`."""
-    found = {}
-    for name in {layer.activation.name: None for layer in linear_layers(model.graph)}:
-        asked = model.clone()
-        asked.graph.outputs.clear()
-        value = next(v for node in asked.graph for v in node.outputs if v.name == name)
-        value.type = ir.TensorType(ir.DataType.FLOAT)
-        asked.graph.outputs.append(value)
-        values = bench.compute(asked, optimize=False)
-        found[name or ""] = statistics_of(values.reshape(-1, values.shape[-1]))
-    return found
+    return observe
 
 
 @pytest.fixture
@@ -76,9 +69,9 @@ def encoder(bench: Any) -> ir.Model:
     return bench.build(body, weights)
 
 
-def test_same_function_and_centred(bench: Any, encoder: ir.Model) -> None:
+def test_same_function_and_centred(bench: Any, observed: Observe, encoder: ir.Model) -> None:
     """Every channel that a layer reads is centred on zero, the outputs are the same to 110 dB, and no node is added."""
-    before = observed(bench, encoder)
+    before = observed(encoder)
     expected, nodes = bench.compute(encoder).astype(np.float64), [node.op_type for node in encoder.graph]
     shifts = channel_shifts(encoder, before)
     assert {"x", "mixed", "y", "z"} == set(shifts)
@@ -86,16 +79,16 @@ def test_same_function_and_centred(bench: Any, encoder: ir.Model) -> None:
     noise = bench.compute(encoder) - expected
     assert 20 * np.log10(np.linalg.norm(expected) / np.linalg.norm(noise)) >= 110
     assert [node.op_type for node in encoder.graph] == nodes
-    for name, seen in observed(bench, encoder).items():
+    for name, seen in observed(encoder).items():
         np.testing.assert_allclose(seen.high, -seen.low, rtol=0, atol=1e-4, err_msg=name)
         predicted = shifted(before[name], shifts[name])
         np.testing.assert_allclose(seen.mean, predicted.mean, rtol=0, atol=1e-4)
         np.testing.assert_allclose(seen.moment, predicted.moment, rtol=0, atol=1e-2)
 
 
-def test_attention_and_residual_that_are_not_fused(bench: Any, unfused: ir.Model) -> None:
+def test_attention_and_residual_that_are_not_fused(bench: Any, observed: Observe, unfused: ir.Model) -> None:
     """A plain graph is shifted too: behind the biases of its layers, here of the values."""
-    shifts = channel_shifts(unfused, observed(bench, unfused))
+    shifts = channel_shifts(unfused, observed(unfused))
     # The layer behind it has no bias to take z W back.
     assert shifts == {}
     output = next(node for node in unfused.graph if node.name == "output")
@@ -112,7 +105,7 @@ def test_attention_and_residual_that_are_not_fused(bench: Any, unfused: ir.Model
     rest.replace_input_with(1, norm.outputs[0])
     unfused.graph.insert_before(linear_layers(unfused.graph)[0].node, norm)
     expected = bench.compute(unfused, optimize=False)
-    shifts = channel_shifts(unfused, observed(bench, unfused))
+    shifts = channel_shifts(unfused, observed(unfused))
     assert {"normed", "mixed"} == set(shifts)
     shift_channels(unfused, shifts)
     found = bench.compute(unfused, optimize=False)
@@ -127,10 +120,10 @@ def _constants(graph: ir.Graph) -> list[ir.Value]:
 
 
 @pytest.mark.parametrize("what", ["other reader", "graph output", "no bias behind"])
-def test_what_cannot_be_taken_back_stays(bench: Any, encoder: ir.Model, what: str) -> None:
+def test_what_cannot_be_taken_back_stays(observed: Observe, encoder: ir.Model, what: str) -> None:
     """A tensor stays as it is when one of its readers has no bias, or when users read it."""
     nodes = {node.outputs[0].name: node for node in encoder.graph}
-    seen = observed(bench, encoder)
+    seen = observed(encoder)
     y = nodes["y"].outputs[0]
     if what == "graph output":
         encoder.graph.outputs.append(y)
@@ -141,6 +134,9 @@ def test_what_cannot_be_taken_back_stays(bench: Any, encoder: ir.Model, what: st
         encoder.graph.insert_after(nodes["inner"], tanh)
         nodes["bent"].replace_input_with(0, tanh.outputs[0])
     assert {"x", "mixed", "z"} == set(channel_shifts(encoder, seen))
+    # Statistics that were shifted by what the graph is not would spoil every range.
+    with pytest.raises(ValueError, match=r"^y: cannot be shifted"):
+        shift_channels(encoder, {"x": np.zeros(32, np.float32), "y": np.zeros(32, np.float32)})
 
 
 tokens = arrays.arrays(
@@ -150,8 +146,8 @@ tokens = arrays.arrays(
 )
 
 
-@given(tokens)
-def test_statistics_are_those_of_the_shifted_tokens(sample: np.ndarray) -> None:
+@given(sample=tokens)
+def test_statistics_are_those_of_the_shifted_tokens(statistics_of: Any, sample: np.ndarray) -> None:
     """Extremes, means and moments of x - z follow from those of x; float32 moments of up to 64 to 1e-3."""
     seen = statistics_of(sample)
     shift = (seen.low + seen.high) / 2
@@ -160,12 +156,12 @@ def test_statistics_are_those_of_the_shifted_tokens(sample: np.ndarray) -> None:
         np.testing.assert_allclose(getattr(found, what), getattr(expected, what), rtol=0, atol=1e-3)
 
 
-def test_less_noise(bench: Any, encoder: ir.Model) -> None:
+def test_less_noise(bench: Any, observed: Observe, encoder: ir.Model) -> None:
     """Channels far from zero: plain static INT8 makes less than half the error when they are centred."""
     expected, errors = bench.compute(encoder), []
     static = Choice(scheme="static")
     for centred in (False, True):
-        model, seen = encoder.clone(), observed(bench, encoder)
+        model, seen = encoder.clone(), observed(encoder)
         shifts = channel_shifts(model, seen) if centred else {}
         seen = {name: shifted(one, shifts[name]) if name in shifts else one for name, one in seen.items()}
         evidence = Evidence(statistics=seen, shifts=shifts)
