@@ -397,7 +397,6 @@ def test_range_methods_see_the_smoothed_tensor(
     [
         {"rounding": "gptq"},
         {"bias_correction": True},
-        {"channel_shift": True},
         {"rounding": "gptq", "bias_correction": True, "smooth_quant": 0.5},
     ],
 )
@@ -409,7 +408,7 @@ def test_what_calibration_is_good_for(
     mode: str,
     techniques: dict[str, Any],
 ) -> None:
-    """Each technique in both modes: other bytes than without, the same every time, and all in integers."""
+    """GPTQ and bias correction in both modes: other bytes than without, the same every time, and all in integers."""
     source = make_encoder_artifact()
     calib = {"calib": str(span_questions), "calib_samples": 6}
     plain = quantize(source, tmp_path / "plain", settings=settings(mode))
@@ -419,8 +418,7 @@ def test_what_calibration_is_good_for(
     assert facts_of(made)["int8_coverage"] == 1.0
     assert facts_of(made)["calibration"]["questions"] == 6
     expected, actual = logits(source), logits(made)
-    # Random words go beyond the ranges of six questions.
-    assert np.abs(actual - expected).max() < 0.15 * np.ptp(expected)
+    assert np.abs(actual - expected).max() < 0.1 * np.ptp(expected)
 
 
 @pytest.mark.parametrize("method", ["minmax", "mse"])
@@ -429,8 +427,10 @@ def test_channel_shift(
 ) -> None:
     """All tensors that norms and attention make are shifted, the manifest says how many, and ranges are even then."""
     chosen = settings("static", channel_shift=True, smooth_quant="off", calib_method=method)
-    made = quantize(make_encoder_artifact(), tmp_path / "int8", settings=chosen)
-    assert facts_of(made)["channel_shift"] == 4
+    source = make_encoder_artifact()
+    made = quantize(source, tmp_path / "int8", settings=chosen)
+    assert made.digest == quantize(source, tmp_path / "again", settings=chosen).digest
+    assert (facts_of(made)["channel_shift"], facts_of(made)["int8_coverage"]) == (4, 1.0)
     ranges = made.read_json("calibration.json")["ranges"]
     for name in ("attention.self.query", "attention.output.dense", "intermediate.dense"):
         seen = ranges[f"{LAYER}.{name}"]
