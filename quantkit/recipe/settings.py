@@ -74,7 +74,7 @@ class AutoSettings(Section):
         default=0.9995,
         gt=0,
         le=2,
-        description="least ratio to the FP32 score on the selection: half of what the gate lets go, as it asks others",
+        description="least ratio to the FP32 score on the selection; stricter than the gate, whose questions are others",
     )
     select: str | None = Field(
         default=None,
