@@ -39,6 +39,7 @@ _SEARCHED = (
     "rounding",
     "bias_correction",
     "channel_shift",
+    "outlier_channels",
     "symmetric",
     "schemes",
 )

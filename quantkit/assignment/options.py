@@ -15,15 +15,15 @@ from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.graph.linear import Linear
 from quantkit.progress import track
 from quantkit.quantization.choice import FLOAT, Choice
-from quantkit.quantization.outliers import outlier_channels, remaining_noise
+from quantkit.quantization.outliers import worthwhile_counts
 
 # The tokens of a batch as it is served; the same as the exam's.
 COST_TOKENS = 1024
 _TIE = 0.05
 STATIC = Choice(scheme="static", smooth="auto", rounding="gptq", bias_correction=True)
 PLAIN = Choice(scheme="static", rounding="gptq", bias_correction=True)
-# Counts of outlier channels that are tried, if each leaves no more than this share of the noise left by the one before.
-OUTLIERS, _MUCH_LESS = (8, 32), 0.75
+# Counts of outlier channels that are tried, if each leaves much less noise than the one before.
+OUTLIERS = (8, 32)
 DYNAMIC = Choice(scheme="dynamic", smooth="auto", rounding="gptq", bias_correction=True)
 BLOCKWISE = tuple(Choice(scheme="blockwise", block_size=size) for size in (32, 128, 256))
 
@@ -142,15 +142,8 @@ def _with_outliers(group: Group, members: Sequence[Linear], workbench: Workbench
     """Yield the choices with outlier channels whose absence leaves much less noise, without smoothing and with it."""
     seen, matrices = workbench.evidence.statistics[group.tensor], [layer.matrix() for layer in members]
     for choice in (PLAIN, STATIC):
-        least, smoothed = 1.0, choice.smooth is not None
-        for count in OUTLIERS:
-            if count > group.inputs // 2:
-                break
-            channels = outlier_channels(seen, matrices, count, smoothed=smoothed)
-            left = remaining_noise(seen, matrices, channels, smoothed=smoothed)
-            if left <= _MUCH_LESS * least:
-                least = left
-                yield replace(choice, outliers=count, rounding=workbench.rounding)
+        for count in worthwhile_counts(seen, matrices, OUTLIERS, smoothed=choice.smooth is not None):
+            yield replace(choice, outliers=count, rounding=workbench.rounding)
 
 
 def _request(workbench: Workbench, group: Group, choice: Choice) -> CostRequest:

@@ -78,6 +78,12 @@ from quantkit.errors import FAILED, PASSED, UsageError
     help="Centre channels on zero before they are rounded, where biases take it back for nothing.",
 )
 @click.option(
+    "--outlier-channels",
+    type=click.Choice(["auto", "off"]),
+    show_default="off",
+    help="Auto: multiply eight channels in float where they make most of a layer's rounding noise.",
+)
+@click.option(
     "--symmetric/--no-symmetric",
     default=None,
     show_default="no-symmetric",
@@ -178,6 +184,7 @@ def command(
     rounding: str | None,
     bias_correction: bool | None,
     channel_shift: bool | None,
+    outlier_channels: str | None,
     symmetric: bool | None,
     attention: str | None,
     layout: str | None,
@@ -244,6 +251,7 @@ def command(
             "rounding": rounding,
             "bias_correction": bias_correction,
             "channel_shift": channel_shift,
+            "outlier_channels": outlier_channels,
             "attention": attention,
             "layout": layout,
             "keep_float": patterns or None,

@@ -33,6 +33,7 @@ class Choice:
         percentile: for the estimator of that name.
         symmetric: range around zero, for static.
         outliers: channels that are multiplied in float, for static with the range of the others' extremes.
+        find_outliers: calibration has yet to settle how many (`quantkit.quantization.settle`).
         rounding: nearest or gptq, for static and dynamic.
         bias_correction: the mean output error goes into the bias, for static and dynamic.
         block_size: inputs that share a scale, for blockwise.
@@ -44,6 +45,7 @@ class Choice:
     percentile: float = 99.99
     symmetric: bool = False
     outliers: int = 0
+    find_outliers: bool = False
     rounding: str = "nearest"
     bias_correction: bool = False
     block_size: int = BLOCK_SIZE
@@ -87,6 +89,7 @@ def section_choice(settings: QuantizeSettings) -> Choice:
             method=settings.calib_method,
             percentile=settings.percentile,
             symmetric=settings.symmetric,
+            find_outliers=settings.outlier_channels == "auto",
             rounding=settings.rounding,
             bias_correction=settings.bias_correction,
         )
@@ -127,7 +130,14 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
     """Return the section's choice with what an entry says otherwise."""
     scheme = entry.scheme or section.scheme
     method = entry.calib_method or section.method
-    _require_meaningful(entry, scheme, method)
+    found = entry.outlier_channels == "auto" or (entry.outlier_channels is None and section.find_outliers)
+    outliers = entry.outlier_channels if isinstance(entry.outlier_channels, int) else 0
+    _require_meaningful(entry, scheme)
+    if (found or outliers) and scheme == "static" and method != "minmax":
+        raise RecipeError(
+            f"schemes: {entry.pattern}: outlier_channels leaves the others the range of their extremes, and "
+            f"calib_method {method} would be of all channels; give calib_method minmax"
+        )
     smooth = section.smooth if entry.smooth_quant is None else _smooth(entry.smooth_quant)
     return _normal(
         replace(
@@ -136,7 +146,8 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
             smooth=smooth,
             method=method,
             symmetric=section.symmetric if entry.symmetric is None else entry.symmetric,
-            outliers=entry.outlier_channels or 0,
+            outliers=outliers,
+            find_outliers=found,
             rounding=entry.rounding or section.rounding,
             bias_correction=section.bias_correction
             if entry.bias_correction is None
@@ -146,7 +157,7 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
     )
 
 
-def _require_meaningful(entry: LayerScheme, scheme: Scheme, method: str) -> None:
+def _require_meaningful(entry: LayerScheme, scheme: Scheme) -> None:
     """Refuse what would silently do nothing, or no good."""
     for name in sorted(_ALL):
         if getattr(entry, name) is not None and name not in _SETTINGS[scheme]:
@@ -154,11 +165,6 @@ def _require_meaningful(entry: LayerScheme, scheme: Scheme, method: str) -> None
                 f"schemes: {entry.pattern}: {name} does nothing for {scheme} layers; "
                 "leave it out, or give another scheme"
             )
-    if entry.outlier_channels is not None and method != "minmax":
-        raise RecipeError(
-            f"schemes: {entry.pattern}: outlier_channels leaves the others the range of their extremes, and "
-            f"calib_method {method} would be of all channels; give calib_method minmax"
-        )
     if isinstance(entry.smooth_quant, float) and not 0 <= entry.smooth_quant <= 1:
         raise RecipeError(
             f"schemes: {entry.pattern}: smooth_quant {entry.smooth_quant:g}: alpha lies between 0 and 1"
@@ -174,6 +180,13 @@ def _normal(choice: Choice) -> Choice:
     if choice.scheme == "blockwise":
         return Choice(scheme="blockwise", block_size=choice.block_size)
     if choice.scheme == "dynamic":
-        return replace(choice, method="minmax", percentile=99.99, symmetric=False, block_size=BLOCK_SIZE)
+        return replace(
+            choice,
+            method="minmax",
+            percentile=99.99,
+            symmetric=False,
+            find_outliers=False,
+            block_size=BLOCK_SIZE,
+        )
     percentile = choice.percentile if choice.method == "percentile" else 99.99
     return replace(choice, percentile=percentile, block_size=BLOCK_SIZE)

@@ -8,7 +8,7 @@ Of the 1,536 channels behind a GELU eight can hold most of the rounding noise. S
 their weights larger; here they are out of the way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,8 @@ import onnx_ir as ir
 from quantkit.graph.linear import Linear
 from quantkit.quantization.rewrite import add_behind, add_initializer, insert_before
 from quantkit.quantization.statistics import Statistics
+
+_MUCH_LESS = 0.75
 
 
 def outlier_channels(
@@ -51,6 +53,28 @@ def remaining_noise(
     width = _width(statistics.low, statistics.high)
     narrower = _width(statistics.low[kept], statistics.high[kept]) / width if width else 0.0
     return narrower**2 * _share(_importance(matrices), kept)
+
+
+def worthwhile_counts(
+    statistics: Statistics, matrices: Sequence[np.ndarray], counts: Sequence[int], *, smoothed: bool
+) -> Iterator[int]:
+    """Yield those counts of outlier channels, in ascending order, that leave much less noise than the one before.
+
+    Args:
+        statistics: of the tensor.
+        matrices: the weights that read it, [channels, outputs] each.
+        counts: in ascending order; never more than half of the channels are taken.
+        smoothed: the others will be smoothed.
+    """
+    least = 1.0
+    for count in counts:
+        if count > len(statistics.low) // 2:
+            return
+        channels = outlier_channels(statistics, matrices, count, smoothed=smoothed)
+        left = remaining_noise(statistics, matrices, channels, smoothed=smoothed)
+        if left <= _MUCH_LESS * least:
+            least = left
+            yield count
 
 
 def without_channels(statistics: Statistics, channels: np.ndarray) -> Statistics:

@@ -56,7 +56,7 @@ class LayerScheme(Section):
     smooth_quant: Literal["auto", "off"] | float | None = None
     calib_method: Literal["minmax", "percentile", "entropy", "mse"] | None = None
     symmetric: bool | None = None
-    outlier_channels: PositiveInt | None = Field(
+    outlier_channels: PositiveInt | Literal["auto", "off"] | None = Field(
         default=None, description="inputs that are multiplied in float, for static with calib_method minmax"
     )
     rounding: Literal["nearest", "gptq"] | None = None
@@ -74,7 +74,7 @@ class AutoSettings(Section):
         default=0.9995,
         gt=0,
         le=2,
-        description="least ratio to the FP32 score on the selection; stricter than the gate, whose questions are others",
+        description="least ratio to the FP32 score on the selection; stricter than the gate, as it asks others",
     )
     select: str | None = Field(
         default=None,
@@ -145,6 +145,11 @@ class QuantizeSettings(Section):
     channel_shift: bool = Field(
         default=False,
         description="channels are centred on zero before they are rounded, where biases take it back for nothing",
+    )
+    outlier_channels: Literal["auto", "off"] = Field(
+        default="off",
+        description="auto: eight channels are multiplied in float where they make most of a layer's rounding noise; "
+        "for static with calib_method minmax",
     )
     attention: Literal["float", "qk"] = Field(
         default="float", description="qk: queries and keys to INT8 too, which OpenVINO multiplies as such"

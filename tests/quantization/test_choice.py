@@ -105,6 +105,20 @@ def test_entries_override_one_by_one(layers: list[Linear]) -> None:
     )
 
 
+def test_outlier_channels_of_the_section(layers: list[Linear]) -> None:
+    """Calibration settles them wherever no entry gives a number or off, and the layer is static."""
+    asked = settings(
+        {"pattern": "layer.0.query", "outlier_channels": "off"},
+        {"pattern": "layer.0.output.dense", "outlier_channels": 4},
+        {"pattern": "layer.1.query", "scheme": "dynamic"},
+        outlier_channels="auto",
+    )
+    found = [(choice.find_outliers, choice.outliers) for choice in choices(layers, asked, set()).values()]
+    assert [(False, 0), (False, 4), (False, 0), (True, 0)] == found
+    opened = choices(layers, settings({"pattern": "query", "outlier_channels": "auto"}), set())
+    assert [True, False, True, False] == [choice.find_outliers for choice in opened.values()]
+
+
 @pytest.mark.parametrize(
     ("entry", "line"),
     [
@@ -120,6 +134,14 @@ def test_entries_override_one_by_one(layers: list[Linear]) -> None:
         (
             {"outlier_channels": 8, "calib_method": "mse"},
             "outlier_channels leaves the others the range of their extremes, and calib_method mse",
+        ),
+        (
+            {"outlier_channels": "auto", "calib_method": "mse"},
+            "outlier_channels leaves the others the range of their extremes, and calib_method mse",
+        ),
+        (
+            {"scheme": "dynamic", "outlier_channels": "off"},
+            "outlier_channels does nothing for dynamic layers",
         ),
         ({"outlier_channels": 17}, "outlier_channels 17 are more than half of the 32 inputs of layer.0"),
         ({"block_size": 32}, "block_size does nothing for static layers"),

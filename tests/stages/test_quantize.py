@@ -349,6 +349,28 @@ def test_schemes(
     assert made.digest == quantize(source, tmp_path / "again", settings=chosen).digest
 
 
+def test_outlier_channels(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The manifest says which layers have outlier channels; where nothing sticks out it is none, and the same bytes."""
+    source, chosen = make_encoder_artifact(), settings("static", outlier_channels="auto")
+    made = quantize(source, tmp_path / "made", settings=chosen)
+    assert facts_of(made)["outlier_channels"] == {f"{LAYER}.output.dense": 8}
+    assert facts_of(made)["schemes"]["static smooth outliers 8"] == facts_of(made)["kernels"]["MatMul"] == 1
+    expected, actual = logits(source), logits(made)
+    assert np.abs(actual - expected).max() < 0.1 * np.ptp(expected)
+    monkeypatch.setattr("quantkit.quantization.outliers._MUCH_LESS", 0.0)
+    even, plain = (
+        quantize(source, tmp_path / name, settings=asked)
+        for name, asked in (("even", chosen), ("plain", settings("static")))
+    )
+    assert (facts_of(even)["outlier_channels"], facts_of(even)["schemes"]) == ({}, facts_of(plain)["schemes"])
+    assert even.model_path.read_bytes() == plain.model_path.read_bytes()
+
+
 def test_calibration_nobody_uses_in_a_static_recipe(
     make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
 ) -> None:
@@ -496,6 +518,12 @@ def refuse(make: Callable[[], object], folder: Path, error: type[QuantkitError],
             r"^schemes: the pattern 'qery'",
         ),
         ({"mode": "static", "smooth_quant": 1.5}, UsageError, r"alpha lies between 0 and 1"),
+        ({"outlier_channels": "auto"}, UsageError, r"--outlier-channels auto: is for static layers"),
+        (
+            {"mode": "static", "outlier_channels": "auto", "calib_method": "mse"},
+            UsageError,
+            r"--outlier-channels auto: .* --calib-method mse would be of all channels",
+        ),
         ({"keep": ("*.dense", "self.*", "qa_outputs")}, QuantizationError, r"keep_float spares every layer"),
         ({"mode": "static", "calib": None}, UsageError, r"static quantization needs calibration data"),
         ({"calib": "squad"}, UsageError, r"would not use --calib squad"),

@@ -28,8 +28,8 @@ from quantkit.stages.quantize.facts import (
     expected,
     read_back,
     search_facts,
-    shifted_tensors,
     source,
+    technique_facts,
 )
 from quantkit.stages.quantize.plan import Plan, make_plan, require_usable, weight_type
 from quantkit.tasks.calibration_set import CalibrationSet, select
@@ -49,9 +49,10 @@ def quantize(
     """Quantize an FP32 artifact into a new artifact at `out`.
 
     The record's facts: `int8_coverage`, `kernels` (executed operator → count), `layers` (quantized and kept float),
-    `channel_shift` (how many tensors are), `layout` (its name, and how often each pass matched), `expected` (operators
-    that must still be executed), `reduce_range` as decided, and `calibration` (set, questions, tokens, method). The
-    ranges themselves are the artifact's `calibration.json`.
+    `channel_shift` (how many tensors are), `outlier_channels` (layer → how many, where calibration found some),
+    `layout` (its name, and how often each pass matched), `expected` (operators that must still be executed),
+    `reduce_range` as decided, and `calibration` (set, questions, tokens, method). The ranges themselves are the
+    artifact's `calibration.json`.
 
     Args:
         artifact: a fused FP32 artifact (an unfused one is quantized too, and is slower).
@@ -97,8 +98,8 @@ def quantize(
         }
         with new_artifact(out, force=force) as draft:
             evidence = _evidence(artifact, model, calibration_set, plan, settings, chosen)
-            if settings.channel_shift:
-                facts["channel_shift"] = shifted_tensors(artifact, evidence)
+            plan = plan.settled(model, evidence)
+            facts |= technique_facts(artifact, settings, plan, evidence)
             score_ranges = calibrate_scores(model, scores, evidence)
             ranges = apply(model, plan.assignment, evidence, grid)
             if scores:

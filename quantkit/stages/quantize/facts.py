@@ -50,18 +50,25 @@ def read_back(artifact: Artifact, path: Path, plan: Plan) -> dict[str, Any]:
     }
 
 
-def shifted_tensors(artifact: Artifact, evidence: Evidence) -> int:
-    """Return how many tensors have their channels shifted.
+def technique_facts(
+    artifact: Artifact, settings: QuantizeSettings, plan: Plan, evidence: Evidence
+) -> dict[str, Any]:
+    """Return what became of the techniques that calibration decides about: `channel_shift` and `outlier_channels`.
 
     Raises:
-        QuantizationError: none has.
+        QuantizationError: channels were to be shifted, and none was.
     """
+    facts: dict[str, Any] = {}
+    if settings.outlier_channels == "auto":
+        facts["outlier_channels"] = plan.outliers
+    if not settings.channel_shift:
+        return facts
     if not evidence.shifts:
         raise QuantizationError(
             f"{artifact.model_path}: channel_shift: no layer reads a tensor that a normalization with a bias, or "
             "attention, makes and only biases follow; leave --channel-shift out"
         )
-    return len(evidence.shifts)
+    return {**facts, "channel_shift": len(evidence.shifts)}
 
 
 def expected(artifact: Artifact, opened: int, facts: Mapping[str, Any]) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """What becomes of each layer and table, decided before anything is run; what cannot be is refused here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import onnx_ir as ir
 
@@ -10,6 +11,8 @@ from quantkit.errors import ArtifactError, UsageError
 from quantkit.graph.linear import Table, embedding_tables, linear_layers, matching
 from quantkit.quantization.affine import WeightType
 from quantkit.quantization.choice import Choice, choices, nothing_to_quantize, section_choice
+from quantkit.quantization.evidence import Evidence
+from quantkit.quantization.settle import settled
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cluster import require_ray
 from quantkit.runtime.cpu import TargetIsa
@@ -27,6 +30,15 @@ class Plan:
     def quantized(self) -> list[str]:
         """Names of the layers that are to be executed in integers."""
         return [name for name, choice in self.assignment.items() if choice.scheme != "float"]
+
+    @property
+    def outliers(self) -> dict[str, int]:
+        """Layer name → how many outlier channels it has, for those that have some; of a settled plan."""
+        return {name: choice.outliers for name, choice in self.assignment.items() if choice.outliers}
+
+    def settled(self, model: ir.Model, evidence: Evidence) -> Self:
+        """Return the plan with what calibration decides."""
+        return replace(self, assignment=settled(linear_layers(model.graph), self.assignment, evidence))
 
 
 def require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
@@ -62,6 +74,15 @@ def require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
         raise UsageError(
             "--smooth-quant, --rounding gptq, --bias-correction and --channel-shift need calibration data; "
             "give --calib squad or --calib FILE"
+        )
+    if settings.outlier_channels == "auto" and settings.mode == "dynamic":
+        raise UsageError(
+            "--outlier-channels auto: is for static layers, whose ranges are known; choose --mode static"
+        )
+    if settings.outlier_channels == "auto" and settings.calib_method != "minmax":
+        raise UsageError(
+            "--outlier-channels auto: leaves the others the range of their extremes, and --calib-method "
+            f"{settings.calib_method} would be of all channels; give --calib-method minmax"
         )
     if settings.attention == "qk" and settings.calib is None:
         raise UsageError("--attention qk needs calibration data; give --calib squad or --calib FILE")
