@@ -9,15 +9,16 @@ from quantkit.quantization.choice import Choice
 from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.outliers import worthwhile_counts
 
-# More than a few, or a larger share of the channels, can cost more time than the noise is worth; a search weighs that.
-_OUTLIERS, _LARGEST_SHARE = 8, 1 / 16
+# More channels, or as many of fewer, can cost more time than the noise is worth; a search weighs that.
+_OUTLIERS, _LEAST_CHANNELS = 8, 128
 
 
 def settled(layers: Sequence[Linear], assignment: Assignment, evidence: Evidence) -> dict[str, Choice]:
     """Return the assignment with the number of outlier channels wherever it is open: eight, or none.
 
     Eight channels, of 128 or more, are multiplied in float where that leaves at most three quarters of the activation's
-    rounding noise, as behind the GELUs of some layers. Layers that read one tensor by one choice decide together.
+    rounding noise, as behind the GELUs of some layers. Layers that read one tensor by one choice decide together;
+    a pooled head, which reads one vector a row, has none.
 
     Args:
         layers: every linear layer of the model.
@@ -29,7 +30,8 @@ def settled(layers: Sequence[Linear], assignment: Assignment, evidence: Evidence
         if not choice.find_outliers:
             continue
         seen, matrices = evidence.statistics[tensor], [layer.matrix() for layer in members]
-        counts = [_OUTLIERS] if len(seen.low) * _LARGEST_SHARE >= _OUTLIERS else []
+        roomy = len(seen.low) >= _LEAST_CHANNELS and not members[0].pooled
+        counts = [_OUTLIERS] if roomy else []
         worthwhile = worthwhile_counts(seen, matrices, counts, smoothed=choice.smooth is not None)
         decided = replace(choice, outliers=max(worthwhile, default=0), find_outliers=False)
         found |= {layer.name: decided for layer in members}

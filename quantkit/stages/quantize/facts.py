@@ -53,13 +53,13 @@ def read_back(artifact: Artifact, path: Path, plan: Plan) -> dict[str, Any]:
 def technique_facts(
     artifact: Artifact, settings: QuantizeSettings, plan: Plan, evidence: Evidence
 ) -> dict[str, Any]:
-    """Return what became of the techniques that calibration decides about: `channel_shift` and `outlier_channels`.
+    """Return what became of techniques that single layers or tensors have: `channel_shift` and `outlier_channels`.
 
     Raises:
         QuantizationError: channels were to be shifted, and none was.
     """
     facts: dict[str, Any] = {}
-    if settings.outlier_channels == "auto":
+    if settings.outlier_channels == "auto" or plan.outliers:
         facts["outlier_channels"] = plan.outliers
     if not settings.channel_shift:
         return facts
