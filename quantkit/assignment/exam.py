@@ -12,6 +12,7 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, plan, run_job
 from quantkit.runtime.session import Arrays, Session
+from quantkit.runtime.sessions import Running
 from quantkit.tasks import Dataset, FeatureSettings, task
 from quantkit.tasks.task import Feature, Prediction
 from quantkit.tasks.tokenizer import Tokenizer
@@ -104,7 +105,7 @@ class Exam:
         """Open a model the way it is served: one thread a session."""
         return Session(path, outputs=self._task.outputs)
 
-    def sit(self, session: Session) -> Marks:
+    def sit(self, session: Running) -> Marks:
         """Answer every question and compare.
 
         Raises:
@@ -127,7 +128,7 @@ class Exam:
             expected_ratio_low=low,
         )
 
-    def _answer(self, session: Session) -> list[Arrays]:
+    def _answer(self, session: Running) -> list[Arrays]:
         with ThreadEngine([session] * cpu_facts().cores) as engine:
             return run_job(engine, self.job, label=self._label)
 
