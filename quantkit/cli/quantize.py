@@ -81,7 +81,7 @@ from quantkit.errors import FAILED, PASSED, UsageError
     "--outlier-channels",
     type=click.Choice(["auto", "off"]),
     show_default="off",
-    help="Auto: multiply eight channels in float where they make most of a layer's rounding noise.",
+    help="Auto: multiply eight channels in float where they make a quarter or more of a layer's noise.",
 )
 @click.option(
     "--symmetric/--no-symmetric",

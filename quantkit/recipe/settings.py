@@ -148,8 +148,8 @@ class QuantizeSettings(Section):
     )
     outlier_channels: Literal["auto", "off"] = Field(
         default="off",
-        description="auto: eight channels are multiplied in float where they make most of a layer's rounding noise; "
-        "for static with calib_method minmax",
+        description="auto: eight channels are multiplied in float where they make a quarter or more of a layer's "
+        "rounding noise; for static with calib_method minmax",
     )
     attention: Literal["float", "qk"] = Field(
         default="float", description="qk: queries and keys to INT8 too, which OpenVINO multiplies as such"

@@ -61,14 +61,14 @@ def technique_facts(
     facts: dict[str, Any] = {}
     if settings.outlier_channels == "auto" or plan.outliers:
         facts["outlier_channels"] = plan.outliers
-    if not settings.channel_shift:
-        return facts
-    if not evidence.shifts:
+    if settings.channel_shift:
+        facts["channel_shift"] = len(evidence.shifts)
+    if settings.channel_shift and not evidence.shifts:
         raise QuantizationError(
             f"{artifact.model_path}: channel_shift: no layer reads a tensor that a normalization with a bias, or "
             "attention, makes and only biases follow; leave --channel-shift out"
         )
-    return {**facts, "channel_shift": len(evidence.shifts)}
+    return facts
 
 
 def expected(artifact: Artifact, opened: int, facts: Mapping[str, Any]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What becomes of each layer and table, decided before anything is run; what cannot be is refused here."""
+"""What becomes of each layer and table: what cannot be is refused before anything runs, calibration settles more."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
