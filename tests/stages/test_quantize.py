@@ -415,11 +415,13 @@ def test_range_methods_see_the_smoothed_tensor(
 
 @pytest.mark.parametrize("mode", ["dynamic", "static"])
 @pytest.mark.parametrize(
-    "techniques",
+    ("techniques", "bound"),
     [
-        {"rounding": "gptq"},
-        {"bias_correction": True},
-        {"rounding": "gptq", "bias_correction": True, "smooth_quant": 0.5},
+        ({"rounding": "gptq"}, 0.1),
+        ({"bias_correction": True}, 0.1),
+        ({"rounding": "gptq", "bias_correction": True, "smooth_quant": 0.5}, 0.1),
+        # Ranges that fit six questions closely clip more of random words.
+        ({"channel_shift": True}, 0.15),
     ],
 )
 def test_what_calibration_is_good_for(
@@ -429,8 +431,9 @@ def test_what_calibration_is_good_for(
     tmp_path: Path,
     mode: str,
     techniques: dict[str, Any],
+    bound: float,
 ) -> None:
-    """GPTQ and bias correction in both modes: other bytes than without, the same every time, and all in integers."""
+    """Each technique in both modes: other bytes than without, the same every time, and all in integers."""
     source = make_encoder_artifact()
     calib = {"calib": str(span_questions), "calib_samples": 6}
     plain = quantize(source, tmp_path / "plain", settings=settings(mode))
@@ -440,7 +443,7 @@ def test_what_calibration_is_good_for(
     assert facts_of(made)["int8_coverage"] == 1.0
     assert facts_of(made)["calibration"]["questions"] == 6
     expected, actual = logits(source), logits(made)
-    assert np.abs(actual - expected).max() < 0.1 * np.ptp(expected)
+    assert np.abs(actual - expected).max() < bound * np.ptp(expected)
 
 
 @pytest.mark.parametrize("method", ["minmax", "mse"])
