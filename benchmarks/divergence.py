@@ -33,17 +33,16 @@ def main() -> None:
     arguments = parser.parse_args()
     baseline = Artifact.open(arguments.baseline)
     dataset = sample(load(arguments.data, baseline.task, arguments.data_dir), arguments.questions)
+    outputs, precision = task(baseline.task).outputs, arguments.openvino
     exam = Exam(baseline, dataset, confidence=0.95, label="answer")
     print(
         "| artifact | divergence, nats | changed | ratio | expected ratio | at least |\n|---|---|---|---|---|---|"
     )
     for path in arguments.artifacts:
         model = Artifact.open(path).model_path
-        outputs, precision = task(baseline.task).outputs, arguments.openvino
-        session = (
+        marks = exam.sit(
             OpenVinoSession(model, outputs=outputs, precision=precision) if precision else exam.open(model)
         )
-        marks = exam.sit(session)
         print(
             f"| {path.name} | {marks.divergence:.5f} | {marks.changed:.1%} | {marks.ratio:.3%} "
             f"| {marks.expected_ratio:.3%} | {marks.expected_ratio_low:.3%} |",
