@@ -101,6 +101,7 @@ def test_everything_runs_in_integers(
         # Three of attention, two of residuals, one of the head; one went with the Gelu.
         "fold_biases": LAYERS - 1 if static else 0,
         "narrow_pooled": 0,
+        "slice_outliers": 0,
     }
     assert {name: kernels.get(name, 0) for name in facts["expected"]} == facts["expected"]
     expected, actual = logits(source), logits(made)
