@@ -22,6 +22,7 @@ from quantkit.quantization.dynamic import quantize_dynamic
 from quantkit.quantization.outliers import multiply_outliers
 from quantkit.quantization.rounding import Problem, nearest
 from quantkit.quantization.smoothing import smooth
+from quantkit.quantization.splitting import split_channels, split_evenly
 from quantkit.quantization.static import quantize_static
 from quantkit.report.report import Record
 
@@ -41,6 +42,7 @@ class CostRequest(Record):
         scheme: how the layers are computed.
         smoothed: a Mul stands before them.
         outliers: inputs that are multiplied in float, for static.
+        split: copies of inputs that are read again, for static.
         block_size: of blockwise weights; None for every other scheme.
         weight_type: of integer weights; uint8 has other kernels.
     """
@@ -50,6 +52,7 @@ class CostRequest(Record):
     scheme: Scheme
     smoothed: bool = False
     outliers: NonNegativeInt = 0
+    split: NonNegativeInt = 0
     block_size: PositiveInt | None = None
     weight_type: WeightType = "int8"
 
@@ -59,6 +62,8 @@ class CostRequest(Record):
             raise ValueError("a block_size belongs to the scheme blockwise, and to no other")
         if self.outliers and self.scheme != "static":
             raise ValueError("outliers belong to the scheme static, and to no other")
+        if self.split and self.scheme != "static":
+            raise ValueError("a split belongs to the scheme static, and to no other")
         return self
 
     def __str__(self) -> str:
@@ -66,16 +71,22 @@ class CostRequest(Record):
         shape = f"{self.inputs} to {', '.join(str(width) for width in self.outputs)}"
         size = f" {self.block_size}" if self.block_size else ""
         outliers = f" outliers {self.outliers}" if self.outliers else ""
-        return f"{self.scheme}{size}{outliers}, {shape}"
+        split = f" split {self.split}" if self.split else ""
+        return f"{self.scheme}{size}{outliers}{split}, {shape}"
 
 
 def group_model(request: CostRequest) -> ir.Model:
     """Return the group's model: x float32 [batch, sequence, inputs] → one output for each layer, in order."""
     model = _float_model(request)
+    if request.split:
+        times = np.ones(request.inputs, np.int64)
+        times[: request.split] = 2
+        split_channels(model.graph, linear_layers(model.graph), split_evenly(times))
     if request.smoothed:
+        layers = linear_layers(model.graph)
         # Factors of many values, as real ones are: onnxruntime may move a Mul by a single number elsewhere.
-        factors = np.linspace(0.5, 2.0, request.inputs, dtype=np.float32)
-        smooth(model, linear_layers(model.graph), {INPUT: factors})
+        factors = np.linspace(0.5, 2.0, request.inputs + request.split, dtype=np.float32)
+        smooth(model, layers, {layers[0].activation.name or "": factors})
     _REWRITES[request.scheme](model, linear_layers(model.graph), request)
     return model
 
@@ -99,6 +110,10 @@ def check_kernels(request: CostRequest, optimized: onnx.GraphProto) -> None:
     if request.smoothed and f"{_LAYER.format(0)}.input_smooth" not in executed:
         raise QuantizationError(
             f"cost of {request}: onnxruntime executes it without the Mul of smoothing; measure it unsmoothed"
+        )
+    if request.split and f"{_LAYER.format(0)}.input_split" not in executed:
+        raise QuantizationError(
+            f"cost of {request}: onnxruntime executes it without the copies of channels; measure it without them"
         )
     if request.outliers and f"{_LAYER.format(0)}.outliers" not in executed:
         raise QuantizationError(

@@ -97,7 +97,7 @@ def measure_noise(of: FloatOutputs, choice: Choice, evidence: Evidence, grid: Gr
         return Noise(noise=_difference(of.wanted, found), signal=of.signal)
     reading = evidence.reading(of.tensor, of.layers, choice)
     inputs, outliers = _inputs(reading, choice), reading.outliers
-    smoothed = of.sample / inputs.factors
+    smoothed = reading.values(of.sample) / inputs.factors
     if choice.scheme == "static":
         values = inputs.rounded(smoothed)
     else:
@@ -107,7 +107,7 @@ def measure_noise(of: FloatOutputs, choice: Choice, evidence: Evidence, grid: Gr
     moment = inputs.moment() if choice.rounding == "gptq" else None
     found = []
     for layer in of.layers:
-        whole = layer.matrix()
+        whole = reading.matrix(layer)
         matrix = without_rows(whole, outliers) * inputs.factors[:, None]
         problem = Problem(
             name=layer.name,
@@ -124,11 +124,13 @@ def measure_noise(of: FloatOutputs, choice: Choice, evidence: Evidence, grid: Gr
 
 def best_range(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: Evidence) -> Choice:
     """Return a static choice with the range method that rounds the sample best, as the layers weigh its channels."""
-    inputs = _inputs(evidence.reading(tensor, layers, choice), choice)
+    reading = evidence.reading(tensor, layers, choice)
+    inputs = _inputs(reading, choice)
     assert inputs.seen.sample is not None
     smoothed = inputs.seen.sample / inputs.factors
     importance = (
-        sum((np.square(layer.matrix()).sum(axis=1) for layer in layers), np.float32(0)) * inputs.factors**2
+        sum((np.square(reading.matrix(layer)).sum(axis=1) for layer in layers), np.float32(0))
+        * inputs.factors**2
     )
     histogram = Histogram()
     histogram.add(smoothed)

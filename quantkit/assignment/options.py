@@ -16,6 +16,7 @@ from quantkit.graph.linear import Linear
 from quantkit.progress import track
 from quantkit.quantization.choice import FLOAT, Choice
 from quantkit.quantization.outliers import worthwhile_counts
+from quantkit.quantization.splitting import sticks_out
 
 # The tokens of a batch as it is served; the same as the exam's.
 COST_TOKENS = 1024
@@ -24,6 +25,9 @@ STATIC = Choice(scheme="static", smooth="auto", rounding="gptq", bias_correction
 PLAIN = Choice(scheme="static", rounding="gptq", bias_correction=True)
 # Counts of outlier channels that are tried, if each leaves much less noise than the one before.
 OUTLIERS = (8, 32)
+# Copies of channels that stick out: enough for a handful of channels. The kernel takes longer where the number of rows
+# is no multiple of 16.
+COPIES = 16
 DYNAMIC = Choice(scheme="dynamic", smooth="auto", rounding="gptq", bias_correction=True)
 BLOCKWISE = tuple(Choice(scheme="blockwise", block_size=size) for size in (32, 128, 256))
 
@@ -135,7 +139,15 @@ def _offered(workbench: Workbench, group: Group) -> Sequence[Choice]:
     # Where a CPU has no integer kernel for a block size, MatMulNBits is a slow float product.
     blockwise = [choice for choice in BLOCKWISE if multiplies_integers(choice.block_size, zero_points=False)]
     outliers = _with_outliers(group, members, workbench)
-    return (static, *plain, *outliers, replace(DYNAMIC, rounding=rounding), *blockwise, FLOAT)
+    return (
+        static,
+        *plain,
+        *outliers,
+        *_with_copies(group, members, workbench),
+        replace(DYNAMIC, rounding=rounding),
+        *blockwise,
+        FLOAT,
+    )
 
 
 def _with_outliers(group: Group, members: Sequence[Linear], workbench: Workbench) -> Iterator[Choice]:
@@ -146,6 +158,15 @@ def _with_outliers(group: Group, members: Sequence[Linear], workbench: Workbench
             yield replace(choice, outliers=count, rounding=workbench.rounding)
 
 
+def _with_copies(group: Group, members: Sequence[Linear], workbench: Workbench) -> Iterator[Choice]:
+    """Yield the choice with split channels where one sticks out, and copying the tensor is little of the work."""
+    if group.foldable or sum(group.outputs) < group.inputs:
+        return
+    seen, matrices = workbench.evidence.statistics[group.tensor], [layer.matrix() for layer in members]
+    if sticks_out(seen, matrices, COPIES):
+        yield replace(STATIC, split=COPIES, rounding=workbench.rounding)
+
+
 def _request(workbench: Workbench, group: Group, choice: Choice) -> CostRequest:
     integer = choice.scheme in ("static", "dynamic")
     return CostRequest(
@@ -154,6 +175,7 @@ def _request(workbench: Workbench, group: Group, choice: Choice) -> CostRequest:
         scheme=choice.scheme,
         smoothed=integer and choice.smooth is not None and not group.foldable,
         outliers=choice.outliers,
+        split=choice.split,
         block_size=choice.block_size if choice.scheme == "blockwise" else None,
         weight_type=workbench.grid.weight_type if integer else "int8",
     )

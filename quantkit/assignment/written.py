@@ -69,6 +69,7 @@ def _entry(pattern: str, choice: Choice, reason: str) -> LayerScheme:
             "scheme": choice.scheme,
             "smooth_quant": "off" if choice.smooth is None else choice.smooth,
             **({"outlier_channels": choice.outliers} if choice.outliers else {}),
+            **({"split_channels": choice.split} if choice.split else {}),
             "rounding": choice.rounding,
             "bias_correction": choice.bias_correction,
             **method,

@@ -1,6 +1,8 @@
 """An assignment of choices to layers, written into the graph.
 
-Order: shift · smooth · ranges · weights rounded · biases corrected · outliers apart · rewritten, scheme by scheme.
+Order: shift · split · smooth · ranges · weights rounded · biases corrected · outliers apart · rewritten, scheme by
+scheme.
+
 Layers that read the same tensor and have the same choice are one group: they share smoothing factors, outlier channels,
 the range and the QuantizeLinear.
 """
@@ -25,6 +27,7 @@ from quantkit.quantization.outliers import multiply_outliers, without_rows
 from quantkit.quantization.rounding import Problem
 from quantkit.quantization.shift import shift_channels
 from quantkit.quantization.smoothing import smooth
+from quantkit.quantization.splitting import split_channels
 from quantkit.quantization.static import quantize_static
 from quantkit.quantization.statistics import Detail
 
@@ -98,16 +101,19 @@ def grouped(layers: Sequence[Linear], assignment: Assignment) -> dict[tuple[str,
 
 
 def _smoothed_groups(model: ir.Model, assignment: Assignment, evidence: Evidence) -> list[_Group]:
-    """Smooth the graph, and return its groups as they are afterwards."""
+    """Split and smooth the graph, and return its groups as they are afterwards."""
     before = grouped(linear_layers(model.graph), assignment)
     readings = {
         (tensor, choice): evidence.reading(tensor, layers, choice) if choice.calibrated else None
         for (tensor, choice), layers in before.items()
     }
     for (tensor, choice), reading in readings.items():
+        layers = before[tensor, choice]
+        if reading is not None and reading.split is not None:
+            split_channels(model.graph, layers, reading.split)
         if reading is not None and reading.factors is not None:
-            smooth(model, before[tensor, choice], {tensor: reading.factors})
-    # Smoothing changed the weights, and for some layers the tensor they read.
+            smooth(model, layers, {layers[0].activation.name or "": reading.factors})
+    # That changed the weights, and for some layers the tensor they read.
     after = {layer.name: layer for layer in linear_layers(model.graph)}
     return [
         _Group(

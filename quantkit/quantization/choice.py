@@ -15,7 +15,7 @@ BLOCK_SIZE = 128
 # What an entry of `schemes` may say of layers of each scheme; anything else would do nothing.
 _INTEGER = ("smooth_quant", "rounding", "bias_correction")
 _SETTINGS: dict[Scheme, tuple[str, ...]] = {
-    "static": (*_INTEGER, "calib_method", "symmetric", "outlier_channels"),
+    "static": (*_INTEGER, "calib_method", "symmetric", "outlier_channels", "split_channels"),
     "dynamic": _INTEGER,
     "blockwise": ("block_size",),
 }
@@ -34,6 +34,7 @@ class Choice:
         symmetric: range around zero, for static.
         outliers: channels that are multiplied in float, for static with the range of the others' extremes.
         find_outliers: calibration has yet to settle how many (`quantkit.quantization.settle`).
+        split: copies of channels that stick out, for static with smoothing (`quantkit.quantization.splitting`).
         rounding: nearest or gptq, for static and dynamic.
         bias_correction: the mean output error goes into the bias, for static and dynamic.
         block_size: inputs that share a scale, for blockwise.
@@ -46,6 +47,7 @@ class Choice:
     symmetric: bool = False
     outliers: int = 0
     find_outliers: bool = False
+    split: int = 0
     rounding: str = "nearest"
     bias_correction: bool = False
     block_size: int = BLOCK_SIZE
@@ -73,7 +75,8 @@ class Choice:
             return "float"
         smooth = {None: "", "auto": " smooth"}.get(self.smooth, f" smooth {self.smooth}")  # type: ignore[arg-type]
         outliers = f" outliers {self.outliers}" if self.outliers else ""
-        return f"{self.scheme}{smooth}{outliers}{' gptq' if self.rounding == 'gptq' else ''}"
+        split = f" split {self.split}" if self.split else ""
+        return f"{self.scheme}{smooth}{outliers}{split}{' gptq' if self.rounding == 'gptq' else ''}"
 
 
 FLOAT = Choice(scheme="float")
@@ -111,6 +114,11 @@ def choices(layers: Sequence[Linear], settings: QuantizeSettings, kept: set[str]
         choice = _overridden(section, entry)
         fitting = matching(names, [entry.pattern], key="schemes") - kept
         for name in (name for name in names if name in fitting):
+            if choice.split > widths[name]:
+                raise RecipeError(
+                    f"schemes: {entry.pattern}: split_channels {choice.split} are more copies than {name} has "
+                    f"inputs, {widths[name]}; take fewer"
+                )
             if choice.outliers > widths[name] // 2:
                 raise RecipeError(
                     f"schemes: {entry.pattern}: outlier_channels {choice.outliers} are more than half of the "
@@ -130,7 +138,9 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
     """Return the section's choice with what an entry says otherwise."""
     scheme = entry.scheme or section.scheme
     method = entry.calib_method or section.method
-    found = entry.outlier_channels == "auto" or (entry.outlier_channels is None and section.find_outliers)
+    found = entry.outlier_channels == "auto" or (
+        entry.outlier_channels is None and section.find_outliers and not entry.split_channels
+    )
     outliers = entry.outlier_channels if isinstance(entry.outlier_channels, int) else 0
     _require_meaningful(entry, scheme)
     if (found or outliers) and scheme == "static" and method != "minmax":
@@ -139,6 +149,16 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
             f"calib_method {method} would be of all channels; give calib_method minmax"
         )
     smooth = section.smooth if entry.smooth_quant is None else _smooth(entry.smooth_quant)
+    if entry.split_channels and (found or outliers):
+        raise RecipeError(
+            f"schemes: {entry.pattern}: split_channels and outlier_channels are two ways to treat the same channels; "
+            "give one of them"
+        )
+    if entry.split_channels and smooth is None:
+        raise RecipeError(
+            f"schemes: {entry.pattern}: split_channels does nothing without smoothing, which divides the ranges; "
+            "give smooth_quant too"
+        )
     return _normal(
         replace(
             section,
@@ -148,6 +168,7 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
             symmetric=section.symmetric if entry.symmetric is None else entry.symmetric,
             outliers=outliers,
             find_outliers=found,
+            split=entry.split_channels or 0,
             rounding=entry.rounding or section.rounding,
             bias_correction=section.bias_correction
             if entry.bias_correction is None

@@ -23,6 +23,7 @@ from quantkit.quantization.outliers import outlier_channels, without_channels, w
 from quantkit.quantization.rounding import ROUNDINGS, Problem
 from quantkit.quantization.shift import channel_shifts, shifted
 from quantkit.quantization.smoothing import smoothing_factors
+from quantkit.quantization.splitting import find_split
 from quantkit.quantization.statistics import Detail, Statistics
 from quantkit.tasks import FeatureSettings, task
 from quantkit.tasks.calibration_set import CalibrationSet
@@ -52,9 +53,12 @@ class Evidence:
     def reading(self, tensor: str, layers: Sequence[Linear], choice: Choice) -> Reading:
         """Return how layers of the unquantized model read their tensor by one choice, found once."""
         names = [layer.name for layer in layers]
-        key = digest_of([tensor, names, choice.smooth, choice.rounding, choice.outliers])
+        key = digest_of([tensor, names, choice.smooth, choice.rounding, choice.outliers, choice.split])
         if key not in self._readings:
             whole, matrices = self.statistics[tensor], [layer.matrix() for layer in layers]
+            split = find_split(whole, matrices, choice.split) if choice.split else None
+            if split is not None:
+                whole, matrices = split.statistics(whole), [split.matrix(matrix) for matrix in matrices]
             smoothed = choice.smooth is not None
             outliers = outlier_channels(whole, matrices, choice.outliers, smoothed=smoothed)
             factors = None
@@ -66,7 +70,7 @@ class Evidence:
                     gptq=choice.rounding == "gptq",
                 )
                 factors[outliers] = 1
-            self._readings[key] = Reading(whole=whole, outliers=outliers, factors=factors)
+            self._readings[key] = Reading(whole=whole, outliers=outliers, factors=factors, split=split)
         return self._readings[key]
 
     def weight(self, problem: Problem, rounding: str) -> QuantizedWeight:

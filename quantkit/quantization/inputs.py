@@ -1,12 +1,14 @@
-"""What quantized layers read: a tensor less its outliers, smoothed, and rounded to the 256 levels of a range."""
+"""What quantized layers read: a tensor less its outliers, or with copies of them, smoothed and rounded to a grid."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from quantkit.graph.linear import Linear
 from quantkit.quantization.affine import QuantizedWeight, affine_uint8
 from quantkit.quantization.calibration import Range
 from quantkit.quantization.outliers import without_channels
+from quantkit.quantization.splitting import Split
 from quantkit.quantization.statistics import Statistics
 
 
@@ -15,14 +17,24 @@ class Reading:
     """How a group of layers reads its tensor.
 
     Attributes:
-        whole: statistics of the tensor.
+        whole: statistics of the tensor, copies of split channels included.
         outliers: channels that are multiplied in float, int64 in ascending order.
         factors: smoothing factors, float32 [channels]; None without smoothing.
+        split: which channels are read several times; None when all are read once.
     """
 
     whole: Statistics
     outliers: np.ndarray
     factors: np.ndarray | None
+    split: Split | None = None
+
+    def values(self, tensor: np.ndarray) -> np.ndarray:
+        """Return values [..., channels] of the tensor with the copies of split channels."""
+        return tensor if self.split is None else self.split.values(tensor)
+
+    def matrix(self, layer: Linear) -> np.ndarray:
+        """Return the weight of a layer of the unquantized model, with a row for every copy."""
+        return layer.matrix() if self.split is None else self.split.matrix(layer.matrix())
 
     def extremes(self) -> Range:
         """Return smallest and largest value of the smoothed tensor, outliers apart."""

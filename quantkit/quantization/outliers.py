@@ -35,8 +35,20 @@ def outlier_channels(
         count: how many.
         smoothed: the others will be smoothed.
     """
-    weight = np.sqrt(_noise(statistics, matrices)) if smoothed else statistics.magnitude
+    weight = np.sqrt(channel_noise(statistics, matrices)) if smoothed else statistics.magnitude
     return np.sort(np.argsort(-weight, kind="stable")[:count])
+
+
+def channel_noise(statistics: Statistics, matrices: Sequence[np.ndarray]) -> np.ndarray:
+    """Return range² |W_c|² of each channel, float64 [channels]: its rounding noise, were every range its own.
+
+    Args:
+        statistics: of the tensor.
+        matrices: the weights that read it, [channels, outputs] each.
+    """
+    width = np.maximum(statistics.high, 0).astype(np.float64) - np.minimum(statistics.low, 0)
+    noise: np.ndarray = np.square(width) * _importance(matrices)
+    return noise
 
 
 def remaining_noise(
@@ -49,7 +61,7 @@ def remaining_noise(
     """
     kept = np.setdiff1d(np.arange(len(statistics.low)), channels)
     if smoothed:
-        return _share(_noise(statistics, matrices), kept)
+        return _share(channel_noise(statistics, matrices), kept)
     width = _width(statistics.low, statistics.high)
     narrower = _width(statistics.low[kept], statistics.high[kept]) / width if width else 0.0
     return narrower**2 * _share(_importance(matrices), kept)
@@ -152,13 +164,6 @@ def _share(amounts: np.ndarray, kept: np.ndarray) -> float:
     """Return the share of some of the amounts, none of them negative, in all; 0 when there is nothing."""
     total = float(amounts.sum())
     return float(amounts[kept].sum()) / total if total else 0.0
-
-
-def _noise(statistics: Statistics, matrices: Sequence[np.ndarray]) -> np.ndarray:
-    """Return range² |W_c|² of each channel, float64 [channels]."""
-    width = np.maximum(statistics.high, 0).astype(np.float64) - np.minimum(statistics.low, 0)
-    noise: np.ndarray = np.square(width) * _importance(matrices)
-    return noise
 
 
 def _importance(matrices: Sequence[np.ndarray]) -> np.ndarray:

@@ -59,6 +59,9 @@ class LayerScheme(Section):
     outlier_channels: PositiveInt | Literal["auto", "off"] | None = Field(
         default=None, description="inputs that are multiplied in float, for static with calib_method minmax"
     )
+    split_channels: PositiveInt | None = Field(
+        default=None, description="copies of channels that stick out, for static with smooth_quant"
+    )
     rounding: Literal["nearest", "gptq"] | None = None
     bias_correction: bool | None = None
     block_size: Literal[16, 32, 64, 128, 256] | None = Field(

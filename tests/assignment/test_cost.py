@@ -70,6 +70,14 @@ def test_outliers_are_measured(smoothed: bool) -> None:
     assert measure_costs([request], tokens=8)[request] > 0
 
 
+@pytest.mark.parametrize("smoothed", [False, True])
+def test_copies_are_measured(smoothed: bool) -> None:
+    """Static layers with copied channels run in integer kernels that have a row for each copy."""
+    request = CostRequest(inputs=64, outputs=(48, 32), scheme="static", smoothed=smoothed, split=16)
+    assert "static split 16, 64 to 48, 32" == str(request)
+    assert measure_costs([request], tokens=8)[request] > 0
+
+
 def test_costs_come_in_the_order_of_the_requests(measured: list[list[CostRequest]]) -> None:
     """The order is that of the requests, each once, whatever was in the cache before."""
     measure_costs([DYNAMIC], tokens=8)
@@ -188,6 +196,14 @@ def test_lost_outliers_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         measure_costs([CostRequest(inputs=64, outputs=(16,), scheme="static", outliers=8)], tokens=8)
 
 
+def test_lost_copies_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group whose channels were to be copied is not measured without the copies."""
+    monkeypatch.setattr(group_model, "split_channels", lambda *given: None)
+
+    with pytest.raises(QuantizationError, match="without the copies of channels"):
+        measure_costs([CostRequest(inputs=64, outputs=(16,), scheme="static", split=8)], tokens=8)
+
+
 def candidate(seconds: Sequence[float]) -> Any:
     return cost._Candidate(request=FLOAT, session=None, binding=None, seconds=list(seconds))
 
@@ -212,13 +228,14 @@ def test_disturbed_rounds_do_not_count() -> None:
         {"scheme": "blockwise"},
         {"scheme": "static", "block_size": 32},
         {"scheme": "dynamic", "outliers": 8},
+        {"scheme": "float", "split": 8},
         {"outputs": ()},
         {"inputs": 0},
         {"scheme": "fast"},
     ],
 )
 def test_a_request_is_complete(wrong: dict[str, Any]) -> None:
-    """Blockwise has a block size and nothing else has one, static alone has outliers; there is a layer of some size."""
+    """Blockwise has a block size and nothing else has one, static alone has outliers or a split; a layer is there."""
     with pytest.raises(ValidationError):
         CostRequest(**{"inputs": 32, "outputs": (16,), "scheme": "static", **wrong})
 

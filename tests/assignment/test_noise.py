@@ -124,8 +124,19 @@ def test_float_has_none(bench: Bench) -> None:
         GPTQ,
         Choice(scheme="static", outliers=4),
         replace(GPTQ, outliers=6),
+        replace(GPTQ, split=5),
     ],
-    ids=["plain", "symmetric", "smooth", "gptq", "bias", "all", "outliers", "all and outliers"],
+    ids=[
+        "plain",
+        "symmetric",
+        "smooth",
+        "gptq",
+        "bias",
+        "all",
+        "outliers",
+        "all and outliers",
+        "all and split",
+    ],
 )
 def test_static_is_what_onnxruntime_does(bench: Bench, choice: Choice, weight_type: Any) -> None:
     """Static noise is that of the quantized graph within 1 %."""

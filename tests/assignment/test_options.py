@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from quantkit.assignment.noise import Noise
-from quantkit.assignment.options import BLOCKWISE, DYNAMIC, STATIC, Option, _with_outliers, worthwhile
+from quantkit.assignment.options import (
+    BLOCKWISE,
+    DYNAMIC,
+    STATIC,
+    Option,
+    _with_copies,
+    _with_outliers,
+    worthwhile,
+)
 from quantkit.quantization.choice import FLOAT, Choice
 from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.statistics import Statistics
@@ -57,3 +65,25 @@ def test_outlier_channels_are_offered_where_they_pay(
     found = list(_with_outliers(group, [layer], workbench))
     assert offered == [(choice.smooth, choice.outliers) for choice in found]
     assert {choice.rounding for choice in found} <= {"nearest"}
+
+
+@pytest.mark.parametrize(
+    ("wide", "foldable", "outputs", "offered"),
+    [(2, False, (256, 8), [16]), (2, True, (256, 8), []), (2, False, (255,), []), (40, False, (256,), [])],
+    ids=["sticks out", "folded factors", "few outputs", "alike"],
+)
+def test_copies_are_offered_where_a_channel_sticks_out(
+    wide: int, foldable: bool, outputs: tuple[int, ...], offered: list[int]
+) -> None:
+    """Where one or two hold the noise, smoothing has a Mul, and copying the tensor is little beside the product."""
+    magnitude = np.ones(256, np.float32)
+    magnitude[:wide] = 20
+    statistics = Statistics(
+        low=-magnitude, high=magnitude, mean=np.zeros(256), square=np.ones(256), tokens=1000
+    )
+    layer = SimpleNamespace(matrix=lambda: np.ones((256, 4), np.float32))
+    workbench = SimpleNamespace(evidence=Evidence(statistics={"x": statistics}), rounding="nearest")
+    group = SimpleNamespace(tensor="x", inputs=256, outputs=outputs, foldable=foldable)
+    found = list(_with_copies(group, [layer], workbench))
+    assert offered == [choice.split for choice in found]
+    assert {(choice.smooth, choice.rounding) for choice in found} <= {("auto", "nearest")}

@@ -119,6 +119,14 @@ def test_outlier_channels_of_the_section(layers: list[Linear]) -> None:
     assert [True, False, True, False] == [choice.find_outliers for choice in opened.values()]
 
 
+def test_split_channels_stand_for_outlier_channels(layers: list[Linear]) -> None:
+    """An entry that splits channels has none that calibration would settle to multiply in float."""
+    asked = settings({"pattern": "layer.0.query", "split_channels": 16}, outlier_channels="auto")
+    found = choices(layers, asked, set())["layer.0.query"]
+    assert (found.split, found.outliers, found.find_outliers) == (16, 0, False)
+    assert "static smooth split 16" == found.label
+
+
 @pytest.mark.parametrize(
     ("entry", "line"),
     [
@@ -144,6 +152,13 @@ def test_outlier_channels_of_the_section(layers: list[Linear]) -> None:
             "outlier_channels does nothing for dynamic layers",
         ),
         ({"outlier_channels": 17}, "outlier_channels 17 are more than half of the 32 inputs of layer.0"),
+        ({"scheme": "dynamic", "split_channels": 8}, "split_channels does nothing for dynamic layers"),
+        ({"split_channels": 8, "smooth_quant": "off"}, "split_channels does nothing without smoothing"),
+        (
+            {"split_channels": 8, "outlier_channels": "auto"},
+            "split_channels and outlier_channels are two ways to treat the same channels",
+        ),
+        ({"split_channels": 33}, "split_channels 33 are more copies than layer.0.* has inputs, 32"),
         ({"block_size": 32}, "block_size does nothing for static layers"),
         ({"smooth_quant": 1.5}, "smooth_quant 1.5: alpha lies between 0 and 1"),
         ({"smooth_quant": -0.1}, "smooth_quant -0.1: alpha lies between 0 and 1"),

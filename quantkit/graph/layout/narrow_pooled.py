@@ -5,10 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from quantkit.graph.fusion.pattern import constant, is_op
+from quantkit.graph.fusion.pattern import constant, int_attribute, integers, is_op
 
 # Operators that compute each token by itself → which of their inputs have tokens; other inputs are weights and scales.
 _BY_TOKEN: Mapping[str, tuple[int, ...]] = {
+    # Along the last axis only, see `_by_token`.
+    "Concat": (0, 1),
+    "Gather": (0,),
+    "Slice": (0,),
     "Add": (0, 1),
     "BiasGelu": (0,),
     "Cast": (0,),
@@ -62,6 +66,15 @@ def _is_pooling(node: ir.Node) -> bool:
     return first and source is not None and _has_tokens(source)
 
 
+def _by_token(node: ir.Node) -> tuple[int, ...]:
+    """Return which inputs of a node have tokens that it computes each by itself; none where it mixes them."""
+    if node.op_type in ("Concat", "Gather") and int_attribute(node, "axis", 0) != -1:
+        return ()
+    if node.op_type == "Slice" and integers(node.inputs[3]) != [-1]:
+        return ()
+    return _BY_TOKEN.get(node.op_type, ())
+
+
 def _has_tokens(value: ir.Value) -> bool:
     """Tell whether a value is known to be [batch, sequence, …]."""
     node = value.producer()
@@ -71,7 +84,7 @@ def _has_tokens(value: ir.Value) -> bool:
         return True
     if node.op_type == "DynamicQuantizeLinear":
         return node.inputs[0] is not None and _has_tokens(node.inputs[0])
-    places = _BY_TOKEN.get(node.op_type, ())
+    places = _by_token(node)
     return any(_has_tokens(entry) for place in places if (entry := node.inputs[place]) is not None)
 
 
@@ -84,7 +97,7 @@ def _narrow(graph: ir.Graph, pooling: ir.Node) -> int:
     index = ir.val(name, const_value=ir.tensor(np.array([0], np.int64), name=name))
     graph.register_initializer(index)
     for node in narrowed:
-        for place in _BY_TOKEN[node.op_type]:
+        for place in _by_token(node):
             source = node.inputs[place]
             if source is None or not _has_tokens(source) or source.producer() in narrowed:
                 continue
@@ -103,15 +116,15 @@ def _only_for(graph: ir.Graph, pooling: ir.Node) -> list[ir.Node]:
     # The graph is in order: going back through it, all readers of a node come before it.
     for node in reversed(list(graph)):
         readers = {usage.node for value in node.outputs for usage in value.uses()}
-        if not readers or not readers <= found or node.op_type not in _BY_TOKEN:
+        if not readers or not readers <= found or not _by_token(node):
             continue
         if any(value.is_graph_output() for value in node.outputs) or not _has_tokens(node.outputs[0]):
             continue
         # A reader that needs all tokens of it, as keys and values, is none that can do with one.
         uses = [usage for value in node.outputs for usage in value.uses() if usage.node is not pooling]
-        if any(usage.idx not in _BY_TOKEN[usage.node.op_type] for usage in uses):
+        if any(usage.idx not in _by_token(usage.node) for usage in uses):
             continue
-        if all(_plain(node, place) for place in _BY_TOKEN[node.op_type]):
+        if all(_plain(node, place) for place in _by_token(node)):
             found.add(node)
     found.discard(pooling)
     return [node for node in graph if node in found]

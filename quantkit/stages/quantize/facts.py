@@ -61,6 +61,8 @@ def technique_facts(
     facts: dict[str, Any] = {}
     if settings.outlier_channels == "auto" or plan.outliers:
         facts["outlier_channels"] = plan.outliers
+    if plan.splits:
+        facts["split_channels"] = plan.splits
     if settings.channel_shift:
         facts["channel_shift"] = len(evidence.shifts)
     if settings.channel_shift and not evidence.shifts:

@@ -36,6 +36,11 @@ class Plan:
         """Layer name → how many outlier channels it has, for those that have some; of a settled plan."""
         return {name: choice.outliers for name, choice in self.assignment.items() if choice.outliers}
 
+    @property
+    def splits(self) -> dict[str, int]:
+        """Layer name → how many copies of channels it reads, for those that read some."""
+        return {name: choice.split for name, choice in self.assignment.items() if choice.split}
+
     def settled(self, model: ir.Model, evidence: Evidence) -> Self:
         """Return the plan with what calibration decides."""
         return replace(self, assignment=settled(linear_layers(model.graph), self.assignment, evidence))

@@ -94,6 +94,28 @@ def test_static_layers() -> None:
     np.testing.assert_allclose(compute(model), before, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("more", ["Gather <axis = -1> (n, back)", "Slice (n, begin, end, back)"])
+def test_channels_that_are_taken_once_more(more: str) -> None:
+    """Picking, slicing and joining channels mixes no tokens: what outlier channels are made of does not stop it."""
+    body = LAYER.replace("f = MatMul (n, w1)", f"c = {more} w = Concat <axis = -1> (n, c) f = MatMul (w, w1)")
+    constants = {"back": np.array([-1]), "begin": np.array([0]), "end": np.array([1])}
+    wide = np.random.default_rng(1).normal(size=(HIDDEN + 1, HIDDEN)).astype(np.float32)
+    model = build(body + POOLED, {**constants, "w1": wide})
+    before = compute(model)
+    assert narrow_pooled(model) == 1
+    assert taken(model) == ["h", *(["n"] if "Gather" in more else [])]
+    np.testing.assert_allclose(compute(model), before, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_tokens_that_are_joined(axis: int) -> None:
+    """Joined along another axis than that of channels, what stands before is left as it is."""
+    body = LAYER.replace("f = MatMul (n, w1)", f"w = Concat <axis = {axis}> (n, n) f = MatMul (w, w1)")
+    body = body.replace("(e, n, gamma", "(e, w, gamma")
+    model = build(body + POOLED)
+    assert narrow_pooled(model) == 0
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
