@@ -102,6 +102,7 @@ def test_everything_runs_in_integers(
         "fold_biases": LAYERS - 1 if static else 0,
         "narrow_pooled": 0,
         "slice_outliers": 0,
+        "fold_copies": 0,
     }
     assert {name: kernels.get(name, 0) for name in facts["expected"]} == facts["expected"]
     expected, actual = logits(source), logits(made)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import onnx_ir as ir
 
 from quantkit.graph.layout.fold_biases import fold_biases
+from quantkit.graph.layout.fold_copies import fold_copies
 from quantkit.graph.layout.integer_products import integer_products
 from quantkit.graph.layout.narrow_pooled import narrow_pooled
 from quantkit.graph.layout.open_gelus import open_gelus
@@ -21,8 +22,16 @@ from quantkit.graph.layout.slice_outliers import slice_outliers
 Pass = Callable[[ir.Model], int]
 
 LAYOUTS: dict[str, tuple[Pass, ...]] = {
-    "onnxruntime": (open_norms, slice_outliers, integer_products, open_gelus, fold_biases, narrow_pooled),
-    "portable": (open_norms, slice_outliers, narrow_pooled),
+    "onnxruntime": (
+        open_norms,
+        slice_outliers,
+        fold_copies,
+        integer_products,
+        open_gelus,
+        fold_biases,
+        narrow_pooled,
+    ),
+    "portable": (open_norms, slice_outliers, fold_copies, narrow_pooled),
     "fused": (),
 }
 """Name → passes, in order. `portable` writes no operator of a runtime's own; `fused` leaves the graph as it is."""

@@ -77,7 +77,12 @@ def test_norms_are_opened(bias: str, adds: int) -> None:
     body = f"t = Tanh (x) y = com.microsoft.SkipLayerNormalization <epsilon = 1e-5> (x, t, gamma, beta{bias})"
     model = build(body, NORM)
     before = compute(model)
-    assert lay_out(model, "portable") == {"open_norms": 1, "slice_outliers": 0, "narrow_pooled": 0}
+    assert lay_out(model, "portable") == {
+        "open_norms": 1,
+        "slice_outliers": 0,
+        "fold_copies": 0,
+        "narrow_pooled": 0,
+    }
     assert operators(model) == ["Tanh", *["Add"] * adds, "Sum", "LayerNormalization"]
     assert [value.name for value in model.graph.outputs] == ["y"]
     np.testing.assert_allclose(compute(model), before, atol=2e-6, rtol=0)
@@ -117,7 +122,12 @@ def test_norm_that_broadcasts() -> None:
     body = """y = com.microsoft.SkipLayerNormalization (x, row, gamma, beta)"""
     model = build(body, {**NORM, "row": normal(1, 7, HIDDEN, seed=9)})
     before = compute(model)
-    assert lay_out(model, "portable") == {"open_norms": 1, "slice_outliers": 0, "narrow_pooled": 0}
+    assert lay_out(model, "portable") == {
+        "open_norms": 1,
+        "slice_outliers": 0,
+        "fold_copies": 0,
+        "narrow_pooled": 0,
+    }
     np.testing.assert_allclose(compute(model), before, atol=2e-6, rtol=0)
 
 
@@ -135,6 +145,7 @@ def test_bias_of_a_layer(add: str) -> None:
         "fold_biases": 1,
         "narrow_pooled": 0,
         "slice_outliers": 0,
+        "fold_copies": 0,
     }
     assert operators(model) == ["QuantizeLinear", "MatMulIntegerToFloat"]
     assert [node.name for node in model.graph][1] == "h"
