@@ -40,6 +40,7 @@ _SEARCHED = (
     "bias_correction",
     "channel_shift",
     "outlier_channels",
+    "split_channels",
     "symmetric",
     "schemes",
 )

@@ -16,7 +16,7 @@ from quantkit.graph.linear import Linear
 from quantkit.progress import track
 from quantkit.quantization.choice import FLOAT, Choice
 from quantkit.quantization.outliers import worthwhile_counts
-from quantkit.quantization.splitting import sticks_out
+from quantkit.quantization.splitting import COPIES, sticks_out
 
 # The tokens of a batch as it is served; the same as the exam's.
 COST_TOKENS = 1024
@@ -25,9 +25,6 @@ STATIC = Choice(scheme="static", smooth="auto", rounding="gptq", bias_correction
 PLAIN = Choice(scheme="static", rounding="gptq", bias_correction=True)
 # Counts of outlier channels that are tried, if each leaves much less noise than the one before.
 OUTLIERS = (8, 32)
-# Copies of channels that stick out: enough for a handful of channels. The kernel takes longer where the number of rows
-# is no multiple of 16.
-COPIES = 16
 DYNAMIC = Choice(scheme="dynamic", smooth="auto", rounding="gptq", bias_correction=True)
 BLOCKWISE = tuple(Choice(scheme="blockwise", block_size=size) for size in (32, 128, 256))
 

@@ -84,6 +84,12 @@ from quantkit.errors import FAILED, PASSED, UsageError
     help="Auto: multiply eight channels in float where they make a quarter or more of a layer's noise.",
 )
 @click.option(
+    "--split-channels",
+    type=click.Choice(["auto", "off"]),
+    show_default="off",
+    help="Auto: copy channels that stick out, where the layer before can make the copies.",
+)
+@click.option(
     "--symmetric/--no-symmetric",
     default=None,
     show_default="no-symmetric",
@@ -185,6 +191,7 @@ def command(
     bias_correction: bool | None,
     channel_shift: bool | None,
     outlier_channels: str | None,
+    split_channels: str | None,
     symmetric: bool | None,
     attention: str | None,
     layout: str | None,
@@ -252,6 +259,7 @@ def command(
             "bias_correction": bias_correction,
             "channel_shift": channel_shift,
             "outlier_channels": outlier_channels,
+            "split_channels": split_channels,
             "attention": attention,
             "layout": layout,
             "keep_float": patterns or None,

@@ -35,6 +35,7 @@ class Choice:
         outliers: channels that are multiplied in float, for static with the range of the others' extremes.
         find_outliers: calibration has yet to settle how many (`quantkit.quantization.settle`).
         split: copies of channels that stick out, for static with smoothing (`quantkit.quantization.splitting`).
+        find_split: calibration has yet to settle how many.
         rounding: nearest or gptq, for static and dynamic.
         bias_correction: the mean output error goes into the bias, for static and dynamic.
         block_size: inputs that share a scale, for blockwise.
@@ -48,6 +49,7 @@ class Choice:
     outliers: int = 0
     find_outliers: bool = False
     split: int = 0
+    find_split: bool = False
     rounding: str = "nearest"
     bias_correction: bool = False
     block_size: int = BLOCK_SIZE
@@ -93,6 +95,7 @@ def section_choice(settings: QuantizeSettings) -> Choice:
             percentile=settings.percentile,
             symmetric=settings.symmetric,
             find_outliers=settings.outlier_channels == "auto",
+            find_split=settings.split_channels == "auto",
             rounding=settings.rounding,
             bias_correction=settings.bias_correction,
         )
@@ -138,26 +141,30 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
     """Return the section's choice with what an entry says otherwise."""
     scheme = entry.scheme or section.scheme
     method = entry.calib_method or section.method
-    found = entry.outlier_channels == "auto" or (
-        entry.outlier_channels is None and section.find_outliers and not entry.split_channels
-    )
-    outliers = entry.outlier_channels if isinstance(entry.outlier_channels, int) else 0
-    _require_meaningful(entry, scheme)
-    if (found or outliers) and scheme == "static" and method != "minmax":
-        raise RecipeError(
-            f"schemes: {entry.pattern}: outlier_channels leaves the others the range of their extremes, and "
-            f"calib_method {method} would be of all channels; give calib_method minmax"
-        )
     smooth = section.smooth if entry.smooth_quant is None else _smooth(entry.smooth_quant)
-    if entry.split_channels and (found or outliers):
+    # An entry that treats outliers in one way does without the section's other way.
+    treated = [
+        asked for asked in (entry.outlier_channels, entry.split_channels) if asked not in (None, "off")
+    ]
+    outliers, found = _counted(entry.outlier_channels, section.find_outliers and not treated)
+    copies, found_copies = _counted(
+        entry.split_channels, section.find_split and not treated and smooth is not None
+    )
+    _require_meaningful(entry, scheme)
+    if len(treated) > 1:
         raise RecipeError(
             f"schemes: {entry.pattern}: split_channels and outlier_channels are two ways to treat the same channels; "
             "give one of them"
         )
-    if entry.split_channels and smooth is None:
+    if (copies or found_copies) and smooth is None:
         raise RecipeError(
             f"schemes: {entry.pattern}: split_channels does nothing without smoothing, which divides the ranges; "
             "give smooth_quant too"
+        )
+    if (found or outliers) and scheme == "static" and method != "minmax":
+        raise RecipeError(
+            f"schemes: {entry.pattern}: outlier_channels leaves the others the range of their extremes, and "
+            f"calib_method {method} would be of all channels; give calib_method minmax"
         )
     return _normal(
         replace(
@@ -168,7 +175,8 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
             symmetric=section.symmetric if entry.symmetric is None else entry.symmetric,
             outliers=outliers,
             find_outliers=found,
-            split=entry.split_channels or 0,
+            split=copies,
+            find_split=found_copies,
             rounding=entry.rounding or section.rounding,
             bias_correction=section.bias_correction
             if entry.bias_correction is None
@@ -192,6 +200,13 @@ def _require_meaningful(entry: LayerScheme, scheme: Scheme) -> None:
         )
 
 
+def _counted(asked: int | Literal["auto", "off"] | None, by_section: bool) -> tuple[int, bool]:
+    """Return how many channels an entry asks for, and whether calibration is to settle that."""
+    if asked is None:
+        return 0, by_section
+    return (asked, False) if isinstance(asked, int) else (0, asked == "auto")
+
+
 def _smooth(setting: Literal["auto", "off"] | float) -> Literal["auto"] | float | None:
     return None if setting == "off" else setting
 
@@ -207,6 +222,7 @@ def _normal(choice: Choice) -> Choice:
             percentile=99.99,
             symmetric=False,
             find_outliers=False,
+            find_split=False,
             block_size=BLOCK_SIZE,
         )
     percentile = choice.percentile if choice.method == "percentile" else 99.99

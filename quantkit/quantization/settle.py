@@ -1,26 +1,34 @@
-"""What calibration settles of choices that leave it open: outlier channels, where they are worth it."""
+"""What calibration settles of choices that leave it open: outlier and split channels, where they are worth it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from quantkit.graph.channels import find_channels
 from quantkit.graph.linear import Linear
 from quantkit.quantization.apply import Assignment, grouped
 from quantkit.quantization.choice import Choice
 from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.outliers import worthwhile_counts
+from quantkit.quantization.splitting import COPIES, sticks_out
+from quantkit.quantization.statistics import Statistics
 
 _OUTLIERS = 8
-# Elsewhere they can cost more time than the noise is worth; a search weighs that. The Gather and the product of eight
+# Elsewhere they can cost more time than the noise is worth; a search weighs that. The Slice and the product of eight
 # are small beside the integer product where there are many channels, and their sum where there are fewer outputs.
 _LEAST_CHANNELS, _LEAST_PER_OUTPUT = 128, 2
 
 
 def settled(layers: Sequence[Linear], assignment: Assignment, evidence: Evidence) -> dict[str, Choice]:
-    """Return the assignment with the number of outlier channels wherever it is open: eight, or none.
+    """Return the assignment with the number of outlier channels and of copies wherever it is open.
 
     Eight channels are multiplied in float where that leaves at most three quarters of the activation's rounding noise,
-    and there are 128 channels or more, at least two for each output: behind the GELUs of some layers. Layers that read
-    one tensor by one choice decide together; a pooled head, which reads one vector a row, has none.
+    and there are 128 channels or more, at least two for each output: behind the GELUs of some layers. A pooled head,
+    which reads one vector a row, has none.
+
+    Sixteen copies of channels are made where one alone would take four of them, and the layer before can make them:
+    between two linear layers, where nobody else reads the tensor.
+
+    Layers that read one tensor by one choice decide together.
 
     Args:
         layers: every linear layer of the model.
@@ -29,12 +37,33 @@ def settled(layers: Sequence[Linear], assignment: Assignment, evidence: Evidence
     """
     found = dict(assignment)
     for (tensor, choice), members in grouped(layers, assignment).items():
-        if not choice.find_outliers:
+        if not choice.find_outliers and not choice.find_split:
             continue
-        seen, matrices = evidence.statistics[tensor], [layer.matrix() for layer in members]
-        least = max(_LEAST_CHANNELS, _LEAST_PER_OUTPUT * sum(matrix.shape[1] for matrix in matrices))
-        counts = [_OUTLIERS] if len(seen.low) >= least and not members[0].pooled else []
-        worthwhile = worthwhile_counts(seen, matrices, counts, smoothed=choice.smooth is not None)
-        decided = replace(choice, outliers=max(worthwhile, default=0), find_outliers=False)
+        seen = evidence.statistics[tensor]
+        decided = replace(
+            choice,
+            outliers=_outliers(choice, members, seen) if choice.find_outliers else choice.outliers,
+            split=_copies(members, seen) if choice.find_split else choice.split,
+            find_outliers=False,
+            find_split=False,
+        )
         found |= {layer.name: decided for layer in members}
     return found
+
+
+def _outliers(choice: Choice, members: Sequence[Linear], seen: Statistics) -> int:
+    """Return eight, or none."""
+    matrices = [layer.matrix() for layer in members]
+    least = max(_LEAST_CHANNELS, _LEAST_PER_OUTPUT * sum(matrix.shape[1] for matrix in matrices))
+    counts = [_OUTLIERS] if len(seen.low) >= least and not members[0].pooled else []
+    return max(worthwhile_counts(seen, matrices, counts, smoothed=choice.smooth is not None), default=0)
+
+
+def _copies(members: Sequence[Linear], seen: Statistics) -> int:
+    """Return sixteen, or none."""
+    tensor, nodes = members[0].activation, {layer.node for layer in members}
+    if {usage.node for usage in tensor.uses()} != nodes:
+        return 0
+    channels = find_channels(tensor, apart=nodes)
+    free = channels is not None and not channels.read
+    return COPIES if free and sticks_out(seen, [layer.matrix() for layer in members], COPIES) else 0

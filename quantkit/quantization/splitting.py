@@ -20,6 +20,9 @@ from quantkit.quantization.outliers import channel_noise
 from quantkit.quantization.rewrite import add_initializer, insert_before
 from quantkit.quantization.statistics import Statistics
 
+# How many copies are taken: enough for a handful of channels. The kernel takes longer where the number of rows is no
+# multiple of 16.
+COPIES = 16
 # Parts of a weight lie within this share of each other, around the equal part.
 _SPREAD = 0.2
 _BISECTIONS = 60

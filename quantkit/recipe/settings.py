@@ -59,7 +59,7 @@ class LayerScheme(Section):
     outlier_channels: PositiveInt | Literal["auto", "off"] | None = Field(
         default=None, description="inputs that are multiplied in float, for static with calib_method minmax"
     )
-    split_channels: PositiveInt | None = Field(
+    split_channels: PositiveInt | Literal["auto", "off"] | None = Field(
         default=None, description="copies of channels that stick out, for static with smooth_quant"
     )
     rounding: Literal["nearest", "gptq"] | None = None
@@ -153,6 +153,11 @@ class QuantizeSettings(Section):
         default="off",
         description="auto: eight channels are multiplied in float where they make a quarter or more of a layer's "
         "rounding noise; for static with calib_method minmax",
+    )
+    split_channels: Literal["auto", "off"] = Field(
+        default="off",
+        description="auto: sixteen copies of channels that stick out, where the layer before can make them; for static "
+        "with smooth_quant",
     )
     attention: Literal["float", "qk"] = Field(
         default="float", description="qk: queries and keys to INT8 too, which OpenVINO multiplies as such"

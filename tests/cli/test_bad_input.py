@@ -52,6 +52,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "qury": "pattern: qury, scheme: blockwise",
             "block": "pattern: query, scheme: blockwise, rounding: gptq",
             "wide": "pattern: query, scheme: static, outlier_channels: 17",
+            "twice": "pattern: query, scheme: static, split_channels: 16, outlier_channels: 8",
+            "plain": "pattern: query, scheme: static, split_channels: 16, smooth_quant: off",
+            "copies": "pattern: query, scheme: static, split_channels: 33",
             "clipped": "pattern: query, scheme: static, calib_method: mse, outlier_channels: 8",
         }.items():
             Path(f"{name}.yaml").write_text(f"mode: dynamic\nschemes: [{{{entry}}}]\n")

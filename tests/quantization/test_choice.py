@@ -127,6 +127,18 @@ def test_split_channels_stand_for_outlier_channels(layers: list[Linear]) -> None
     assert "static smooth split 16" == found.label
 
 
+def test_split_channels_of_the_section(layers: list[Linear]) -> None:
+    """Calibration settles them but for entries that say otherwise, treat outliers in another way, or do not smooth."""
+    asked = settings(
+        {"pattern": "layer.0.query", "split_channels": "off"},
+        {"pattern": "layer.0.output.dense", "outlier_channels": 4},
+        {"pattern": "layer.1.query", "smooth_quant": "off"},
+        split_channels="auto",
+    )
+    found = [(choice.find_split, choice.outliers) for choice in choices(layers, asked, set()).values()]
+    assert [(False, 0), (False, 4), (False, 0), (True, 0)] == found
+
+
 @pytest.mark.parametrize(
     ("entry", "line"),
     [

@@ -1,4 +1,4 @@
-"""What calibration settles: outlier channels where they are worth it, and nowhere else."""
+"""What calibration settles: outlier channels and copies where they are worth it, and nowhere else."""
 
 from typing import Any
 
@@ -58,6 +58,20 @@ def test_eight_where_they_stick_out(layers: list[Linear], smooth: Any) -> None:
         name: one.outliers for name, one in found.items()
     }
     assert not any(one.find_outliers for one in found.values())
+
+
+def test_copies_where_the_layer_before_can_make_them(layers: list[Linear]) -> None:
+    """A channel that sticks out is copied between two layers; not behind anything else, nor when all are alike."""
+    even, wide, hidden = (np.ones(count, np.float32) for count in (128, 128, 100))
+    wide[8] = hidden[8] = 40
+    tensors = {"x": seen(wide), "y": seen(even), "z": seen(even[:32]), "w": seen(wide), "wide": seen(hidden)}
+    choice = Choice(scheme="static", smooth="auto", find_split=True)
+    open_choices = dict.fromkeys("abcdef", choice)
+    found = settled(layers, open_choices, Evidence(statistics=tensors))
+    assert {"f": 16} == {name: one.split for name, one in found.items() if one.split}
+    assert not any(one.find_split for one in found.values())
+    alike = settled(layers, open_choices, Evidence(statistics=tensors | {"wide": seen(even[:100])}))
+    assert not any(one.split for one in alike.values())
 
 
 def test_what_is_settled_stays(layers: list[Linear]) -> None:

@@ -524,6 +524,17 @@ def refuse(make: Callable[[], object], folder: Path, error: type[QuantkitError],
         ),
         ({"mode": "static", "smooth_quant": 1.5}, UsageError, r"alpha lies between 0 and 1"),
         ({"outlier_channels": "auto"}, UsageError, r"--outlier-channels auto: is for static layers"),
+        ({"split_channels": "auto"}, UsageError, r"--split-channels auto: is for static layers"),
+        (
+            {"mode": "static", "split_channels": "auto", "smooth_quant": "off"},
+            UsageError,
+            r"--split-channels auto: does nothing without smoothing",
+        ),
+        (
+            {"mode": "static", "split_channels": "auto", "outlier_channels": "auto"},
+            UsageError,
+            r"--split-channels auto and --outlier-channels auto are two ways",
+        ),
         (
             {"mode": "static", "outlier_channels": "auto", "calib_method": "mse"},
             UsageError,

@@ -49,7 +49,7 @@ def quantize(
     """Quantize an FP32 artifact into a new artifact at `out`.
 
     The record's facts: `int8_coverage`, `kernels` (executed operator → count), `layers` (quantized and kept float),
-    `channel_shift` (how many tensors are), `outlier_channels` (layer → how many, where it has some),
+    `channel_shift` (how many tensors are), `outlier_channels` and `split_channels` (layer → how many),
     `layout` (its name, and how often each pass matched), `expected` (operators that must still be executed),
     `reduce_range` as decided, and `calibration` (set, questions, tokens, method). The ranges themselves are the
     artifact's `calibration.json`.

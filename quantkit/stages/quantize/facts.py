@@ -53,7 +53,9 @@ def read_back(artifact: Artifact, path: Path, plan: Plan) -> dict[str, Any]:
 def technique_facts(
     artifact: Artifact, settings: QuantizeSettings, plan: Plan, evidence: Evidence
 ) -> dict[str, Any]:
-    """Return what became of techniques that single layers or tensors have: `channel_shift` and `outlier_channels`.
+    """Return what became of techniques that single layers or tensors have.
+
+    They are `channel_shift`, `outlier_channels` and `split_channels`.
 
     Raises:
         QuantizationError: channels were to be shifted, and none was.
@@ -61,7 +63,7 @@ def technique_facts(
     facts: dict[str, Any] = {}
     if settings.outlier_channels == "auto" or plan.outliers:
         facts["outlier_channels"] = plan.outliers
-    if plan.splits:
+    if settings.split_channels == "auto" or plan.splits:
         facts["split_channels"] = plan.splits
     if settings.channel_shift:
         facts["channel_shift"] = len(evidence.shifts)

@@ -89,6 +89,7 @@ def require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
             "--outlier-channels auto: leaves the others the range of their extremes, and --calib-method "
             f"{settings.calib_method} would be of all channels; give --calib-method minmax"
         )
+    _require_usable_split(settings)
     if settings.attention == "qk" and settings.calib is None:
         raise UsageError("--attention qk needs calibration data; give --calib squad or --calib FILE")
     if settings.attention == "qk" and settings.mode == "auto":
@@ -146,6 +147,29 @@ def _require_calibration(settings: QuantizeSettings, assignment: Mapping[str, Ch
     used = calibrated or settings.channel_shift or settings.attention != "float"
     if settings.mode == "dynamic" and settings.calib is not None and not used:
         raise _unused_calibration(settings)
+
+
+def _require_usable_split(settings: QuantizeSettings) -> None:
+    """Refuse copies of channels where they would do nothing.
+
+    Raises:
+        UsageError: naming the setting.
+    """
+    if settings.split_channels == "off":
+        return
+    if settings.mode == "dynamic":
+        raise UsageError(
+            "--split-channels auto: is for static layers, whose ranges are known; choose --mode static"
+        )
+    if settings.smooth_quant == "off":
+        raise UsageError(
+            "--split-channels auto: does nothing without smoothing, which divides the ranges; "
+            "leave --smooth-quant off out"
+        )
+    if settings.outlier_channels == "auto":
+        raise UsageError(
+            "--split-channels auto and --outlier-channels auto are two ways to treat the same channels; give one"
+        )
 
 
 def _unused_calibration(settings: QuantizeSettings) -> UsageError:
