@@ -351,6 +351,29 @@ def test_schemes(
     assert made.digest == quantize(source, tmp_path / "again", settings=chosen).digest
 
 
+def test_split_channels(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The manifest says which layers read copies; the layer before makes them, and all stays in integers."""
+    # Random weights have no channel that is worth four.
+    monkeypatch.setattr("quantkit.quantization.splitting._MANY", 2)
+    source = make_encoder_artifact()
+    made = quantize(source, tmp_path / "made", settings=settings("static", split_channels="auto"))
+    facts = facts_of(made)
+    assert facts["split_channels"] == {f"{LAYER}.output.dense": 16}
+    assert (facts["layout"]["fold_copies"], facts["int8_coverage"]) == (1, 1.0)
+    assert "Concat" not in facts["kernels"]
+    expected, actual = logits(source), logits(made)
+    assert np.abs(actual - expected).max() < 0.1 * np.ptp(expected)
+    asked = settings("static", schemes=({"pattern": "*.intermediate.dense", "split_channels": 8},))
+    named = quantize(source, tmp_path / "named", settings=asked)
+    assert facts_of(named)["split_channels"] == {f"{LAYER}.intermediate.dense": 8}
+    assert facts_of(named)["kernels"]["Concat"] == 1
+
+
 def test_outlier_channels(
     make_encoder_artifact: Make,
     settings: Callable[..., QuantizeSettings],
