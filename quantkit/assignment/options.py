@@ -121,7 +121,7 @@ def _rated(workbench: Workbench, outputs: FloatOutputs, choice: Choice) -> Rated
 
 
 def _offered(workbench: Workbench, group: Group) -> Sequence[Choice]:
-    """Return the choices of a group, with the best range method in the static ones."""
+    """Return the choices of a group; static ones that treat no channel apart have the best range method."""
     members, evidence = workbench.members(group), workbench.evidence
     rounding = workbench.rounding
     static = best_range(group.tensor, members, replace(STATIC, rounding=rounding), evidence)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from quantkit.graph.fusion.pattern import constant, is_op
+from quantkit.graph.fusion.pattern import constant, int_attribute, is_op
 
 # Operators that compute every channel by itself; their constants are one number, or one for each channel.
 _BY_CHANNEL = {
@@ -145,19 +145,34 @@ class _Search:
         """Collect a weight [inputs, outputs], with its scales when the axis is that of outputs."""
         weight = matmul.inputs[1]
         node = weight.producer() if weight is not None else None
-        if constant(weight) is not None:
+        if _is_matrix(weight):
             places.append(Place(node=matmul, index=1, axis=axis))
         elif (
             weight is not None
             and node is not None
             and is_op(node, "DequantizeLinear")
-            and constant(node.inputs[0]) is not None
+            and _is_matrix(node.inputs[0])
+            and _scaled_by_output(node)
             and len(list(weight.uses())) == 1
         ):
             places.append(Place(node=node, index=0, axis=axis))
             places += [Place(node=node, index=index, axis=0) for index in _scales(node) if axis == 1]
         else:
             self.free = False
+
+
+def _is_matrix(value: ir.Value | None) -> bool:
+    tensor = constant(value)
+    return tensor is not None and len(tensor.shape) == 2
+
+
+def _scaled_by_output(dequantize: ir.Node) -> bool:
+    """Tell whether a weight [inputs, outputs] has one scale, or one for each output."""
+    scale = constant(dequantize.inputs[1])
+    by_output = int_attribute(dequantize, "axis", 1) in (1, -1) and not int_attribute(
+        dequantize, "block_size", 0
+    )
+    return scale is not None and (scale.size == 1 or by_output)
 
 
 def _scales(dequantize: ir.Node) -> Iterator[int]:

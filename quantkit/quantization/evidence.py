@@ -57,14 +57,17 @@ class Evidence:
         if key not in self._readings:
             whole, matrices = self.statistics[tensor], [layer.matrix() for layer in layers]
             split = find_split(whole, matrices, choice.split) if choice.split else None
+            if split is not None and not split.copies.size:
+                split = None
+            seen = whole
             if split is not None:
-                whole, matrices = split.statistics(whole), [split.matrix(matrix) for matrix in matrices]
+                seen, matrices = split.statistics(whole), [split.matrix(matrix) for matrix in matrices]
             smoothed = choice.smooth is not None
-            outliers = outlier_channels(whole, matrices, choice.outliers, smoothed=smoothed)
+            outliers = outlier_channels(seen, matrices, choice.outliers, smoothed=smoothed)
             factors = None
             if choice.smooth is not None:
                 factors = smoothing_factors(
-                    without_channels(whole, outliers),
+                    without_channels(seen, outliers),
                     [without_rows(matrix, outliers) for matrix in matrices],
                     choice.smooth,
                     gptq=choice.rounding == "gptq",

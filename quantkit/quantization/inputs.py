@@ -17,7 +17,7 @@ class Reading:
     """How a group of layers reads its tensor.
 
     Attributes:
-        whole: statistics of the tensor, copies of split channels included.
+        whole: statistics of the tensor.
         outliers: channels that are multiplied in float, int64 in ascending order.
         factors: smoothing factors, float32 [channels]; None without smoothing.
         split: which channels are read several times; None when all are read once.
@@ -38,7 +38,7 @@ class Reading:
 
     def extremes(self) -> Range:
         """Return smallest and largest value of the smoothed tensor, outliers apart."""
-        low, high = self.whole.low.copy(), self.whole.high.copy()
+        low, high = self.values(self.whole.low).copy(), self.values(self.whole.high).copy()
         low[self.outliers] = high[self.outliers] = 0
         if self.factors is not None:
             low, high = low / self.factors, high / self.factors
@@ -46,8 +46,10 @@ class Reading:
 
     def inputs(self, bounds: Range, *, fixed: bool) -> "Inputs":
         """Return the input as it is rounded within these bounds."""
-        factors = np.ones(len(self.whole.low), np.float32) if self.factors is None else self.factors
-        seen = without_channels(self.whole, self.outliers)
+        # Wide moments are made when they are needed: kept for every layer, they would take gigabytes.
+        whole = self.whole if self.split is None else self.split.statistics(self.whole)
+        factors = np.ones(len(whole.low), np.float32) if self.factors is None else self.factors
+        seen = without_channels(whole, self.outliers)
         return Inputs(seen=seen, factors=factors, bounds=bounds, fixed=fixed)
 
 

@@ -25,7 +25,6 @@ from quantkit.quantization.statistics import Statistics
 COPIES = 16
 # Parts of a weight lie within this share of each other, around the equal part.
 _SPREAD = 0.2
-_BISECTIONS = 60
 _MANY = 4
 
 
@@ -42,9 +41,14 @@ class Split:
     parts: np.ndarray
 
     @property
+    def inputs(self) -> int:
+        """How many channels there are."""
+        return len(np.unique(self.channels))
+
+    @property
     def copies(self) -> np.ndarray:
         """The channels that are read again, int64 in ascending order."""
-        again: np.ndarray = self.channels[int(self.channels.max(initial=-1)) + 1 :]
+        again: np.ndarray = self.channels[self.inputs :]
         return again
 
     def values(self, values: np.ndarray) -> np.ndarray:
@@ -72,7 +76,7 @@ class Split:
 
 
 def find_split(statistics: Statistics, matrices: Sequence[np.ndarray], count: int) -> Split:
-    """Return the split with `count` copies that leaves the least range times |W_c| in any one.
+    """Return the split that leaves the least range times |W_c| in any one copy; a dead tensor has no copies.
 
     Args:
         statistics: of the tensor.
@@ -141,14 +145,8 @@ def split_channels(graph: ir.Graph, layers: Sequence[Linear], split: Split) -> N
 
 
 def _times(weight: np.ndarray, count: int) -> np.ndarray:
-    """Return how often each channel is read: ceil(weight / level), at the least level that takes `count` copies."""
-    low, high = 0.0, float(weight.max(initial=0))
-    if high == 0:
-        return np.ones(len(weight), np.int64)
-    for _ in range(_BISECTIONS):
-        level = (low + high) / 2
-        if level > 0 and float((np.ceil(weight / level) - 1).clip(0).sum()) <= count:
-            high = level
-        else:
-            low = level
-    return np.maximum(np.ceil(weight / high), 1).astype(np.int64)
+    """Return how often each channel is read, int64: copy after copy goes to the largest weight / times."""
+    times = np.ones(len(weight), np.int64)
+    for _ in range(count if weight.any() else 0):
+        times[np.argmax(weight / times)] += 1
+    return times

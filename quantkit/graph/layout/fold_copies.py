@@ -28,7 +28,7 @@ def _fold(graph: ir.Graph, concat: ir.Node) -> int:
     copies = integers(gather.inputs[1])
     along = {int_attribute(node, "axis", 0) for node in (concat, gather)}
     channels = find_channels(source, apart=[concat, gather])
-    if copies is None or along != {-1} or channels is None or channels.read:
+    if not copies or along != {-1} or channels is None or channels.read:
         return 0
     # Who reads the tensor as it was would read the copies too.
     if {usage.node for usage in source.uses()} != {concat, gather}:

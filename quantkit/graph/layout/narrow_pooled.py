@@ -5,12 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from quantkit.graph.fusion.pattern import constant, int_attribute, integers, is_op
+from quantkit.graph.fusion.pattern import constant, int_attribute, integers, is_op, optional_operand
 
 # Operators that compute each token by itself → which of their inputs have tokens; other inputs are weights and scales.
 _BY_TOKEN: Mapping[str, tuple[int, ...]] = {
     # Along the last axis only, see `_by_token`.
-    "Concat": (0, 1),
     "Gather": (0,),
     "Slice": (0,),
     "Add": (0, 1),
@@ -70,7 +69,9 @@ def _by_token(node: ir.Node) -> tuple[int, ...]:
     """Return which inputs of a node have tokens that it computes each by itself; none where it mixes them."""
     if node.op_type in ("Concat", "Gather") and int_attribute(node, "axis", 0) != -1:
         return ()
-    if node.op_type == "Slice" and integers(node.inputs[3]) != [-1]:
+    if node.op_type == "Concat":
+        return tuple(range(len(node.inputs)))
+    if node.op_type == "Slice" and integers(optional_operand(node, 3)) != [-1]:
         return ()
     return _BY_TOKEN.get(node.op_type, ())
 

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.channels import find_channels, new_constant, take
-from quantkit.graph.fusion.pattern import integers, is_op
+from quantkit.graph.fusion.pattern import int_attribute, integers, is_op, replace, vector_length
 
 
 def slice_outliers(model: ir.Model) -> int:
@@ -23,9 +23,10 @@ def slice_outliers(model: ir.Model) -> int:
 
 
 def _picks_channels(node: ir.Node) -> bool:
-    if not is_op(node, "Gather") or integers(node.inputs[1]) is None:
+    if not is_op(node, "Gather") or int_attribute(node, "axis", 0) != -1 or not vector_length(node.inputs[1]):
         return False
-    return "axis" in node.attributes and node.attributes["axis"].as_int() == -1
+    picked = integers(node.inputs[1]) or []
+    return min(picked) >= 0 and len(set(picked)) == len(picked)
 
 
 def _slice(graph: ir.Graph, gather: ir.Node) -> int:
@@ -33,7 +34,7 @@ def _slice(graph: ir.Graph, gather: ir.Node) -> int:
     assert source is not None
     assert picked is not None
     channels = find_channels(source, apart=[gather])
-    if channels is None or len(set(picked)) != len(picked):
+    if channels is None:
         return 0
     order = np.concatenate([picked, np.setdiff1d(np.arange(channels.width), picked)])
     take(graph, [*channels.made, *channels.read], order, suffix="outliers_first")
@@ -43,10 +44,5 @@ def _slice(graph: ir.Graph, gather: ir.Node) -> int:
     ]
     node = ir.node("Slice", [source, *bounds], name=gather.name)
     graph.insert_before(gather, node)
-    output = gather.outputs[0]
-    result = node.outputs[0]
-    result.type, result.shape, label = output.type, output.shape, output.name
-    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
-    graph.remove(gather, safe=True)
-    result.name = label
+    replace(graph, gather.outputs[0], node.outputs[0])
     return 1

@@ -107,6 +107,17 @@ def test_channels_that_are_taken_once_more(more: str) -> None:
     np.testing.assert_allclose(compute(model), before, atol=1e-6, rtol=0)
 
 
+def test_three_tensors_that_are_joined() -> None:
+    """Of all that is joined along the channels the token is taken."""
+    body = LAYER.replace("f = MatMul (n, w1)", "w = Concat <axis = -1> (n, h, total) f = MatMul (w, w1)")
+    wide = np.random.default_rng(1).normal(size=(3 * HIDDEN, HIDDEN)).astype(np.float32)
+    model = build(body + POOLED, {"w1": wide})
+    before = compute(model)
+    assert narrow_pooled(model) == 1
+    assert taken(model) == ["h"]
+    np.testing.assert_allclose(compute(model), before, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_tokens_that_are_joined(axis: int) -> None:
     """Joined along another axis than that of channels, what stands before is left as it is."""

@@ -72,3 +72,21 @@ def test_a_bias_of_two_layers_is_moved_for_one(feed_forward: Any) -> None:
     assert slice_outliers(model) == 1
     for found, wanted in zip(feed_forward.compute(model), before, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("picked", [3, [-1], [2, 2]], ids=["one number", "from the back", "twice"])
+def test_what_is_no_list_of_channels_stays(feed_forward: Any, picked: Any) -> None:
+    """A Gather that takes an axis away, counts from the back or takes a channel twice is left as it is."""
+    body = feed_forward.quantized + feed_forward.gelu + "y = Gather <axis = -1> (g, some)"
+    outputs = "float[b, s] y" if picked == 3 else "float[b, s, k] y"
+    model = feed_forward.build(body, outputs, more={"some": np.array(picked)})
+    assert slice_outliers(model) == 0
+    assert "Slice" not in {node.op_type for node in model.graph}
+
+
+def test_a_layer_that_is_quantized_by_rows_stays(feed_forward: Any) -> None:
+    """Scales for every input are not those of columns: the layer is left alone."""
+    scales = {"w1_scale": np.full(8, 0.01, np.float32), "w1_zero": np.zeros(8, np.int8)}
+    by_row = feed_forward.quantized.replace("<axis = 1> (w1_int8", "<axis = 0> (w1_int8")
+    model = feed_forward.build(by_row + feed_forward.gelu + SECOND, more=scales)
+    assert slice_outliers(model) == 0
