@@ -1,6 +1,7 @@
 """Options: which are worth offering."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +43,18 @@ def test_an_option_that_is_worse_in_both_goes() -> None:
     assert (static,) == worthwhile([static, option(BLOCKWISE[2], 2.0, 200.0)])
 
 
+def sticking_out(wide: int) -> tuple[Any, Any]:
+    """Return a layer that reads 256 channels, so many of them 20 times as wide, and a workbench that saw them."""
+    magnitude = np.ones(256, np.float32)
+    magnitude[:wide] = 20
+    statistics = Statistics(
+        low=-magnitude, high=magnitude, mean=np.zeros(256), square=np.ones(256), tokens=1000
+    )
+    layer = SimpleNamespace(matrix=lambda: np.ones((256, 4), np.float32))
+    workbench = SimpleNamespace(evidence=Evidence(statistics={"x": statistics}), rounding="nearest")
+    return layer, workbench
+
+
 @pytest.mark.parametrize(
     ("wide", "offered"),
     [
@@ -54,13 +67,7 @@ def test_outlier_channels_are_offered_where_they_pay(
     wide: int, offered: list[tuple[str | None, int]]
 ) -> None:
     """Where nothing sticks out there are none; 8 where they do, and 32 where those leave much less noise."""
-    magnitude = np.ones(256, np.float32)
-    magnitude[:wide] = 20
-    statistics = Statistics(
-        low=-magnitude, high=magnitude, mean=np.zeros(256), square=np.ones(256), tokens=1000
-    )
-    layer = SimpleNamespace(matrix=lambda: np.ones((256, 4), np.float32))
-    workbench = SimpleNamespace(evidence=Evidence(statistics={"x": statistics}), rounding="nearest")
+    layer, workbench = sticking_out(wide)
     group = SimpleNamespace(tensor="x", inputs=256)
     found = list(_with_outliers(group, [layer], workbench))
     assert offered == [(choice.smooth, choice.outliers) for choice in found]
@@ -76,13 +83,7 @@ def test_copies_are_offered_where_a_channel_sticks_out(
     wide: int, foldable: bool, outputs: tuple[int, ...], offered: list[int]
 ) -> None:
     """Where one or two hold the noise, smoothing has a Mul, and copying the tensor is little beside the product."""
-    magnitude = np.ones(256, np.float32)
-    magnitude[:wide] = 20
-    statistics = Statistics(
-        low=-magnitude, high=magnitude, mean=np.zeros(256), square=np.ones(256), tokens=1000
-    )
-    layer = SimpleNamespace(matrix=lambda: np.ones((256, 4), np.float32))
-    workbench = SimpleNamespace(evidence=Evidence(statistics={"x": statistics}), rounding="nearest")
+    layer, workbench = sticking_out(wide)
     group = SimpleNamespace(tensor="x", inputs=256, outputs=outputs, foldable=foldable)
     found = list(_with_copies(group, [layer], workbench))
     assert offered == [choice.split for choice in found]
