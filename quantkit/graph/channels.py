@@ -55,6 +55,17 @@ def find_channels(source: ir.Value, *, apart: Collection[ir.Node] = ()) -> Chann
     )
 
 
+def private_channels(source: ir.Value, readers: Collection[ir.Node]) -> Channels | None:
+    """Return what has the channels of a tensor that these nodes read and nobody else; None where others have them too.
+
+    Then the layer before can make other channels than it does.
+    """
+    if {usage.node for usage in source.uses()} != set(readers):
+        return None
+    channels = find_channels(source, apart=readers)
+    return None if channels is None or channels.read else channels
+
+
 def take(graph: ir.Graph, places: Collection["Place"], order: np.ndarray, *, suffix: str) -> None:
     """Give every place the entries of `order`, int64: in constants of their own, as others may read them too."""
     for place in places:

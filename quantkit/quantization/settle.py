@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from quantkit.graph.channels import find_channels
+from quantkit.graph.channels import private_channels
 from quantkit.graph.linear import Linear
 from quantkit.quantization.apply import Assignment, grouped
 from quantkit.quantization.choice import Choice
@@ -61,9 +61,5 @@ def _outliers(choice: Choice, members: Sequence[Linear], seen: Statistics) -> in
 
 def _copies(members: Sequence[Linear], seen: Statistics) -> int:
     """Return sixteen, or none."""
-    tensor, nodes = members[0].activation, {layer.node for layer in members}
-    if {usage.node for usage in tensor.uses()} != nodes:
-        return 0
-    channels = find_channels(tensor, apart=nodes)
-    free = channels is not None and not channels.read
+    free = private_channels(members[0].activation, [layer.node for layer in members]) is not None
     return COPIES if free and sticks_out(seen, [layer.matrix() for layer in members], COPIES) else 0

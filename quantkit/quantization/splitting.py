@@ -25,6 +25,7 @@ from quantkit.quantization.statistics import Statistics
 COPIES = 16
 # Parts of a weight lie within this share of each other, around the equal part.
 _SPREAD = 0.2
+# A channel that would take so many of the copies holds what smoothing cannot move.
 _MANY = 4
 
 

@@ -89,11 +89,10 @@ def test_parts_of_a_channel_sum_to_one(times: list[int]) -> None:
 
 @given(st.integers(0, 40), st.integers(0, 5))
 def test_as_many_copies_as_asked(count: int, seed: int) -> None:
-    """Copies are as many as asked, and what is read most often sticks out most."""
+    """Copies are as many as asked, and all of the two channels that stick out."""
     split = find_split(seen(tokens(seed)), [weight(seed)], count)
     assert len(split.copies) == count
-    if count >= 2:
-        assert set(ODD) & set(split.copies.tolist())
+    assert set(split.copies.tolist()) <= set(ODD)
 
 
 def test_a_dead_tensor_is_not_split() -> None:
@@ -125,7 +124,7 @@ def test_the_product_stays() -> None:
     layers = linear_layers(model.graph)[:2]
     split_channels(model.graph, layers, find_split(seen(tokens()), matrices[:2], 16))
     assert [node.op_type for node in model.graph] == ["Gather", "Concat", "MatMul", "MatMul", "MatMul"]
-    assert linear_layers(model.graph)[2].matrix() is not None
+    assert "x" == linear_layers(model.graph)[2].activation.name
     assert [layer.shape[0] for layer in linear_layers(model.graph)] == [
         CHANNELS + 16,
         CHANNELS + 16,
@@ -136,7 +135,7 @@ def test_the_product_stays() -> None:
 
 
 def test_statistics_are_those_of_the_copied_tensor() -> None:
-    """What is known of the tensor with its copies is what would be seen of it, exactly."""
+    """What is known of the tensor with its copies is what would be seen of it, up to the order of sums."""
     split = find_split(seen(tokens()), [weight()], 9)
     found, wanted = split.statistics(seen(tokens())), seen(split.values(tokens()))
     for name in ("low", "high", "sample"):

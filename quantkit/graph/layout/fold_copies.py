@@ -3,7 +3,7 @@
 import numpy as np
 import onnx_ir as ir
 
-from quantkit.graph.channels import find_channels, take
+from quantkit.graph.channels import private_channels, take
 from quantkit.graph.fusion.pattern import int_attribute, integers, is_op, replace
 
 
@@ -27,11 +27,9 @@ def _fold(graph: ir.Graph, concat: ir.Node) -> int:
         return 0
     copies = integers(gather.inputs[1])
     along = {int_attribute(node, "axis", 0) for node in (concat, gather)}
-    channels = find_channels(source, apart=[concat, gather])
-    if not copies or along != {-1} or channels is None or channels.read:
-        return 0
-    # Who reads the tensor as it was would read the copies too.
-    if {usage.node for usage in source.uses()} != {concat, gather}:
+    # Who else reads the tensor as it was would read the copies too.
+    channels = private_channels(source, [concat, gather])
+    if not copies or along != {-1} or channels is None:
         return 0
     order = np.concatenate([np.arange(channels.width), copies])
     take(graph, channels.made, order, suffix="copied")
