@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.fusion.pattern import constant, int_attribute, is_op
 
 # Operators that compute every channel by itself; their constants are one number, or one for each channel.
@@ -71,14 +72,7 @@ def take(graph: ir.Graph, places: Collection["Place"], order: np.ndarray, *, suf
     for place in places:
         name = f"{place.value().name}.{suffix}.{place.node.name}"
         array = np.ascontiguousarray(np.take(place.array(), order, axis=place.axis))
-        place.node.replace_input_with(place.index, new_constant(graph, name, array))
-
-
-def new_constant(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
-    """Register a constant under a name and return it."""
-    value = ir.val(name, const_value=ir.tensor(array, name=name))
-    graph.initializers[name] = value
-    return value
+        place.node.replace_input_with(place.index, add_initializer(graph, name, array))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,11 +17,11 @@ import onnx_ir as ir
 
 from quantkit.errors import QuantizationError
 from quantkit.files import digest_of
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.affine import LIMITS
 from quantkit.quantization.calibration import Range, observe
 from quantkit.quantization.evidence import Evidence
-from quantkit.quantization.rewrite import add_initializer
 from quantkit.quantization.statistics import Detail
 
 _FUSED = ("Attention", "MultiHeadAttention", "QAttention")

@@ -18,8 +18,9 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.errors import QuantizationError
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import Linear
-from quantkit.quantization.rewrite import add_behind, add_initializer
+from quantkit.quantization.rewrite import add_behind
 
 # Nodes that add a bias to what they read: operator → (inputs the layer may be, the bias input).
 _BIAS_INPUTS: dict[str, tuple[tuple[int, ...], int]] = {

@@ -14,9 +14,10 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.errors import RecipeError
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import Linear
 from quantkit.quantization.affine import QuantizedWeight, quantize_matrix, require_finite, weight_scales
-from quantkit.quantization.rewrite import add_initializer, gemm_to_matmul, put_in_place
+from quantkit.quantization.rewrite import gemm_to_matmul, put_in_place
 
 BLOCK_SIZES = (16, 32, 64, 128, 256)
 _DOMAIN = "com.microsoft"

@@ -9,14 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import Linear
 from quantkit.quantization.affine import QuantizedWeight
-from quantkit.quantization.rewrite import (
-    add_initializer,
-    gemm_to_matmul,
-    insert_before,
-    use_integer_product,
-)
+from quantkit.quantization.rewrite import gemm_to_matmul, insert_before, use_integer_product
 
 
 def quantize_dynamic(

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import Table
 from quantkit.quantization.affine import quantize_rows
-from quantkit.quantization.rewrite import add_initializer, insert_before
+from quantkit.quantization.rewrite import insert_before
 
 
 def quantize_tables(model: ir.Model, tables: Sequence[Table]) -> None:

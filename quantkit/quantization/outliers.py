@@ -14,8 +14,9 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import Linear
-from quantkit.quantization.rewrite import add_behind, add_initializer, insert_before
+from quantkit.quantization.rewrite import add_behind, insert_before
 from quantkit.quantization.statistics import Statistics
 
 _MUCH_LESS = 0.75

@@ -5,14 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import Linear
-
-
-def add_initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
-    """Register a constant under `name` (replacing one of that name) and return it."""
-    value = ir.val(name, const_value=ir.tensor(array, name=name))
-    graph.initializers[name] = value
-    return value
 
 
 def insert_before(

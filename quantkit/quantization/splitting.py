@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import Linear
 from quantkit.quantization.outliers import channel_noise
-from quantkit.quantization.rewrite import add_initializer, insert_before
+from quantkit.quantization.rewrite import insert_before
 from quantkit.quantization.statistics import Statistics
 
 # How many copies are taken: enough for a handful of channels. The kernel takes longer where the number of rows is no

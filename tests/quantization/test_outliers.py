@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.outliers import (
     multiply_outliers,
@@ -16,7 +17,6 @@ from quantkit.quantization.outliers import (
     without_channels,
     without_rows,
 )
-from quantkit.quantization.rewrite import add_initializer
 from quantkit.quantization.statistics import Statistics
 
 

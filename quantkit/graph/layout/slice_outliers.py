@@ -3,7 +3,8 @@
 import numpy as np
 import onnx_ir as ir
 
-from quantkit.graph.channels import find_channels, new_constant, take
+from quantkit.graph.channels import find_channels, take
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.fusion.pattern import int_attribute, integers, is_op, replace, vector_length
 
 
@@ -39,7 +40,7 @@ def _slice(graph: ir.Graph, gather: ir.Node) -> int:
     order = np.concatenate([picked, np.setdiff1d(np.arange(channels.width), picked)])
     take(graph, [*channels.made, *channels.read], order, suffix="outliers_first")
     bounds = [
-        new_constant(graph, f"{gather.name}.{name}", np.array([number]))
+        add_initializer(graph, f"{gather.name}.{name}", np.array([number]))
         for name, number in (("begin", 0), ("end", len(picked)), ("axis", -1))
     ]
     node = ir.node("Slice", [source, *bounds], name=gather.name)

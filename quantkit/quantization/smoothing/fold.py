@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import Linear
-from quantkit.quantization.rewrite import add_initializer, insert_before
+from quantkit.quantization.rewrite import insert_before
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
