@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from quantkit.artifact import Artifact
-from quantkit.assignment.exam import Exam
+from quantkit.exam.exam import Exam
 from quantkit.runtime.openvino_session import OpenVinoSession
 from quantkit.tasks import task
 from quantkit.tasks.datasets import load

@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quantkit.artifact import Artifact
+from quantkit.engines import open_engine
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.engine import Engine, open_engine
+from quantkit.runtime.engine import Engine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job, run_once
 from quantkit.tasks import FeatureSettings, task

@@ -87,7 +87,9 @@ def make(forms: dict[str, tuple[str, ...]], places: dict[str, str]) -> dict[str,
 
 def main() -> None:
     """Record, or check."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("verb", choices=["record", "check"])
     parser.add_argument("file", type=Path)
     parser.add_argument("--recipe", type=Path, help="a search.yaml for MiniLM, to make again")

@@ -31,14 +31,15 @@ from pathlib import Path
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
+from quantkit.engines import open_engine
 from quantkit.errors import QuantkitError
 from quantkit.files import write_json
 from quantkit.progress import track
-from quantkit.report import Evaluation
-from quantkit.report.evaluation import evaluation_file
+from quantkit.records import Evaluation
+from quantkit.records.evaluation import evaluation_file
 from quantkit.runtime.batching import Batch
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.engine import Engine, Feeds, open_engine
+from quantkit.runtime.engine import Engine, Feeds
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job, run_once
 from quantkit.tasks import Feature, FeatureSettings, task

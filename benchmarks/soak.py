@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 
 from quantkit.artifact import Artifact
+from quantkit.engines import open_engine
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.engine import Feeds, ProcessEngine, open_engine
+from quantkit.runtime.engine import Feeds, ProcessEngine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job
 from quantkit.runtime.session import Arrays, Session

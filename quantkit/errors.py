@@ -14,7 +14,7 @@
     └── RegistryError             a registry that refuses, or does not have what was asked for
         └── PublishRefused        exit 3: no passing gate report for exactly these bytes
 
-A failed or inconclusive gate is a value (`quantkit.report.gate.GateReport`), not an exception.
+A failed or inconclusive gate is a value (`quantkit.records.gate.GateReport`), not an exception.
 """
 
 PASSED = 0

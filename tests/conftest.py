@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 from quantkit.artifact import Artifact, StageRecord, new_artifact
-from quantkit.report import (
+from quantkit.records import (
     CandidateRecord,
     Check,
     ChoiceRecord,
@@ -25,7 +25,9 @@ from quantkit.report import (
     Sensitivity,
     scores_digest,
 )
-from quantkit.report.gate import Verdict
+from quantkit.records.gate import Verdict
+
+pytest_plugins = ["encoder_files"]
 
 ArtifactMaker = Callable[..., Artifact]
 GatePasser = Callable[..., GateReport]

@@ -29,10 +29,11 @@ from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
 from quantkit.artifact import Artifact
+from quantkit.engines import open_engine
 from quantkit.errors import EvaluationError, QuantkitError, UsageError
 from quantkit.registry import DirectoryRegistry, verify_artifact
 from quantkit.runtime.batching import Batch, equal_length_batches, token_budget_batches
-from quantkit.runtime.engine import Engine, open_engine
+from quantkit.runtime.engine import Engine
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job
 from quantkit.tasks import Dataset, Feature, FeatureSettings

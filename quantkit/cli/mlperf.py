@@ -12,8 +12,8 @@ from quantkit.errors import UsageError
 if TYPE_CHECKING:
     from quantkit.artifact import Artifact
     from quantkit.mlperf.settings import MlperfSettings, Reference
-    from quantkit.report.gate import Check
-    from quantkit.report.mlperf import MlperfReport, ScenarioRuns
+    from quantkit.records.gate import Check
+    from quantkit.records.mlperf import MlperfReport, ScenarioRuns
 
 _UNNAMED = "unnamed"
 
@@ -256,7 +256,7 @@ def _check(folder: Path, *, as_json: bool) -> int:
     from quantkit.mlperf.check import check_submission, verdict_of
     from quantkit.mlperf.rules import NOT_SUBMITTABLE
     from quantkit.mlperf.settings import Reference
-    from quantkit.report.mlperf import MlperfReport
+    from quantkit.records.mlperf import MlperfReport
 
     reference = Reference()
     if (folder / REPORT).is_file():

@@ -225,7 +225,7 @@ def command(
     from quantkit.files import write_text
     from quantkit.recipe.load import dump_section, load_section
     from quantkit.recipe.settings import AutoSettings, QuantizeSettings
-    from quantkit.report import SearchReport
+    from quantkit.records import SearchReport
     from quantkit.report.search_files import REPORT
     from quantkit.stages.quantize import quantize
 

@@ -8,7 +8,7 @@ import click
 from quantkit.cli import options, show
 
 if TYPE_CHECKING:
-    from quantkit.report.comparison import Comparison
+    from quantkit.records.comparison import Comparison
 
 
 @click.command("report")
@@ -41,7 +41,7 @@ def command(
     from quantkit.artifact import Artifact
     from quantkit.errors import UsageError
     from quantkit.files import write_text
-    from quantkit.report import BenchReport
+    from quantkit.records import BenchReport
     from quantkit.stages.report import report
 
     paths = (*artifacts, *models)

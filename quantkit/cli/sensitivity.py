@@ -9,7 +9,7 @@ from quantkit.cli import options, show
 
 if TYPE_CHECKING:
     from quantkit.artifact import Artifact
-    from quantkit.report import Sensitivity
+    from quantkit.records import Sensitivity
 
 
 @click.command("sensitivity")

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from quantkit.artifact import Artifact
-    from quantkit.report import SearchReport, Sensitivity
+    from quantkit.records import SearchReport, Sensitivity
 
 
 def say(line: str) -> None:

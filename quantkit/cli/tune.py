@@ -10,7 +10,7 @@ from quantkit.cli import options, show
 
 if TYPE_CHECKING:
     from quantkit.artifact import Artifact
-    from quantkit.report.tune import TuneReport
+    from quantkit.records.tune import TuneReport
     from quantkit.stages.tune import Tuned
 
 HEAT_MAP = "tune.png"
@@ -109,7 +109,7 @@ def _keep(tuned: "Tuned", artifact: "Artifact") -> None:
 
 
 def _print(report: "TuneReport", where: Path) -> None:
-    from quantkit.report.tune import profile_text
+    from quantkit.records.tune import profile_text
 
     for runtime in report.runtimes:
         _print_grid(report, runtime)

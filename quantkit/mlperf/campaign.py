@@ -27,8 +27,8 @@ from quantkit.mlperf.settings import Entry, MlperfSettings, Request
 from quantkit.mlperf.submission import submission_root, system_folder, write_submission
 from quantkit.mlperf.system_description import missing_fields
 from quantkit.mlperf.user_conf import Load, user_conf
-from quantkit.report.gate import Check
-from quantkit.report.mlperf import AccuracyRun, MlperfReport, PerformanceRun, ScenarioRuns
+from quantkit.records.gate import Check
+from quantkit.records.mlperf import AccuracyRun, MlperfReport, PerformanceRun, ScenarioRuns
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.tasks import Dataset, Feature, FeatureSettings, task

@@ -26,7 +26,7 @@ from quantkit.mlperf.rules import (
 )
 from quantkit.mlperf.settings import Reference
 from quantkit.mlperf.system_description import describe, missing_fields, read_description
-from quantkit.report.gate import Check
+from quantkit.records.gate import Check
 
 _SCENARIO_FILES = (
     "measurements.json",

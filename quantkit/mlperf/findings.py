@@ -1,6 +1,6 @@
 """A list of checks that grows while a tree is read."""
 
-from quantkit.report.gate import Check
+from quantkit.records.gate import Check
 
 
 class Findings:

@@ -19,13 +19,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from quantkit.engines import open_engine
 from quantkit.errors import MISTAKE, QuantkitError, UsageError
 from quantkit.files import write_json
 from quantkit.mlperf.rules import MODEL, MODES, SCENARIOS
 from quantkit.mlperf.run_plan import LOGS, OUTCOME, RunPlan
 from quantkit.mlperf.samples import SampleLibrary
 from quantkit.mlperf.system_under_test import Answer, SystemUnderTest
-from quantkit.runtime.engine import Engine, open_engine
+from quantkit.runtime.engine import Engine
 
 TOLD_EVERY = 0.2
 """Seconds between two lines of progress."""

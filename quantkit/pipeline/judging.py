@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quantkit.artifact import Artifact
 from quantkit.recipe.settings import EvaluateSettings, GateSettings
-from quantkit.report import GateReport
+from quantkit.records import GateReport
 from quantkit.stages.evaluate import evaluate
 from quantkit.stages.gate import GateEvidence, append_summary, gate, write_reports
 from quantkit.stages.inspect import inspect

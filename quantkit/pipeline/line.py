@@ -5,15 +5,15 @@ from pathlib import Path
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
-from quantkit.assignment.selection import selection
 from quantkit.checkpoint import checkpoint_digest
 from quantkit.errors import ArtifactError
+from quantkit.exam.selection import selection
 from quantkit.files import sha256_file
 from quantkit.pipeline.judging import judge_evidence
 from quantkit.pipeline.work import Ingredients, WorkFolder
 from quantkit.recipe.load import dump_section
 from quantkit.recipe.settings import QuantizeSettings, Recipe
-from quantkit.report import BenchReport, Evaluation, GateReport, Inspection
+from quantkit.records import BenchReport, Evaluation, GateReport, Inspection
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.stages.bench import bench
 from quantkit.stages.evaluate import evaluate

@@ -6,9 +6,9 @@ from pydantic import Field
 
 from quantkit.errors import PASSED
 from quantkit.pipeline.line import Line
-from quantkit.report.bench import BenchVerdict
-from quantkit.report.gate import EXIT_CODES, Verdict
-from quantkit.report.report import Record, Report
+from quantkit.records.bench import BenchVerdict
+from quantkit.records.gate import EXIT_CODES, Verdict
+from quantkit.records.record import Record, Report
 
 Action = Literal["run", "keep"]
 

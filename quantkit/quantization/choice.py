@@ -7,7 +7,7 @@ from typing import Literal
 
 from quantkit.errors import QuantizationError, RecipeError
 from quantkit.graph.linear import Linear, matching
-from quantkit.quantization.statistics import Detail
+from quantkit.quantization.observe.statistics import Detail
 from quantkit.recipe.settings import LayerScheme, QuantizeSettings
 
 Scheme = Literal["float", "static", "dynamic", "blockwise"]
@@ -33,8 +33,8 @@ class Choice:
         percentile: for the estimator of that name.
         symmetric: range around zero, for static.
         outliers: channels that are multiplied in float, for static with the range of the others' extremes.
-        find_outliers: calibration has yet to settle how many (`quantkit.quantization.settle`).
-        split: copies of channels that stick out, for static with smoothing (`quantkit.quantization.splitting`).
+        find_outliers: calibration has yet to settle how many (`quantkit.quantization.treatments.settle`).
+        split: copies of channels that stick out, for static with smoothing (`quantkit.quantization.treatments.split`).
         find_split: calibration has yet to settle how many.
         rounding: nearest or gptq, for static and dynamic.
         bias_correction: the mean output error goes into the bias, for static and dynamic.

@@ -6,10 +6,10 @@ import numpy as np
 
 from quantkit.graph.linear import Linear
 from quantkit.quantization.affine import QuantizedWeight, affine_uint8
-from quantkit.quantization.calibration import Range
-from quantkit.quantization.outliers import without_channels
-from quantkit.quantization.splitting import Split
-from quantkit.quantization.statistics import Statistics
+from quantkit.quantization.observe.calibration import Range
+from quantkit.quantization.observe.statistics import Statistics
+from quantkit.quantization.treatments.outliers import without_channels
+from quantkit.quantization.treatments.split import Split
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

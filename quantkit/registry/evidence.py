@@ -12,8 +12,8 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.manifest import REPORTS
 from quantkit.errors import PublishRefused, RegistryError
 from quantkit.files import digest_of
-from quantkit.report import Evaluation, GateReport
-from quantkit.report.evaluation import evaluation_file, predictions_file
+from quantkit.records import Evaluation, GateReport
+from quantkit.records.evaluation import evaluation_file, predictions_file
 
 GATE = "gate.json"
 EVALUATION = "evaluation.json"

@@ -9,8 +9,8 @@ from quantkit.artifact import Artifact, Manifest
 from quantkit.artifact.manifest import NAME, FileRecord, content_files
 from quantkit.errors import MISTAKE, PASSED, QuantkitError
 from quantkit.files import inside, sha256_file
+from quantkit.records.record import Record, Report
 from quantkit.registry.evidence import require_evidence
-from quantkit.report.report import Record, Report
 
 Finding = Literal["ok", "changed", "missing", "not listed"]
 

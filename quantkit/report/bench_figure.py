@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from quantkit.report.bench import BenchReport, BenchResult
+from quantkit.records.bench import BenchReport, BenchResult
 from quantkit.report.drawing import ACCENT, BLUE, MUTED, SOFT, drawing, new_figure, png_bytes, svg_text
 
 _COLORS = {"fp32": BLUE, "int8": ACCENT, None: SOFT}

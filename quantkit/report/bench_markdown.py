@@ -1,6 +1,6 @@
 """A bench report as Markdown, for a job summary, a merge request or a model card."""
 
-from quantkit.report.bench import BenchReport, BenchResult
+from quantkit.records.bench import BenchReport, BenchResult
 from quantkit.report.digits import short
 from quantkit.report.markdown import escape
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from quantkit.files import write_bytes
+from quantkit.records.search import SearchReport
+from quantkit.records.sensitivity import Sensitivity
 from quantkit.report.drawing import drawing, png_bytes, svg_text
 from quantkit.report.pareto_figure import draw as draw_pareto
-from quantkit.report.search import SearchReport
-from quantkit.report.sensitivity import Sensitivity
 from quantkit.report.sensitivity_figure import draw as draw_sensitivity
 
 

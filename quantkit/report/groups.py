@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quantkit.report.sensitivity import GroupSensitivity
+from quantkit.records.sensitivity import GroupSensitivity
 
 _NUMBER = re.compile(r"(?:^|\.)(\d+)\.")
 

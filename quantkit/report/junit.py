@@ -7,7 +7,7 @@ failure, so that what a pipeline shows red is what it failed for.
 import re
 from xml.etree import ElementTree
 
-from quantkit.report.gate import Check, GateReport
+from quantkit.records.gate import Check, GateReport
 
 # Characters that XML 1.0 cannot hold, escaped or not.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

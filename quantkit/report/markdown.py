@@ -2,8 +2,8 @@
 
 import re
 
+from quantkit.records.gate import GateReport, Verdict
 from quantkit.report.digits import cut, short
-from quantkit.report.gate import GateReport, Verdict
 
 SIGNS: dict[Verdict, str] = {"pass": "✅", "fail": "❌", "inconclusive": "❔"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$@!])")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from quantkit.records.search import CandidateRecord, SearchReport
 from quantkit.report.digits import cut
 from quantkit.report.drawing import ACCENT, BLUE, INK, MUTED, PAPER, SOFT, new_figure
 from quantkit.report.groups import score_name
-from quantkit.report.search import CandidateRecord, SearchReport
 
 # A candidate keeps its place down to so many times the loss that the target allows; one below stands at the
 # edge with its number. Otherwise one collapsed candidate would press all the others onto the target's line.

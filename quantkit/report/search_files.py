@@ -4,8 +4,8 @@ import logging
 from typing import Any
 
 from quantkit.errors import UsageError
+from quantkit.records.search import SearchReport
 from quantkit.report.figures import pareto_png
-from quantkit.report.search import SearchReport
 from quantkit.report.search_page import search_page
 
 _LOG = logging.getLogger(__name__)

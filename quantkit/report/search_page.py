@@ -6,10 +6,10 @@ from importlib import resources
 from typing import Any
 
 from quantkit.errors import UsageError
+from quantkit.records.search import CandidateRecord, ChoiceRecord, GroupRecord, SearchReport
 from quantkit.report.digits import cut, short
 from quantkit.report.figures import pareto_svg
 from quantkit.report.groups import Place, places, score_name
-from quantkit.report.search import CandidateRecord, ChoiceRecord, GroupRecord, SearchReport
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 

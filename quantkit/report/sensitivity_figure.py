@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from quantkit.records.sensitivity import Sensitivity
 from quantkit.report.drawing import BLUE, GRID, MUTED, new_figure
 from quantkit.report.groups import Place, is_grid, places
-from quantkit.report.sensitivity import Sensitivity
 
 MAX_BARS = 40
 # Largest over median damage from which a linear scale shows most groups as nothing.

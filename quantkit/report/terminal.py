@@ -5,8 +5,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from quantkit.records.gate import GateReport, Verdict
 from quantkit.report.digits import cut, short
-from quantkit.report.gate import GateReport, Verdict
 
 STYLES: dict[Verdict, str] = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from quantkit.records.tune import TuneReport, profile_text, shape_text
 from quantkit.report.drawing import ACCENT, MUTED, drawing, new_figure, png_bytes
-from quantkit.report.tune import TuneReport, profile_text, shape_text
 
 # Ink on the pale half of the colours and paper on the dark one; not the theme's, since the cells are not either.
 _ON_PALE, _ON_DARK = "#101418", "#fcfcfc"

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from quantkit.artifact import Artifact
-from quantkit.report.report import Report
+from quantkit.records.record import Report
 from quantkit.runtime.batching import Batch, equal_length_batches, token_budget_batches
 from quantkit.runtime.cpu import cpu_facts
 

@@ -26,14 +26,14 @@ from pydantic import ValidationError
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
+from quantkit.cluster.cluster import cluster_seats, require_ray
+from quantkit.engines import open_engine
 from quantkit.errors import ArtifactError, EvaluationError, OutputError, QuantkitError
 from quantkit.files import cache_folder, digest_of, is_read_only, write_json
 from quantkit.recipe.settings import EvaluateSettings
-from quantkit.report import Evaluation, QuestionScore
-from quantkit.report.evaluation import evaluation_file, predictions_file, scores_digest
-from quantkit.runtime.cluster import cluster_seats, require_ray
+from quantkit.records import Evaluation, QuestionScore
+from quantkit.records.evaluation import evaluation_file, predictions_file, scores_digest
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.engine import open_engine
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import plan, run_job
 from quantkit.tasks import Dataset, FeatureSettings, task

@@ -9,7 +9,7 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.model import load_model
-from quantkit.report import Inspection, Layer
+from quantkit.records import Inspection, Layer
 from quantkit.tasks import task
 
 # Executed operators that are a fusion of several operators of the checkpoint's graph.

@@ -3,17 +3,17 @@
 import time
 from pathlib import Path
 
+from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
-from quantkit.assignment.journal import Journal
-from quantkit.assignment.options import references
-from quantkit.assignment.sensitivity import as_records, damages_of
-from quantkit.assignment.workbench import set_up
 from quantkit.errors import ArtifactError, UsageError
 from quantkit.files import digest_of
-from quantkit.quantization.apply import Grid
+from quantkit.mixed_precision.options import references
+from quantkit.mixed_precision.sensitivity import as_records, damages_of
+from quantkit.mixed_precision.workbench import set_up
+from quantkit.quantization.write.apply import Grid
 from quantkit.recipe.settings import SensitivitySettings
-from quantkit.report import Sensitivity
+from quantkit.records import Sensitivity
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.tasks.calibration_set import select
 

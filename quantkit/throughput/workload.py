@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.artifact import Artifact
+from quantkit.engines import open_engine
 from quantkit.files import sha256_bytes
-from quantkit.runtime.engine import Engine, Feeds, open_engine
+from quantkit.runtime.engine import Engine, Feeds
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job, run_once
 from quantkit.tasks import Dataset, Feature, FeatureSettings, task

@@ -18,7 +18,7 @@ from quantkit.recipe import (
     QuantizeSettings,
 )
 from quantkit.recipe.settings import KeepFloat
-from quantkit.report import BenchReport, BenchResult, Evaluation, GateReport, Inspection
+from quantkit.records import BenchReport, BenchResult, Evaluation, GateReport, Inspection
 
 
 def invoke(*arguments: str | Path) -> Result:

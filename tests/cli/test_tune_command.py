@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from quantkit.artifact import Artifact
 from quantkit.cli.main import main
 from quantkit.recipe.settings import TuneSettings
-from quantkit.report.tune import TuneReport, TuneTrial
+from quantkit.records.tune import TuneReport, TuneTrial
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.stages.tune import Tuned

@@ -21,7 +21,7 @@ from quantkit.mlperf.detail_log import DetailLog
 from quantkit.mlperf.rules import SAMPLES, SEEDS
 from quantkit.mlperf.settings import Entry, MlperfSettings, Reference, Request
 from quantkit.recipe.settings import EvaluateSettings
-from quantkit.report.mlperf import MlperfReport
+from quantkit.records.mlperf import MlperfReport
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.stages.evaluate import evaluate
 

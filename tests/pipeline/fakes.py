@@ -18,7 +18,7 @@ from quantkit.files import digest_of
 from quantkit.pipeline import line as line_module
 from quantkit.pipeline import run as run_module
 from quantkit.recipe import Recipe
-from quantkit.report import (
+from quantkit.records import (
     BenchReport,
     BenchResult,
     Evaluation,
@@ -26,7 +26,7 @@ from quantkit.report import (
     QuestionScore,
     scores_digest,
 )
-from quantkit.report.bench import BenchVerdict
+from quantkit.records.bench import BenchVerdict
 
 QUESTIONS = 40
 

@@ -6,7 +6,7 @@ import pytest
 
 from quantkit.artifact import Artifact
 from quantkit.recipe import EvaluateSettings, GateSettings, QuantizeSettings
-from quantkit.report import Evaluation
+from quantkit.records import Evaluation
 from quantkit.stages.evaluate import evaluate
 from quantkit.stages.gate import GateEvidence, gate
 from quantkit.stages.inspect import inspect

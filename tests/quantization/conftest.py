@@ -12,7 +12,7 @@ import pytest
 
 from quantkit.graph.kernels import Execution, trace_execution
 from quantkit.graph.model import save_model
-from quantkit.quantization.statistics import Statistics
+from quantkit.quantization.observe.statistics import Statistics
 
 HIDDEN, VOCABULARY, POSITIONS = 32, 40, 48
 CONFIG = {"vocab_size": VOCABULARY, "max_position_embeddings": POSITIONS + 1, "pad_token_id": 0}

@@ -8,7 +8,7 @@ import pytest
 from quantkit.errors import RecipeError
 from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.choice import FLOAT, Choice, choices, section_choice
-from quantkit.quantization.statistics import Detail
+from quantkit.quantization.observe.statistics import Detail
 from quantkit.recipe.settings import QuantizeSettings
 
 NAMES = ("layer.0.query", "layer.0.output.dense", "layer.1.query", "layer.1.output.dense")

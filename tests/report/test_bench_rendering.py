@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from quantkit.report import BenchReport, BenchResult
+from quantkit.records import BenchReport, BenchResult
 from quantkit.report.bench_figure import bench_png, bench_svg, models
 from quantkit.report.bench_markdown import noise_line, render_bench
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantkit.errors import UsageError
-from quantkit.report import GroupSensitivity, figures
+from quantkit.records import GroupSensitivity
+from quantkit.report import figures
 from quantkit.report.drawing import THEME
 from quantkit.report.groups import Place, is_grid, places
 from quantkit.report.pareto_figure import frontier

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from quantkit.report import Check, GateReport, Interval
+from quantkit.records import Check, GateReport, Interval
 from quantkit.report.digits import cut
 from quantkit.report.junit import render_junit
 from quantkit.report.markdown import escape, render_markdown

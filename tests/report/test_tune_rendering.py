@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from quantkit.report.tune import TuneReport, TuneTrial, profile_text
+from quantkit.records.tune import TuneReport, TuneTrial, profile_text
 from quantkit.report.tune_figure import tune_png
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from quantkit.artifact import Artifact
+from quantkit.engines import open_engine
 from quantkit.errors import ArtifactError, CheckpointError, DatasetError, EvaluationError
 from quantkit.files import cache_folder, write_text
 from quantkit.recipe.settings import EvaluateSettings
-from quantkit.runtime.engine import Engine, open_engine
+from quantkit.runtime.engine import Engine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Session
 from quantkit.stages.evaluate import evaluate, read_evaluation

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from quantkit.artifact import Artifact, StageRecord, new_artifact
 from quantkit.errors import ArtifactError, EvaluationError, OutputError, UsageError
 from quantkit.recipe.settings import GateSettings
-from quantkit.report import Check, Evaluation, GateReport, Inspection, QuestionScore, scores_digest
+from quantkit.records import Check, Evaluation, GateReport, Inspection, QuestionScore, scores_digest
 from quantkit.stages.gate import GateEvidence, append_summary, gate, write_reports
 from quantkit.stages.gate.checks import reaches
 

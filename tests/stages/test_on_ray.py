@@ -12,9 +12,9 @@ from quantkit.artifact import Artifact
 from quantkit.errors import EvaluationError, UsageError
 from quantkit.files import sha256_file
 from quantkit.graph.linear import linear_layers
-from quantkit.quantization import calibration
-from quantkit.quantization.calibration import CalibrationRun, calibrate, observe
-from quantkit.quantization.statistics import Detail
+from quantkit.quantization.observe import calibration
+from quantkit.quantization.observe.calibration import CalibrationRun, calibrate, observe
+from quantkit.quantization.observe.statistics import Detail
 from quantkit.recipe.settings import BenchSettings, EvaluateSettings, QuantizeSettings
 from quantkit.stages.bench import bench
 from quantkit.stages.evaluate import evaluate

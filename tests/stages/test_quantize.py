@@ -23,7 +23,7 @@ from quantkit.errors import (
     UsageError,
 )
 from quantkit.graph.kernels import trace_execution
-from quantkit.quantization import evidence
+from quantkit.quantization.observe import evidence
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import CpuFacts
 from quantkit.runtime.mask_free import write_mask_free
@@ -359,7 +359,7 @@ def test_split_channels(
 ) -> None:
     """The manifest says which layers read copies; the layer before makes them, and all stays in integers."""
     # Random weights have no channel that is worth four.
-    monkeypatch.setattr("quantkit.quantization.splitting._MANY", 2)
+    monkeypatch.setattr("quantkit.quantization.treatments.split._MANY", 2)
     source = make_encoder_artifact()
     made = quantize(source, tmp_path / "made", settings=settings("static", split_channels="auto"))
     facts = facts_of(made)
@@ -387,7 +387,7 @@ def test_outlier_channels(
     assert facts_of(made)["schemes"]["static smooth outliers 8"] == facts_of(made)["kernels"]["MatMul"] == 1
     expected, actual = logits(source), logits(made)
     assert np.abs(actual - expected).max() < 0.1 * np.ptp(expected)
-    monkeypatch.setattr("quantkit.quantization.outliers._MUCH_LESS", 0.0)
+    monkeypatch.setattr("quantkit.quantization.treatments.outliers._MUCH_LESS", 0.0)
     even, plain = (
         quantize(source, tmp_path / name, settings=asked)
         for name, asked in (("even", chosen), ("plain", settings("static")))

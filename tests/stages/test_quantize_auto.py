@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
-from quantkit.assignment.journal import Journal
 from quantkit.cli.main import main
 from quantkit.errors import DatasetError, QuantizationError, UsageError
 from quantkit.files import cache_folder
@@ -31,7 +31,7 @@ from quantkit.recipe.settings import (
     QuantizeSettings,
     SensitivitySettings,
 )
-from quantkit.report import SearchReport, Sensitivity
+from quantkit.records import SearchReport, Sensitivity
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.shipped import quickstart_model
 from quantkit.stages.quantize import quantize
@@ -384,7 +384,7 @@ def test_sensitivity_in_graph_order(tiny_classifier: Path, fp32: Artifact, tmp_p
 
 def test_sensitivity_goes_on(tiny_classifier: Path, fp32: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second run opens no quantized model, and finds the same."""
-    from quantkit.assignment.workbench import Workbench
+    from quantkit.mixed_precision.workbench import Workbench
 
     calib = str(tiny_classifier / "data" / "calibration.jsonl")
     settings = SensitivitySettings(calib=calib, calib_samples=60, questions=20)

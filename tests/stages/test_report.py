@@ -8,7 +8,7 @@ import pytest
 
 from quantkit.artifact import Artifact, StageRecord, new_artifact
 from quantkit.errors import ArtifactError, UsageError
-from quantkit.report import BenchReport, BenchResult, Evaluation
+from quantkit.records import BenchReport, BenchResult, Evaluation
 from quantkit.stages.report import report
 
 Maker = Callable[..., Artifact]

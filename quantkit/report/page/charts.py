@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from quantkit.report.comparison import Comparison, Entry
+from quantkit.records.comparison import Comparison, Entry
 from quantkit.report.page.tables import rate, score, times
 
 WIDTH = 400

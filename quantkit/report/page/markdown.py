@@ -1,6 +1,6 @@
 """A comparison as Markdown: both tables, what is missing, and the run the throughputs come from."""
 
-from quantkit.report.comparison import Comparison
+from quantkit.records.comparison import Comparison
 from quantkit.report.markdown import SIGNS, escape
 from quantkit.report.page.tables import Cell, Line, tables
 from quantkit.report.page.words import run_words, score_words

@@ -3,7 +3,7 @@
 from importlib import resources
 
 from quantkit.errors import UsageError
-from quantkit.report.comparison import Comparison
+from quantkit.records.comparison import Comparison
 from quantkit.report.page.view import view
 
 

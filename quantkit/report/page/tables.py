@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from quantkit.report.comparison import Comparison, Entry, Gain
+from quantkit.records.comparison import Comparison, Entry, Gain
 from quantkit.report.digits import cut
 from quantkit.report.groups import score_name
 

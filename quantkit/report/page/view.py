@@ -4,9 +4,9 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from quantkit.report.comparison import Comparison, Entry, Gain, LayerDamage
+from quantkit.records.comparison import Comparison, Entry, Gain, LayerDamage
+from quantkit.records.gate import GateReport, Verdict
 from quantkit.report.digits import cut, short
-from quantkit.report.gate import GateReport, Verdict
 from quantkit.report.groups import is_grid, places, score_name
 from quantkit.report.page.charts import bar_chart, scatter
 from quantkit.report.page.tables import NONE, TIMES, between, change, kept, size, tables, times

@@ -1,6 +1,6 @@
 """Sentences that say where the numbers of a comparison come from."""
 
-from quantkit.report.comparison import Comparison
+from quantkit.records.comparison import Comparison
 from quantkit.report.groups import score_name
 
 

@@ -1,63 +1,16 @@
-"""Engines: ways to run many batches of one model at once. An engine is one file here and one line in `ENGINES`."""
+"""Ways to run many batches of one model at once; `quantkit.engines` has the table of them."""
 
-from pathlib import Path
-from typing import Protocol
-
-from quantkit.errors import UsageError
-from quantkit.runtime.cluster import require_ray
 from quantkit.runtime.engine.engine import BatchFailed, Closing, Engine, Feeds
 from quantkit.runtime.engine.processes import ProcessEngine, open_processes
-from quantkit.runtime.engine.ray_cluster import RayEngine, open_ray
 from quantkit.runtime.engine.threads import ThreadEngine, open_threads
-from quantkit.runtime.profile import RuntimeProfile
 
 __all__ = [
-    "ENGINES",
     "BatchFailed",
     "Closing",
     "Engine",
     "Feeds",
     "ProcessEngine",
-    "RayEngine",
     "ThreadEngine",
-    "open_engine",
+    "open_processes",
+    "open_threads",
 ]
-
-
-class OpenEngine(Protocol):
-    """Opens a model with an engine; the arguments are those of `open_engine`."""
-
-    def __call__(
-        self, path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile, name: str | None
-    ) -> Engine: ...
-
-
-ENGINES: dict[str, OpenEngine] = {
-    "threads": open_threads,
-    "processes": open_processes,
-    "ray": open_ray,
-}
-"""`RuntimeProfile.engine` → how it is opened."""
-
-
-def open_engine(
-    path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile, name: str | None = None
-) -> Engine:
-    """Open a model the way a profile says; close the engine, or use it in a `with`.
-
-    Args:
-        path: the ONNX file.
-        outputs: the graph outputs wanted.
-        profile: engine, runtime, instances and threads.
-        name: what messages call the model when its path is a temporary one; the path otherwise.
-
-    Raises:
-        UsageError: there is no such engine or runtime, or its library is not installed.
-        ArtifactError: the model cannot be opened.
-    """
-    require_ray(profile.engine, profile.ray_address)
-    if profile.engine not in ENGINES:
-        raise UsageError(
-            f"engine {profile.engine}: there is no such engine here; choose {' or '.join(ENGINES)}"
-        )
-    return ENGINES[profile.engine](path, outputs=outputs, profile=profile, name=name)

@@ -9,7 +9,7 @@ from quantkit.artifact.measure import tool_versions
 from quantkit.errors import UsageError
 from quantkit.progress import track
 from quantkit.recipe.settings import BenchSettings
-from quantkit.report import BenchReport, BenchResult
+from quantkit.records import BenchReport, BenchResult
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.stages.bench.profiles import profile_for, run_facts
 from quantkit.stages.bench.scenario import SCENARIOS

@@ -3,9 +3,9 @@
 from typing import Any
 
 from quantkit.artifact import Artifact
+from quantkit.cluster.cluster import cluster_seats, require_ray
 from quantkit.errors import UsageError
 from quantkit.recipe.settings import BenchSettings
-from quantkit.runtime.cluster import cluster_seats, require_ray
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RUNTIME_REPORT, RuntimeProfile
 

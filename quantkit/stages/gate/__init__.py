@@ -24,9 +24,9 @@ from quantkit.errors import ArtifactError, OutputError
 from quantkit.files import is_read_only, naming_output_errors
 from quantkit.metrics.bootstrap import PairedScores, paired_bootstrap
 from quantkit.recipe.settings import GateSettings
-from quantkit.report import Evaluation, GateReport, Interval
+from quantkit.records import Evaluation, GateReport, Interval
+from quantkit.records.gate import Verdict
 from quantkit.report.digits import short
-from quantkit.report.gate import Verdict
 from quantkit.report.junit import render_junit
 from quantkit.report.markdown import render_markdown
 from quantkit.stages.gate.checks import (

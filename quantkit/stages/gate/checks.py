@@ -6,9 +6,9 @@ from fractions import Fraction
 from quantkit.artifact.artifact import CALIBRATION, COMPANIONS
 from quantkit.metrics.bootstrap import RatioStatistics
 from quantkit.recipe.settings import GateSettings
-from quantkit.report import Check, Evaluation, Inspection
+from quantkit.records import Check, Evaluation, Inspection
+from quantkit.records.gate import Verdict
 from quantkit.report.digits import cut, short
-from quantkit.report.gate import Verdict
 from quantkit.runtime.cpu import NATIVE, TARGET_NAMES, CpuFacts, resolve_target, validated_here
 from quantkit.stages.gate.evidence import GateEvidence
 from quantkit.tasks.datasets import DATASETS, KnownDataset, KnownFile

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from quantkit.artifact import Artifact
 from quantkit.artifact.artifact import CALIBRATION
 from quantkit.errors import ArtifactError, EvaluationError, UsageError
-from quantkit.report import Evaluation, Inspection, scores_digest
+from quantkit.records import Evaluation, Inspection, scores_digest
 from quantkit.report.digits import short
 
 # F1 and exact match are sums of some 10,000 floats: what another order of summation may change, and no more.

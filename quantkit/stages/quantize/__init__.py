@@ -12,14 +12,14 @@ import onnx_ir as ir
 from quantkit.artifact import Artifact, StageRecord, new_artifact
 from quantkit.artifact.artifact import CALIBRATION, require_apart
 from quantkit.artifact.measure import measuring, stage_key, tool_versions
-from quantkit.assignment.engine import Chosen, find
 from quantkit.files import require_free, write_json
 from quantkit.graph.layout import lay_out
 from quantkit.graph.model import has_external_data, load_model, save_model
-from quantkit.quantization.apply import Grid, apply
-from quantkit.quantization.attention import calibrate_scores, quantize_scores, score_inputs
-from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tables
-from quantkit.quantization.evidence import Evidence, collect
+from quantkit.mixed_precision.engine import Chosen, find
+from quantkit.quantization.observe.evidence import Evidence, collect
+from quantkit.quantization.write.apply import Grid, apply
+from quantkit.quantization.write.attention import calibrate_scores, quantize_scores, score_inputs
+from quantkit.quantization.write.embeddings import open_embed_layer_norm, quantize_tables
 from quantkit.recipe.load import dump_section
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.report.search_files import search_files

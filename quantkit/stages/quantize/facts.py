@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from quantkit.artifact import Artifact
-from quantkit.assignment.engine import Chosen
 from quantkit.errors import QuantizationError
 from quantkit.graph.kernels import Execution, trace_execution
 from quantkit.graph.layout import REPLACED, expected_after
-from quantkit.quantization.evidence import Evidence
+from quantkit.mixed_precision.engine import Chosen
+from quantkit.quantization.observe.evidence import Evidence
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.stages.quantize.plan import Plan
 from quantkit.tasks import task

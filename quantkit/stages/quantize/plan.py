@@ -7,14 +7,14 @@ from typing import Self
 import onnx_ir as ir
 
 from quantkit.artifact import Artifact
+from quantkit.cluster.cluster import require_ray
 from quantkit.errors import ArtifactError, UsageError
 from quantkit.graph.linear import Table, embedding_tables, linear_layers, matching
 from quantkit.quantization.affine import WeightType
 from quantkit.quantization.choice import Choice, choices, nothing_to_quantize, section_choice
-from quantkit.quantization.evidence import Evidence
-from quantkit.quantization.settle import settled
+from quantkit.quantization.observe.evidence import Evidence
+from quantkit.quantization.treatments.settle import settled
 from quantkit.recipe.settings import QuantizeSettings
-from quantkit.runtime.cluster import require_ray
 from quantkit.runtime.cpu import TargetIsa
 
 

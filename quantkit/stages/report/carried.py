@@ -11,10 +11,10 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.manifest import REPORTS
 from quantkit.errors import ArtifactError, UsageError
 from quantkit.files import digest_of
-from quantkit.report import BenchReport, Evaluation, GateReport, Inspection, SearchReport, Sensitivity
-from quantkit.report.comparison import ScoreSource
+from quantkit.records import BenchReport, Evaluation, GateReport, Inspection, SearchReport, Sensitivity
+from quantkit.records.comparison import ScoreSource
+from quantkit.records.record import Report
 from quantkit.report.digits import short
-from quantkit.report.report import Report
 from quantkit.runtime.profile import RUNTIME_REPORT, RuntimeProfile
 
 _ReportT = TypeVar("_ReportT", bound=Report)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.errors import UsageError
-from quantkit.report import BenchReport, Evaluation, SearchReport
-from quantkit.report.comparison import Comparison, Entry, LayerDamage, Pairing, ScoreSource, ThroughputSource
-from quantkit.report.gains import gains
+from quantkit.records import BenchReport, Evaluation, SearchReport
+from quantkit.records.comparison import Comparison, Entry, LayerDamage, Pairing, ScoreSource, ThroughputSource
 from quantkit.stages.report.carried import Carried, read, score_key
+from quantkit.stages.report.gains import gains
 from quantkit.stages.report.origins import is_too_noisy, missing, provenance
 
 

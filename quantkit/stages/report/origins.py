@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from quantkit.artifact.manifest import REPORTS
-from quantkit.report import BenchReport
-from quantkit.report.comparison import Entry, Missing, Provenance, ScoreSource
+from quantkit.records import BenchReport
+from quantkit.records.comparison import Entry, Missing, Provenance, ScoreSource
 from quantkit.report.groups import score_name
 from quantkit.stages.report.carried import Carried
 

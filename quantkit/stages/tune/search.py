@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from quantkit.errors import QuantkitError
-from quantkit.report.tune import TuneSkipped, TuneTrial
+from quantkit.records.tune import TuneSkipped, TuneTrial
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.stages.tune.space import SETTINGS, grid, key, together, variations
 from quantkit.throughput.spread import Spread, spread_of

@@ -11,7 +11,7 @@ from quantkit.artifact.measure import tool_versions
 from quantkit.errors import EvaluationError, OutputError
 from quantkit.progress import track
 from quantkit.recipe.settings import TuneSettings
-from quantkit.report.tune import TuneReport
+from quantkit.records.tune import TuneReport
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.openvino_session import openvino_installed
 from quantkit.runtime.profile import RuntimeProfile

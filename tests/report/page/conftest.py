@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from quantkit.report import Check, GateReport, Interval
-from quantkit.report.comparison import (
+from quantkit.records import Check, GateReport, Interval
+from quantkit.records.comparison import (
     Comparison,
     Entry,
     LayerDamage,
@@ -14,7 +14,7 @@ from quantkit.report.comparison import (
     ScoreSource,
     ThroughputSource,
 )
-from quantkit.report.gains import gains
+from quantkit.stages.report.gains import gains
 
 DIGESTS = {"large": "a" * 64, "large-int8": "b" * 64, "small": "c" * 64, "small-int8": "d" * 64}
 

@@ -16,7 +16,7 @@ SaveEncoder = Callable[..., Path]
 _SCRIPT = """
 import json, sys, numpy as np
 from pathlib import Path
-from quantkit.runtime.engine import open_engine
+from quantkit.engines import open_engine
 from quantkit.runtime.profile import RuntimeProfile
 profile = RuntimeProfile(instances=2, engine="processes")
 with open_engine(Path(sys.argv[1]), outputs=("start_logits", "end_logits"), profile=profile) as engine:

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from quantkit.engines import open_engine
 from quantkit.errors import ArtifactError, EvaluationError
 from quantkit.runtime.batching import Batch
-from quantkit.runtime.engine import Feeds, ProcessEngine, ThreadEngine, open_engine
+from quantkit.runtime.engine import Feeds, ProcessEngine, ThreadEngine
 from quantkit.runtime.engine.child import Child
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job, plan, run_each, run_job

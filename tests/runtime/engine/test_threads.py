@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from quantkit.engines import open_engine
 from quantkit.errors import UsageError
-from quantkit.runtime.engine import Feeds, ThreadEngine, open_engine
+from quantkit.runtime.engine import Feeds, ThreadEngine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays, Session, StopSignal
 

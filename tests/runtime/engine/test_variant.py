@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from quantkit.engines import open_engine
 from quantkit.errors import ArtifactError, EvaluationError
-from quantkit.runtime.engine import Engine, Feeds, open_engine
+from quantkit.runtime.engine import Engine, Feeds
 from quantkit.runtime.profile import RuntimeProfile
 
 _GRAPH = """

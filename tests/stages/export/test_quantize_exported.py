@@ -13,10 +13,10 @@ from quantkit.artifact import Artifact
 from quantkit.errors import QuantizationError, UsageError
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model, save_model
-from quantkit.quantization import evidence
-from quantkit.quantization.embeddings import open_embed_layer_norm
-from quantkit.quantization.shift import channel_shifts, shift_channels
-from quantkit.quantization.statistics import Statistics
+from quantkit.quantization.observe import evidence
+from quantkit.quantization.observe.statistics import Statistics
+from quantkit.quantization.treatments.shift import channel_shifts, shift_channels
+from quantkit.quantization.write.embeddings import open_embed_layer_norm
 from quantkit.recipe.settings import FuseSettings, QuantizeSettings
 from quantkit.stages.fuse import fuse
 from quantkit.stages.quantize import quantize

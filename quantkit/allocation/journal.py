@@ -1,0 +1,68 @@
+"""Journal: what a search has measured, so that one that was interrupted goes on where it was.
+
+One JSON line for each measurement, in the user's cache, under a key of all that decides the results: artifact,
+questions, settings, tools and the CPU's kernels. Lines that cannot be read are measured again.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from quantkit.errors import OutputError
+from quantkit.exam.exam import Marks
+from quantkit.files import cache_folder, digest_of, naming_output_errors
+
+_LOG = logging.getLogger(__name__)
+
+
+class Journal:
+    """Measurements by what was measured."""
+
+    def __init__(self, key: str) -> None:
+        """Read what there is."""
+        self.path: Path = cache_folder() / "search" / f"{key}.jsonl"
+        self._known: dict[str, dict[str, Any]] = {}
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            text = ""
+        # A line that was cut off must not take the next one with it.
+        self._begin = "\n" if text and not text.endswith("\n") else ""
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                self._known[entry["of"]] = entry["found"]
+            except (ValueError, KeyError, TypeError):
+                # The line that was being written when the search was killed.
+                continue
+
+    def remembered(self, of: Any, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what is known of `of` (plain JSON), or measure it and write it down."""
+        key = digest_of(of)
+        if key not in self._known:
+            self._known[key] = measure()
+            self._append({"of": key, "what": of, "found": self._known[key]})
+        return self._known[key]
+
+    def marks(self, of: Any, measure: Callable[[], Marks]) -> tuple[Marks, float]:
+        """Return the marks that are known of `of`, or measure them, and the seconds that measuring took."""
+
+        def timed() -> dict[str, Any]:
+            started = time.monotonic()
+            return {"marks": measure().as_json(), "seconds": time.monotonic() - started}
+
+        found = self.remembered(of, timed)
+        return Marks(**found["marks"]), found["seconds"]
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        try:
+            with naming_output_errors(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(self._begin + json.dumps(entry) + "\n")
+                self._begin = ""
+        except OutputError as error:
+            _LOG.warning("the search cannot be continued if it is interrupted: %s", error)

@@ -1,0 +1,1 @@
+"""Ray: instances on the cores of several machines."""

@@ -1,0 +1,49 @@
+"""The engines, and how a profile's is opened. An engine is one file and one line in `ENGINES`."""
+
+from pathlib import Path
+from typing import Protocol
+
+from quantkit.cluster.cluster import require_ray
+from quantkit.cluster.engine import open_ray
+from quantkit.errors import UsageError
+from quantkit.runtime.engine import Engine, open_processes, open_threads
+from quantkit.runtime.profile import RuntimeProfile
+
+
+class OpenEngine(Protocol):
+    """Opens a model with an engine; the arguments are those of `open_engine`."""
+
+    def __call__(  # noqa: D102
+        self, path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile, name: str | None
+    ) -> Engine: ...
+
+
+ENGINES: dict[str, OpenEngine] = {
+    "threads": open_threads,
+    "processes": open_processes,
+    "ray": open_ray,
+}
+"""`RuntimeProfile.engine` → how it is opened."""
+
+
+def open_engine(
+    path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile, name: str | None = None
+) -> Engine:
+    """Open a model the way a profile says; close the engine, or use it in a `with`.
+
+    Args:
+        path: the ONNX file.
+        outputs: the graph outputs wanted.
+        profile: engine, runtime, instances and threads.
+        name: what messages call the model when its path is a temporary one; the path otherwise.
+
+    Raises:
+        UsageError: there is no such engine or runtime, or its library is not installed.
+        ArtifactError: the model cannot be opened.
+    """
+    require_ray(profile.engine, profile.ray_address)
+    if profile.engine not in ENGINES:
+        raise UsageError(
+            f"engine {profile.engine}: there is no such engine here; choose {' or '.join(ENGINES)}"
+        )
+    return ENGINES[profile.engine](path, outputs=outputs, profile=profile, name=name)

@@ -1,0 +1,1 @@
+"""Latency: what a piece of a graph costs on this machine."""

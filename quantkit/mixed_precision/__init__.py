@@ -1,0 +1,1 @@
+"""Mixed precision: which choice each group of layers gets (`--mode auto`)."""

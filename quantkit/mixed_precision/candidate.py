@@ -1,0 +1,157 @@
+"""Candidates: assignments built for real, judged on the selection questions, and timed beside FP32.
+
+A loss of a thousandth is too small to be seen on a few hundred questions, where divergence is seen well. So a
+candidate's loss is bounded in two ways, and the better bound counts:
+
+1. Directly: the lower confidence bound of its own expected score.
+2. By its divergence: what the most divergent candidate lost for each nat, at its upper confidence bound, as the loss
+   grows in proportion while it is small. Candidates that lost more than `_SMALL` do not count for this.
+"""
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quantkit.allocation.journal import Journal
+from quantkit.allocation.solver import Solution
+from quantkit.artifact.artifact import EXTERNAL_DATA
+from quantkit.exam.exam import Exam, Marks
+from quantkit.graph.kernels import trace_execution
+from quantkit.graph.model import has_external_data
+from quantkit.mixed_precision.options import Options
+from quantkit.mixed_precision.workbench import Workbench
+from quantkit.progress import track
+from quantkit.recipe.settings import AutoSettings
+from quantkit.records import CandidateRecord
+from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.engine import ThreadEngine
+from quantkit.runtime.run import run_once
+from quantkit.runtime.session import Session
+from quantkit.tasks import task
+
+# Windows of a timed pass, and interleaved rounds of FP32 and the candidate; one more warms up.
+_TIMED_WINDOWS, _PASS_SECONDS = 64, 5.0
+_ROUNDS = 3
+_SMALL = 0.05
+
+
+class Trials:
+    """Builds candidates and measures each once."""
+
+    def __init__(
+        self, workbench: Workbench, options: Options, exam: Exam, journal: Journal, asked: AutoSettings
+    ) -> None:
+        """Open FP32, which every candidate is timed beside; `asked` says what passes."""
+        self._workbench = workbench
+        self._options = options
+        self._exam = exam
+        self._journal = journal
+        self._asked = asked
+        self._float: Session | None = None
+        self._seen: list[Marks] = []
+
+    def verify(self, number: int, origin: str, solution: Solution) -> CandidateRecord:
+        """Build an assignment, let it sit the exam, time it and read its kernels."""
+        chosen = {group: self._options[group][index].choice for group, index in solution.chosen.items()}
+        of = {"candidate": {group: repr(choice) for group, choice in sorted(chosen.items())}}
+
+        def measure() -> dict[str, Any]:
+            with self._workbench.built(chosen) as path:
+                return self._measured(path)
+
+        found = self._journal.remembered(of, measure)
+        marks = Marks(**found["marks"])
+        self._seen.append(marks)
+        expected = expected_ratio_of(marks, self._seen)
+        return CandidateRecord(
+            number=number,
+            origin=origin,
+            choices=dict(Counter(choice.label for choice in chosen.values())),
+            predicted_damage=solution.damage,
+            predicted_cost_us=solution.cost_us,
+            divergence=marks.divergence,
+            changed=marks.changed,
+            score=marks.score,
+            ratio=marks.ratio,
+            expected_ratio=expected.ratio,
+            expected_ratio_low=expected.low,
+            throughput=found["throughput"],
+            throughput_spread=tuple(found["throughput_spread"]),
+            int8_coverage=found["int8_coverage"],
+            size_bytes=found["size_bytes"],
+            passed=expected.low >= self._asked.target
+            and found["int8_coverage"] >= self._asked.min_int8_coverage,
+        )
+
+    def _measured(self, path: Path) -> dict[str, Any]:
+        artifact = self._workbench.artifact
+        execution = trace_execution(
+            path,
+            outputs=task(artifact.task).outputs,
+            config=artifact.config,
+            name=f"{artifact.model_path}, quantized",
+        )
+        session = self._exam.open(path)
+        marks = self._exam.sit(session)
+        ratios = self._beside_float(session)
+        size = path.stat().st_size
+        if has_external_data(path):
+            size += (path.parent / EXTERNAL_DATA).stat().st_size
+        return {
+            "marks": marks.as_json(),
+            "throughput": statistics.median(ratios),
+            "throughput_spread": [min(ratios), max(ratios)],
+            "int8_coverage": execution.int8_coverage,
+            "size_bytes": size,
+        }
+
+    def _beside_float(self, session: Session) -> list[float]:
+        """Return one ratio of times, FP32 / candidate, for every round of the same batches."""
+        if self._float is None:
+            self._float = self._exam.open(self._workbench.artifact.model_path)
+        job = self._exam.timed_job(_PASS_SECONDS, most=_TIMED_WINDOWS)
+        feeds = [job.feeds(batch) for batch in job.batches]
+
+        def seconds(of: Session) -> float:
+            with ThreadEngine([of] * cpu_facts().cores) as engine:
+                started = time.perf_counter()
+                run_once(engine, job, feeds)
+                return time.perf_counter() - started
+
+        ratios = []
+        with track("time", _ROUNDS + 1, "rounds") as advance:
+            for _ in range(_ROUNDS + 1):
+                float_seconds = seconds(self._float)
+                ratios.append(float_seconds / seconds(session))
+                advance(1)
+        return ratios[1:]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """A candidate's expected score over FP32's, and its lower confidence bound."""
+
+    ratio: float
+    low: float
+
+
+def expected_ratio_of(marks: Marks, seen: Sequence[Marks]) -> Expected:
+    """Return what is known of a candidate's expected ratio, given the marks of all candidates so far.
+
+    Of the two ways (see the module's head) the one with the better bound.
+    """
+    direct = Expected(ratio=marks.expected_ratio, low=marks.expected_ratio_low)
+    small = [other for other in seen if 1 - other.expected_ratio <= _SMALL and other.divergence > 0]
+    if not small:
+        return direct
+    most = max(small, key=lambda other: other.divergence)
+    share = marks.divergence / most.divergence
+    by_divergence = Expected(
+        ratio=1 - share * max(0.0, 1 - most.expected_ratio),
+        low=1 - share * max(0.0, 1 - most.expected_ratio_low),
+    )
+    return max(direct, by_divergence, key=lambda expected: expected.low)

@@ -1,0 +1,244 @@
+"""The engine behind `mode: auto`: from an FP32 artifact to the settings of the fastest artifact that keeps the target.
+
+observe · list options (noise, cost) · sensitivity · search, each candidate verified on the selection questions. What
+was measured goes into a journal, so an interrupted search goes on where it was.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from quantkit.allocation.journal import Journal
+from quantkit.allocation.search import search
+from quantkit.allocation.solver import Priced
+from quantkit.artifact import Artifact
+from quantkit.artifact.measure import peak_memory, tool_versions
+from quantkit.errors import UsageError
+from quantkit.exam.exam import Exam
+from quantkit.exam.selection import selection
+from quantkit.files import digest_of
+from quantkit.mixed_precision.candidate import Trials
+from quantkit.mixed_precision.groups import Group
+from quantkit.mixed_precision.options import Option, Options, list_options
+from quantkit.mixed_precision.sensitivity import Damage, as_records, damages_of
+from quantkit.mixed_precision.workbench import Workbench, set_up
+from quantkit.mixed_precision.written import as_settings
+from quantkit.quantization.observe.evidence import Evidence
+from quantkit.quantization.write.apply import Grid
+from quantkit.recipe.settings import QuantizeSettings
+from quantkit.records import ChoiceRecord, GroupRecord, GroupSensitivity, SearchReport
+from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
+from quantkit.tasks.calibration_set import CalibrationSet
+
+_TOOLS = ("quantkit", "onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
+_SEARCHED = (
+    "smooth_quant",
+    "calib_method",
+    "percentile",
+    "rounding",
+    "bias_correction",
+    "channel_shift",
+    "outlier_channels",
+    "split_channels",
+    "symmetric",
+    "schemes",
+)
+# Of what is left of the budget when each begins.
+_COST_SHARE, _SENSITIVITY_SHARE = 0.1, 0.4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen:
+    """The result: ordinary settings that make the artifact, how they were found, and what calibration saw."""
+
+    settings: QuantizeSettings
+    report: SearchReport
+    evidence: Evidence
+
+
+@dataclass(kw_only=True, slots=True)
+class _Clock:
+    """The budget, and what was spent on what."""
+
+    budget: float
+    started: float = field(default_factory=time.monotonic)
+    parts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget that are left; negative when it is overspent."""
+        return self.budget - (time.monotonic() - self.started)
+
+    def lap(self, part: str) -> None:
+        """Note that everything since the last lap was this part."""
+        self.parts[part] = time.monotonic() - self.started - sum(self.parts.values())
+
+
+def find(
+    artifact: Artifact,
+    settings: QuantizeSettings,
+    calibration_set: CalibrationSet,
+    grid: Grid,
+    *,
+    data_dir: Path | None = None,
+) -> Chosen:
+    """Search.
+
+    Args:
+        artifact: the FP32 artifact.
+        settings: with mode auto.
+        calibration_set: ranges, moments and sensitivity come from these questions.
+        grid: of all weights.
+        data_dir: looked into first for data.
+
+    Raises:
+        UsageError: the budget is too small for one pass, the solver is not installed, or the settings fix what is
+            searched for.
+        DatasetError: a set is too small, cannot be found, or the selection holds questions of the gate.
+        QuantizationError: there is no layer to quantize.
+        EvaluationError: an activation or a logit is NaN or infinite.
+    """
+    _require_open(settings)
+    clock = _Clock(budget=settings.auto.budget)
+    judged = selection(settings, artifact.task, calibration_set, data_dir)
+    workbench = set_up(
+        artifact,
+        calibration_set,
+        keep_float=tuple(entry.pattern for entry in settings.keep_float),
+        grid=grid,
+        budget=clock.budget,
+        layout=settings.chosen_layout,
+    )
+    _require_coverable(workbench, settings.auto.min_int8_coverage)
+    journal = Journal(_key(workbench, settings, judged.digest))
+    clock.lap("observe")
+    options = list_options(workbench, seconds=_COST_SHARE * clock.left)
+    clock.lap("options")
+    reference = {group: found[0] for group, found in options.items()}
+    damages, _ = damages_of(
+        workbench,
+        reference,
+        calibration_set,
+        journal,
+        seconds=_SENSITIVITY_SHARE * clock.left,
+        budget=settings.auto.budget,
+    )
+    clock.lap("sensitivity")
+    exam = Exam(artifact, judged, confidence=settings.auto.confidence, label="select")
+    priced = {
+        group.name: _priced(group, options[group.name], damages[group.name], macs=workbench.macs)
+        for group in workbench.groups
+    }
+    trials = Trials(workbench, options, exam, journal, settings.auto)
+    found = search(priced, trials.verify, settings.auto, deadline=clock.started + clock.budget)
+    clock.lap("search")
+    solution = found.solutions[found.best]
+    target = resolve_target(settings.target_isa, cpu_facts())
+    report = SearchReport(
+        artifact=artifact.digest,
+        task=artifact.task,
+        target=settings.auto.target,
+        confidence=settings.auto.confidence,
+        met=found.met,
+        chosen=found.best,
+        baseline_score=exam.baseline,
+        selection=judged.name,
+        selection_digest=judged.digest,
+        selection_questions=len(judged.examples),
+        calibration_digest=calibration_set.dataset.digest,
+        calibration_questions=len(calibration_set.ids),
+        groups=_group_records(as_records(workbench, reference, damages), options, priced, solution.chosen),
+        candidates=found.candidates,
+        seconds=clock.parts,
+        peak_memory_mb=peak_memory() / 1e6,
+        target_isa=settings.target_isa,
+        validated_on=(target.name,) if validated_here(target, cpu_facts()) else (),
+        tools=tool_versions(*_TOOLS),
+        cpu=cpu_facts().as_json(),
+    )
+    return Chosen(
+        settings=as_settings(settings, workbench, report, solution, options),
+        report=report,
+        evidence=workbench.evidence,
+    )
+
+
+def _require_open(settings: QuantizeSettings) -> None:
+    """Refuse settings that the search would overrule."""
+    usual = QuantizeSettings()
+    fixed = [name for name in _SEARCHED if getattr(settings, name) != getattr(usual, name)]
+    if fixed:
+        raise UsageError(f"{fixed[0]}: mode auto chooses it for each group of layers; leave it out")
+
+
+def _require_coverable(workbench: Workbench, coverage: float) -> None:
+    """Refuse a coverage that cannot be had, as too much was told to stay float."""
+    most = sum(group.macs for group in workbench.groups) / workbench.macs
+    if most < coverage:
+        raise UsageError(
+            f"--min-int8-coverage {coverage:g}: keep_float leaves {most:.1%} of the linear layers' "
+            "multiply-accumulates to quantize; keep fewer in FP32, or ask for less (the gate has the same option)"
+        )
+
+
+def _priced(group: Group, options: Sequence[Option], damage: Damage, *, macs: int) -> list[Priced]:
+    """Return the options with their damage predicted: it grows with the noise as that of the first was measured.
+
+    Args:
+        group: whose options they are.
+        options: in any order but for the first, which damage was measured with.
+        damage: as measured.
+        macs: of all linear layers.
+    """
+    reference = options[0].noise.noise
+    return [
+        Priced(
+            damage=damage.divergence * option.noise.noise / reference if reference else 0.0,
+            cost_us=option.cost_us,
+            coverage=group.macs / macs if option.choice.scheme != "float" else 0.0,
+            extra=group.macs * option.choice.outliers / group.inputs / macs,
+        )
+        for option in options
+    ]
+
+
+def _group_records(
+    sensitivities: Sequence[GroupSensitivity],
+    options: Options,
+    priced: Mapping[str, Sequence[Priced]],
+    chosen: Mapping[str, int],
+) -> tuple[GroupRecord, ...]:
+    return tuple(
+        GroupRecord(
+            group=found.group,
+            sensitivity=found,
+            choices=tuple(
+                ChoiceRecord(
+                    label=option.choice.label,
+                    damage=price.damage,
+                    sqnr_db=option.noise.sqnr_db,
+                    cost_us=option.cost_us,
+                )
+                for option, price in zip(options[found.group], priced[found.group], strict=True)
+            ),
+            chosen=options[found.group][chosen[found.group]].choice.label,
+        )
+        for found in sensitivities
+    )
+
+
+def _key(workbench: Workbench, settings: QuantizeSettings, selected: str) -> str:
+    """Return the digest of all that decides what is measured; neither the target nor the budget does."""
+    return digest_of(
+        {
+            "evidence": workbench.evidence.key,
+            "selection": selected,
+            "confidence": settings.auto.confidence,
+            "keep_float": [entry.pattern for entry in settings.keep_float],
+            "grid": [workbench.grid.per_channel, workbench.grid.weight_type],
+            "layout": workbench.layout,
+            "tools": tool_versions(*_TOOLS),
+            "cpu": cpu_facts().kernels_json(),
+        }
+    )

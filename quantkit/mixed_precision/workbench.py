@@ -1,0 +1,131 @@
+"""Workbench: one FP32 artifact with its calibration evidence, from which assignments become models on disk."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from quantkit.artifact import Artifact
+from quantkit.graph.layout import lay_out
+from quantkit.graph.linear import Linear, embedding_tables, linear_layers, matching
+from quantkit.graph.model import has_external_data, load_model, save_model, weight_bytes
+from quantkit.mixed_precision.groups import Group, groups
+from quantkit.mixed_precision.rounding import Rounding, affordable_rounding
+from quantkit.quantization.choice import FLOAT, Choice, nothing_to_quantize
+from quantkit.quantization.observe.evidence import Evidence, collect
+from quantkit.quantization.observe.statistics import Detail
+from quantkit.quantization.write.apply import Grid, apply
+from quantkit.quantization.write.embeddings import open_embed_layer_norm, quantize_tables
+from quantkit.tasks.calibration_set import CalibrationSet
+
+# A model whose weights take a larger share of the budget to round by GPTQ is rounded to nearest.
+_ROUNDING_SHARE = 0.2
+# Above it weights are kept beside the graph, where onnxruntime maps them; parsing and copying them takes seconds.
+_LARGE_BYTES = 256 * 10**6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workbench:
+    """What assignments are tried on.
+
+    Attributes:
+        artifact: the FP32 artifact.
+        model: its graph, with embeddings open to quantization; never changed.
+        groups: its groups that may be quantized, in graph order.
+        kept: names of layers and tables that stay float whatever is tried.
+        layers: every linear layer of the float graph by name, not smoothed.
+        evidence: what calibration saw.
+        grid: of all weights.
+        rounding: of every static and dynamic choice.
+        layout: of every model that is built, as of what will be published.
+    """
+
+    artifact: Artifact
+    model: ir.Model
+    groups: tuple[Group, ...]
+    kept: frozenset[str]
+    layers: Mapping[str, Linear]
+    evidence: Evidence
+    grid: Grid
+    rounding: Rounding
+    layout: str
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all linear layers per token, those that stay float included."""
+        return sum(inputs * outputs for inputs, outputs in (layer.shape for layer in self.layers.values()))
+
+    def members(self, group: Group) -> list[Linear]:
+        """Return a group's layers."""
+        return [self.layers[name] for name in group.layers]
+
+    @contextmanager
+    def built(self, chosen: Mapping[str, Choice]) -> Iterator[Path]:
+        """Write the model in which each group has its choice; it is gone when the context ends.
+
+        Args:
+            chosen: group name → choice; groups that are not named stay float, and then so do embedding tables.
+        """
+        by_layer = {layer: chosen.get(group.name, FLOAT) for group in self.groups for layer in group.layers}
+        model = self.model.clone()
+        assignment = {layer.name: by_layer.get(layer.name, FLOAT) for layer in linear_layers(model.graph)}
+        apply(model, assignment, self.evidence, self.grid)
+        if len(chosen) == len(self.groups):
+            tables = embedding_tables(model.graph)
+            quantize_tables(model, [table for table in tables if table.name not in self.kept])
+        lay_out(model, self.layout)
+        with tempfile.TemporaryDirectory(prefix="quantkit-auto-") as folder:
+            path = Path(folder) / "model.onnx"
+            large = weight_bytes(model) > _LARGE_BYTES
+            save_model(model, path, external=large or has_external_data(self.artifact.model_path))
+            del model
+            yield path
+
+
+def set_up(
+    artifact: Artifact,
+    calibration_set: CalibrationSet,
+    *,
+    keep_float: tuple[str, ...],
+    grid: Grid,
+    budget: float,
+    layout: str,
+) -> Workbench:
+    """Observe the calibration rows once, and return the workbench.
+
+    Args:
+        artifact: FP32.
+        calibration_set: its rows are observed.
+        keep_float: patterns of layers and tables that stay float.
+        grid: of all weights.
+        budget: seconds of the whole work; they decide how weights can be rounded.
+        layout: of the models that are built (`quantkit.graph.layout.LAYOUTS`).
+
+    Raises:
+        QuantizationError: there is no layer that may be quantized.
+        RecipeError: a pattern of `keep_float` matches nothing.
+        DatasetError: the set holds no text, or too few tokens for second moments.
+    """
+    model = load_model(artifact.model_path)
+    open_embed_layer_norm(model)
+    layers = {layer.name: layer for layer in linear_layers(model.graph)}
+    kept = matching([*layers, *(table.name for table in embedding_tables(model.graph))], keep_float)
+    free = tuple(group for group in groups(model) if not kept.intersection(group.layers))
+    if not free:
+        raise nothing_to_quantize(artifact.model_path, layers)
+    rounding = affordable_rounding(free, seconds=_ROUNDING_SHARE * budget)
+    detail = Detail.MOMENTS if rounding == "gptq" else Detail.SAMPLE
+    return Workbench(
+        artifact=artifact,
+        model=model,
+        groups=free,
+        kept=frozenset(kept),
+        layers=layers,
+        evidence=collect(artifact, model, calibration_set, detail=detail, shift=True),
+        grid=grid,
+        rounding=rounding,
+        layout=layout,
+    )

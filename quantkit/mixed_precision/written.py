@@ -1,0 +1,111 @@
+"""The result of a search as ordinary settings: one entry for each group, with the numbers that speak for it."""
+
+from collections.abc import Iterator, Sequence
+
+from quantkit.allocation.solver import Solution
+from quantkit.graph.linear import matching
+from quantkit.mixed_precision.options import STATIC, Options
+from quantkit.mixed_precision.workbench import Workbench
+from quantkit.quantization.choice import Choice
+from quantkit.recipe.settings import AutoSettings, KeepFloat, LayerScheme, QuantizeSettings
+from quantkit.records import GroupRecord, SearchReport
+
+
+def as_settings(
+    settings: QuantizeSettings,
+    workbench: Workbench,
+    report: SearchReport,
+    solution: Solution,
+    options: Options,
+) -> QuantizeSettings:
+    """Return settings of mode static that make the chosen candidate again.
+
+    Args:
+        settings: those of the search: calibration, grid and target stay as they are.
+        workbench: the groups.
+        report: damage and cost of each choice.
+        solution: group → index of its option.
+        options: every group's options.
+    """
+    schemes: list[LayerScheme] = []
+    kept: list[KeepFloat] = list(settings.keep_float)
+    for group, record in zip(workbench.groups, report.groups, strict=True):
+        choice = options[group.name][solution.chosen[group.name]].choice
+        reason = _because(record)
+        for pattern in _patterns(group.name, group.layers, list(workbench.layers)):
+            if choice.scheme == "float":
+                kept.append(KeepFloat(pattern=pattern, because=reason))
+            else:
+                schemes.append(_entry(pattern, choice, reason))
+    kept.extend(_beside_kept(workbench))
+    return settings.model_copy(
+        update={
+            "mode": "static",
+            "smooth_quant": "auto",
+            "calib_method": "minmax",
+            # What the search tried ranges with, whatever it was asked.
+            "percentile": STATIC.percentile,
+            "rounding": "gptq",
+            "bias_correction": True,
+            "channel_shift": bool(workbench.evidence.shifts),
+            "symmetric": False,
+            "schemes": tuple(schemes),
+            "keep_float": tuple(kept),
+            "auto": AutoSettings(),
+        }
+    )
+
+
+def _entry(pattern: str, choice: Choice, reason: str) -> LayerScheme:
+    assert choice.scheme != "float"
+    if choice.scheme == "blockwise":
+        return LayerScheme.model_validate(
+            {"pattern": pattern, "scheme": "blockwise", "block_size": choice.block_size, "because": reason}
+        )
+    method = {"calib_method": choice.method} if choice.scheme == "static" else {}
+    return LayerScheme.model_validate(
+        {
+            "pattern": pattern,
+            "scheme": choice.scheme,
+            "smooth_quant": "off" if choice.smooth is None else choice.smooth,
+            **({"outlier_channels": choice.outliers} if choice.outliers else {}),
+            **({"split_channels": choice.split} if choice.split else {}),
+            "rounding": choice.rounding,
+            "bias_correction": choice.bias_correction,
+            **method,
+            "because": reason,
+        }
+    )
+
+
+def _beside_kept(workbench: Workbench) -> Iterator[KeepFloat]:
+    """Yield the layers that stay float because one that reads the same tensor does."""
+    grouped = {layer for group in workbench.groups for layer in group.layers}
+    for name in workbench.layers:
+        if name not in grouped and name not in workbench.kept:
+            yield KeepFloat(pattern=name, because="reads the same tensor as a layer that stays float")
+
+
+def _because(record: GroupRecord) -> str:
+    """Return the measured damage and cost of the choice, beside those of FP32 and of the fastest."""
+    chosen = next(choice for choice in record.choices if choice.label == record.chosen)
+    others = [choice for choice in record.choices if choice.label != record.chosen]
+    fastest = min(record.choices, key=lambda choice: choice.cost_us)
+    plain = next((choice for choice in others if choice.label == "float"), None)
+    words = [
+        f"damage {chosen.damage:.2g} nats, {chosen.sqnr_db:.1f} dB",
+        f"{chosen.cost_us:,.0f} µs per 1,000 tokens",
+    ]
+    if plain is not None:
+        words.append(f"FP32 {plain.cost_us:,.0f} µs")
+    if fastest.label != chosen.label:
+        words.append(f"{fastest.label} {fastest.damage:.2g} nats at {fastest.cost_us:,.0f} µs")
+    return "; ".join(words)
+
+
+def _patterns(name: str, layers: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+    """Yield the group's glob, or its layers one by one when the glob names others too."""
+    if matching(names, [name], key="schemes") == set(layers):
+        yield name
+    else:
+        yield from layers

@@ -1,0 +1,1 @@
+"""What calibration saw: statistics, histograms, ranges."""

@@ -1,0 +1,1 @@
+"""What is done to channels before they are rounded: shift, smooth, outliers, split."""

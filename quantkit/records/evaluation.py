@@ -1,0 +1,65 @@
+"""Evaluation: per-question predictions and scores of one artifact on one dataset."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import Field
+
+from quantkit.files import digest_of
+from quantkit.records.record import Record, Report
+
+
+class QuestionScore(Record):
+    """One question: the answer given, exact match (0 or 1) and F1 (0 to 1)."""
+
+    id: str
+    group: str
+    answer: str
+    exact_match: float
+    f1: float
+
+
+def scores_digest(scores: Iterable[QuestionScore]) -> str:
+    """Return what `predictions_sha256` holds: the sha256 of the canonical JSON of the list of scores."""
+    return digest_of([score.model_dump(mode="json") for score in scores])
+
+
+def evaluation_file(dataset_name: str | None = None) -> str:
+    """Return the report's file name for a dataset; without one, that of the copy of the last."""
+    return f"evaluation{_suffix(dataset_name)}.json"
+
+
+def predictions_file(dataset_name: str | None = None) -> str:
+    """Return the file name of the scores that belong to `evaluation_file`."""
+    return f"predictions{_suffix(dataset_name)}.json"
+
+
+def _suffix(dataset_name: str | None) -> str:
+    return "" if dataset_name is None else f"-{re.sub(r'[^A-Za-z0-9._-]+', '-', dataset_name)}"
+
+
+class Evaluation(Report):
+    """F1 and exact match in percent (unrounded), and every question's score in `scores`.
+
+    `evaluation.json` holds everything but `scores`, which are `predictions.json` beside it
+    (`predictions_sha256`).
+    """
+
+    format: str = Field(default="quantkit/evaluation/1", alias="schema")
+    key: str = Field(description="digest of artifact, dataset, settings and tools: what caching compares")
+    artifact: str = Field(description="digest of the artifact")
+    task: str
+    dataset: str = Field(description="digest of the dataset")
+    dataset_name: str
+    f1: float
+    exact_match: float
+    questions: int
+    features: int
+    settings: dict[str, Any] = {}
+    seconds: float
+    features_per_second: float
+    tools: dict[str, str] = {}
+    cpu: dict[str, Any] = {}
+    predictions_sha256: str = Field(description="sha256 of the canonical JSON of the list of scores")
+    scores: tuple[QuestionScore, ...] = Field(default=(), exclude=True, repr=False)

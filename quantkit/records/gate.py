@@ -1,0 +1,69 @@
+"""GateReport: requirement, observation, verdict."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from quantkit.errors import FAILED, INCONCLUSIVE, PASSED
+from quantkit.records.record import Record, Report
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+EXIT_CODES: dict[Verdict, int] = {"pass": PASSED, "fail": FAILED, "inconclusive": INCONCLUSIVE}
+
+
+class Check(Record):
+    """One requirement and what was observed; numbers as numbers, unrounded."""
+
+    name: str
+    required: str
+    observed: str
+    verdict: Verdict
+    decides: bool = Field(default=True, description="false: shown, but the policy in force does not count it")
+
+
+class Interval(Record):
+    """A two-sided interval of the F1 ratio from the paired bootstrap clustered by article.
+
+    `confidence` is two-sided: 0.9 when each bound holds with the usual one-sided 95 %.
+    """
+
+    low: float
+    high: float
+    confidence: float
+
+
+class GateReport(Report):
+    """The verdict on one candidate (`artifact`) against one baseline, on one dataset."""
+
+    format: str = Field(default="quantkit/gate/1", alias="schema")
+    verdict: Verdict
+    policy: Literal["mlperf", "statistical"]
+    artifact: str = Field(description="digest of the candidate")
+    baseline: str = Field(description="digest of the baseline artifact")
+    dataset: str = Field(description="digest of the dataset")
+    dataset_name: str
+    questions: int
+    excluded: int = Field(description="questions left out of kept_ratio: they were calibrated on")
+    min_ratio: float
+    reference_f1: float | None = Field(default=None, description="fixed reference; None: the baseline's F1")
+    ratio: float = Field(description="candidate F1 / reference F1 over all questions, unrounded")
+    baseline_f1: float
+    candidate_f1: float
+    changed: float = Field(description="share of questions whose F1 changed")
+    kept_ratio: float = Field(description="the ratio over the questions that were not calibrated on")
+    interval: Interval = Field(description="interval of kept_ratio")
+    p_value: float = Field(description="one-sided bootstrap p of ratio < min_ratio; small: proven")
+    resampled: Literal["article", "question"] = Field(description="what the bootstrap resampled")
+    clusters: int = Field(description="articles among the questions that were not calibrated on")
+    design_effect: float = Field(description="variance by article / variance by question, at least 1")
+    questions_needed: int | None = Field(
+        description="questions for 80 % power at this change rate; None: no change seen, or no margin"
+    )
+    checks: tuple[Check, ...]
+    settings: dict[str, Any] = {}
+    tools: dict[str, str] = {}
+
+    @property
+    def exit_code(self) -> int:
+        """0 passed, 3 failed, 4 inconclusive."""
+        return EXIT_CODES[self.verdict]

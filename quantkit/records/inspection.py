@@ -1,0 +1,36 @@
+"""Inspection: what is in an artifact and which kernels ONNX Runtime really runs."""
+
+from pydantic import Field
+
+from quantkit.records.record import Record, Report
+
+
+class Layer(Record):
+    """One linear layer: weight shape [inputs, outputs], the kernel that ran it, its multiply-accumulates."""
+
+    name: str
+    shape: tuple[int, int]
+    kernel: str
+    integer: bool
+    macs: int
+
+
+class Inspection(Report):
+    """Sizes, parameters, fusions, executed kernels, INT8 coverage (share of linear MACs in integer kernels)."""
+
+    format: str = Field(default="quantkit/inspection/1", alias="schema")
+    artifact: str
+    architecture: str
+    task: str
+    precision: str
+    parameters: int
+    size_bytes: int
+    fused: dict[str, int]
+    expected_fusions: dict[str, int] = {}
+    kernels: dict[str, int] = Field(description="executed operator → how many nodes of it one run executes")
+    int8_coverage: float
+    int8_embedding_share: float = Field(
+        default=0.0, description="share of embedding-table parameters stored in INT8"
+    )
+    layers: tuple[Layer, ...] = ()
+    tools: dict[str, str] = {}

@@ -1,0 +1,131 @@
+"""Journal: what was measured is not measured again, and nothing that is broken gets in the way."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from quantkit.allocation.journal import Journal
+from quantkit.exam.exam import Marks
+
+MARKS = Marks(
+    divergence=0.001, changed=0.1, score=80.0, ratio=0.99, expected_ratio=0.998, expected_ratio_low=0.997
+)
+
+
+class Counter:
+    """Measures and counts how often."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def measure(self) -> dict[str, int]:
+        """Return how often it was called."""
+        self.times += 1
+        return {"value": self.times}
+
+
+def lines(journal: Journal) -> list[str]:
+    return journal.path.read_text().splitlines()
+
+
+def test_nothing_is_measured_twice() -> None:
+    """What is known is returned, in one process and in the next."""
+    counter = Counter()
+    first = Journal("key")
+    assert {"value": 1} == first.remembered({"group": "a"}, counter.measure)
+    assert {"value": 1} == first.remembered({"group": "a"}, counter.measure)
+    assert {"value": 2} == first.remembered({"group": "b"}, counter.measure)
+    again = Journal("key")
+    assert {"value": 1} == again.remembered({"group": "a"}, counter.measure)
+    assert {"value": 2} == again.remembered({"group": "b"}, counter.measure)
+    assert 2 == counter.times == len(lines(again))
+
+
+def test_another_key_knows_nothing() -> None:
+    """Measurements of other models, questions or tools do not count."""
+    counter = Counter()
+    Journal("one").remembered("a", counter.measure)
+    Journal("two").remembered("a", counter.measure)
+    assert 2 == counter.times
+
+
+def test_marks_come_back_with_their_time() -> None:
+    """The seconds are those of the measurement, not of reading."""
+    written = Journal("key").marks("a", lambda: MARKS)
+    assert MARKS == written[0]
+    assert written == Journal("key").marks("a", lambda: pytest.fail("measured again"))
+
+
+@pytest.mark.parametrize("cut", [1, 2, 30])
+def test_line_that_was_cut_off_is_measured_again(cut: int) -> None:
+    """A search that was killed while it wrote loses that one measurement, and the next one is not lost with it."""
+    counter = Counter()
+    journal = Journal("key")
+    for group in "abc":
+        journal.remembered(group, counter.measure)
+    content = journal.path.read_bytes()
+    journal.path.write_bytes(content[:-cut])
+    # The line is whole when only its end is missing.
+    whole = cut == 1
+    again = Journal("key")
+    for group in "abcd":
+        again.remembered(group, counter.measure)
+    assert (4 if whole else 5) == counter.times
+    last = Journal("key")
+    for group in "abcd":
+        last.remembered(group, lambda: pytest.fail("measured again"))
+
+
+@pytest.mark.parametrize("line", ["", "3", "[]", "{}", '{"of": ["a"], "found": 1}', '{"of": "x"}', "\x00"])
+def test_strange_lines_are_passed_over(line: str) -> None:
+    """Whatever stands there, what can be read is used."""
+    counter = Counter()
+    journal = Journal("key")
+    journal.remembered("a", counter.measure)
+    journal.path.write_text(line + "\n" + journal.path.read_text())
+    assert {"value": 1} == Journal("key").remembered("a", counter.measure)
+
+
+def test_file_that_is_no_text_is_passed_over() -> None:
+    """Then everything is measured again."""
+    counter = Counter()
+    journal = Journal("key")
+    journal.remembered("a", counter.measure)
+    journal.path.write_bytes(b"\xff\xfe\x00" * 9)
+    Journal("key").remembered("a", counter.measure)
+    assert 2 == counter.times
+
+
+def test_failed_measurement_is_not_kept() -> None:
+    """An error, or Ctrl-C, leaves no line."""
+    journal = Journal("key")
+
+    def interrupted() -> dict[str, int]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        journal.remembered("a", interrupted)
+    assert not journal.path.exists()
+    assert {"value": 1} == journal.remembered("a", Counter().measure)
+
+
+def test_cache_that_cannot_be_written_only_warns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The search goes on; that it could not be continued is said."""
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("QUANTKIT_CACHE", str(tmp_path / "file"))
+    counter = Counter()
+    journal = Journal("key")
+    assert {"value": 1} == journal.remembered("a", counter.measure)
+    assert {"value": 1} == journal.remembered("a", counter.measure)
+    assert "the search cannot be continued if it is interrupted" in caplog.text
+
+
+def test_lines_say_what_they_are_about() -> None:
+    """People can read what was measured."""
+    journal = Journal("key")
+    journal.remembered({"alone": ["encoder.layer.0.output"]}, Counter().measure)
+    entry = json.loads(lines(journal)[0])
+    assert ({"alone": ["encoder.layer.0.output"]}, {"value": 1}) == (entry["what"], entry["found"])
