@@ -44,7 +44,7 @@ def test_nan_is_no_json(tmp_path: Path) -> None:
     """NaN never reaches a report, and the attempt leaves no file."""
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"f1": float("nan")})
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,8 +53,8 @@ def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OutputError, match="the disk is full"):
         write_bytes(tmp_path / "file", b"new")
-    assert b"old" == (tmp_path / "file").read_bytes()
-    assert ["file"] == [path.name for path in tmp_path.iterdir()]
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.fixture
@@ -85,8 +85,8 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
 
     with pytest.raises(OutputError, match="the disk is full"):
         fill()
-    assert ["kept"] == [path.name for path in small_disk.iterdir()]
-    assert b"kept" == (small_disk / "kept").read_bytes()
+    assert [path.name for path in small_disk.iterdir()] == ["kept"]
+    assert (small_disk / "kept").read_bytes() == b"kept"
 
 
 def test_new_folder_appears_whole(tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def test_new_folder_appears_whole(tmp_path: Path) -> None:
     with new_folder(tmp_path / "out") as folder:
         (folder / "a").write_text("1")
         assert not (tmp_path / "out").exists()
-    assert "1" == (tmp_path / "out" / "a").read_text()
-    assert ["out"] == [path.name for path in tmp_path.iterdir()]
+    assert (tmp_path / "out" / "a").read_text() == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, MemoryError])
@@ -109,7 +109,7 @@ def test_new_folder_vanishes_on_any_error(tmp_path: Path, error: type[BaseExcept
 
     with pytest.raises(error):
         fill()
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_trouble_with_a_file_that_is_read_names_that_file(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_trouble_with_a_file_that_is_read_names_that_file(tmp_path: Path) -> Non
     full = OSError(errno.ENOSPC, "No space left on device", "/elsewhere/model.onnx")
     with pytest.raises(OutputError, match="out: the disk is full"), new_folder(tmp_path / "out"):
         raise full
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_current_folder_is_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out" / "mine").write_text("1")
     with pytest.raises(OutputError, match="is not empty"), new_folder(tmp_path / "out"):
         pass
-    assert "1" == (tmp_path / "out" / "mine").read_text()
+    assert (tmp_path / "out" / "mine").read_text() == "1"
 
 
 def test_force_replaces_whole(tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ def test_force_replaces_whole(tmp_path: Path) -> None:
     (tmp_path / "out" / "manifest.json").write_text("1")
     with new_folder(tmp_path / "out", force=True) as folder:
         (folder / "new").write_text("2")
-    assert ["new"] == [path.name for path in (tmp_path / "out").iterdir()]
-    assert ["out"] == [path.name for path in tmp_path.iterdir()]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_force_keeps_what_is_no_artifact(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -165,9 +165,9 @@ def test_force_keeps_what_is_no_artifact(tmp_path: Path, caplog: pytest.LogCaptu
     (tmp_path / "out" / "letters").write_text("1")
     with new_folder(tmp_path / "out", force=True) as folder:
         (folder / "new").write_text("2")
-    assert ["new"] == [path.name for path in (tmp_path / "out").iterdir()]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
     (kept,) = tmp_path.glob("out.before-*")
-    assert "1" == (kept / "letters").read_text()
+    assert (kept / "letters").read_text() == "1"
     assert str(kept) in caplog.text
 
 
@@ -200,7 +200,7 @@ def test_folder_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
 
     with pytest.raises(OutputError, match="cannot be written"):
         race()
-    assert "first" == (tmp_path / "out" / "a").read_text()
+    assert (tmp_path / "out" / "a").read_text() == "first"
 
 
 def test_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_no_permission_for_real(tmp_path: Path) -> None:
     finally:
         if superuser:
             os.seteuid(0)
-    assert [] == list(closed.iterdir())
+    assert list(closed.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../a", "a/../../b", "/etc/passwd", "a\\b", "", ".", "a\0b", "link/x"])

@@ -98,12 +98,12 @@ def command(
 def _keep(report: "BenchReport", artifact: "Artifact") -> None:
     """Keep the report, and what people read, in the artifact."""
     from quantkit.errors import UsageError
-    from quantkit.report.bench_figure import bench_png
-    from quantkit.report.bench_markdown import render_bench
+    from quantkit.report.figures import bench_png
+    from quantkit.report.markdown import bench_markdown
 
     if not artifact.keep_report("bench.json", report.as_json()):
         return
-    artifact.keep_report("bench.md", render_bench(report))
+    artifact.keep_report("bench.md", bench_markdown(report))
     if report.verdict != "measured":
         # A chart shows no doubt; the last one would be of another measurement.
         artifact.report_path(CHART).unlink(missing_ok=True)
@@ -115,7 +115,7 @@ def _keep(report: "BenchReport", artifact: "Artifact") -> None:
 
 
 def _print(report: "BenchReport", paths: tuple[str, ...]) -> None:
-    from quantkit.report.bench_markdown import interval_text, noise_line, ratio_text, runs_text
+    from quantkit.report.words import interval_text, noise_line, ratio_text, runs_text
 
     rows = [
         (

@@ -89,13 +89,13 @@ def command(
     with show.working():
         report = judge(Artifact.open(source), Artifact.open(baseline), terms=terms, data_dir=data_dir)
     if junit:
-        from quantkit.report.junit import render_junit
+        from quantkit.report.junit import gate_junit
 
-        write_text(junit, render_junit(report))
+        write_text(junit, gate_junit(report))
     if markdown:
-        from quantkit.report.markdown import render_markdown
+        from quantkit.report.markdown import gate_markdown
 
-        write_text(markdown, render_markdown(report))
+        write_text(markdown, gate_markdown(report))
     if as_json:
         show.print_json(report.as_json())
     else:

@@ -53,15 +53,15 @@ def command(
     with show.working():
         found = report([Artifact.open(path) for path in paths], bench=bench)
     if output is not None:
-        from quantkit.report.page import render_page
+        from quantkit.report.pages import comparison_page
 
-        write_text(output, render_page(found))
+        write_text(output, comparison_page(found))
     if as_json:
         show.print_json(found.as_json())
     elif markdown:
-        from quantkit.report.page import render_markdown
+        from quantkit.report.markdown import comparison_markdown
 
-        click.echo(render_markdown(found), nl=False)
+        click.echo(comparison_markdown(found), nl=False)
     else:
         _print(found)
     if output is not None:
@@ -70,8 +70,8 @@ def command(
 
 def _print(found: "Comparison") -> None:
     """Print the two tables, the verdicts and the gaps."""
-    from quantkit.report.page import tables
-    from quantkit.report.page.words import run_words, score_words
+    from quantkit.report.tables import tables
+    from quantkit.report.words import run_words, score_words
 
     for table in tables(found):
         rows = [

@@ -53,7 +53,7 @@ def command(
     """
     source = options.chosen(artifact, model, "ARTIFACT")
     if plot is not None:
-        from quantkit.report.drawing import require_matplotlib
+        from quantkit.report.figures import require_matplotlib
 
         require_matplotlib()
     from quantkit.artifact import Artifact
@@ -85,13 +85,14 @@ def command(
 def _draw(artifact: "Artifact", report: "Sensitivity", plot: Path | None) -> str:
     """Draw the figure and say where it is, or why there is none."""
     from quantkit.errors import UsageError
-    from quantkit.report import figures
+    from quantkit.files import write_bytes
+    from quantkit.report.figures import sensitivity_png
 
     if plot is not None:
-        figures.sensitivity(report, plot)
+        write_bytes(plot, sensitivity_png(report))
         return f"figure: {plot}"
     try:
-        content = figures.sensitivity_png(report)
+        content = sensitivity_png(report)
     except UsageError as error:
         return f"no figure: {error}"
     if artifact.keep_report("sensitivity.png", content):

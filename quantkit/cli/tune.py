@@ -97,7 +97,7 @@ def command(
 
 def _keep(tuned: "Tuned", artifact: "Artifact") -> None:
     from quantkit.errors import UsageError
-    from quantkit.report.tune_figure import tune_png
+    from quantkit.report.figures import tune_png
     from quantkit.runtime.profile import RUNTIME_REPORT
 
     artifact.write_report(RUNTIME_REPORT, tuned.profile.as_json())
@@ -109,9 +109,9 @@ def _keep(tuned: "Tuned", artifact: "Artifact") -> None:
 
 
 def _print(report: "TuneReport", where: Path) -> None:
-    from quantkit.records.tune import profile_text
+    from quantkit.report.profiles import profile_text, tuned_runtimes
 
-    for runtime in report.runtimes:
+    for runtime in tuned_runtimes(report):
         _print_grid(report, runtime)
     held = "" if report.latency_bound_ms is None else f" with 99 % within {report.latency_bound_ms:g} ms"
     unit = "windows/s" if report.latency_bound_ms is None else "questions/s"
@@ -136,7 +136,9 @@ def _print(report: "TuneReport", where: Path) -> None:
 
 
 def _print_grid(report: "TuneReport", runtime: str) -> None:
-    cells = report.grid(runtime)
+    from quantkit.report.profiles import tuned_grid
+
+    cells = tuned_grid(report, runtime)
     if not cells:
         return
     shapes = list(dict.fromkeys(shape for shape, _ in cells))

@@ -7,7 +7,7 @@ How the weights in `model/` were made stands in README.md.
 
 First a WordPiece vocabulary, then the encoder with its answer head, in three phases: short passages, passages
 of every length, and at last passages of every length with weights and activations rounded to 8 bits, so that
-small errors do not turn an answer (see `rounding.py`). Every passage is generated anew and used once; the
+small errors do not turn an answer (see `fake_quantization.py`). Every passage is generated anew and used once; the
 held-out part is only looked at to report. One seed, one thread and one version of torch give the same weights
 on the same kind of machine.
 """
@@ -35,9 +35,9 @@ from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast
 from quantkit.errors import QuantkitError
 from quantkit.files import new_folder
 from quantkit.progress import track
+from quantkit.quickstart.fake_quantization import fake_quantized
 from quantkit.quickstart.generate import HELDOUT, slot_names, write_training
 from quantkit.quickstart.labelled import IGNORED, Batch, make_batches
-from quantkit.quickstart.rounding import rounded
 from quantkit.quickstart.values import name_words
 from quantkit.tasks import FeatureSettings, Prediction
 from quantkit.tasks.squad import TASK
@@ -213,7 +213,7 @@ def train(
             batches = make_batches(
                 passages, tokenizer, FeatureSettings(), rng, tokens=_BATCH_TOKENS, positions=_POSITIONS
             )
-            with rounded(model) if phase.rounded else contextlib.nullcontext():
+            with fake_quantized(model) if phase.rounded else contextlib.nullcontext():
                 losses = []
                 model.train()
                 for step, batch in enumerate(
@@ -291,7 +291,7 @@ def report(
 ) -> dict[str, float]:
     """Return scores (percent) on a file, in FP32 and rounded to 8 bits, and how many answers that changes."""
     plain, leads = answer(model, tokenizer, path, limit)
-    with rounded(model):
+    with fake_quantized(model):
         int8, _ = answer(model, tokenizer, path, limit)
     return {
         "questions": len(plain),

@@ -14,7 +14,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _PROPERTIES = ("verdict", "policy", "artifact", "baseline", "dataset", "ratio", "candidate_f1", "baseline_f1")
 
 
-def render_junit(report: GateReport) -> str:
+def gate_junit(report: GateReport) -> str:
     """Return the XML document."""
     failures = sum(check.verdict == "fail" and check.decides for check in report.checks)
     skipped = sum(_skip_reason(check, report) is not None for check in report.checks)

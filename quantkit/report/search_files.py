@@ -5,8 +5,8 @@ from typing import Any
 
 from quantkit.errors import UsageError
 from quantkit.records.search import SearchReport
-from quantkit.report.figures import pareto_png
-from quantkit.report.search_page import search_page
+from quantkit.report.figures.pareto import pareto_png
+from quantkit.report.pages.search import search_page
 
 _LOG = logging.getLogger(__name__)
 REPORT, RECIPE, PAGE, PICTURE = "search.json", "search.yaml", "search.html", "pareto.png"

@@ -47,7 +47,7 @@ def counts(config: dict[str, Any], task: str = "squad") -> tuple[int, ...]:
 
 def test_every_family_is_in_the_table_under_its_own_name() -> None:
     """The table's keys are the model types of its modules, sorted."""
-    assert list(ARCHITECTURES) == sorted(CONFIGS)
+    assert sorted(CONFIGS) == list(ARCHITECTURES)
     assert [architecture(CONFIGS[name]).model_type for name in ARCHITECTURES] == list(ARCHITECTURES)
 
 
@@ -63,7 +63,7 @@ def test_every_family_is_in_the_table_under_its_own_name() -> None:
 )
 def test_fusions_follow_from_the_layers(family: str, expected: tuple[int, ...]) -> None:
     """Attention once, layer norms twice and GELU once per layer, where the family has them."""
-    assert expected == counts(CONFIGS[family])
+    assert counts(CONFIGS[family]) == expected
 
 
 def test_fusions_follow_the_activation() -> None:

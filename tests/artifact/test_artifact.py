@@ -29,7 +29,7 @@ def test_force_does_not_replace_what_is_published(tmp_path: Path, make_artifact)
     (artifact.path / "manifest.json").write_text(listed.serialized())
     with pytest.raises(OutputError, match="never changes"), new_artifact(artifact.path, force=True):
         pass
-    assert b"model" == artifact.model_path.read_bytes()
+    assert artifact.model_path.read_bytes() == b"model"
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])

@@ -44,7 +44,7 @@ def reseal(folder: Path, **changes: Any) -> None:
 def test_written_manifest_reads_back(whole: Path) -> None:
     """What was recorded is what is read, digest included."""
     manifest = Manifest.read(whole)
-    assert ["config.json", "model.onnx"] == sorted(manifest.files)
+    assert sorted(manifest.files) == ["config.json", "model.onnx"]
     assert files_digest(manifest.files) == Artifact.open(whole).digest
 
 

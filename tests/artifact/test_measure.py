@@ -16,13 +16,13 @@ def test_key_changes_with_every_ingredient() -> None:
         stage_key("fuse", ("a",), {"x": 2}, {"onnx": "1"}),
         stage_key("fuse", ("a",), {"x": 1}, {"onnx": "2"}),
     }
-    assert 5 == len(keys)
+    assert len(keys) == 5
     assert stage_key("fuse", ("a",), {"x": 1}, {"onnx": "1"}) in keys
 
 
 def test_absent_packages_have_no_version() -> None:
     """A package that is not installed is left out, not guessed."""
-    assert {"quantkit", "python"} == set(tool_versions("no-such-package-anywhere"))
+    assert set(tool_versions("no-such-package-anywhere")) == {"quantkit", "python"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process reset its peak")

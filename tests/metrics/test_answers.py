@@ -81,8 +81,8 @@ def test_an_exact_match_with_words_has_f1_of_one(text: str) -> None:
 )
 def test_known_scores(answer: str, golds: list[str], expected_match: float, expected_f1: float) -> None:
     """Articles, ASCII (not typographic) punctuation, repeated words and empty answers score as officially."""
-    assert expected_match == exact_match(answer, golds)
-    assert expected_f1 == pytest.approx(f1(answer, golds), abs=1e-12)
+    assert exact_match(answer, golds) == expected_match
+    assert f1(answer, golds) == pytest.approx(expected_f1, abs=1e-12)
 
 
 def test_no_gold_answer_is_an_error() -> None:

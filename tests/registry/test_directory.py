@@ -40,9 +40,11 @@ def test_published_artifact_opens_and_hashes_its_reports(
     place = registry.publish(passed, name="tiny", version="1.0.0")
     assert registry.folder / "tiny" / "1.0.0" == place
     assert passed.digest == Artifact.open(place).digest
-    assert {"reports/gate.json", "reports/evaluation.json", "reports/predictions.json"} == set(
-        Manifest.read(place).reports
-    )
+    assert set(Manifest.read(place).reports) == {
+        "reports/gate.json",
+        "reports/evaluation.json",
+        "reports/predictions.json",
+    }
     assert registry.verify("tiny:1.0.0").verified
 
 
@@ -62,8 +64,8 @@ def test_without_a_gate_report_nothing_is_published(
     """No report, no release: exit code 3 and an empty registry."""
     with pytest.raises(PublishRefused, match="has no gate report") as refused:
         registry.publish(make_artifact(tmp_path / "artifact"), name="tiny", version="1")
-    assert 3 == refused.value.exit_code
-    assert [] == registry.names()
+    assert refused.value.exit_code == 3
+    assert registry.names() == []
 
 
 @pytest.mark.parametrize("verdict", ["fail", "inconclusive"])
@@ -85,7 +87,7 @@ def test_a_report_for_another_digest_is_a_mistake(
     pass_gate(artifact, digest="9" * 64)
     with pytest.raises(RegistryError, match="is about the artifact 999999999999") as refused:
         registry.publish(artifact, name="tiny", version="1")
-    assert 2 == refused.value.exit_code
+    assert refused.value.exit_code == 2
 
 
 @pytest.mark.parametrize("name", ["evaluation.json", "predictions.json"])
@@ -141,7 +143,7 @@ def test_changed_bytes_are_refused(registry: DirectoryRegistry, passed: Artifact
     passed.model_path.write_bytes(b"other")
     with pytest.raises(ArtifactError, match="its bytes are not those"):
         registry.publish(passed, name="tiny", version="1")
-    assert [] == registry.names()
+    assert registry.names() == []
 
 
 def test_a_version_is_never_overwritten(
@@ -186,9 +188,9 @@ def test_of_concurrent_publishers_exactly_one_wins(tmp_path: Path, make_artifact
     said = sorted(answers.get(timeout=60) for _ in workers)
     for worker in workers:
         worker.join()
-    assert ["refused", "refused", "refused", "won"] == said
+    assert said == ["refused", "refused", "refused", "won"]
     assert DirectoryRegistry(root).verify("tiny:1").verified
-    assert [] == list((root / "tiny").glob(f".*{PARTIAL}*"))
+    assert list((root / "tiny").glob(f".*{PARTIAL}*")) == []
 
 
 def test_without_locks_the_rename_decides(
@@ -227,7 +229,7 @@ def test_leftovers_of_dead_publishers_are_cleared(registry: DirectoryRegistry, p
     """What a killed publisher left is no version, and the next publisher removes it."""
     leftover = registry.folder / "tiny" / f".1{PARTIAL}dead"
     leftover.mkdir(parents=True)
-    assert [] == registry.versions("tiny")
+    assert registry.versions("tiny") == []
     registry.publish(passed, name="tiny", version="1")
     assert not leftover.exists()
 
@@ -285,7 +287,7 @@ def test_verify_names_the_changed_file(registry: DirectoryRegistry, passed: Arti
     assert not found.verified
     assert [name] == [file.name for file in found.files if file.finding == "changed"]
     assert name in (found.problem or "")
-    assert 2 == found.exit_code
+    assert found.exit_code == 2
 
 
 def test_verify_finds_missing_and_foreign_files(registry: DirectoryRegistry, passed: Artifact) -> None:
@@ -294,7 +296,7 @@ def test_verify_finds_missing_and_foreign_files(registry: DirectoryRegistry, pas
     (place / "config.json").unlink()
     (place / "extra").write_text("x")
     findings = {file.name: file.finding for file in registry.verify("tiny:1").files}
-    assert ("missing", "not listed") == (findings["config.json"], findings["extra"])
+    assert (findings["config.json"], findings["extra"]) == ("missing", "not listed")
 
 
 def test_an_artifact_that_was_never_published_does_not_verify(passed: Artifact) -> None:
@@ -354,7 +356,7 @@ def test_interrupted_publish_leaves_nothing(
         patched.setattr(shutil, "copyfile", interrupt)
         with pytest.raises(KeyboardInterrupt):
             registry.publish(passed, name="tiny", version="1")
-    assert [".lock"] == [path.name for path in (registry.folder / "tiny").iterdir()]
+    assert [path.name for path in (registry.folder / "tiny").iterdir()] == [".lock"]
 
 
 def test_full_disk_publishes_nothing(
@@ -369,8 +371,8 @@ def test_full_disk_publishes_nothing(
         patched.setattr(shutil, "copyfile", full)
         with pytest.raises(OutputError, match="the disk is full"):
             registry.publish(passed, name="tiny", version="1")
-    assert [] == registry.names()
-    assert [".lock"] == [path.name for path in (registry.folder / "tiny").iterdir()]
+    assert registry.names() == []
+    assert [path.name for path in (registry.folder / "tiny").iterdir()] == [".lock"]
 
 
 def test_errors_of_the_registry_are_one_line(registry: DirectoryRegistry, passed: Artifact) -> None:
@@ -379,5 +381,5 @@ def test_errors_of_the_registry_are_one_line(registry: DirectoryRegistry, passed
     for name, version in (("Bad Name", "1"), ("tiny", "no way"), ("tiny", "")):
         with pytest.raises(QuantkitError) as refused:
             registry.publish(passed, name=name, version=version)
-        assert 1 == len(str(refused.value).splitlines())
+        assert len(str(refused.value).splitlines()) == 1
     assert time.monotonic() - started < 5

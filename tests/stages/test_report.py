@@ -93,21 +93,21 @@ def test_numbers_come_from_the_reports(make: Maker) -> None:
     small.write_report("bench.json", _run((plain, 10.0), (small, 25.0)).as_json())
     found = report([plain, small])
     gain = found.entries[1].gains[0]
-    assert (80.0, 1000, 20, 10.0) == (
+    assert (
         found.entries[0].score,
         found.entries[0].parameters,
         found.entries[0].size_bytes,
         found.entries[0].throughput,
-    )
-    assert ("its FP32", 2.5, (2.4, 2.6), 0.25) == (
+    ) == (80.0, 1000, 20, 10.0)
+    assert (
         gain.against,
         gain.throughput,
         gain.throughput_bounds,
         gain.size,
-    )
-    assert 0.9995 == pytest.approx(gain.score_ratio, abs=1e-12)
-    assert -0.04 == pytest.approx(gain.score_points, abs=1e-9)
-    assert ["gate"] == [gap.number for gap in found.missing]
+    ) == ("its FP32", 2.5, (2.4, 2.6), 0.25)
+    assert gain.score_ratio == pytest.approx(0.9995, abs=1e-12)
+    assert gain.score_points == pytest.approx(-0.04, abs=1e-9)
+    assert [gap.number for gap in found.missing] == ["gate"]
     assert f"quantkit gate {small.path} --baseline {plain.path} --data squad" == found.missing[0].command
 
 
@@ -147,8 +147,8 @@ def test_throughputs_come_from_one_run(make: Maker) -> None:
     second.write_report("bench.json", _run((first, 10.0), (second, 20.0)).as_json())
     third.write_report("bench.json", _run((third, 900.0)).as_json())
     found = report([first, second, third])
-    assert (10.0, 20.0, None) == tuple(entry.throughput for entry in found.entries)
-    assert None is found.entries[2].gains[0].throughput
+    assert tuple(entry.throughput for entry in found.entries) == (10.0, 20.0, None)
+    assert found.entries[2].gains[0].throughput is None
     gap = next(gap for gap in found.missing if gap.number == "throughput")
     assert ("third", f"quantkit bench {first.path} {second.path} {third.path}") == (gap.name, gap.command)
 
@@ -158,7 +158,7 @@ def test_a_noisy_run_gives_no_gains(make: Maker) -> None:
     plain = make("plain")
     small = make("small", "int8", parent=plain.digest)
     found = report([plain, small], bench=_run((plain, 10.0), (small, 25.0), noisy=True))
-    assert (25.0, None) == (found.entries[1].throughput, found.entries[1].gains[0].throughput)
+    assert (found.entries[1].throughput, found.entries[1].gains[0].throughput) == (25.0, None)
     assert "throughput gain (the run was too noisy)" in [gap.number for gap in found.missing]
 
 
@@ -170,7 +170,7 @@ def test_scores_come_from_one_dataset(make: Maker) -> None:
     _evaluate(second, 99.0, dataset="easy", max_length=384)
     _evaluate(third, 82.0, max_length=128)
     found = report([first, second, third])
-    assert (80.0, 81.0, None) == tuple(entry.score for entry in found.entries)
+    assert tuple(entry.score for entry in found.entries) == (80.0, 81.0, None)
     assert f"quantkit evaluate {third.path} --data squad" in [gap.command for gap in found.missing]
 
 
@@ -188,7 +188,7 @@ def test_pairs_are_found_by_lineage_before_order(make: Maker, pass_gate) -> None
     stranger = make("stranger", "int8", checkpoint="c3")
     nobody = make("nobody", "int8")
     found = report([exported, stranger, nobody])
-    assert (None, None) == (found.entries[1].paired_by, found.entries[1].reference)
+    assert (found.entries[1].paired_by, found.entries[1].reference) == (None, None)
     assert ("the order", exported.digest) == (found.entries[2].paired_by, found.entries[2].reference)
     assert "gain against its FP32" in [gap.number for gap in found.missing]
 
@@ -210,10 +210,10 @@ def test_gains_between_others_are_taken_round_by_round(make: Maker) -> None:
     rates = ((10.0, 10.0, 10.0), (10.0, 20.0, 40.0), (30.0, 60.0, 20.0))
     results = [one.model_copy(update={"rates": each}) for one, each in zip(run.results, rates, strict=True)]
     found = report([plain, first, second], bench=run.model_copy(update={"results": tuple(results)}))
-    assert ("the first INT8", 3.0) == (
+    assert (
         found.entries[2].gains[1].against,
         found.entries[2].gains[1].throughput,
-    )
+    ) == ("the first INT8", 3.0)
 
 
 def test_the_command_of_a_run_says_how_it_was_run(make: Maker) -> None:

@@ -27,8 +27,8 @@ from quantkit.recipe.settings import GateSettings
 from quantkit.records import Evaluation, GateReport, Interval
 from quantkit.records.gate import Verdict
 from quantkit.report.digits import short
-from quantkit.report.junit import render_junit
-from quantkit.report.markdown import render_markdown
+from quantkit.report.junit import gate_junit
+from quantkit.report.markdown import gate_markdown
 from quantkit.stages.gate.checks import (
     check_calibration,
     check_coverage,
@@ -134,8 +134,8 @@ def write_reports(report: GateReport, candidate: Artifact) -> tuple[Path, ...]:
     try:
         return (
             candidate.write_report("gate.json", report.as_json()),
-            candidate.write_report("gate.md", render_markdown(report)),
-            candidate.write_report("gate.junit.xml", render_junit(report)),
+            candidate.write_report("gate.md", gate_markdown(report)),
+            candidate.write_report("gate.junit.xml", gate_junit(report)),
         )
     except OutputError as error:
         if not is_read_only(error):
@@ -155,7 +155,7 @@ def append_summary(report: GateReport) -> Path | None:
         return None
     path = Path(name)
     with naming_output_errors(path), path.open("a", encoding="utf-8") as stream:
-        stream.write(render_markdown(report) + "\n")
+        stream.write(gate_markdown(report) + "\n")
     return path
 
 

@@ -1,0 +1,43 @@
+"""A page from its template; the templates are in `templates/` and only place what they are given."""
+
+import importlib
+from importlib import resources
+from typing import Any
+
+from quantkit.errors import UsageError
+
+
+def require_jinja() -> None:
+    """Check that pages can be made.
+
+    Raises:
+        UsageError: jinja2 is not installed.
+    """
+    try:
+        importlib.import_module("jinja2")
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f'the page needs {error.name}, which is not installed; run pip install "quantkit[report]"'
+        ) from None
+
+
+def render(template: str, page: dict[str, Any]) -> str:
+    """Return the page that a template makes of `page`. The same words give the same bytes.
+
+    Every text is escaped but `markupsafe.Markup`.
+
+    Raises:
+        UsageError: jinja2 is not installed.
+    """
+    require_jinja()
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    source = resources.files("quantkit.report.pages").joinpath("templates", f"{template}.html")
+    return environment.from_string(source.read_text(encoding="utf-8")).render(page=page)

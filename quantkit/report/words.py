@@ -1,0 +1,67 @@
+"""Phrases that every medium uses: where numbers come from, how something ran, why a ratio is missing."""
+
+from quantkit.records.bench import BenchReport, BenchResult
+from quantkit.records.comparison import Comparison
+from quantkit.report.groups import score_name
+
+
+def score_words(report: Comparison) -> str:
+    """Say which questions the scores are of."""
+    name = score_name(report.task)
+    if report.scores is None:
+        return f"No artifact carries an {name} score."
+    return f"{name} on {report.scores.questions:,} questions of {report.scores.dataset_name}."
+
+
+def run_words(report: Comparison) -> str:
+    """Say which run the throughputs are of."""
+    run = report.throughput
+    if run is None:
+        return "No artifact carries a throughput."
+    bound = (
+        f", 99 % within {run.latency_bound_ms:g} ms"
+        if run.latency_bound_ms and run.scenario == "server"
+        else ""
+    )
+    gains = (
+        "It was too noisy for ratios."
+        if run.too_noisy
+        else "Gains are medians of ratios within a round; small print: their bounds."
+    )
+    threads = "1 thread" if run.threads == 1 else f"{run.threads} threads"
+    return (
+        f"Throughput in windows per second, {run.scenario}: one interleaved run of {run.samples:,} windows of "
+        f"{run.dataset_name}, {run.repeats} rounds, {threads}{bound}. {gains}"
+    )
+
+
+def noise_line(report: BenchReport) -> str:
+    """Return why ratios are missing, and what can be done."""
+    worst = max((result.noise or 0.0) for result in report.results)
+    limit = report.max_spread or 0.0
+    return (
+        f"too noisy: after {report.repeats} rounds a median is known to {100 * worst:.0f} % only, "
+        f"{100 * limit:g} % are asked for; quiet the machine, or allow more with --max-repeats or --max-spread"
+    )
+
+
+def ratio_text(result: BenchResult) -> str:
+    """Return the ratio, or that there is none."""
+    return "too noisy" if result.ratio is None else f"{result.ratio:.2f} x"
+
+
+def interval_text(result: BenchResult) -> str:
+    """Return the interval of the ratio; of an older report its smallest and largest."""
+    low, high = result.interval or result.spread
+    return f"{low:.2f} to {high:.2f}"
+
+
+def runs_text(result: BenchResult) -> str:
+    """Return how it ran, in short: `onnxruntime, 2 x 1 threads, 1024 tokens`."""
+    runs = result.runs
+    if not runs:
+        return ""
+    words = [str(runs["runtime"]) + (f" {runs['precision']}" if runs["runtime"] == "openvino" else "")]
+    words.append(f"{runs['instances']} x {runs['threads']} {runs['engine']}")
+    words.append(f"{runs['token_budget']:,} tokens" + (", equal lengths" if runs["equal_lengths"] else ""))
+    return ", ".join(words)
