@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from quantkit.artifact import Artifact
-from quantkit.metrics.divergence import divergence
+from quantkit.metrics.distributions import divergence
 from quantkit.recipe import QuantizeSettings
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine

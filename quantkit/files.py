@@ -16,6 +16,7 @@ import platformdirs
 
 from quantkit.errors import ArtifactError, OutputError, QuantkitError
 
+_LOG = logging.getLogger(__name__)
 _CHUNK = 1 << 20
 PARTIAL = ".partial-"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -28,9 +29,8 @@ _NO_PLACE = (
     errno.ENOENT,
     errno.ELOOP,
 )
-# What an artifact's folder holds at its top. --force replaces folders that hold one of them, and no others:
-# the cost of a slip of the keyboard (-o ~ --force) is not to be everything that was there.
-_LOG = logging.getLogger(__name__)
+# What an artifact's folder holds at its top. --force deletes a folder only when it holds one of them; what held
+# neither is kept beside the new folder, so that a slip of the keyboard (-o photos --force) costs nothing.
 _MARKS = ("manifest.json", "model.onnx")
 
 
@@ -57,6 +57,19 @@ def canonical_json(value: Any) -> bytes:
 def digest_of(value: Any) -> str:
     """Return the sha256 of the canonical JSON of `value`."""
     return sha256_bytes(canonical_json(value))
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of JSON text that was written here.
+
+    Raises:
+        ValueError: it is not JSON, or holds NaN or Infinity, which JSON does not know and nothing here writes.
+    """
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def pretty_json(value: Any) -> str:
@@ -152,7 +165,7 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
 
     Args:
         path: where the folder shall be.
-        force: replace what is there. Without it a folder that is not empty is an error.
+        force: replace an artifact, and set aside what is none. Without it a folder that is not empty is an error.
 
     Raises:
         OutputError: `path` is a file or is not empty, the disk is full, or there is no permission.

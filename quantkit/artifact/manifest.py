@@ -13,20 +13,15 @@ import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from quantkit.errors import ArtifactError
-from quantkit.files import digest_of, inside, sha256_file
+from quantkit.files import digest_of, inside, parse_json, sha256_file
+from quantkit.records.record import Record
 
 NAME = "manifest.json"
 REPORTS = "reports"
 SCHEMA = "quantkit/manifest/1"
-
-
-class Record(BaseModel):
-    """A frozen JSON record that knows no other keys than its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FileRecord(Record):
@@ -64,8 +59,6 @@ class Manifest(Record):
     reports: dict[str, FileRecord] = {}
     stages: tuple[StageRecord, ...] = ()
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
     def stage(self, name: str) -> StageRecord | None:
         """Return the last record of the stage `name`, or None when the artifact never went through it."""
         return next((record for record in reversed(self.stages) if record.stage == name), None)
@@ -86,12 +79,12 @@ class Manifest(Record):
         path = folder / NAME
         try:
             text = path.read_text(encoding="utf-8")
-            content = json.loads(text)
+            content = parse_json(text)
         except FileNotFoundError:
             raise ArtifactError(
                 f"{folder}: not a quantkit artifact: no {NAME}; make one with `quantkit export`"
             ) from None
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except ValueError as error:
             raise ArtifactError(
                 f"{path}: was changed or is truncated ({error}); make the artifact again"
             ) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quantkit.artifact import Artifact
 from quantkit.errors import DatasetError
-from quantkit.metrics.divergence import divergence, ratio_bound
+from quantkit.metrics.distributions import divergence, ratio_bound
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, plan, run_job

@@ -23,10 +23,10 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from quantkit.artifact.manifest import NAME as MANIFEST
-from quantkit.artifact.manifest import Record
 from quantkit.artifact.measure import stage_key
 from quantkit.errors import UsageError
 from quantkit.files import PARTIAL, naming_output_errors, write_json
+from quantkit.records.record import Record
 
 LEDGER = "steps.json"
 _LOCK = ".lock"

@@ -127,10 +127,3 @@ class Comparison(Report):
     sensitivities: tuple[LayerDamage, ...] = ()
     provenance: tuple[Provenance, ...] = ()
     tools: dict[str, str] = {}
-
-    def entry(self, artifact: str) -> Entry:
-        """Return the entry of a digest (KeyError when there is none)."""
-        for entry in self.entries:
-            if entry.artifact == artifact:
-                return entry
-        raise KeyError(artifact)

@@ -1,16 +1,16 @@
-"""What all reports share: a schema name, strict reading, JSON out."""
+"""What everything that becomes JSON shares: no other keys than its own, no NaN; and of files, a schema name."""
 
-import json
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from quantkit.errors import ArtifactError
+from quantkit.files import parse_json
 
 
 class Record(BaseModel):
-    """A frozen JSON record that knows no other keys than its own."""
+    """A frozen JSON record that knows no other keys than its own, and no number that JSON does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
@@ -32,10 +32,10 @@ class Report(Record):
             ArtifactError: it is missing, is not JSON, or is another kind or version of report.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ArtifactError(f"{path}: no such report; make it first") from None
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except ValueError as error:
             raise ArtifactError(f"{path}: is not JSON ({error}); make the report again") from None
         expected = cls.model_fields["format"].default
         if not isinstance(content, dict) or content.get("schema") != expected:

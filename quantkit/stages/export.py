@@ -18,8 +18,8 @@ import onnx
 
 from quantkit.artifact import Artifact, new_artifact
 from quantkit.artifact.measure import measuring, stage_key, tool_versions
-from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint
-from quantkit.errors import ExportError, UsageError
+from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, require_torch
+from quantkit.errors import ExportError
 from quantkit.files import require_free
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
 from quantkit.recipe.settings import ExportSettings
@@ -54,7 +54,7 @@ def export(
         source = read_checkpoint(
             checkpoint, task=task, revision=settings.revision, allow_pickle=settings.allow_pickle
         )
-        _require_torch()
+        require_torch()
         with new_artifact(out, force=force) as draft:
             facts = _write_graph(source, draft.model_path, settings)
             draft.take_companions(source.folder)
@@ -84,17 +84,6 @@ def export_key(digest: str, task: str, settings: ExportSettings) -> str:
         settings: as for `export`.
     """
     return stage_key("export", (digest,), {**settings.as_json(), "task": task}, tool_versions(*_TOOLS))
-
-
-def _require_torch() -> None:
-    try:
-        import onnxscript  # noqa: F401  (asked for by name, so that a bare installation gets one line)
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f'exporting needs {error.name}, which is not installed; run pip install "quantkit[export]"'
-        ) from None
 
 
 def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> dict[str, Any]:

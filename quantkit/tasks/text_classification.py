@@ -17,7 +17,7 @@ import pydantic
 
 from quantkit.errors import DatasetError, UsageError
 from quantkit.files import sha256_bytes
-from quantkit.metrics.divergence import softmax
+from quantkit.metrics.distributions import softmax
 from quantkit.tasks.reading import explain, read_file, without_mark
 from quantkit.tasks.task import (
     Dataset,

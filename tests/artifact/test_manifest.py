@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from quantkit.artifact import Artifact, Manifest, StageRecord, new_artifact
 from quantkit.artifact.manifest import NAME, FileRecord, files_digest
@@ -138,6 +139,23 @@ def test_stage_that_records_nothing_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="without recording"), new_artifact(tmp_path / "out") as draft:
         draft.model_path.write_bytes(b"x")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity"])
+def test_numbers_json_does_not_know_are_refused(whole: Path, tmp_path: Path, number: str) -> None:
+    """A fact that is not a number is one line, never a crash."""
+    copy = shutil.copytree(whole, tmp_path / "copy")
+    text = (copy / NAME).read_text().replace('"facts": {}', f'"facts": {{"int8_coverage": {number}}}')
+    assert number in text
+    (copy / NAME).write_text(text)
+    with pytest.raises(ArtifactError, match=f"{NAME}: was changed or is truncated"):
+        Artifact.open(copy)
+
+
+def test_no_number_that_is_none_is_recorded() -> None:
+    """Seconds are a number."""
+    with pytest.raises(ValidationError, match="finite"):
+        StageRecord(stage="export", seconds=float("nan"))
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "null", '"x"', "\udcff"])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.metrics.answers import exact_match, f1
-from quantkit.metrics.divergence import softmax
+from quantkit.metrics.distributions import softmax
 from quantkit.tasks.squad.features import SquadFeature
 from quantkit.tasks.squad.read import SquadExample
 from quantkit.tasks.task import Dataset, Feature, FeatureSettings, Outputs, Prediction, require_outputs

@@ -23,7 +23,7 @@ def test_models() -> None:
 
 
 def test_bars_are_the_numbers() -> None:
-    """Every artifact has a bar as high as its throughput, a line from the slowest to the fastest round, and its name."""
+    """Every artifact has a bar as high as its throughput, a line over its rounds, and its name."""
     pytest.importorskip("matplotlib")
     axes = draw(FOUR).axes[0]
     assert [bar.get_height() for bar in axes.patches] == [12.0, 18.0, 76.0, 116.0]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from quantkit.metrics.divergence import divergence, ratio_bound, softmax
+from quantkit.metrics.distributions import divergence, ratio_bound, softmax
 
 NUMBERS = st.floats(-60, 60, width=32)
 
