@@ -4,8 +4,8 @@
 seal, so that a change of any byte is found when it is read.
 
 * `digest` is the artifact's identity: sha256 of the canonical JSON of `files`. It covers the model, external
-  data, tokenizer, config, recipe and calibration table, and neither the manifest nor `reports/`.
-* `reports` is filled when an artifact is published: from then on its reports are hashed as well.
+  data, tokenizer, config and calibration table, and neither the manifest nor `reports/` (where `recipe.yaml` is).
+* `reports` is filled when an artifact is published: from then on its reports are hashed as well, under `seal`.
 * `seal` is the sha256 of the canonical JSON of everything else in the manifest.
 """
 
