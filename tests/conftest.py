@@ -14,12 +14,12 @@ from quantkit.artifact import Artifact, StageRecord, new_artifact
 from quantkit.records import (
     CandidateRecord,
     Check,
-    ChoiceRecord,
     Evaluation,
     GateReport,
     GroupRecord,
     GroupSensitivity,
     Interval,
+    OptionRecord,
     QuestionScore,
     SearchReport,
     Sensitivity,
@@ -215,7 +215,7 @@ def _make_sensitivity(layers: int = 6, *, wide: bool = False) -> Sensitivity:
         )
     return Sensitivity(
         artifact="a" * 64,
-        scheme="static gptq smooth 0.90",
+        choice="static gptq smooth 0.90",
         calibration="c" * 64,
         questions=400,
         groups=tuple(groups),
@@ -229,10 +229,10 @@ def _make_search(*, met: bool = True, task: str = "squad", outlier: bool = False
         GroupRecord(
             group=group.group,
             sensitivity=group,
-            choices=(
-                ChoiceRecord(label="static", damage=group.damage, sqnr_db=group.sqnr_db, cost_us=310.0),
-                ChoiceRecord(label="blockwise 128", damage=group.damage / 9, sqnr_db=46.0, cost_us=655.0),
-                ChoiceRecord(label="float", damage=0.0, sqnr_db=140.0, cost_us=900.0),
+            options=(
+                OptionRecord(label="static", damage=group.damage, sqnr_db=group.sqnr_db, cost_us=310.0),
+                OptionRecord(label="blockwise 128", damage=group.damage / 9, sqnr_db=46.0, cost_us=655.0),
+                OptionRecord(label="float", damage=0.0, sqnr_db=140.0, cost_us=900.0),
             ),
             chosen="float" if number in (3, 24) else "blockwise 128" if number == 7 else "static",
         )

@@ -42,7 +42,7 @@ def gate_report(**changes: object) -> GateReport:
     return report.model_copy(update=changes)
 
 
-RUNS = {
+PROFILE = {
     "runtime": "onnxruntime",
     "engine": "threads",
     "instances": 2,
@@ -65,7 +65,7 @@ def bench_result(name: str, qps: float, precision: Literal["fp32", "int8"], **ch
         "interval": (qps / 12.5, qps / 11.5),
         "noise": 0.08,
         "rates": (qps * 0.97, qps, qps * 1.02),
-        "runs": RUNS,
+        "profile": PROFILE,
     }
     return BenchResult.model_validate({**content, **changes})
 
@@ -76,7 +76,7 @@ def bench_report(*results: BenchResult, **changes: Any) -> BenchReport:
         "scenario": "offline",
         "dataset_name": "squad",
         "dataset": "0" * 64,
-        "samples": 205,
+        "windows": 205,
         "repeats": 5,
         "threads": 2,
         "max_spread": 0.1,

@@ -128,7 +128,7 @@ def _print(report: "BenchReport", paths: tuple[str, ...]) -> None:
         )
         for path, result in zip(paths, report.results, strict=True)
     ]
-    title = f"{report.scenario}: {report.samples:,} windows of {report.dataset_name}, {report.repeats} rounds"
+    title = f"{report.scenario}: {report.windows:,} windows of {report.dataset_name}, {report.repeats} rounds"
     columns = ("artifact", "windows/s", "ratio", "90 % interval", "latency", "runs")
     show.print_table(title, columns, rows, right=(1, 2))
     if report.verdict != "measured":

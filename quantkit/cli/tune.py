@@ -136,9 +136,9 @@ def _print(report: "TuneReport", where: Path) -> None:
 
 
 def _print_grid(report: "TuneReport", runtime: str) -> None:
-    from quantkit.report.profiles import tuned_grid
+    from quantkit.report.profiles import tuned_map
 
-    cells = tuned_grid(report, runtime)
+    cells = tuned_map(report, runtime)
     if not cells:
         return
     shapes = list(dict.fromkeys(shape for shape, _ in cells))

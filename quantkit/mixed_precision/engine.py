@@ -27,7 +27,7 @@ from quantkit.mixed_precision.written import as_settings
 from quantkit.quantization.observe.evidence import Evidence
 from quantkit.quantization.write.apply import Grid
 from quantkit.recipe.settings import QuantizeSettings
-from quantkit.records import ChoiceRecord, GroupRecord, GroupSensitivity, SearchReport
+from quantkit.records import GroupRecord, GroupSensitivity, OptionRecord, SearchReport
 from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
 from quantkit.tasks.calibration_set import CalibrationSet
 
@@ -213,8 +213,8 @@ def _group_records(
         GroupRecord(
             group=found.group,
             sensitivity=found,
-            choices=tuple(
-                ChoiceRecord(
+            options=tuple(
+                OptionRecord(
                     label=option.choice.label,
                     damage=price.damage,
                     sqnr_db=option.noise.sqnr_db,

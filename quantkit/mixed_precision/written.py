@@ -88,9 +88,9 @@ def _beside_kept(workbench: Workbench) -> Iterator[KeepFloat]:
 
 def _because(record: GroupRecord) -> str:
     """Return the measured damage and cost of the choice, beside those of FP32 and of the fastest."""
-    chosen = next(choice for choice in record.choices if choice.label == record.chosen)
-    others = [choice for choice in record.choices if choice.label != record.chosen]
-    fastest = min(record.choices, key=lambda choice: choice.cost_us)
+    chosen = next(choice for choice in record.options if choice.label == record.chosen)
+    others = [choice for choice in record.options if choice.label != record.chosen]
+    fastest = min(record.options, key=lambda choice: choice.cost_us)
     plain = next((choice for choice in others if choice.label == "float"), None)
     words = [
         f"damage {chosen.damage:.2g} nats, {chosen.sqnr_db:.1f} dB",

@@ -10,7 +10,7 @@ from quantkit.records.gate import Check, GateReport, Interval
 from quantkit.records.inspection import Inspection, Layer
 from quantkit.records.mlperf import AccuracyRun, MlperfReport, PerformanceRun, ScenarioRuns
 from quantkit.records.record import Record, Report
-from quantkit.records.search import CandidateRecord, ChoiceRecord, GroupRecord, SearchReport
+from quantkit.records.search import CandidateRecord, GroupRecord, OptionRecord, SearchReport
 from quantkit.records.sensitivity import GroupSensitivity, Sensitivity
 from quantkit.records.tune import TuneReport, TuneTrial
 
@@ -20,7 +20,6 @@ __all__ = [
     "BenchResult",
     "CandidateRecord",
     "Check",
-    "ChoiceRecord",
     "Comparison",
     "Entry",
     "Evaluation",
@@ -32,6 +31,7 @@ __all__ = [
     "Interval",
     "Layer",
     "MlperfReport",
+    "OptionRecord",
     "PerformanceRun",
     "QuestionScore",
     "Record",

@@ -22,9 +22,11 @@ class Gain(Record):
     score_ratio: float | None = Field(description="score / the other's score")
     parameters: float | None = Field(description="parameters / the other's")
     size: float = Field(description="bytes / the other's")
-    throughput: float | None = Field(description="throughput / the other's, both of one interleaved run")
+    throughput: float | None = Field(
+        description="throughput / the other's, both of one interleaved measurement"
+    )
     throughput_bounds: tuple[float, float] | None = Field(
-        default=None, description="of that ratio; known against the run's first artifact"
+        default=None, description="of that ratio; known against the first artifact that was measured"
     )
 
 
@@ -53,23 +55,23 @@ class Entry(Record):
     parameters: int | None = None
     size_bytes: int
     int8_coverage: float | None = None
-    throughput: float | None = Field(default=None, description="windows per second, median over passes")
+    throughput: float | None = Field(default=None, description="windows per second, median over rounds")
     throughput_ratio: float | None = Field(
-        default=None, description="median over rounds of throughput / that of the run's first artifact"
+        default=None, description="median over rounds of throughput / that of the first artifact measured"
     )
     throughput_bounds: tuple[float, float] | None = Field(
         default=None, description="of that ratio: its interval, or the smallest and largest of a round"
     )
     throughput_rounds: tuple[float, ...] = Field(
-        default=(), description="windows per second in each round; empty when the run was too noisy"
+        default=(), description="windows per second in each round; empty when it was too noisy"
     )
-    runs: dict[str, Any] = Field(
-        default={}, description="how it was run: runtime, engine, instances, threads …"
+    profile: dict[str, Any] = Field(
+        default={}, description="how it ran there: runtime, engine, instances, threads …"
     )
     gains: tuple[Gain, ...] = ()
     gate: GateReport | None = None
     search: str = Field(default="", description="what --mode auto found, in words")
-    runtime: dict[str, Any] | None = Field(default=None, description="its runtime profile")
+    tuned: dict[str, Any] | None = Field(default=None, description="the runtime profile that it carries")
 
 
 class ScoreSource(Record):
@@ -82,11 +84,11 @@ class ScoreSource(Record):
 
 
 class ThroughputSource(Record):
-    """The one interleaved run that all throughputs come from."""
+    """The one interleaved measurement that all throughputs come from."""
 
     scenario: str
     dataset_name: str
-    samples: int
+    windows: int
     repeats: int
     threads: int
     latency_bound_ms: float | None = Field(default=None, description="of the server scenario")
@@ -99,7 +101,7 @@ class LayerDamage(Record):
 
     name: str = Field(description="of the artifact that carries it")
     artifact: str = Field(description="digest of the FP32 artifact it is about")
-    scheme: str
+    choice: str
     questions: int
     groups: tuple[GroupSensitivity, ...]
 
@@ -118,7 +120,7 @@ class Provenance(Record):
 class Comparison(Report):
     """Everything `quantkit report` shows. Entries are in the order they were given."""
 
-    format: str = Field(default="quantkit/report/1", alias="schema")
+    format: str = Field(default="quantkit/report/2", alias="schema")
     task: str
     entries: tuple[Entry, ...]
     scores: ScoreSource | None

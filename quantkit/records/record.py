@@ -1,7 +1,8 @@
 """What everything that becomes JSON shares: no other keys than its own, no NaN; and of files, a schema name."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,8 +17,12 @@ class Record(BaseModel):
 
 
 class Report(Record):
-    """A JSON file that other programs rely on; `schema` says which."""
+    """A JSON file that other programs rely on; `schema` says which.
 
+    `upgrades` has, for every older schema that can still be read, what gives its content today's names.
+    """
+
+    upgrades: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     format: str = Field(alias="schema")
 
     def as_json(self) -> dict[str, Any]:
@@ -26,7 +31,7 @@ class Report(Record):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a report.
+        """Read a report, also one of an older schema that has an upgrade.
 
         Raises:
             ArtifactError: it is missing, is not JSON, or is another kind or version of report.
@@ -38,7 +43,10 @@ class Report(Record):
         except ValueError as error:
             raise ArtifactError(f"{path}: is not JSON ({error}); make the report again") from None
         expected = cls.model_fields["format"].default
-        if not isinstance(content, dict) or content.get("schema") != expected:
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if isinstance(schema, str) and schema in cls.upgrades:
+            content, schema = cls.upgrades[schema](content) | {"schema": expected}, expected
+        if schema != expected:
             raise ArtifactError(f"{path}: is not a {expected} report; make it again with this version")
         try:
             return cls.model_validate(content)
@@ -46,3 +54,17 @@ class Report(Record):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise ArtifactError(f"{path}: {where}: {first['msg']}; make the report again") from None
+
+
+def renamed(content: Any, **names: str) -> Any:
+    """Return an object of JSON with keys renamed, `old="new"`; what is no object is returned as it is."""
+    if not isinstance(content, dict):
+        return content
+    return {names.get(key, key): value for key, value in content.items()}
+
+
+def within(content: Any, key: str, change: Callable[[Any], Any]) -> Any:
+    """Return an object of JSON with every element of the list `key` changed; where there is none, as it is."""
+    if not isinstance(content, dict) or not isinstance(content.get(key), list):
+        return content
+    return content | {key: [change(element) for element in content[key]]}

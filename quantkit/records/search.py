@@ -1,35 +1,35 @@
 """SearchReport: what `--mode auto` tried, what it measured, what it chose and why."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from quantkit.records.record import Record, Report
+from quantkit.records.record import Record, Report, renamed, within
 from quantkit.records.sensitivity import GroupSensitivity
 
 
-class ChoiceRecord(Record):
-    """One way to compute one group: predicted damage, measured cost."""
+class OptionRecord(Record):
+    """One option of one group: a choice with its predicted damage and its measured cost."""
 
-    label: str = Field(description="such as 'static', 'blockwise 128', 'float'")
+    label: str = Field(description="of the choice, such as 'static', 'blockwise 128', 'float'")
     damage: float = Field(
-        description="nats, from the group's sensitivity and the choice's noise on calibration data"
+        description="nats, from the group's damage as measured and the choice's noise on calibration data"
     )
     sqnr_db: float = Field(description="10 log10(signal / noise) at the group's output")
     cost_us: float = Field(description="microseconds per 1,000 tokens on one thread, measured here")
 
 
 class GroupRecord(Record):
-    """One group with all its choices; `chosen` is the label of the one the result uses."""
+    """One group with all its options; `chosen` is the label of the one the result uses."""
 
     group: str
     sensitivity: GroupSensitivity
-    choices: tuple[ChoiceRecord, ...]
+    options: tuple[OptionRecord, ...]
     chosen: str
 
 
 class CandidateRecord(Record):
-    """One assignment of choices to groups, built and run for real on the selection questions."""
+    """One assignment of choices to groups, built and judged on the selection questions."""
 
     number: int
     origin: str = Field(description="where it comes from, such as 'fastest' or 'damage <= 0.0031 nats'")
@@ -53,10 +53,15 @@ class CandidateRecord(Record):
     passed: bool
 
 
+def _from_1(content: Any) -> Any:
+    return within(content, "groups", lambda group: renamed(group, choices="options"))
+
+
 class SearchReport(Report):
     """The whole search. `met` is False when no candidate passed; the result is then the best there was."""
 
-    format: str = Field(default="quantkit/search/1", alias="schema")
+    upgrades: ClassVar = {"quantkit/search/1": _from_1}
+    format: str = Field(default="quantkit/search/2", alias="schema")
     artifact: str = Field(description="digest of the FP32 artifact")
     task: str
     target: float = Field(description="least ratio to the FP32 score")

@@ -1,8 +1,10 @@
-"""Sensitivity: how much a task's answers suffer when one group of layers is quantized and the rest stays FP32."""
+"""Sensitivity: the damage of each group of layers: what its quantization alone does to the answers."""
+
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from quantkit.records.record import Record, Report
+from quantkit.records.record import Record, Report, renamed
 
 
 class GroupSensitivity(Record):
@@ -15,8 +17,8 @@ class GroupSensitivity(Record):
     layers: tuple[str, ...]
     kind: str = Field(description="last part of the layers' names, the same for every encoder layer")
     macs: int = Field(description="multiply-accumulates per token")
-    damage: float = Field(description="mean divergence of the answers' distributions from FP32's, nats")
-    changed: float = Field(description="share of the questions with another answer than FP32's")
+    damage: float = Field(description="divergence from FP32 when this group alone is quantized, nats")
+    changed: float = Field(description="share of the questions with another score than FP32's")
     sqnr_db: float = Field(description="10 log10(signal / quantization noise) at the group's output")
     measured_with: tuple[str, ...] = Field(
         default=(),
@@ -24,12 +26,17 @@ class GroupSensitivity(Record):
     )
 
 
-class Sensitivity(Report):
-    """Every group's damage under one scheme, on the same questions."""
+def _from_1(content: Any) -> Any:
+    return renamed(content, scheme="choice")
 
-    format: str = Field(default="quantkit/sensitivity/1", alias="schema")
+
+class Sensitivity(Report):
+    """Every group's damage under one choice, on the same questions."""
+
+    upgrades: ClassVar = {"quantkit/sensitivity/1": _from_1}
+    format: str = Field(default="quantkit/sensitivity/2", alias="schema")
     artifact: str = Field(description="digest of the FP32 artifact")
-    scheme: str = Field(description="how the group was quantized, such as 'static gptq smooth 0.90'")
+    choice: str = Field(description="how each group was quantized, such as 'static smooth gptq'")
     calibration: str = Field(description="digest of the questions the ranges come from")
     questions: int = Field(description="questions the damage was measured on")
     groups: tuple[GroupSensitivity, ...] = Field(description="in graph order")

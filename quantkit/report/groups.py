@@ -32,7 +32,7 @@ def places(groups: Sequence[GroupSensitivity]) -> tuple[Place, ...]:
     return found if len(set(found)) == len(found) else tuple(_place(group, group.group) for group in groups)
 
 
-def is_grid(named: Sequence[Place]) -> bool:
+def is_map(named: Sequence[Place]) -> bool:
     """Return whether the groups make a map of layers by kinds: several of each, and hardly a place empty."""
     inside = [place for place in named if place.layer is not None]
     layers, kinds = {place.layer for place in inside}, {place.kind for place in inside}

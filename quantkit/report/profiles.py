@@ -1,4 +1,4 @@
-"""Runtime profiles for people: one in words, and those that `tune` tried as a grid."""
+"""Runtime profiles for people: one in words, and those that `tune` tried as a map."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from quantkit.records.tune import TuneReport
 
 
 def tuned_runtimes(report: TuneReport) -> list[str]:
-    """Return the runtimes of the grid, in the order they were tried."""
+    """Return the runtimes that were tried, in the order they were tried."""
     return list(dict.fromkeys(trial.profile["runtime"] for trial in report.trials))
 
 
-def tuned_grid(report: TuneReport, runtime: str) -> dict[tuple[str, int], float]:
+def tuned_map(report: TuneReport, runtime: str) -> dict[tuple[str, int], float]:
     """Return of a runtime (instances x threads, token budget) → ratio, as measured longest."""
     cells: dict[tuple[str, int], float] = {}
     for trial in report.trials:

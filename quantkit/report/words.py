@@ -30,7 +30,7 @@ def run_words(report: Comparison) -> str:
     )
     threads = "1 thread" if run.threads == 1 else f"{run.threads} threads"
     return (
-        f"Throughput in windows per second, {run.scenario}: one interleaved run of {run.samples:,} windows of "
+        f"Throughput in windows per second, {run.scenario}: one interleaved measurement of {run.windows:,} windows of "
         f"{run.dataset_name}, {run.repeats} rounds, {threads}{bound}. {gains}"
     )
 
@@ -58,7 +58,7 @@ def interval_text(result: BenchResult) -> str:
 
 def runs_text(result: BenchResult) -> str:
     """Return how it ran, in short: `onnxruntime, 2 x 1 threads, 1024 tokens`."""
-    runs = result.runs
+    runs = result.profile
     if not runs:
         return ""
     words = [str(runs["runtime"]) + (f" {runs['precision']}" if runs["runtime"] == "openvino" else "")]

@@ -64,7 +64,7 @@ def sensitivity(
     )
     return Sensitivity(
         artifact=artifact.digest,
-        scheme=reference[workbench.groups[0].name].choice.label,
+        choice=reference[workbench.groups[0].name].choice.label,
         calibration=calibration_set.dataset.digest,
         questions=questions,
         groups=as_records(workbench, reference, damages),

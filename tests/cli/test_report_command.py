@@ -23,7 +23,7 @@ def test_report_prints_and_writes(make_artifact, pass_gate, tmp_path: Path) -> N
     assert f"no throughput of all: quantkit bench {artifact.path}" in text
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     code, text, _ = _call("report", str(artifact.path), "--json")
-    assert ("quantkit/report/1", 100.0) == (
+    assert ("quantkit/report/2", 100.0) == (
         json.loads(text)["schema"],
         json.loads(text)["entries"][0]["score"],
     )
@@ -37,5 +37,5 @@ def test_mistakes_are_one_line(make_artifact, tmp_path: Path) -> None:
     assert "only one of them" in _call("report", artifact, "--json", "--markdown")[2]
     code, _, messages = _call("report", artifact, "--bench", str(tmp_path / "small" / "config.json"))
     assert 2 == code
-    assert "is not a quantkit/bench/1 report" in messages
+    assert "is not a quantkit/bench/2 report" in messages
     assert 1 == messages.count("\n")

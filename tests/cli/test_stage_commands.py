@@ -189,7 +189,7 @@ def test_inspect_and_bench_keep_their_reports(made: Artifact, stage) -> None:
 
     result = BenchResult(artifact=made.digest, name="made", qps=10.0, ratio=1.0, spread=(0.9, 1.1))
     report = BenchReport(
-        scenario="offline", dataset_name="x", dataset="0", samples=1, repeats=2, threads=1, results=(result,)
+        scenario="offline", dataset_name="x", dataset="0", windows=1, repeats=2, threads=1, results=(result,)
     )
     calls = stage("quantkit.stages.bench.bench", report)
     printed = json.loads(invoke("bench", made.path, "--questions", "9", "--json").stdout)
@@ -216,7 +216,7 @@ def test_noisy_bench_is_inconclusive(made: Artifact, stage) -> None:
         verdict="too noisy",
         dataset_name="x",
         dataset="0",
-        samples=1,
+        windows=1,
         repeats=20,
         threads=1,
         max_spread=0.1,

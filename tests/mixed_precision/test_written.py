@@ -23,7 +23,7 @@ from quantkit.quantization.observe.evidence import Evidence
 from quantkit.quantization.write.apply import Grid
 from quantkit.recipe.load import build_section, dump_section, load_section
 from quantkit.recipe.settings import KeepFloat, QuantizeSettings
-from quantkit.records import ChoiceRecord, GroupRecord, GroupSensitivity, SearchReport
+from quantkit.records import GroupRecord, GroupSensitivity, OptionRecord, SearchReport
 
 # Layer -> what it reads. `self` is one glob; `net.a` and `net.b` cannot be, as `net.c` reads something else.
 LAYERS = {
@@ -99,8 +99,8 @@ def written(
             sensitivity=GroupSensitivity(
                 group=group.name, layers=group.layers, kind="", macs=1, damage=0.1, changed=0.0, sqnr_db=1.0
             ),
-            choices=tuple(
-                ChoiceRecord(label=choice.label, damage=0.0123, sqnr_db=41.5, cost_us=310.0 + place)
+            options=tuple(
+                OptionRecord(label=choice.label, damage=0.0123, sqnr_db=41.5, cost_us=310.0 + place)
                 for place, choice in enumerate(OFFERED)
             ),
             chosen=OFFERED[chosen[group.name]].label,

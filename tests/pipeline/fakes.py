@@ -154,7 +154,7 @@ class Fakes:
             verdict=self.bench_verdict,
             dataset_name="tiny",
             dataset="1" * 64,
-            samples=40,
+            windows=40,
             repeats=2,
             threads=1,
             results=results,

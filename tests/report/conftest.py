@@ -88,7 +88,7 @@ def make_comparison(make_sensitivity) -> Callable[..., Comparison]:
         run = ThroughputSource(
             scenario="offline",
             dataset_name="squad",
-            samples=200,
+            windows=200,
             repeats=5,
             threads=2,
             artifacts=tuple(named),
@@ -112,7 +112,7 @@ def make_comparison(make_sensitivity) -> Callable[..., Comparison]:
                 LayerDamage(
                     name=name,
                     artifact="c" * 64,
-                    scheme="static",
+                    choice="static",
                     questions=400,
                     groups=make_sensitivity().groups,
                 ),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantkit.records import GroupSensitivity
-from quantkit.report.groups import Place, is_grid, places
+from quantkit.report.groups import Place, is_map, places
 
 LAYER = "bert.encoder.layer"
 
@@ -46,4 +46,4 @@ def test_any_names_have_places(names: list[str]) -> None:
     """Groups of other models have other names; each still has a place."""
     named = places([group(name) for name in names])
     assert len(names) == len(named)
-    assert is_grid(named) in (True, False)
+    assert is_map(named) in (True, False)

@@ -2,7 +2,7 @@
 
 from report_records import TRIALS, profile, trial, tune_report
 
-from quantkit.report.profiles import profile_text, tuned_grid, tuned_runtimes
+from quantkit.report.profiles import profile_text, tuned_map, tuned_runtimes
 
 
 def test_grid() -> None:
@@ -11,7 +11,7 @@ def test_grid() -> None:
         *TRIALS, trial("grid again", 1.5, token_budget=512), trial("options", 9.0, token_budget=512)
     )
     assert tuned_runtimes(made) == ["onnxruntime", "openvino"]
-    cells = tuned_grid(made, "onnxruntime")
+    cells = tuned_map(made, "onnxruntime")
     assert len(cells) == 7
     assert cells["2 x 1", 512] == 1.5
     assert ("2 x 1", 2048) not in cells

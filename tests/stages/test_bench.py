@@ -31,7 +31,7 @@ def test_offline(make_span_artifact: Make, span_questions: Path) -> None:
     artifacts = [make_span_artifact("fp32"), make_span_artifact("int8", seed=1)]
     report = bench(artifacts, settings=settings_for(span_questions, token_budget=64))
     first, second = report.results
-    assert ("offline", "measured", 6, 3) == (report.scenario, report.verdict, report.samples, report.repeats)
+    assert ("offline", "measured", 6, 3) == (report.scenario, report.verdict, report.windows, report.repeats)
     assert report.threads == cpu_facts().cores
     assert ("fp32", 1.0, (1.0, 1.0), 0.0) == (first.name, first.ratio, first.spread, first.noise)
     assert second.artifact == artifacts[1].digest
@@ -42,7 +42,7 @@ def test_offline(make_span_artifact: Make, span_questions: Path) -> None:
     assert second.qps == sorted(second.rates)[1] > 0
     assert {} == second.latency_ms
     assert ("onnxruntime", "threads", 64) == tuple(
-        second.runs[name] for name in ("runtime", "engine", "token_budget")
+        second.profile[name] for name in ("runtime", "engine", "token_budget")
     )
 
 
@@ -155,7 +155,7 @@ def test_tuned_profile(make_span_artifact: Make, span_questions: Path) -> None:
     own = RuntimeProfile(instances=1, token_budget=32, cpu=cpu_facts().as_json())
     artifact.write_report(RUNTIME_REPORT, own.as_json())
     report = bench([artifact], settings=settings)
-    assert (1, 32) == (report.results[0].runs["instances"], report.results[0].runs["token_budget"])
+    assert (1, 32) == (report.results[0].profile["instances"], report.results[0].profile["token_budget"])
     with pytest.raises(UsageError, match="--token-budget: is for profile fixed"):
         bench([artifact], settings=settings_for(span_questions, profile="tuned", token_budget=64))
     other = own.model_copy(update={"cpu": {"model": "Other", "cores": 3}})
@@ -168,6 +168,6 @@ def test_openvino(make_span_artifact: Make, span_questions: Path) -> None:
     """OpenVINO runs the same artifact, and the report says in which precision."""
     pytest.importorskip("openvino")
     report = bench([make_span_artifact()], settings=settings_for(span_questions, runtime="openvino"))
-    assert "openvino" == report.results[0].runs["runtime"]
-    assert report.results[0].runs["precision"] in ("f32", "bf16", "f16")
+    assert "openvino" == report.results[0].profile["runtime"]
+    assert report.results[0].profile["precision"] in ("f32", "bf16", "f16")
     assert "openvino" in report.tools

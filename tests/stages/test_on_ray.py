@@ -73,7 +73,8 @@ def test_bench(address: str, make_span_artifact: Make, span_questions: Path) -> 
     report = bench(artifacts, settings=settings)
     assert [2, 2] == [len(result.rates) for result in report.results]
     assert {("ray", 2, 1)} == {
-        (result.runs["engine"], result.runs["instances"], result.runs["threads"]) for result in report.results
+        (result.profile["engine"], result.profile["instances"], result.profile["threads"])
+        for result in report.results
     }
 
 

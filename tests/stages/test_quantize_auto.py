@@ -165,11 +165,11 @@ def test_candidates_were_measured(searched: Artifact) -> None:
 def test_damage_is_priced_by_noise(searched: Artifact) -> None:
     """Within a group damages are to each other as the noise is; FP32 does no damage."""
     for group in report_of(searched).groups:
-        first = group.choices[0]
+        first = group.options[0]
         assert math.isclose(group.sensitivity.damage, first.damage, rel_tol=1e-12)
         assert group.sensitivity.sqnr_db == first.sqnr_db
-        assert {"float": 0.0}.items() <= {choice.label: choice.damage for choice in group.choices}.items()
-        for choice in group.choices[:-1]:
+        assert {"float": 0.0}.items() <= {choice.label: choice.damage for choice in group.options}.items()
+        for choice in group.options[:-1]:
             expected = first.damage * 10 ** ((first.sqnr_db - choice.sqnr_db) / 10)
             assert math.isclose(expected, choice.damage, rel_tol=1e-9), choice.label
 

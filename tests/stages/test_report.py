@@ -68,7 +68,7 @@ def _run(*measured: tuple[Artifact, float], scenario: str = "offline", noisy: bo
         verdict="too noisy" if noisy else "measured",
         dataset_name="squad",
         dataset="1" * 64,
-        samples=10,
+        windows=10,
         repeats=3,
         threads=2,
         results=tuple(
@@ -229,7 +229,9 @@ def test_the_command_of_a_run_says_how_it_was_run(make: Maker) -> None:
     }
 
     def command(*runs: dict[str, Any]) -> str:
-        results = [one.model_copy(update={"runs": each}) for one, each in zip(run.results, runs, strict=True)]
+        results = [
+            one.model_copy(update={"profile": each}) for one, each in zip(run.results, runs, strict=True)
+        ]
         bench = run.model_copy(update={"results": tuple(results)})
         return report([plain, other], bench=bench).provenance[-1].command
 

@@ -14,7 +14,7 @@ from quantkit.report.figures.drawing import (
     new_figure,
     png_bytes,
 )
-from quantkit.report.groups import Place, is_grid, places
+from quantkit.report.groups import Place, is_map, places
 
 MAX_BARS = 40
 # Largest over median damage from which a linear scale shows most groups as nothing.
@@ -35,7 +35,7 @@ def sensitivity_png(report: Sensitivity) -> bytes:
 def draw(report: Sensitivity) -> Any:
     """Return the matplotlib figure."""
     named = places(report.groups)
-    if len(named) > MAX_BARS and is_grid(named):
+    if len(named) > MAX_BARS and is_map(named):
         return _heat_map(report, named)
     return _bars(report, named)
 
@@ -50,7 +50,7 @@ def _bars(report: Sensitivity, named: Sequence[Place]) -> Any:
     right.set_xlim(0, 1.05 * max(*changed, 0.1))
     right.locator_params(axis="x", nbins=4)
     left.set_title("damage, nats", pad=6)
-    right.set_title("answers changed, %", pad=6, loc="right")
+    right.set_title("questions changed, %", pad=6, loc="right")
     left.set_yticks(rows, [place.kind for place in named])
     left.set_ylim(len(named) - 0.4, -0.6)
     for axes in (left, right):
@@ -122,7 +122,7 @@ def _heat_map(report: Sensitivity, named: Sequence[Place]) -> Any:
     _map(left, [[None if cell is None else cell.damage / unit for cell in row] for row in grid], "Blues")
     _map(right, [[None if cell is None else 100 * cell.changed for cell in row] for row in grid], "Greys")
     left.set_title(f"damage, {word}", pad=6)
-    right.set_title("answers changed, %", pad=6)
+    right.set_title("questions changed, %", pad=6)
     for axes in (left, right):
         axes.set_xticks(
             [x + 0.5 for x in range(len(kinds))],
@@ -180,5 +180,5 @@ def _unit(largest: float) -> tuple[float, str]:
 
 
 def _caption(figure: Any, report: Sensitivity, more: Sequence[str] = ()) -> None:
-    parts = [f"{report.scheme}, one group at a time, {report.questions:,} questions", *more]
+    parts = [f"{report.choice}, one group at a time, {report.questions:,} questions", *more]
     figure.supxlabel(" · ".join(parts), fontsize=8, color=MUTED, x=0.01, ha="left")

@@ -4,7 +4,7 @@ from typing import Any
 
 from quantkit.records.tune import TuneReport
 from quantkit.report.figures.drawing import ACCENT, MUTED, ON_DARK, ON_PALE, drawing, new_figure, png_bytes
-from quantkit.report.profiles import profile_text, shape_text, tuned_grid, tuned_runtimes
+from quantkit.report.profiles import profile_text, shape_text, tuned_map, tuned_runtimes
 
 
 def tune_png(report: TuneReport) -> bytes:
@@ -19,7 +19,7 @@ def tune_png(report: TuneReport) -> bytes:
 
 def draw(report: TuneReport) -> Any:
     """Return the matplotlib figure."""
-    grids = {runtime: tuned_grid(report, runtime) for runtime in tuned_runtimes(report)}
+    grids = {runtime: tuned_map(report, runtime) for runtime in tuned_runtimes(report)}
     maps = {runtime: cells for runtime, cells in grids.items() if cells}
     values = [ratio for cells in maps.values() for ratio in cells.values()]
     rows = sum(len({shape for shape, _ in cells}) for cells in maps.values())

@@ -33,7 +33,7 @@ def bench_markdown(report: BenchReport) -> str:
     bound = "" if report.latency_bound_ms is None else f", 99 % within {report.latency_bound_ms:g} ms"
     lines += [
         "",
-        f"{report.samples:,} windows of {escape(report.dataset_name)}, {report.repeats} interleaved rounds, "
+        f"{report.windows:,} windows of {escape(report.dataset_name)}, {report.repeats} interleaved rounds, "
         f"{report.threads} threads on {cpu}{bound}. Ratios are to the first artifact, within a round.",
     ]
     return "\n".join(lines) + "\n"

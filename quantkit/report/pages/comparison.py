@@ -6,7 +6,7 @@ from typing import Any
 from quantkit.records.comparison import Comparison, Entry, Gain, LayerDamage
 from quantkit.records.gate import GateReport, Verdict
 from quantkit.report.digits import NONE, TIMES, between, change, coverage, cut, kept, nats, short, size, times
-from quantkit.report.groups import is_grid, places, score_name
+from quantkit.report.groups import is_map, places, score_name
 from quantkit.report.pages.charts import bar_chart, scatter
 from quantkit.report.pages.template import render
 from quantkit.report.tables import tables
@@ -159,7 +159,7 @@ def _layers(found: LayerDamage) -> dict[str, Any]:
     }
     kinds = list(dict.fromkeys(place.kind for place in named if place.layer is not None))
     numbers = sorted({place.layer for place in named if place.layer is not None})
-    grid = is_grid(named)
+    mapped = is_map(named)
     rows = [
         {
             "name": str(number),
@@ -169,15 +169,15 @@ def _layers(found: LayerDamage) -> dict[str, Any]:
         }
         for number in numbers
     ]
-    rest = [place for place in named if not grid or place.layer is None]
+    rest = [place for place in named if not mapped or place.layer is None]
     return {
         "name": found.name,
         "words": (
-            f"{found.scheme}, {found.questions:,} questions, FP32 artifact {short(found.artifact)}. Damage in nats: "
+            f"{found.choice}, {found.questions:,} questions, FP32 artifact {short(found.artifact)}. Damage in nats: "
             "how far the answers' distributions move when this group alone is INT8."
         ),
-        "kinds": kinds if grid else [],
-        "rows": rows if grid else [],
+        "kinds": kinds if mapped else [],
+        "rows": rows if mapped else [],
         "rest": [{"name": str(p), **cells[p]} for p in sorted(rest, key=lambda p: -damages[named.index(p)])],
     }
 
@@ -191,7 +191,7 @@ def _shade(damage: float, all_damages: list[float]) -> int:
 
 
 def _artifact(entry: Entry) -> dict[str, Any]:
-    profile, run = entry.runtime or {}, entry.runs
+    profile, run = entry.tuned or {}, entry.profile
     measured = (
         f"{run['instances']} instances of {run['threads']} threads, {run['runtime']}, {run['engine']}"
         if {"instances", "threads", "runtime", "engine"} <= set(run)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from quantkit.records.search import CandidateRecord, ChoiceRecord, GroupRecord, SearchReport
+from quantkit.records.search import CandidateRecord, GroupRecord, OptionRecord, SearchReport
 from quantkit.report.digits import coverage, cut, kept, nats, short, times
 from quantkit.report.figures.pareto import pareto_svg
 from quantkit.report.groups import Place, places, score_name
@@ -43,7 +43,7 @@ def _words(report: SearchReport) -> dict[str, Any]:
     score, target = score_name(report.task), f"{100 * report.target:g} %"
     speed = times(chosen.throughput)
     named = places([group.sensitivity for group in report.groups])
-    labels = tuple(dict.fromkeys(choice.label for group in report.groups for choice in group.choices))
+    labels = tuple(dict.fromkeys(option.label for group in report.groups for option in group.options))
     total = sum(report.seconds.values())
     return {
         "title": f"{score} {kept(chosen.ratio)} at {speed} · quantkit search",
@@ -103,7 +103,9 @@ def _numbers(report: SearchReport, chosen: CandidateRecord) -> list[_Fact]:
             value=times(chosen.throughput),
             note=f"{slow:.2f} to {fast:.2f} times FP32",
         ),
-        _Fact(name="answers changed", value=f"{100 * chosen.changed:.2f} %", note="other score than FP32's"),
+        _Fact(
+            name="questions changed", value=f"{100 * chosen.changed:.2f} %", note="another score than FP32's"
+        ),
         _Fact(
             name="INT8 coverage",
             value=coverage(chosen.int8_coverage),
@@ -136,7 +138,7 @@ def _candidate(found: CandidateRecord, *, chosen: bool) -> dict[str, Any]:
 
 
 def _group(group: GroupRecord, place: Place, labels: tuple[str, ...], *, first: bool) -> dict[str, Any]:
-    choices = {choice.label: choice for choice in group.choices}
+    options = {option.label: option for option in group.options}
     measured = group.sensitivity
     return {
         "layer": "" if place.layer is None or not first else str(place.layer),
@@ -145,14 +147,14 @@ def _group(group: GroupRecord, place: Place, labels: tuple[str, ...], *, first: 
         "kind": place.kind,
         "damage": nats(measured.damage),
         "changed": f"{100 * measured.changed:.2f} %",
-        "cells": [_cell(choices.get(label), chosen=label == group.chosen) for label in labels],
+        "cells": [_cell(options.get(label), chosen=label == group.chosen) for label in labels],
     }
 
 
-def _cell(choice: ChoiceRecord | None, *, chosen: bool) -> dict[str, Any] | None:
-    if choice is None:
+def _cell(option: OptionRecord | None, *, chosen: bool) -> dict[str, Any] | None:
+    if option is None:
         return None
-    return {"damage": nats(choice.damage), "cost": f"{choice.cost_us:,.0f}", "chosen": chosen}
+    return {"damage": nats(option.damage), "cost": f"{option.cost_us:,.0f}", "chosen": chosen}
 
 
 def _facts(report: SearchReport) -> list[_Fact]:

@@ -61,7 +61,7 @@ def bench(
         verdict="measured" if rounds.settled else "too noisy",
         dataset_name=dataset.name,
         dataset=dataset.digest,
-        samples=loads[0].windows,
+        windows=loads[0].windows,
         repeats=len(rounds.rates[0]),
         threads=max(profile.instances * profile.threads for profile in profiles),
         max_spread=settings.max_spread,
@@ -108,5 +108,5 @@ def _result(artifact: Artifact, load: Workload, rounds: Rounds, index: int) -> B
         interval=ratios.interval,
         noise=noise,
         rates=rounds.rates[index],
-        runs=run_facts(load.profile),
+        profile=run_facts(load.profile),
     )

@@ -32,7 +32,7 @@ class Carried:
     bench: BenchReport | None
     search: SearchReport | None
     sensitivity: Sensitivity | None
-    runtime: RuntimeProfile | None
+    tuned: RuntimeProfile | None
 
     @property
     def digest(self) -> str:
@@ -108,7 +108,7 @@ def _read_one(artifact: Artifact, names: Counter[str]) -> Carried:
         bench=bench,
         search=search,
         sensitivity=_about(artifact, "sensitivity.json", Sensitivity),
-        runtime=_one(artifact, RUNTIME_REPORT, RuntimeProfile),
+        tuned=_one(artifact, RUNTIME_REPORT, RuntimeProfile),
     )
 
 

@@ -66,7 +66,7 @@ def _throughput_source(run: BenchReport) -> ThroughputSource:
     return ThroughputSource(
         scenario=run.scenario,
         dataset_name=run.dataset_name,
-        samples=run.samples,
+        windows=run.windows,
         repeats=run.repeats,
         threads=run.threads,
         latency_bound_ms=run.latency_bound_ms,
@@ -81,7 +81,7 @@ def _run_of(carried: Sequence[Carried], given: BenchReport | None) -> BenchRepor
 
     def worth(run: BenchReport) -> tuple[bool, int, bool, int]:
         covered = digests & {result.artifact for result in run.results}
-        return run.scenario == "offline", len(covered), not is_too_noisy(run), run.samples * run.repeats
+        return run.scenario == "offline", len(covered), not is_too_noisy(run), run.windows * run.repeats
 
     if given is not None:
         if not worth(given)[1]:
@@ -117,10 +117,10 @@ def _entry(
         throughput_ratio=measured[0].ratio if measured and not noisy else None,
         throughput_bounds=measured[0].interval or measured[0].spread if measured and not noisy else None,
         throughput_rounds=measured[0].rates if measured and not noisy else (),
-        runs=measured[0].runs if measured else {},
+        profile=measured[0].profile if measured else {},
         gate=one.gate,
         search=_search_words(one.search),
-        runtime=one.runtime.as_json() if one.runtime else None,
+        tuned=one.tuned.as_json() if one.tuned else None,
     )
 
 
@@ -164,7 +164,7 @@ def _sensitivities(one: Carried) -> list[LayerDamage]:
             LayerDamage(
                 name=one.name,
                 artifact=found.artifact,
-                scheme=found.scheme,
+                choice=found.choice,
                 questions=found.questions,
                 groups=found.groups,
             )
@@ -175,7 +175,7 @@ def _sensitivities(one: Carried) -> list[LayerDamage]:
         LayerDamage(
             name=one.name,
             artifact=one.search.artifact,
-            scheme="the search's base scheme",
+            choice="smoothed static, as the search measured",
             questions=one.search.selection_questions,
             groups=tuple(group.sensitivity for group in one.search.groups),
         )

@@ -77,8 +77,8 @@ def provenance(
 
 def _how(run: BenchReport) -> str:
     """Return the options of a run, or that each artifact had its own profile."""
-    first = run.results[0].runs
-    if any(result.runs != first for result in run.results):
+    first = run.results[0].profile
+    if any(result.profile != first for result in run.results):
         return "--profile tuned"
     named = ("runtime", "engine", "instances", "token_budget")
     more = [f"--{name.replace('_', '-')} {first[name]}" for name in named if name in first]
