@@ -59,7 +59,7 @@ def command(
     """
     source = options.chosen(checkpoint, model, "CHECKPOINT")
     from quantkit.pipeline.fusing import ExportRequest, export_and_fuse
-    from quantkit.recipe.load import QUICKSTART
+    from quantkit.recipe.places import QUICKSTART
     from quantkit.recipe.settings import ExportSettings, FuseSettings
     from quantkit.shipped import quickstart_model
 

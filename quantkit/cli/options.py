@@ -9,7 +9,7 @@ import click
 from quantkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from quantkit.recipe.settings import Section
+    from quantkit.recipe.fields import Section
 
     SectionT = TypeVar("SectionT", bound=Section)
 

@@ -15,7 +15,7 @@ from quantkit.mlperf.rules import (
     ModeName,
     ScenarioName,
 )
-from quantkit.recipe.settings import Section
+from quantkit.recipe.fields import Section
 from quantkit.runtime.profile import RuntimeProfile
 
 QUICK_QUESTIONS = 64
