@@ -109,10 +109,7 @@ RANGE_METHODS = Table(
 ROUNDINGS = Table(
     {
         "nearest": ("quantkit.quantization.rounding.nearest:round_weight", "to the nearest level"),
-        "gptq": (
-            "quantkit.quantization.rounding.gptq:round_weight",
-            "one input after the other, the error made up for by those that follow (GPTQ)",
-        ),
+        "gptq": ("quantkit.quantization.rounding.gptq:round_weight", "GPTQ on the calibration data"),
     }
 )
 """How weights become levels (`rounding.Rounding`)."""
@@ -121,21 +118,21 @@ ENGINES = Table(
     {
         "threads": (
             "quantkit.runtime.engine.threads:open_threads",
-            "threads of one process share the weights",
+            "in one process, which holds the weights once",
         ),
         "processes": (
             "quantkit.runtime.engine.processes:open_processes",
-            "processes have memory and cores of their own",
+            "each with memory and cores of its own",
         ),
-        "ray": ("quantkit.cluster.engine:open_ray", "processes on a Ray cluster"),
+        "ray": ("quantkit.cluster.engine:open_ray", "on a Ray cluster"),
     }
 )
 """What runs the instances of a model (`quantkit.engines.OpenEngine`)."""
 
 RUNTIMES = Table(
     {
-        "onnxruntime": ("quantkit.runtime.session:Session", "ONNX Runtime"),
-        "openvino": ("quantkit.runtime.openvino_session:OpenVinoSession", "OpenVINO"),
+        "onnxruntime": ("quantkit.runtime.session:Session", "runs every artifact"),
+        "openvino": ("quantkit.runtime.openvino_session:OpenVinoSession", "needs quantkit[openvino]"),
     }
 )
 """What runs a graph (`quantkit.runtime.sessions.OpenSession`)."""

@@ -116,7 +116,7 @@ class AutoSettings(Section):
         default=None,
         description="labelled questions that candidates are judged on; default: more of the calibration file",
     )
-    select_samples: int = Field(default=800, ge=2, description="questions taken from select")
+    select_samples: int = Field(default=800, ge=2, description="questions taken from the selection")
     gate_data: Dataset | None = Field(
         default=None,
         description="the gate's questions, which the selection must not hold; default: the task's",
@@ -158,7 +158,9 @@ class QuantizeSettings(Section):
         description="activation ranges at run time, calibrated, or the fastest choice per layer that keeps the target",
     )
     calib: CalibrationData | None = Field(
-        default=None, description="calibration questions: a shipped set, or a file in the task's format"
+        default=None,
+        description="calibration questions: squad (MLPerf's 100), squad-train, another shipped set, or a file in the "
+        "task's format",
     )
     calib_samples: int = Field(default=100, ge=0, description="questions taken from the calibration set")
     calib_method: RangeMethod = "minmax"
@@ -199,12 +201,15 @@ class QuantizeSettings(Section):
         strict=False,
     )
     keep_float: Annotated[tuple[KeepFloat, ...], _KEEP] = Field(
-        default=(), description="layers and tables that stay FP32", strict=False
+        default=(),
+        description="layers and tables that stay FP32, such as '*.attention.self.query'; a pattern that matches "
+        "nothing is an error",
+        strict=False,
     )
     engine: Annotated[str, OneOf(ENGINES, only=("threads", "ray"))] = Field(
         default="threads",
         exclude=True,
-        description="where calibration runs, in this process or on Ray: what is made is the same",
+        description="where calibration runs; what is made is the same",
     )
     ray_address: RayAddress | None = Field(
         default=None,
@@ -373,8 +378,10 @@ class PublishSettings(Section):
 class Recipe(Section):
     """The whole instruction: checkpoint → published INT8 artifact."""
 
-    name: str = Field(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="names the work folder")
-    checkpoint: Annotated[str, Place("checkpoint")] = Field(
+    name: Annotated[str, Cli(option=False)] = Field(
+        pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="names the work folder"
+    )
+    checkpoint: Annotated[str, Place("checkpoint"), Cli(option=False)] = Field(
         min_length=1, description="checkpoint folder (relative to the recipe) or Hugging Face id"
     )
     task: Annotated[str, OneOf(TASKS), Cli(words=(("question-answering", "squad"),))] = Field(
