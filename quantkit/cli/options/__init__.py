@@ -54,8 +54,7 @@ registry_option: Decorator = click.option(
     type=FOLDER,
     envvar="QUANTKIT_REGISTRY",
     default=Path("registry"),
-    show_default="registry, or $QUANTKIT_REGISTRY",
-    help="Folder of the registry.",
+    help="Folder of the registry.  [default: registry, or $QUANTKIT_REGISTRY]",
 )
 
 
