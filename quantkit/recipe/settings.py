@@ -1,8 +1,11 @@
 """The sections of a recipe. Each stage takes its own; the CLI builds the same records from options."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from quantkit.recipe.fields import Place
+from quantkit.recipe.marks import NotInKey
 
 
 class Section(BaseModel):
@@ -79,12 +82,12 @@ class AutoSettings(Section):
         le=2,
         description="least ratio to the FP32 score on the selection; stricter than the gate, as it asks others",
     )
-    select: str | None = Field(
+    select: Annotated[str | None, Place("calibration set")] = Field(
         default=None,
         description="labelled questions that candidates are judged on; default: more of the calibration file",
     )
     select_samples: int = Field(default=800, ge=2, description="questions taken from it")
-    gate_data: str | None = Field(
+    gate_data: Annotated[str | None, Place("dataset")] = Field(
         default=None,
         description="the gate's questions, which the selection must not hold; default: the task's",
     )
@@ -116,7 +119,7 @@ class QuantizeSettings(Section):
         default="static",
         description="activation ranges at run time, calibrated, or the fastest choice per layer that keeps the target",
     )
-    calib: str | None = Field(
+    calib: Annotated[str | None, Place("calibration set")] = Field(
         default=None, description="squad, squad-train, a shipped set, or a SQuAD-format file"
     )
     calib_samples: int = Field(default=100, ge=0, description="questions taken from the calibration set")
@@ -175,17 +178,23 @@ class QuantizeSettings(Section):
     keep_float: tuple[KeepFloat, ...] = Field(
         default=(), description="layers and tables that stay FP32", strict=False
     )
-    engine: Literal["threads", "ray"] = Field(
+    engine: Annotated[
+        Literal["threads", "ray"], NotInKey(because="where calibration runs changes no byte of what is made")
+    ] = Field(
         default="threads",
         exclude=True,
         description="where calibration runs, in this process or on Ray: what is made is the same",
     )
-    ray_address: str | None = Field(
+    ray_address: Annotated[
+        str | None, NotInKey(because="where calibration runs changes no byte of what is made")
+    ] = Field(
         default=None,
         exclude=True,
         description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
     )
-    auto: AutoSettings = Field(default=AutoSettings(), description="for mode auto")
+    auto: Annotated[AutoSettings, NotInKey(because="only a search looks at it", unless=("mode", "auto"))] = (
+        Field(default=AutoSettings(), description="for mode auto")
+    )
     seed: int = Field(default=0, ge=0, description="seed of the calibration sample")
 
     @property
@@ -199,7 +208,7 @@ class QuantizeSettings(Section):
 class SensitivitySettings(Section):
     """FP32 artifact → how much each group of layers suffers from INT8."""
 
-    calib: str | None = Field(
+    calib: Annotated[str | None, Place("calibration set")] = Field(
         default=None, description="calibration questions; the damage is measured on them too"
     )
     calib_samples: int = Field(default=100, ge=1, description="questions the ranges come from")
@@ -213,19 +222,22 @@ class SensitivitySettings(Section):
 class EvaluateSettings(Section):
     """artifact → Evaluation."""
 
-    data: str = Field(default="squad", description="dataset name or file")
+    data: Annotated[str, Place("dataset")] = Field(default="squad", description="dataset name or file")
     limit: int | None = Field(default=None, ge=1, description="first N questions only (never for a gate)")
     token_budget: int = Field(default=1024, ge=1, description="tokens per batch, padding included")
     equal_lengths: bool = Field(
         default=False, description="only rows of one length share a batch, and attention runs without a mask"
     )
-    threads: int | None = Field(
+    threads: Annotated[int | None, NotInKey(because="how many run at once changes no answer")] = Field(
         default=None, ge=1, description="one-thread instances; default: the artifact's profile, or all cores"
     )
-    engine: Literal["threads", "processes", "ray"] | None = Field(
+    engine: Annotated[
+        Literal["threads", "processes", "ray"] | None,
+        NotInKey(because="where a model runs changes no answer"),
+    ] = Field(
         default=None, description="what runs the instances; default: the artifact's profile, or threads"
     )
-    ray_address: str | None = Field(
+    ray_address: Annotated[str | None, NotInKey(because="where a model runs changes no answer")] = Field(
         default=None,
         exclude=True,
         description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
@@ -256,7 +268,9 @@ class GateSettings(Section):
 class BenchSettings(Section):
     """artifacts → throughput, interleaved."""
 
-    data: str = Field(default="squad", description="dataset name or file the questions are taken from")
+    data: Annotated[str, Place("dataset")] = Field(
+        default="squad", description="dataset name or file the questions are taken from"
+    )
     scenario: Literal["offline", "single-stream", "server"] = Field(
         default="offline",
         description="throughput in batches, one question at a time, or the rate of random arrivals that is held",
@@ -305,7 +319,9 @@ class BenchSettings(Section):
 class TuneSettings(Section):
     """artifact → the runtime profile that is fastest on this machine."""
 
-    data: str = Field(default="squad", description="dataset name or file the questions are taken from")
+    data: Annotated[str, Place("dataset")] = Field(
+        default="squad", description="dataset name or file the questions are taken from"
+    )
     budget: float = Field(default=120.0, gt=0, description="seconds for the whole search")
     cores: int | None = Field(default=None, ge=1, description="cores that may be used; default: all cores")
     latency_bound: float | None = Field(
@@ -340,8 +356,10 @@ class PublishSettings(Section):
 class Recipe(Section):
     """The whole instruction: checkpoint → published INT8 artifact."""
 
-    name: str = Field(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="names the work folder")
-    checkpoint: str = Field(
+    name: Annotated[str, NotInKey(because="it names the work folder, and nothing in it")] = Field(
+        pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="names the work folder"
+    )
+    checkpoint: Annotated[str, Place("checkpoint")] = Field(
         min_length=1, description="checkpoint folder (relative to the recipe) or Hugging Face id"
     )
     task: Literal["squad", "text-classification"] = "squad"

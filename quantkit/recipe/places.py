@@ -1,0 +1,71 @@
+"""The places of a recipe: a checkpoint and data that may be files or folders, beside the recipe or on this machine.
+
+Which fields name a place is a mark at the field (`fields.Place`).
+"""
+
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from quantkit.recipe.fields import Named, Place, mark_of, section_in
+from quantkit.recipe.settings import Recipe
+
+Location = tuple[str, ...]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def place_fields(model: type[BaseModel]) -> dict[Location, Named]:
+    """Return where a section, and those inside it, names a place: location → what it names."""
+    return dict(_places(model, ()))
+
+
+def _places(model: type[BaseModel], above: Location) -> Iterator[tuple[Location, Named]]:
+    for name, info in model.model_fields.items():
+        mark = mark_of(info, Place)
+        if mark is not None:
+            yield (*above, name), mark.of
+        inner = section_in(info.annotation)
+        if inner is not None:
+            yield from _places(inner, (*above, name))
+
+
+def kind_of(path: Path) -> str | None:
+    """Return what is there, None when nothing is or when the system knows no such path (too long, a null)."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return None
+    return "folder" if stat.S_ISDIR(mode) else "file"
+
+
+def without_places(recipe: Recipe) -> Recipe:
+    """Return a recipe that says nothing of this machine: of every place that is here only the name stays."""
+    values: dict[str, Any] = {}
+    for location in place_fields(Recipe):
+        value: Any = recipe
+        for part in location:
+            value = getattr(value, part, None)
+        if isinstance(value, str) and kind_of(Path(value).expanduser()):
+            values = with_value(values, location, Path(value).name)
+    return _updated(recipe, values)
+
+
+def with_value(values: Mapping[str, Any], location: Location, value: Any) -> dict[str, Any]:
+    """Return nested plain values with one of them replaced or added; what is in its way is replaced too."""
+    first, *rest = location
+    if not rest:
+        return {**values, first: value}
+    below = values.get(first)
+    inner = below if isinstance(below, Mapping) else {}
+    return {**values, first: with_value(inner, tuple(rest), value)}
+
+
+def _updated(model: ModelT, values: Mapping[str, Any]) -> ModelT:
+    update = {
+        name: _updated(getattr(model, name), value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+    }
+    return model.model_copy(update=update)
