@@ -17,10 +17,12 @@ from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError, DatasetError, UsageError
 from quantkit.files import PARTIAL
 from quantkit.pipeline import line as line_module
+from quantkit.pipeline import stages as stages_module
 from quantkit.pipeline.run import plan, run
 from quantkit.pipeline.steps import STEPS
 from quantkit.pipeline.work import WorkFolder
 from quantkit.registry import DirectoryRegistry
+from quantkit.stages import export as export_module
 from quantkit.tasks import datasets
 
 FAKES = Path(__file__).with_name("fakes.py")
@@ -41,8 +43,8 @@ def fakes_module() -> ModuleType:
 @pytest.fixture
 def fakes(fakes_module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     fakes = fakes_module.Fakes(tmp_path / "log")
-    for name, fake in fakes.replacements().items():
-        monkeypatch.setattr(line_module, name, fake)
+    for module, name, fake in fakes.replacements():
+        monkeypatch.setattr(module, name, fake)
     return fakes
 
 
@@ -132,7 +134,7 @@ def test_changed_checkpoint_and_tools_run_again(
     fakes.checkpoint = "other"
     run(recipe(publish=None), work=tmp_path / "work")
     assert WHOLE + WHOLE == fakes.finished()
-    monkeypatch.setattr(line_module, "tool_versions", lambda *packages: {"onnxruntime": "0.0.1"})
+    monkeypatch.setattr(export_module, "tool_versions", lambda *packages: {"onnxruntime": "0.0.1"})
     planned = plan(recipe(publish=None), work=tmp_path / "work")
     assert "tools: " in planned.steps[0].why
     assert "onnxruntime" in planned.steps[0].why
@@ -262,7 +264,7 @@ def test_interrupt_keeps_what_is_finished(
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr(line_module, stage, interrupt)
+            patched.setattr(stages_module, stage, interrupt)
             with pytest.raises(KeyboardInterrupt):
                 run(recipe(publish=None), work=work)
         assert [] == list(work.rglob(f"*{PARTIAL}*"))
@@ -281,7 +283,7 @@ def test_error_of_a_stage_passes_through(
         raise ArtifactError("one line")
 
     with monkeypatch.context() as patched:
-        patched.setattr(line_module, "quantize", fail)
+        patched.setattr(stages_module, "quantize", fail)
         with pytest.raises(ArtifactError, match="one line"):
             run(recipe(), work=tmp_path / "work")
     assert "pass" == run(recipe(), work=tmp_path / "work").verdict
