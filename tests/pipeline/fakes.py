@@ -171,6 +171,7 @@ class Fakes:
             *((stages_module, name, getattr(self, name)) for name in names),
             (export_module, "checkpoint_digest", self.checkpoint_digest),
             (line_module, "select", lambda *arguments: chosen),
+            (line_module, "selection", lambda *arguments: chosen.dataset),
             (line_module, "find", lambda *arguments: Path(__file__)),
         ]
 

@@ -222,6 +222,42 @@ def test_dry_run_says_what_and_why_and_writes_nothing(fakes: Any, recipe: Any, t
     assert ("evaluate baseline", "keep") == (changed[3].step, changed[3].action)
 
 
+@pytest.mark.parametrize(
+    ("setting", "other", "said"),
+    [
+        ("slack", 0.1, "auto.slack 0.05 → 0.1"),
+        ("min_int8_coverage", 0.5, "auto.min_int8_coverage 0.9 → 0.5"),
+        ("select_samples", 400, "auto.select_samples 800 → 400"),
+    ],
+)
+def test_a_search_that_is_asked_otherwise_runs_again(
+    fakes: Any, recipe: Any, tmp_path: Path, setting: str, other: float, said: str
+) -> None:
+    """What a search found is kept only when it was asked exactly this."""
+    work = tmp_path / "work"
+    searched = {"mode": "auto", "calib": "callcentre"}
+    run(recipe(quantize=searched, publish=None), work=work)
+    assert "keep" == plan(recipe(quantize=searched), work=work).steps[2].action
+    step = plan(recipe(quantize={**searched, "auto": {setting: other}}), work=work).steps[2]
+    assert ("run", f"changed settings: {said}") == (step.action, step.why)
+
+
+def test_dry_run_asks_nobody(
+    fakes: Any, recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan takes the ledger's word for a checkpoint that is elsewhere, and needs no file of a public dataset."""
+
+    def ask(*arguments: object, **options: object) -> None:
+        raise AssertionError("asked")
+
+    static = recipe(quantize={"mode": "static", "calib": "squad"})
+    run(static, work=tmp_path / "work")
+    monkeypatch.setattr(export_module, "checkpoint_digest", ask)
+    monkeypatch.setattr(datasets, "find_known", ask)
+    steps = plan(static, work=tmp_path / "work").steps
+    assert {"gate", "publish"} == {step.step for step in steps if step.action == "run"}
+
+
 def test_one_run_at_a_time(fakes: Any, recipe: Any, tmp_path: Path) -> None:
     """A second run in the same folder is refused in one line, and touches nothing."""
     with (
