@@ -3,6 +3,7 @@
 # test        check, then every test that is not slow (under 10 minutes on 2 cores)
 # test-all    the slow ones too: full SQuAD sets where ../shared is there
 # style       format and mend what can be mended
+# generate    what is made from the settings' models: options of commands, their docs, the schema of recipes
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORK ?= runs
 
-.PHONY: quickstart check test test-all style clean
+.PHONY: quickstart check test test-all style generate clean
 
 quickstart: $(VENV)/.run
 	$(BIN)/quantkit run recipes/quickstart.yaml --work $(WORK)/quickstart
@@ -30,6 +31,9 @@ test-all: check
 style: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+generate: $(VENV)/.dev
+	$(BIN)/python -m quantkit.cli.options.generate
 
 clean:
 	rm -rf $(VENV) runs registry build dist *.egg-info

@@ -1,13 +1,13 @@
-"""The engines, and how a profile's is opened. An engine is one file and one line in `ENGINES`."""
+"""How the engine of a profile is opened. An engine is one file and one line in `quantkit.tables.ENGINES`."""
 
 from pathlib import Path
 from typing import Protocol
 
 from quantkit.cluster.cluster import require_ray
-from quantkit.cluster.engine import open_ray
 from quantkit.errors import UsageError
-from quantkit.runtime.engine import Engine, open_processes, open_threads
+from quantkit.runtime.engine import Engine
 from quantkit.runtime.profile import RuntimeProfile
+from quantkit.tables import ENGINES
 
 
 class OpenEngine(Protocol):
@@ -16,14 +16,6 @@ class OpenEngine(Protocol):
     def __call__(  # noqa: D102
         self, path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile, name: str | None
     ) -> Engine: ...
-
-
-ENGINES: dict[str, OpenEngine] = {
-    "threads": open_threads,
-    "processes": open_processes,
-    "ray": open_ray,
-}
-"""`RuntimeProfile.engine` → how it is opened."""
 
 
 def open_engine(
@@ -46,4 +38,5 @@ def open_engine(
         raise UsageError(
             f"engine {profile.engine}: there is no such engine here; choose {' or '.join(ENGINES)}"
         )
-    return ENGINES[profile.engine](path, outputs=outputs, profile=profile, name=name)
+    opened: OpenEngine = ENGINES.load(profile.engine)
+    return opened(path, outputs=outputs, profile=profile, name=name)

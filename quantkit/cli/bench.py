@@ -15,58 +15,12 @@ CHART = "bench.png"
 
 
 @click.command("bench")
-@click.argument("artifacts", nargs=-1)
-@click.option("-m", "--model", "models", multiple=True, help="The same as an argument (repeatable).")
-@click.option("--data", show_default="squad", help="Dataset name or file the questions are taken from.")
-@click.option(
-    "--scenario",
-    type=click.Choice(["offline", "single-stream", "server"]),
-    show_default="offline",
-    help="Throughput in batches, one question at a time, or the highest rate that is held.",
-)
-@click.option("--questions", type=int, show_default="200", help="Questions per measured pass or trial.")
-@click.option("--repeats", type=int, show_default="5", help="Fewest interleaved rounds.")
-@click.option("--max-repeats", type=int, show_default="20", help="Most rounds, while it is too noisy.")
-@click.option("--max-spread", type=float, show_default="0.1", help="Widest relative interval of a ratio.")
-@click.option(
-    "--profile",
-    type=click.Choice(["fixed", "tuned"]),
-    show_default="fixed",
-    help="The options below for all, or what `quantkit tune` found for each.",
-)
-@click.option("--token-budget", type=int, show_default="1024", help="Tokens per batch, padding included.")
-@click.option("--threads", type=int, show_default="all cores", help="Threads in all.")
-@click.option("--instances", type=int, help="Sessions that share the threads.  [default: one per thread]")
-@click.option(
-    "--runtime",
-    type=click.Choice(["onnxruntime", "openvino"]),
-    show_default="onnxruntime",
-    help="What runs the graph.",
-)
-@click.option(
-    "--engine",
-    type=click.Choice(["threads", "processes", "ray"]),
-    show_default="threads",
-    help="How instances are run.",
-)
-@options.ray_address_option
-@click.option(
-    "--equal-lengths",
-    is_flag=True,
-    default=None,
-    help="Only questions of one length share a batch; attention needs no mask then.",
-)
-@click.option("--latency-bound", type=float, show_default="130.0", help="Server: ms that 99 % must keep.")
-@click.option("--seed", type=int, show_default="0", help="Server: seed of the arrivals.")
+@options.arguments()
+@options.settings("BenchSettings")
 @options.data_dir_option
 @options.json_option
 def command(
-    *,
-    artifacts: tuple[str, ...],
-    models: tuple[str, ...],
-    data_dir: Path | None,
-    as_json: bool,
-    **given: object,
+    *, artifacts: tuple[str, ...], given: options.Given, data_dir: Path | None, as_json: bool
 ) -> None:
     """Measure throughput of artifacts side by side.
 
@@ -79,18 +33,17 @@ def command(
     from quantkit.recipe.settings import BenchSettings
     from quantkit.stages.bench import bench
 
-    paths = (*artifacts, *models)
-    if not paths:
+    if not artifacts:
         raise UsageError("ARTIFACTS: are missing; name one or more, the reference first")
-    settings = options.section(BenchSettings, given)
-    opened = [Artifact.open(path) for path in paths]
+    settings = given.build(BenchSettings)
+    opened = [Artifact.open(path) for path in artifacts]
     with show.working():
         report = bench(opened, settings=settings, data_dir=data_dir)
         _keep(report, opened[-1])
     if as_json:
         show.print_json(report.as_json())
     else:
-        _print(report, paths)
+        _print(report, artifacts)
     if report.verdict != "measured":
         click.get_current_context().exit(INCONCLUSIVE)
 

@@ -1,6 +1,7 @@
 """quantkit completion: the script that completes commands and options in a shell."""
 
 import click
+from click.shell_completion import BashComplete, get_completion_class
 
 from quantkit.cli import options, show
 
@@ -9,6 +10,29 @@ _INSTALL = {
     "zsh": "echo 'eval \"$(quantkit completion zsh)\"' >> ~/.zshrc",
     "fish": "quantkit completion fish > ~/.config/fish/completions/quantkit.fish",
 }
+
+# click's own script lets files push names out, or names files; this one offers both (`quantkit run mini<TAB>`).
+_BASH = """\
+%(complete_func)s() {
+    local IFS=$'\\n'
+    local completion kind value
+
+    for completion in $(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD %(complete_var)s=bash_complete $1); do
+        IFS=',' read -r kind value <<< "$completion"
+        case $kind in
+            dir) compopt -o filenames -o dirnames; COMPREPLY+=($(compgen -d -- "$value")) ;;
+            file) compopt -o filenames -o default; COMPREPLY+=($(compgen -f -- "$value")) ;;
+            plain) COMPREPLY+=("$value") ;;
+        esac
+    done
+}
+
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
+class _Bash(BashComplete):
+    source_template = _BASH
 
 
 @click.command("completion")
@@ -20,9 +44,7 @@ def command(ctx: click.Context, *, shell: str, as_json: bool) -> None:
 
     How to install it for good is said on stderr.
     """
-    from click.shell_completion import get_completion_class
-
-    found = get_completion_class(shell)
+    found = _Bash if shell == "bash" else get_completion_class(shell)
     assert found is not None, "click knows these three shells"
     script = found(ctx.find_root().command, {}, "quantkit", "_QUANTKIT_COMPLETE").source()
     if as_json:

@@ -1,5 +1,6 @@
 """quantkit gate: the verdict on a candidate."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -7,54 +8,33 @@ import click
 from quantkit.cli import options, show
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Files:
+    """Where the verdict is written beside the artifact's reports."""
+
+    junit: Path | None
+    markdown: Path | None
+
+
 @click.command("gate")
-@click.argument("candidate", required=False)
-@options.model_option
-@click.option("--baseline", required=True, help="The FP32 artifact to compare with.")
-@click.option("--data", show_default="squad", help="Dataset name or file both are evaluated on.")
-@click.option(
-    "--min-ratio", type=float, show_default="0.999", help="Least candidate F1 / reference F1, unrounded."
+@options.argument("CANDIDATE")
+@click.option("--baseline", required=True, type=options.ARTIFACT, help="The FP32 artifact to compare with.")
+@options.settings("EvaluateSettings", only=("data", "threads"))
+@options.settings("GateSettings")
+@options.grouped(
+    "files",
+    Files,
+    click.option("--junit", type=options.FILE, help="Also write JUnit XML to this file."),
+    click.option("--markdown", type=options.FILE, help="Also write the Markdown summary to this file."),
 )
-@click.option(
-    "--reference-f1", type=float, help="Fixed reference instead of the baseline's F1, such as 90.874."
-)
-@click.option(
-    "--policy",
-    type=click.Choice(["mlperf", "statistical"]),
-    show_default="mlperf",
-    help="Point estimate on all questions, or a paired interval that can be inconclusive.",
-)
-@click.option(
-    "--confidence", type=float, show_default="0.95", help="One-sided confidence of the statistical policy."
-)
-@click.option(
-    "--min-int8-coverage", type=float, show_default="0.9", help="Least share of MACs in integer kernels."
-)
-@click.option("--max-size-mb", type=float, help="Largest model in MB (10^6 bytes).")
-@click.option("--resamples", type=int, show_default="10000", help="Bootstrap resamples.")
-@click.option("--seed", type=int, show_default="0", help="Bootstrap seed.")
-@click.option("--threads", type=int, show_default="all cores", help="Worker threads of the evaluation.")
-@click.option("--junit", type=options.FILE, help="Also write JUnit XML to this file.")
-@click.option("--markdown", type=options.FILE, help="Also write the Markdown summary to this file.")
 @options.data_dir_option
 @options.json_option
 def command(
     *,
-    candidate: str | None,
-    model: str | None,
+    candidate: str,
     baseline: str,
-    data: str | None,
-    min_ratio: float | None,
-    reference_f1: float | None,
-    policy: str | None,
-    confidence: float | None,
-    min_int8_coverage: float | None,
-    max_size_mb: float | None,
-    resamples: int | None,
-    seed: int | None,
-    threads: int | None,
-    junit: Path | None,
-    markdown: Path | None,
+    given: options.Given,
+    files: Files,
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
@@ -64,38 +44,22 @@ def command(
     mistake in the command. The reports stay in the candidate; the summary is appended to
     $GITHUB_STEP_SUMMARY when that is set.
     """
-    source = options.chosen(candidate, model, "CANDIDATE")
     from quantkit.artifact import Artifact
     from quantkit.files import write_text
     from quantkit.pipeline.judging import Terms, judge
     from quantkit.recipe.settings import EvaluateSettings, GateSettings
 
-    terms = Terms(
-        evaluate=options.section(EvaluateSettings, {"data": data, "threads": threads}),
-        gate=options.section(
-            GateSettings,
-            {
-                "min_ratio": min_ratio,
-                "reference_f1": reference_f1,
-                "policy": policy,
-                "confidence": confidence,
-                "min_int8_coverage": min_int8_coverage,
-                "max_size_mb": max_size_mb,
-                "resamples": resamples,
-                "seed": seed,
-            },
-        ),
-    )
+    terms = Terms(evaluate=given.build(EvaluateSettings), gate=given.build(GateSettings))
     with show.working():
-        report = judge(Artifact.open(source), Artifact.open(baseline), terms=terms, data_dir=data_dir)
-    if junit:
+        report = judge(Artifact.open(candidate), Artifact.open(baseline), terms=terms, data_dir=data_dir)
+    if files.junit:
         from quantkit.report.junit import render_junit
 
-        write_text(junit, render_junit(report))
-    if markdown:
+        write_text(files.junit, render_junit(report))
+    if files.markdown:
         from quantkit.report.markdown import render_markdown
 
-        write_text(markdown, render_markdown(report))
+        write_text(files.markdown, render_markdown(report))
     if as_json:
         show.print_json(report.as_json())
     else:

@@ -6,20 +6,18 @@ from quantkit.cli import options, show
 
 
 @click.command("inspect")
-@click.argument("artifact", required=False)
-@options.model_option
+@options.argument("ARTIFACT")
 @options.json_option
-def command(*, artifact: str | None, model: str | None, as_json: bool) -> None:
+def command(*, artifact: str, as_json: bool) -> None:
     """Show sizes, fusions, executed kernels and INT8 coverage.
 
     The kernels are read from the graph ONNX Runtime executes, not from the file. INT8 coverage is the share
     of the linear layers' multiply-accumulates that run in integer kernels.
     """
-    source = options.chosen(artifact, model, "ARTIFACT")
     from quantkit.artifact import Artifact
     from quantkit.stages.inspect import inspect
 
-    opened = Artifact.open(source)
+    opened = Artifact.open(artifact)
     with show.working():
         report = inspect(opened)
         opened.keep_report("inspection.json", report.as_json())
@@ -29,7 +27,7 @@ def command(*, artifact: str | None, model: str | None, as_json: bool) -> None:
     show.print_facts(
         "",
         [
-            ("artifact", f"{source} ({report.artifact[:12]})"),
+            ("artifact", f"{artifact} ({report.artifact[:12]})"),
             ("model", f"{report.architecture}, {report.task}, {report.precision}"),
             ("parameters", f"{report.parameters:,}"),
             ("size", show.megabytes(report.size_bytes)),

@@ -1,6 +1,7 @@
 """quantkit mlperf: LoadGen runs and the submission made of them."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,208 +12,128 @@ from quantkit.errors import UsageError
 
 if TYPE_CHECKING:
     from quantkit.artifact import Artifact
-    from quantkit.mlperf.settings import MlperfSettings, Reference
+    from quantkit.mlperf.settings import Entry, EntrySettings, MlperfSettings, Reference
     from quantkit.records.gate import Check
     from quantkit.records.mlperf import MlperfReport, ScenarioRuns
 
 _UNNAMED = "unnamed"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Instead:
+    """What is done in place of a run.
+
+    Attributes:
+        describe_system: a file to be written and filled in.
+        check: the artifact's folder is a submission, to be checked.
+    """
+
+    describe_system: Path | None
+    check: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """Where the submission goes; `path` may be missing, where nothing is run."""
+
+    path: Path | None
+    force: bool
+    as_json: bool
+
+
 @click.command("mlperf")
-@click.argument("artifact", required=False)
-@options.model_option
-@click.option("-o", "--output", "output", type=options.FOLDER, help="New folder for the submission.")
-@click.option(
-    "--scenario",
-    "scenarios",
-    type=click.Choice(["offline", "single-stream"]),
-    multiple=True,
-    show_default="both",
-    help="What LoadGen asks for (repeatable).",
+@options.argument("ARTIFACT", required=False)
+@options.grouped(
+    "output",
+    Submission,
+    click.option("-o", "--output", "path", type=options.FOLDER, help="New folder for the submission."),
+    options.force_option,
+    options.json_option,
 )
-@click.option(
-    "--mode",
-    type=click.Choice(["accuracy", "performance", "both"]),
-    show_default="both",
-    help="What LoadGen measures.",
-)
-@click.option("--quick", is_flag=True, help="Smoke run in seconds; NOT SUBMITTABLE.")
-@click.option(
-    "--benchmark",
-    type=click.Choice(["bert-99", "bert-99.9"]),
-    show_default="bert-99.9",
-    help="Which share of the reference's F1 is to be reached.",
-)
+@options.settings("MlperfSettings")
 @click.option(
     "--baseline",
+    type=options.ARTIFACT,
     help="FP32 artifact whose F1 is the reference (open division), instead of MLPerf's 90.874.",
 )
-@click.option(
-    "--division", type=click.Choice(["open", "closed"]), show_default="open", help="Division of MLPerf."
+@options.settings("EntrySettings")
+@options.settings("ProfileChanges")
+@options.grouped(
+    "instead",
+    Instead,
+    click.option(
+        "--describe-system",
+        type=options.FILE,
+        help="Only write what is known of this machine to FILE.json, to be filled in.",
+    ),
+    click.option("--check", is_flag=True, help="Only check the submission in the folder given for ARTIFACT."),
 )
-@click.option("--submitter", help="Organisation that submits.")
-@click.option("--system", help="Name of the system, or FILE.json with its description.")
-@click.option(
-    "--set", "fields", multiple=True, metavar="FIELD=VALUE", help="A field of the description (repeatable)."
-)
-@click.option("--retraining", help="How the weights came about, for measurements.json.")
-@click.option(
-    "--describe-system",
-    type=options.FILE,
-    help="Only write what is known of this machine to FILE.json, to be filled in.",
-)
-@click.option("--check", is_flag=True, help="Only check the submission in the folder given for ARTIFACT.")
-@click.option(
-    "--target-qps", type=float, show_default="estimated", help="Samples per second Offline reckons with."
-)
-@click.option(
-    "--target-latency",
-    "target_latency_ms",
-    type=float,
-    show_default="estimated",
-    help="Milliseconds per query SingleStream reckons with.",
-)
-@click.option(
-    "--min-duration", type=int, show_default="600", help="Seconds a performance run lasts at least."
-)
-@click.option("--data", show_default="squad", help="Dataset name, or a file in SQuAD's format.")
-@click.option("--limit", type=int, help="First N questions only; NOT SUBMITTABLE.")
-@click.option(
-    "--token-budget",
-    type=click.IntRange(min=1),
-    show_default="of the artifact's profile",
-    help="Tokens per batch.",
-)
-@click.option(
-    "--instances",
-    type=click.IntRange(min=1),
-    show_default="of the artifact's profile",
-    help="Batches that run at once.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    show_default="of the artifact's profile",
-    help="Threads per instance.",
-)
-@click.option(
-    "--engine",
-    type=click.Choice(["threads", "processes"]),
-    show_default="of the artifact's profile",
-    help="What the instances are.",
-)
-@options.force_option
 @options.data_dir_option
-@options.json_option
 def command(
     *,
     artifact: str | None,
-    model: str | None,
-    output: Path | None,
-    scenarios: tuple[str, ...],
-    mode: str | None,
-    quick: bool,
-    benchmark: str | None,
+    given: options.Given,
     baseline: str | None,
-    division: str | None,
-    submitter: str | None,
-    system: str | None,
-    fields: tuple[str, ...],
-    retraining: str | None,
-    describe_system: Path | None,
-    check: bool,
-    target_qps: float | None,
-    target_latency_ms: float | None,
-    min_duration: int | None,
-    data: str | None,
-    limit: int | None,
-    token_budget: int | None,
-    instances: int | None,
-    threads: int | None,
-    engine: str | None,
-    force: bool,
+    instead: Instead,
+    output: Submission,
     data_dir: Path | None,
-    as_json: bool,
 ) -> int:
     """Run MLPerf's LoadGen and write a submission.
 
     Each run has a process of its own. Exit codes: 0 nothing would be rejected (or the run was never meant as a
     result), 3 it would be, 2 for a mistake in the command or a run that failed.
     """
-    entry_division = "closed" if division == "closed" else "open"
-    given = _given_fields(system, fields)
-    if describe_system is not None:
-        return _write_description(describe_system, given, entry_division, submitter or "")
-    source = options.chosen(artifact, model, "ARTIFACT")
-    if check:
-        return _check(Path(source), as_json=as_json)
-    if output is None:
+    from quantkit.mlperf.settings import EntrySettings, MlperfSettings, ProfileChanges
+
+    entry = given.build(EntrySettings)
+    fields = _given_fields(entry)
+    if instead.describe_system is not None:
+        return _write_description(instead.describe_system, fields, entry)
+    source = options.chosen(artifact, None, "ARTIFACT")
+    if instead.check:
+        return _check(Path(source), as_json=output.as_json)
+    if output.path is None:
         raise UsageError("--output: is missing; name a new folder for the submission")
+    settings = given.build(MlperfSettings)
+    changes = given.build(ProfileChanges)
+    name = fields.get("system_name") or _UNNAMED
+    if not settings.reasons() and (entry.submitter is None or name == _UNNAMED):
+        raise UsageError("--submitter and --system: are needed for a submission; try with --quick first")
+    if baseline is not None and entry.division == "closed":
+        raise UsageError("--baseline: the closed division compares with MLPerf's 90.874; leave it out")
     from quantkit.artifact import Artifact
     from quantkit.mlperf.campaign import mlperf
-    from quantkit.mlperf.settings import Entry, MlperfSettings, Request
-    from quantkit.mlperf.system_description import describe
-    from quantkit.runtime.profile import RuntimeProfile, profile_of
+    from quantkit.mlperf.settings import Request
+    from quantkit.runtime.profile import profile_of
 
-    settings = options.section(
-        MlperfSettings,
-        {
-            "scenarios": scenarios or None,
-            "modes": None if mode in (None, "both") else (mode,),
-            "benchmark": benchmark,
-            "data": data,
-            "limit": limit,
-            "min_duration": min_duration,
-            "target_qps": target_qps,
-            "target_latency_ms": target_latency_ms,
-            "quick": quick,
-        },
-    )
-    name = given.get("system_name") or _UNNAMED
-    if not settings.reasons() and (submitter is None or name == _UNNAMED):
-        raise UsageError("--submitter and --system: are needed for a submission; try with --quick first")
-    if baseline is not None and entry_division == "closed":
-        raise UsageError("--baseline: the closed division compares with MLPerf's 90.874; leave it out")
     with show.working():
         opened = Artifact.open(source)
-        profile = profile_of(opened)
-        changes = {"token_budget": token_budget, "instances": instances, "threads": threads, "engine": engine}
         request = Request(
             settings=settings,
-            entry=Entry(
-                division="closed" if division == "closed" else "open",
-                submitter=submitter or _UNNAMED,
-                system=name.replace(" ", "_"),
-                description=describe(
-                    given, division=entry_division, submitter=submitter or _UNNAMED, system_name=name
-                ),
-                retraining=retraining or "",
-            ),
+            entry=_entry(entry, fields),
             reference=_reference(baseline, settings, data_dir),
-            profile=RuntimeProfile.model_validate(
-                profile.as_json() | {key: value for key, value in changes.items() if value is not None}
-            ),
+            profile=changes.applied(profile_of(opened)),
             command=("quantkit", *sys.argv[1:]),
         )
-        report = mlperf(opened, output, request, data_dir=data_dir, force=force)
-    if as_json:
+        report = mlperf(opened, output.path, request, data_dir=data_dir, force=output.force)
+    if output.as_json:
         show.print_json(report.as_json())
     else:
-        _print(output, report, opened)
+        _print(output.path, report, opened)
     return report.exit_code
 
 
-def _given_fields(system: str | None, fields: tuple[str, ...]) -> dict[str, str]:
+def _given_fields(entry: "EntrySettings") -> dict[str, str]:
     """Return the fields of the description that the user gave, those of --set before those of the file."""
     from quantkit.mlperf.system_description import read_description
 
     given: dict[str, str] = {}
-    if system is not None and system.endswith(".json"):
-        given = read_description(Path(system))
-        given.setdefault("system_name", Path(system).stem)
-    elif system is not None:
-        given = {"system_name": system}
-    for field in fields:
+    if entry.system is not None and entry.system.endswith(".json"):
+        given = read_description(Path(entry.system))
+        given.setdefault("system_name", Path(entry.system).stem)
+    elif entry.system is not None:
+        given = {"system_name": entry.system}
+    for field in entry.fields:
         name, equals, value = field.partition("=")
         if not equals or not name:
             raise UsageError(f"--set {field}: expected FIELD=VALUE")
@@ -220,13 +141,27 @@ def _given_fields(system: str | None, fields: tuple[str, ...]) -> dict[str, str]
     return given
 
 
-def _write_description(path: Path, given: dict[str, str], division: str, submitter: str) -> int:
+def _entry(entry: "EntrySettings", fields: dict[str, str]) -> "Entry":
+    from quantkit.mlperf.settings import Entry
+    from quantkit.mlperf.system_description import describe
+
+    submitter, name = entry.submitter or _UNNAMED, fields.get("system_name") or _UNNAMED
+    return Entry(
+        division=entry.division,
+        submitter=submitter,
+        system=name.replace(" ", "_"),
+        description=describe(fields, division=entry.division, submitter=submitter, system_name=name),
+        retraining=entry.retraining or "",
+    )
+
+
+def _write_description(path: Path, fields: dict[str, str], entry: "EntrySettings") -> int:
     from quantkit.files import write_json
     from quantkit.mlperf.system_description import describe, missing_fields
 
     if path.exists():
         raise UsageError(f"--describe-system {path}: is there already; name a new file")
-    description = describe(given, division=division, submitter=submitter)
+    description = describe(fields, division=entry.division, submitter=entry.submitter or "")
     write_json(path, description)
     show.say(f"{path}: fill in {', '.join(missing_fields(description)) or 'nothing'}")
     return 0

@@ -8,18 +8,16 @@ from quantkit.cli import options, show
 
 
 @click.command("publish")
-@click.argument("artifact")
+@click.argument("artifact", type=options.ARTIFACT)
 @click.argument("registry_folder", metavar="[REGISTRY]", required=False, type=options.FOLDER)
-@click.option("--name", required=True, help="Name in the registry, such as minilm-squad.")
-@click.option("--version", required=True, help="Version, such as 1.0.0; never overwritten.")
+@options.settings("PublishSettings", only=("name", "version"))
 @options.registry_option
 @options.json_option
 def command(
     *,
     artifact: str,
     registry_folder: Path | None,
-    name: str,
-    version: str,
+    given: options.Given,
     registry: Path,
     as_json: bool,
 ) -> None:
@@ -32,9 +30,7 @@ def command(
     from quantkit.recipe.settings import PublishSettings
     from quantkit.stages.publish import already_published, publish
 
-    settings = options.section(
-        PublishSettings, {"registry": str(registry_folder or registry), "name": name, "version": version}
-    )
+    settings = given.build(PublishSettings, under={"registry": str(registry_folder or registry)})
     opened = Artifact.open(artifact)
     before = already_published(opened, settings=settings)
     place = publish(opened, settings=settings)
@@ -42,7 +38,7 @@ def command(
         show.print_json(
             {
                 "schema": "quantkit/publication/1",
-                "reference": f"{name}:{version}",
+                "reference": f"{settings.name}:{settings.version}",
                 "registry": settings.registry,
                 "path": str(place),
                 "artifact": opened.digest,
@@ -53,7 +49,7 @@ def command(
     show.print_facts(
         "",
         [
-            ("published", f"{name}:{version}" + (" (already)" if before else "")),
+            ("published", f"{settings.name}:{settings.version}" + (" (already)" if before else "")),
             ("digest", opened.digest),
             ("path", str(place)),
         ],

@@ -8,12 +8,10 @@ from quantkit.cli import options, show
 
 
 @click.command("pull")
-@click.argument("reference", metavar="REF|PATH")
-@options.output_option
+@click.argument("reference", metavar="REF|PATH", type=options.ARTIFACT)
 @options.registry_option
-@options.force_option
-@options.json_option
-def command(*, reference: str, output: Path, registry: Path, force: bool, as_json: bool) -> None:
+@options.output_options
+def command(*, reference: str, registry: Path, output: options.Output) -> None:
     """Copy a published artifact out of a registry.
 
     REF is name:version. The copy is hashed and its evidence read before it appears.
@@ -22,7 +20,7 @@ def command(*, reference: str, output: Path, registry: Path, force: bool, as_jso
 
     path = Path(reference)
     if path.is_dir():
-        artifact = pull_folder(path, output, force=force)
+        artifact = pull_folder(path, output.path, force=output.force)
     else:
-        artifact = DirectoryRegistry(registry).pull(reference, output, force=force)
-    show.print_artifact(artifact, as_json=as_json)
+        artifact = DirectoryRegistry(registry).pull(reference, output.path, force=output.force)
+    show.print_artifact(artifact, as_json=output.as_json)

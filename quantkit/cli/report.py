@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.command("report")
-@click.argument("artifacts", nargs=-1, metavar="DIR...")
-@click.option("-m", "--model", "models", multiple=True, help="The same as an argument (repeatable).")
+@options.arguments("DIR...")
 @click.option("-o", "--output", type=options.FILE, help="Write the HTML page to this file.")
 @click.option(
     "--bench",
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 def command(
     *,
     artifacts: tuple[str, ...],
-    models: tuple[str, ...],
     output: Path | None,
     bench_file: Path | None,
     markdown: bool,
@@ -44,14 +42,13 @@ def command(
     from quantkit.records import BenchReport
     from quantkit.stages.report import report
 
-    paths = (*artifacts, *models)
-    if not paths:
+    if not artifacts:
         raise UsageError("DIR: is missing; name one artifact or more, the reference first")
     if as_json and markdown:
         raise UsageError("--json, --markdown: only one of them can be printed; keep one")
     bench = None if bench_file is None else BenchReport.read(bench_file)
     with show.working():
-        found = report([Artifact.open(path) for path in paths], bench=bench)
+        found = report([Artifact.open(path) for path in artifacts], bench=bench)
     if output is not None:
         from quantkit.report.page import render_page
 

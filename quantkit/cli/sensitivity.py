@@ -13,45 +13,19 @@ if TYPE_CHECKING:
 
 
 @click.command("sensitivity")
-@click.argument("artifact", required=False)
-@options.model_option
-@click.option(
-    "--calib",
-    metavar="SET|FILE",
-    help="Questions that ranges come from and damage is measured on: a shipped set, or a file.",
-)
-@click.option("--calib-samples", type=int, show_default="100", help="Questions the ranges come from.")
-@click.option("--questions", type=int, show_default="100", help="Questions the damage is measured on.")
-@click.option(
-    "--budget",
-    type=float,
-    metavar="SECONDS",
-    show_default="600",
-    help="When it is too short for each group alone, groups are measured together.",
-)
-@click.option("--seed", type=int, show_default="0", help="Seed of the sample.")
+@options.argument("ARTIFACT")
+@options.settings("SensitivitySettings")
 @click.option("--plot", type=options.FILE, help="Draw the figure into this PNG instead of the artifact's.")
 @options.data_dir_option
 @options.json_option
 def command(
-    *,
-    artifact: str | None,
-    model: str | None,
-    calib: str | None,
-    calib_samples: int | None,
-    questions: int | None,
-    budget: float | None,
-    seed: int | None,
-    plot: Path | None,
-    data_dir: Path | None,
-    as_json: bool,
+    *, artifact: str, given: options.Given, plot: Path | None, data_dir: Path | None, as_json: bool
 ) -> None:
     """Measure how much each group of layers suffers from INT8.
 
     One group after the other is quantized while the rest stays FP32; its damage is how far the answers'
     distributions move, in nats. The report and its figure stay in the artifact's reports.
     """
-    source = options.chosen(artifact, model, "ARTIFACT")
     if plot is not None:
         from quantkit.report.drawing import require_matplotlib
 
@@ -60,17 +34,8 @@ def command(
     from quantkit.recipe.settings import SensitivitySettings
     from quantkit.stages.sensitivity import sensitivity
 
-    settings = options.section(
-        SensitivitySettings,
-        {
-            "calib": calib,
-            "calib_samples": calib_samples,
-            "questions": questions,
-            "budget": budget,
-            "seed": seed,
-        },
-    )
-    opened = Artifact.open(source)
+    settings = given.build(SensitivitySettings)
+    opened = Artifact.open(artifact)
     with show.working():
         report = sensitivity(opened, settings=settings, data_dir=data_dir)
         opened.keep_report("sensitivity.json", report.as_json())

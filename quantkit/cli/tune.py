@@ -18,44 +18,13 @@ _SHADES = " ░▒▓█"
 
 
 @click.command("tune")
-@click.argument("artifact", required=False)
-@options.model_option
-@click.option("--data", show_default="squad", help="Dataset name or file the questions are taken from.")
-@click.option("--budget", type=float, show_default="120.0", help="Seconds for the whole search.")
-@click.option("--cores", type=int, show_default="all cores", help="Cores that may be used.")
-@click.option("--latency-bound", type=float, help="Find the highest rate of which 99 % keep so many ms.")
-@click.option(
-    "--runtimes",
-    type=click.Choice(["onnxruntime", "openvino"]),
-    multiple=True,
-    help="Only this runtime (repeatable).  [default: those installed]",
-)
-@click.option(
-    "--engines",
-    type=click.Choice(["threads", "processes"]),
-    multiple=True,
-    help="Only this engine (repeatable).  [default: both]",
-)
-@click.option("--max-spread", type=float, show_default="0.1", help="A sure result has no wider interval.")
-@click.option("--seed", type=int, show_default="0", help="Seed of the arrivals.")
+@options.argument("ARTIFACT")
+@options.settings("TuneSettings")
 @click.option("-o", "--output", type=options.FILE, help="Write the profile there, not into the artifact.")
 @options.data_dir_option
 @options.json_option
 def command(
-    *,
-    artifact: str | None,
-    model: str | None,
-    data: str | None,
-    budget: float | None,
-    cores: int | None,
-    latency_bound: float | None,
-    runtimes: tuple[str, ...],
-    engines: tuple[str, ...],
-    max_spread: float | None,
-    seed: int | None,
-    output: Path | None,
-    data_dir: Path | None,
-    as_json: bool,
+    *, artifact: str, given: options.Given, output: Path | None, data_dir: Path | None, as_json: bool
 ) -> None:
     """Find the fastest way to run an artifact on this machine.
 
@@ -67,20 +36,8 @@ def command(
     from quantkit.recipe.settings import TuneSettings
     from quantkit.stages.tune import require_place, tune
 
-    settings = options.section(
-        TuneSettings,
-        {
-            "data": data,
-            "budget": budget,
-            "cores": cores,
-            "latency_bound": latency_bound,
-            "runtimes": runtimes or None,
-            "engines": engines or None,
-            "max_spread": max_spread,
-            "seed": seed,
-        },
-    )
-    opened = Artifact.open(options.chosen(artifact, model, "ARTIFACT"))
+    settings = given.build(TuneSettings)
+    opened = Artifact.open(artifact)
     if output is None:
         require_place(opened)
     with show.working():

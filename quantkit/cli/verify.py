@@ -8,7 +8,7 @@ from quantkit.cli import options, show
 
 
 @click.command("verify")
-@click.argument("reference", metavar="REF|PATH")
+@click.argument("reference", metavar="REF|PATH", type=options.ARTIFACT)
 @options.registry_option
 @options.json_option
 def command(*, reference: str, registry: Path, as_json: bool) -> int:

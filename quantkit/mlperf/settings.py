@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
 from pydantic import Field
 
@@ -15,27 +16,51 @@ from quantkit.mlperf.rules import (
     ModeName,
     ScenarioName,
 )
-from quantkit.recipe.settings import Section
+from quantkit.recipe.fields import Cli, Place, Section
 from quantkit.runtime.profile import RuntimeProfile
+from quantkit.tables import ENGINES, OneOf, Table
 
 QUICK_QUESTIONS = 64
 QUICK_SECONDS = 2
+_BENCHMARKS = Table({name: ("", f"{share * 100:g} % of it") for name, share in BENCHMARKS.items()})
 
 
 class MlperfSettings(Section):
     """artifact → LoadGen runs and a submission."""
 
-    scenarios: tuple[ScenarioName, ...] = Field(default=("offline", "single-stream"), min_length=1)
-    modes: tuple[ModeName, ...] = Field(default=("accuracy", "performance"), min_length=1)
-    benchmark: str = Field(default="bert-99.9", pattern="^(" + "|".join(BENCHMARKS) + ")$")
-    data: str = Field(default=DATASET, description="dataset name or file")
-    limit: int | None = Field(default=None, ge=1, description="first N questions only")
-    min_duration: int = Field(
-        default=MIN_DURATION_MS // 1000, ge=1, description="seconds a performance run lasts at least"
+    scenarios: Annotated[tuple[ScenarioName, ...], Cli(names=("--scenario",))] = Field(
+        default=("offline", "single-stream"),
+        min_length=1,
+        description="what LoadGen asks for: all samples in one query, or one at a time",
     )
-    target_qps: float | None = Field(default=None, gt=0, le=1e9)
-    target_latency_ms: float | None = Field(default=None, ge=1e-3, le=1e9)
-    quick: bool = Field(default=False, description="a smoke run in seconds")
+    modes: Annotated[tuple[ModeName, ...], Cli(names=("--mode",), either="both")] = Field(
+        default=("accuracy", "performance"), min_length=1, description="what LoadGen measures"
+    )
+    quick: Annotated[bool, Cli(gives=True)] = Field(
+        default=False, description="smoke run: 64 questions, 2 seconds a run; NOT SUBMITTABLE"
+    )
+    benchmark: Annotated[str, OneOf(_BENCHMARKS)] = Field(
+        default="bert-99.9", description="which share of the reference's F1 is to be reached"
+    )
+    data: Annotated[str, Place("dataset"), Cli(metavar="NAME|FILE")] = Field(
+        default=DATASET, description="dataset name, or a file in SQuAD's format; another is NOT SUBMITTABLE"
+    )
+    limit: int | None = Field(default=None, ge=1, description="first N questions only; NOT SUBMITTABLE")
+    min_duration: Annotated[int, Cli(metavar="SECONDS")] = Field(
+        default=MIN_DURATION_MS // 1000, ge=1, description="time that a performance run lasts at least"
+    )
+    target_qps: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e9,
+        description="samples per second that Offline reckons with; default: estimated",
+    )
+    target_latency_ms: Annotated[float, Cli(names=("--target-latency",), metavar="MS")] | None = Field(
+        default=None,
+        ge=1e-3,
+        le=1e9,
+        description="time per query that SingleStream reckons with; default: estimated",
+    )
 
     def reasons(self) -> tuple[str, ...]:
         """Return why runs with these settings are no result; empty when they may be one."""
@@ -62,6 +87,43 @@ class MlperfSettings(Section):
                 "min_duration": min(self.min_duration, QUICK_SECONDS),
             }
         )
+
+
+class EntrySettings(Section):
+    """Whose submission it is, as it is said on the command line."""
+
+    division: Division = Field(default="open", description="division of MLPerf")
+    submitter: str | None = Field(default=None, description="organisation that submits")
+    system: str | None = Field(
+        default=None, description="name of the system, or FILE.json with its whole description"
+    )
+    fields: Annotated[tuple[str, ...], Cli(names=("--set",), metavar="FIELD=VALUE")] = Field(
+        default=(), description="a field of the description"
+    )
+    retraining: str | None = Field(
+        default=None, description="how the weights came about, for measurements.json"
+    )
+
+
+class ProfileChanges(Section):
+    """What is run otherwise than the artifact's runtime profile says."""
+
+    token_budget: int | None = Field(
+        default=None, ge=1, description="tokens per batch; default: the artifact's profile"
+    )
+    instances: int | None = Field(
+        default=None, ge=1, description="batches that run at once; default: the artifact's profile"
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="threads per instance; default: the artifact's profile"
+    )
+    engine: Annotated[str, OneOf(ENGINES, only=("threads", "processes"))] | None = Field(
+        default=None, description="what the instances are; default: the artifact's profile"
+    )
+
+    def applied(self, profile: RuntimeProfile) -> RuntimeProfile:
+        """Return a profile with these changes."""
+        return RuntimeProfile.model_validate(profile.as_json() | self.model_dump(exclude_none=True))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

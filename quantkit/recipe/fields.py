@@ -4,11 +4,46 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 MarkT = TypeVar("MarkT")
 Named = Literal["checkpoint", "dataset", "calibration set"]
+
+
+class Section(BaseModel):
+    """A frozen section of a recipe; unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON, for digests and stage records."""
+        return self.model_dump(mode="json")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cli:
+    """How a field is said on the command line, where that is not plainly `--its-name VALUE`.
+
+    Attributes:
+        names: the spellings of the option; empty for the field's name.
+        metavar: what help calls the value.
+        gives: the option takes no value, and means this one.
+        item: the option can be repeated, and its text is this key of an entry of the list.
+        beside: the other keys of such an entry, and their values.
+        either: the option is one word of the list, or this one for all of them.
+        words: other words that the command line takes, and what they mean.
+        option: False for what only a file can say.
+    """
+
+    names: tuple[str, ...] = ()
+    metavar: str = ""
+    gives: bool | None = None
+    item: str = ""
+    beside: tuple[tuple[str, str], ...] = ()
+    either: str = ""
+    words: tuple[tuple[str, str], ...] = ()
+    option: bool = True
 
 
 @dataclass(frozen=True, slots=True)

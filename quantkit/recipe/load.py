@@ -2,31 +2,23 @@
 
 import difflib
 import re
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from quantkit.errors import QuantkitError, RecipeError, UsageError
-from quantkit.recipe.settings import Recipe, Section
+from quantkit.recipe.fields import Section, section_in
+from quantkit.recipe.places import QUICKSTART, kind_of, resolve_places, with_value
+from quantkit.recipe.settings import Recipe
 from quantkit.recipe.strict_yaml import Document, Location, parse_yaml, read_yaml
 from quantkit.shipped import quickstart_model, recipes_folder
 
-QUICKSTART = "quickstart"
 ModelT = TypeVar("ModelT", bound=BaseModel)
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 
-# Where a recipe names data, which may be a file beside it.
-_DATA_FILES = (
-    ("quantize", "calib"),
-    ("quantize", "auto", "select"),
-    ("quantize", "auto", "gate_data"),
-    ("evaluate", "data"),
-    ("bench", "data"),
-)
 # What pydantic calls a type error → what the value should have been.
 _EXPECTED = {
     "string_type": "text",
@@ -58,15 +50,15 @@ def load_recipe(path: Path | str, overrides: Mapping[str, Any] | None = None) ->
     document = read_yaml(file)
     if not isinstance(document.value, dict):
         raise RecipeError(f"{file}: is not a recipe: expected keys such as name, checkpoint and quantize")
-    values = _resolve_paths(document.value, file.parent)
+    values = resolve_places(document.value, file.parent)
     overridden: set[Location] = set()
     for key, value in (overrides or {}).items():
         location = tuple(key.split("."))
-        _put(values, location, value)
+        values = with_value(values, location, value)
         overridden.add(location)
 
     if values.get("checkpoint") == QUICKSTART:
-        values["checkpoint"] = str(quickstart_model())
+        values = with_value(values, ("checkpoint",), str(quickstart_model()))
 
     def name(location: Location) -> str:
         if any(location[: len(changed)] == changed for changed in overridden):
@@ -87,7 +79,7 @@ def find_recipe(path: Path | str) -> Path:
         RecipeError: there is neither; it names the shipped recipe that is nearest.
     """
     file = Path(path)
-    if _kind(file):
+    if kind_of(file):
         return file
     shipped = {recipe.stem: recipe for recipe in recipes_folder().glob("*.yaml")}
     if str(path) in shipped:
@@ -215,62 +207,19 @@ def _suggest_key(model: type[BaseModel], location: Location) -> str:
 def _section_at(model: type[BaseModel], location: Location) -> type[BaseModel]:
     for part in location:
         if isinstance(part, str) and part in model.model_fields:
-            inner = _model_in(model.model_fields[part].annotation)
+            inner = section_in(model.model_fields[part].annotation)
             model = inner or model
     return model
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the section inside an annotation such as `Section | None` or `tuple[Section, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for found in map(_model_in, get_args(annotation)) if found), None)
 
 
 def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     keys: list[str] = []
     for name, field in model.model_fields.items():
         keys.append(prefix + name)
-        inner = _model_in(field.annotation)
+        inner = section_in(field.annotation)
         if inner is not None:
             keys.extend(_all_keys(inner, f"{prefix}{name}."))
     return keys
-
-
-def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the recipe's values with the checkpoint and data files that lie beside the recipe as paths."""
-    values = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
-    checkpoint = values.get("checkpoint")
-    if isinstance(checkpoint, str) and checkpoint != QUICKSTART:
-        beside = folder / checkpoint
-        if checkpoint.startswith(".") or _kind(beside) == "folder":
-            values["checkpoint"] = str(beside.resolve())
-    for *sections, key in _DATA_FILES:
-        chosen: Any = values
-        for section in sections:
-            chosen = chosen.get(section) if isinstance(chosen, dict) else None
-        name = chosen.get(key) if isinstance(chosen, dict) else None
-        if isinstance(name, str) and _kind(folder / name) == "file":
-            _put(values, (*sections, key), str((folder / name).resolve()))
-    return values
-
-
-def _kind(path: Path) -> str | None:
-    """Return what is there, None when nothing is or when the system knows no such path (too long, a null)."""
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return None
-    return "folder" if stat.S_ISDIR(mode) else "file"
-
-
-def _put(values: dict[str, Any], location: tuple[str, ...], value: Any) -> None:
-    inner = values
-    for part in location[:-1]:
-        below = inner.get(part)
-        inner[part] = dict(below) if isinstance(below, dict) else {}
-        inner = inner[part]
-    inner[location[-1]] = value
 
 
 def _place(file: Path, document: Document, location: Location) -> str:

@@ -15,6 +15,8 @@ from quantkit.recipe.settings import Recipe
 
 Location = tuple[str, ...]
 ModelT = TypeVar("ModelT", bound=BaseModel)
+QUICKSTART = "quickstart"
+"""The checkpoint that ships with quantkit, by name; never a folder beside the recipe."""
 
 
 def place_fields(model: type[BaseModel]) -> dict[Location, Named]:
@@ -41,6 +43,27 @@ def kind_of(path: Path) -> str | None:
     return "folder" if stat.S_ISDIR(mode) else "file"
 
 
+def resolve_places(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the recipe's plain values with the checkpoint and the data that lie beside the recipe as paths.
+
+    A checkpoint is a folder there, or begins with a dot; data is a file there. All else is a name, and stays.
+
+    Args:
+        values: what the YAML file holds, right or wrong.
+        folder: of the recipe.
+    """
+    for location, named in place_fields(Recipe).items():
+        value = _value_at(values, location)
+        if not isinstance(value, str) or (named == "checkpoint" and value == QUICKSTART):
+            continue
+        beside = folder / value
+        kind = kind_of(beside)
+        wanted = "folder" if named == "checkpoint" else "file"
+        if kind == wanted or (named == "checkpoint" and value.startswith(".")):
+            values = with_value(values, location, str(beside.resolve()))
+    return values
+
+
 def without_places(recipe: Recipe) -> Recipe:
     """Return a recipe that says nothing of this machine: of every place that is here only the name stays."""
     values: dict[str, Any] = {}
@@ -61,6 +84,12 @@ def with_value(values: Mapping[str, Any], location: Location, value: Any) -> dic
     below = values.get(first)
     inner = below if isinstance(below, Mapping) else {}
     return {**values, first: with_value(inner, tuple(rest), value)}
+
+
+def _value_at(values: Any, location: Location) -> Any:
+    for part in location:
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
 
 
 def _updated(model: ModelT, values: Mapping[str, Any]) -> ModelT:

@@ -1,35 +1,64 @@
 """The sections of a recipe. Each stage takes its own; the CLI builds the same records from options."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
-from quantkit.recipe.fields import Place
+from quantkit.recipe.fields import Cli, Place, Section
 from quantkit.recipe.marks import NotInKey
+from quantkit.tables import ENGINES, RANGE_METHODS, ROUNDINGS, RUNTIMES, SCENARIOS, TASKS, OneOf
 
+Dataset = Annotated[str, Place("dataset"), Cli(metavar="NAME|FILE")]
+CalibrationData = Annotated[str, Place("calibration set"), Cli(metavar="SET|FILE")]
+Seconds = Annotated[float, Cli(metavar="SECONDS")]
+RayAddress = Annotated[str, Cli(metavar="HOST:PORT")]
+AutoOrOff = Literal["auto", "off"]
+SAME_BYTES = NotInKey(because="where calibration runs changes no byte of what is made")
+SAME_ANSWERS = NotInKey(because="where and how often a model runs at once changes no answer")
 
-class Section(BaseModel):
-    """A frozen section of a recipe; unknown keys and wrong types are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the settings as plain JSON, for digests and stage records."""
-        return self.model_dump(mode="json")
+# What the section of quantize says for all layers and an entry of `schemes` for some.
+SmoothQuant = Annotated[
+    AutoOrOff | float,
+    Field(
+        description="SmoothQuant alpha, 0 to 1; auto: factors of least expected output error, off for dynamic"
+    ),
+]
+RangeMethod = Annotated[
+    str, OneOf(RANGE_METHODS), Field(description="how ranges are taken from what was observed")
+]
+Symmetric = Annotated[bool, Field(description="activation ranges around zero (zero point 128)")]
+Rounding = Annotated[str, OneOf(ROUNDINGS), Field(description="how weights become levels")]
+BiasCorrection = Annotated[
+    bool, Field(description="move the mean output error on the calibration data into the bias")
+]
+OutlierChannels = Annotated[
+    AutoOrOff,
+    Field(
+        description="auto: multiply eight channels in float where they make a quarter or more of a layer's rounding "
+        "noise; for static with calib_method minmax"
+    ),
+]
+SplitChannels = Annotated[
+    AutoOrOff,
+    Field(
+        description="auto: make sixteen copies of channels that stick out, where the layer before can; for static with "
+        "smooth_quant"
+    ),
+]
 
 
 class ExportSettings(Section):
     """checkpoint → FP32 artifact."""
 
-    opset: int = Field(default=17, ge=14, le=17, description="ONNX opset of the exported graph")
+    opset: int = Field(default=17, ge=14, le=17, description="ONNX opset of the exported graph, 14 to 17")
     atol: float = Field(
         default=1e-4, gt=0, description="largest absolute logit difference to PyTorch that is accepted"
     )
     external_data: Literal["auto", "yes", "no"] = Field(
         default="auto", description="weights in model.onnx.data: auto only when the model is above 2 GB"
     )
-    allow_pickle: bool = Field(
-        default=False, description="load pytorch_model.bin (unpickling can run code) if need be"
+    allow_pickle: Annotated[bool, Cli(gives=True)] = Field(
+        default=False, description="load pytorch_model.bin if need be; unpickling can run code"
     )
     revision: str | None = Field(default=None, description="revision of a Hugging Face checkpoint")
 
@@ -37,11 +66,15 @@ class ExportSettings(Section):
 class FuseSettings(Section):
     """FP32 artifact → fused artifact."""
 
-    enabled: bool = Field(default=True, description="false: keep the graph as it was exported")
+    enabled: Annotated[bool, Cli(names=("--no-fuse",), gives=False)] = Field(
+        default=True, description="false: keep the graph as it was exported"
+    )
     embed_layer_norm: bool = Field(
         default=True, description="fuse EmbedLayerNormalization where the model allows it"
     )
-    allow_partial: bool = Field(default=False, description="a missing fusion is a warning, not an error")
+    allow_partial: Annotated[bool, Cli(names=("--allow-partial-fusion",), gives=True)] = Field(
+        default=False, description="a missing fusion is a warning, not an error"
+    )
 
 
 class KeepFloat(Section):
@@ -56,17 +89,17 @@ class LayerScheme(Section):
 
     pattern: str = Field(min_length=1, description="glob over layer names, such as *.output.dense")
     scheme: Literal["static", "dynamic", "blockwise"] | None = None
-    smooth_quant: Literal["auto", "off"] | float | None = None
-    calib_method: Literal["minmax", "percentile", "entropy", "mse"] | None = None
-    symmetric: bool | None = None
-    outlier_channels: PositiveInt | Literal["auto", "off"] | None = Field(
-        default=None, description="inputs that are multiplied in float, for static with calib_method minmax"
+    smooth_quant: SmoothQuant | None = None
+    calib_method: RangeMethod | None = None
+    symmetric: Symmetric | None = None
+    outlier_channels: PositiveInt | OutlierChannels | None = Field(
+        default=None, description="so many inputs are multiplied in float, or as the section says it"
     )
-    split_channels: PositiveInt | Literal["auto", "off"] | None = Field(
-        default=None, description="copies of channels that stick out, for static with smooth_quant"
+    split_channels: PositiveInt | SplitChannels | None = Field(
+        default=None, description="so many copies of channels that stick out, or as the section says it"
     )
-    rounding: Literal["nearest", "gptq"] | None = None
-    bias_correction: bool | None = None
+    rounding: Rounding | None = None
+    bias_correction: BiasCorrection | None = None
     block_size: Literal[16, 32, 64, 128, 256] | None = Field(
         default=None, description="inputs that share a scale, for blockwise"
     )
@@ -82,12 +115,12 @@ class AutoSettings(Section):
         le=2,
         description="least ratio to the FP32 score on the selection; stricter than the gate, as it asks others",
     )
-    select: Annotated[str | None, Place("calibration set")] = Field(
+    select: CalibrationData | None = Field(
         default=None,
         description="labelled questions that candidates are judged on; default: more of the calibration file",
     )
-    select_samples: int = Field(default=800, ge=2, description="questions taken from it")
-    gate_data: Annotated[str | None, Place("dataset")] = Field(
+    select_samples: int = Field(default=800, ge=2, description="questions taken from the selection")
+    gate_data: Dataset | None = Field(
         default=None,
         description="the gate's questions, which the selection must not hold; default: the task's",
     )
@@ -103,13 +136,21 @@ class AutoSettings(Section):
         le=1,
         description="least share of linear MACs in integer kernels, as the gate will ask for",
     )
-    budget: float = Field(default=900.0, gt=0, description="seconds for the whole search")
+    budget: Seconds = Field(default=900.0, gt=0, description="time for the whole search")
     confidence: float = Field(
         default=0.95,
         gt=0.5,
         lt=1,
         description="one-sided confidence that the expected score keeps the target",
     )
+
+
+_KEEP = Cli(
+    names=("--keep-float", "--nodes-to-exclude"),
+    metavar="PATTERN",
+    item="pattern",
+    beside=(("because", "asked for on the command line"),),
+)
 
 
 class QuantizeSettings(Section):
@@ -119,49 +160,36 @@ class QuantizeSettings(Section):
         default="static",
         description="activation ranges at run time, calibrated, or the fastest choice per layer that keeps the target",
     )
-    calib: Annotated[str | None, Place("calibration set")] = Field(
-        default=None, description="squad, squad-train, a shipped set, or a SQuAD-format file"
+    calib: CalibrationData | None = Field(
+        default=None,
+        description="calibration questions: squad (MLPerf's 100), squad-train, another shipped set, or a file in the "
+        "task's format",
     )
     calib_samples: int = Field(default=100, ge=0, description="questions taken from the calibration set")
-    calib_method: Literal["minmax", "percentile", "entropy", "mse"] = Field(
-        default="minmax", description="range estimator"
-    )
+    calib_method: RangeMethod = "minmax"
     percentile: float = Field(default=99.99, gt=50, le=100, description="for calib_method percentile")
     per_channel: bool = Field(default=True, description="one weight scale per output channel")
-    symmetric: bool = Field(default=False, description="activation ranges around zero (zero point 128)")
+    symmetric: Symmetric = False
     reduce_range: Literal["auto", "yes", "no"] = Field(
-        default="auto", description="7-bit weights: needed on x86 without VNNI; auto asks the target"
+        default="auto", description="7-bit weights, needed on x86 without VNNI; auto asks the target"
     )
     weight_type: Literal["auto", "int8", "uint8"] = Field(
-        default="auto", description="uint8 (u8u8): full range without VNNI too; auto: int8"
-    )
-    target_isa: str = Field(
-        default="native", description="instruction set the artifact is for; native: this CPU's"
-    )
-    smooth_quant: Literal["auto", "off"] | float = Field(
         default="auto",
-        description="SmoothQuant alpha, 0 to 1; auto: factors of least expected output error, off for dynamic",
+        description="uint8: full range without VNNI too, where int8 needs reduce_range; auto: int8",
     )
-    rounding: Literal["nearest", "gptq"] = Field(
-        default="nearest", description="weights to the nearest level, or GPTQ on the calibration data"
+    target_isa: Annotated[str, Cli(metavar="NAME")] = Field(
+        default="native",
+        description="instruction set the artifact is for; native: this processor's, the only ones validated here",
     )
-    bias_correction: bool = Field(
-        default=False, description="move the mean output error on the calibration data into the bias"
-    )
+    smooth_quant: SmoothQuant = "auto"
+    rounding: Rounding = "nearest"
+    bias_correction: BiasCorrection = False
     channel_shift: bool = Field(
         default=False,
-        description="channels are centred on zero before they are rounded, where biases take it back for nothing",
+        description="centre channels on zero before they are rounded, where biases take it back for nothing",
     )
-    outlier_channels: Literal["auto", "off"] = Field(
-        default="off",
-        description="auto: eight channels are multiplied in float where they make a quarter or more of a layer's "
-        "rounding noise; for static with calib_method minmax",
-    )
-    split_channels: Literal["auto", "off"] = Field(
-        default="off",
-        description="auto: sixteen copies of channels that stick out, where the layer before can make them; for static "
-        "with smooth_quant",
-    )
+    outlier_channels: OutlierChannels = "off"
+    split_channels: SplitChannels = "off"
     attention: Literal["float", "qk"] = Field(
         default="float", description="qk: queries and keys to INT8 too, which OpenVINO multiplies as such"
     )
@@ -170,24 +198,23 @@ class QuantizeSettings(Section):
         description="operators the graph is written in: onnxruntime's fastest on a CPU, no new ones of its own, or as "
         "fused; auto: onnxruntime, but fused with attention qk, which is for OpenVINO",
     )
-    schemes: tuple[LayerScheme, ...] = Field(
+    schemes: Annotated[tuple[LayerScheme, ...], Cli(option=False)] = Field(
         default=(),
         description="layers that are computed otherwise; the first pattern that fits wins",
         strict=False,
     )
-    keep_float: tuple[KeepFloat, ...] = Field(
-        default=(), description="layers and tables that stay FP32", strict=False
+    keep_float: Annotated[tuple[KeepFloat, ...], _KEEP] = Field(
+        default=(),
+        description="layers and tables that stay FP32, such as '*.attention.self.query'; a pattern that matches "
+        "nothing is an error",
+        strict=False,
     )
-    engine: Annotated[
-        Literal["threads", "ray"], NotInKey(because="where calibration runs changes no byte of what is made")
-    ] = Field(
+    engine: Annotated[str, OneOf(ENGINES, only=("threads", "ray")), SAME_BYTES] = Field(
         default="threads",
         exclude=True,
-        description="where calibration runs, in this process or on Ray: what is made is the same",
+        description="where calibration runs; what is made is the same",
     )
-    ray_address: Annotated[
-        str | None, NotInKey(because="where calibration runs changes no byte of what is made")
-    ] = Field(
+    ray_address: Annotated[RayAddress | None, SAME_BYTES] = Field(
         default=None,
         exclude=True,
         description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
@@ -208,13 +235,16 @@ class QuantizeSettings(Section):
 class SensitivitySettings(Section):
     """FP32 artifact → how much each group of layers suffers from INT8."""
 
-    calib: Annotated[str | None, Place("calibration set")] = Field(
-        default=None, description="calibration questions; the damage is measured on them too"
+    calib: CalibrationData | None = Field(
+        default=None,
+        description="questions that ranges come from and damage is measured on: a shipped set, or a file",
     )
     calib_samples: int = Field(default=100, ge=1, description="questions the ranges come from")
     questions: int = Field(default=100, ge=1, description="questions the damage is measured on")
-    budget: float = Field(
-        default=600.0, gt=0, description="seconds; groups are measured together when it is short"
+    budget: Seconds = Field(
+        default=600.0,
+        gt=0,
+        description="when it is too short for each group alone, groups are measured together",
     )
     seed: int = Field(default=0, ge=0, description="seed of the sample")
 
@@ -222,22 +252,19 @@ class SensitivitySettings(Section):
 class EvaluateSettings(Section):
     """artifact → Evaluation."""
 
-    data: Annotated[str, Place("dataset")] = Field(default="squad", description="dataset name or file")
+    data: Dataset = Field(default="squad", description="dataset name, or a file in the task's format")
     limit: int | None = Field(default=None, ge=1, description="first N questions only (never for a gate)")
     token_budget: int = Field(default=1024, ge=1, description="tokens per batch, padding included")
-    equal_lengths: bool = Field(
+    equal_lengths: Annotated[bool, Cli(gives=True)] = Field(
         default=False, description="only rows of one length share a batch, and attention runs without a mask"
     )
-    threads: Annotated[int | None, NotInKey(because="how many run at once changes no answer")] = Field(
+    threads: Annotated[int | None, SAME_ANSWERS] = Field(
         default=None, ge=1, description="one-thread instances; default: the artifact's profile, or all cores"
     )
-    engine: Annotated[
-        Literal["threads", "processes", "ray"] | None,
-        NotInKey(because="where a model runs changes no answer"),
-    ] = Field(
+    engine: Annotated[Annotated[str, OneOf(ENGINES)] | None, SAME_ANSWERS] = Field(
         default=None, description="what runs the instances; default: the artifact's profile, or threads"
     )
-    ray_address: Annotated[str | None, NotInKey(because="where a model runs changes no answer")] = Field(
+    ray_address: Annotated[RayAddress | None, SAME_ANSWERS] = Field(
         default=None,
         exclude=True,
         description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
@@ -248,19 +275,25 @@ class GateSettings(Section):
     """two Evaluations → GateReport."""
 
     min_ratio: float = Field(
-        default=0.999, gt=0, le=2, description="candidate F1 / reference F1, unrounded, >="
+        default=0.999, gt=0, le=2, description="least candidate F1 / reference F1, compared unrounded with >="
     )
     reference_f1: float | None = Field(
-        default=None, ge=1, le=100, description="fixed reference in percent, such as MLPerf's 90.874"
+        default=None,
+        ge=1,
+        le=100,
+        description="fixed reference in percent instead of the baseline's F1, such as MLPerf's 90.874",
     )
-    policy: Literal["mlperf", "statistical"] = "mlperf"
+    policy: Literal["mlperf", "statistical"] = Field(
+        default="mlperf",
+        description="mlperf: point estimate on all questions; statistical: paired interval, can be inconclusive",
+    )
     confidence: float = Field(
         default=0.95, gt=0.5, lt=1, description="one-sided confidence of the statistical policy"
     )
     min_int8_coverage: float = Field(
-        default=0.9, ge=0, le=1, description="share of linear MACs in integer kernels"
+        default=0.9, ge=0, le=1, description="least share of linear MACs in integer kernels"
     )
-    max_size_mb: float | None = Field(default=None, gt=0, description="model size limit, 1 MB = 10^6 bytes")
+    max_size_mb: float | None = Field(default=None, gt=0, description="largest model, 1 MB = 10^6 bytes")
     resamples: int = Field(default=10_000, ge=100, description="bootstrap resamples")
     seed: int = Field(default=0, ge=0, description="bootstrap seed")
 
@@ -268,20 +301,13 @@ class GateSettings(Section):
 class BenchSettings(Section):
     """artifacts → throughput, interleaved."""
 
-    data: Annotated[str, Place("dataset")] = Field(
-        default="squad", description="dataset name or file the questions are taken from"
-    )
-    scenario: Literal["offline", "single-stream", "server"] = Field(
-        default="offline",
-        description="throughput in batches, one question at a time, or the rate of random arrivals that is held",
-    )
+    data: Dataset = Field(default="squad", description="dataset name or file the questions are taken from")
+    scenario: Annotated[str, OneOf(SCENARIOS)] = Field(default="offline", description="what is measured")
     questions: int = Field(
         default=200, ge=1, description="questions per measured pass, or per trial of a rate"
     )
     repeats: int = Field(default=5, ge=2, description="fewest interleaved rounds")
-    max_repeats: int = Field(
-        default=20, ge=2, description="so many rounds while the result is not sure enough"
-    )
+    max_repeats: int = Field(default=20, ge=2, description="most rounds, while the result is not sure enough")
     max_spread: float = Field(
         default=0.1,
         gt=0,
@@ -298,17 +324,17 @@ class BenchSettings(Section):
         ge=1,
         description="sessions that share the threads; default: one per thread, for single-stream one",
     )
-    runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
-    engine: Literal["threads", "processes", "ray"] = Field(
-        default="threads", description="instances as threads of one process, as processes, or on Ray"
-    )
-    ray_address: str | None = Field(
+    runtime: Annotated[str, OneOf(RUNTIMES)] = Field(default="onnxruntime", description="what runs the graph")
+    engine: Annotated[str, OneOf(ENGINES)] = Field(default="threads", description="how instances are run")
+    ray_address: RayAddress | None = Field(
         default=None,
         exclude=True,
         description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
     )
-    equal_lengths: bool = Field(default=False, description="only questions of one length share a batch")
-    latency_bound: float = Field(
+    equal_lengths: Annotated[bool, Cli(gives=True)] = Field(
+        default=False, description="only questions of one length share a batch, and attention needs no mask"
+    )
+    latency_bound: Annotated[float, Cli(metavar="MS")] = Field(
         default=130.0,
         gt=0,
         description="server: milliseconds within which 99 % are answered (MLPerf's for BERT is 130)",
@@ -319,21 +345,19 @@ class BenchSettings(Section):
 class TuneSettings(Section):
     """artifact → the runtime profile that is fastest on this machine."""
 
-    data: Annotated[str, Place("dataset")] = Field(
-        default="squad", description="dataset name or file the questions are taken from"
-    )
-    budget: float = Field(default=120.0, gt=0, description="seconds for the whole search")
+    data: Dataset = Field(default="squad", description="dataset name or file the questions are taken from")
+    budget: Seconds = Field(default=120.0, gt=0, description="time for the whole search")
     cores: int | None = Field(default=None, ge=1, description="cores that may be used; default: all cores")
-    latency_bound: float | None = Field(
+    latency_bound: Annotated[float, Cli(metavar="MS")] | None = Field(
         default=None,
         gt=0,
         description="look for the highest rate of random arrivals of which 99 % are answered in so many ms",
     )
-    runtimes: tuple[Literal["onnxruntime", "openvino"], ...] | None = Field(
-        default=None, description="runtimes to try; default: those that are installed", strict=False
+    runtimes: tuple[Annotated[str, OneOf(RUNTIMES)], ...] | None = Field(
+        default=None, description="only these runtimes; default: those that are installed", strict=False
     )
-    engines: tuple[Literal["threads", "processes"], ...] = Field(
-        default=("threads", "processes"), description="engines to try", strict=False
+    engines: tuple[Annotated[str, OneOf(ENGINES, only=("threads", "processes"))], ...] = Field(
+        default=("threads", "processes"), description="only these engines", strict=False
     )
     max_spread: float = Field(
         default=0.1,
@@ -347,22 +371,27 @@ class PublishSettings(Section):
     """gated artifact → registry."""
 
     registry: str = Field(default="registry", description="folder of the registry")
-    name: str = Field(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="name in the registry")
+    name: str = Field(
+        pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="name in the registry, such as minilm-squad"
+    )
     version: str = Field(
-        pattern=r"^[0-9A-Za-z]+(?:[._+-][0-9A-Za-z]+)*$", description="version; never overwritten"
+        pattern=r"^[0-9A-Za-z]+(?:[._+-][0-9A-Za-z]+)*$",
+        description="version, such as 1.0.0; never overwritten",
     )
 
 
 class Recipe(Section):
     """The whole instruction: checkpoint → published INT8 artifact."""
 
-    name: Annotated[str, NotInKey(because="it names the work folder, and nothing in it")] = Field(
-        pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="names the work folder"
-    )
-    checkpoint: Annotated[str, Place("checkpoint")] = Field(
+    name: Annotated[
+        str, Cli(option=False), NotInKey(because="it names the work folder, and nothing in it")
+    ] = Field(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="names the work folder")
+    checkpoint: Annotated[str, Place("checkpoint"), Cli(option=False)] = Field(
         min_length=1, description="checkpoint folder (relative to the recipe) or Hugging Face id"
     )
-    task: Literal["squad", "text-classification"] = "squad"
+    task: Annotated[str, OneOf(TASKS), Cli(words=(("question-answering", "squad"),))] = Field(
+        default="squad", description="what the model does"
+    )
     export: ExportSettings = ExportSettings()
     fuse: FuseSettings = FuseSettings()
     quantize: QuantizeSettings

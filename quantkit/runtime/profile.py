@@ -6,7 +6,7 @@ machine, not about the model.
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from quantkit.artifact import Artifact
 from quantkit.records.record import Report
 from quantkit.runtime.batching import Batch, equal_length_batches, token_budget_batches
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.tables import ENGINES, RUNTIMES, OneOf
 
 RUNTIME_REPORT = "runtime.json"
 TOKEN_BUDGET = 1024
@@ -45,8 +46,8 @@ class RuntimeProfile(Report):
     threads: int = Field(default=1, ge=1)
     token_budget: int = Field(default=TOKEN_BUDGET, ge=1)
     max_batch: int | None = Field(default=None, ge=1)
-    engine: Literal["threads", "processes", "ray"] = "threads"
-    runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
+    engine: Annotated[str, OneOf(ENGINES)] = "threads"
+    runtime: Annotated[str, OneOf(RUNTIMES)] = "onnxruntime"
     pinned: bool = False
     spinning: bool = False
     arena: bool = True

@@ -1,4 +1,4 @@
-"""The runtimes that can run a graph. Each is one class with the face of `Running`, and one line in `SESSIONS`.
+"""The runtimes that can run a graph. Each is a class with the face of `Running`, and a line in `tables.RUNTIMES`.
 
 Imported by the processes of the engine: nothing heavy belongs here.
 """
@@ -15,11 +15,11 @@ from quantkit.errors import QuantkitError, UsageError
 from quantkit.runtime.session import (
     ONNXRUNTIME_ERRORS,
     Arrays,
-    Session,
     SessionOptions,
     StopSignal,
     first_line,
 )
+from quantkit.tables import RUNTIMES
 
 
 class RunRefused(RuntimeError):
@@ -61,21 +61,6 @@ class OpenSession(Protocol):
     ) -> Running: ...
 
 
-def _open_openvino(
-    path: Path, *, outputs: tuple[str, ...], threads: int, options: SessionOptions, name: str | None
-) -> Running:
-    from quantkit.runtime.openvino_session import OpenVinoSession
-
-    return OpenVinoSession(path, outputs=outputs, threads=threads, options=options, name=name)
-
-
-SESSIONS: dict[str, OpenSession] = {
-    "onnxruntime": Session,
-    "openvino": _open_openvino,
-}
-"""Runtime → what opens a session of it. One with a library of its own is a function that imports it inside."""
-
-
 def open_session(
     runtime: str,
     path: Path,
@@ -91,11 +76,10 @@ def open_session(
         UsageError: there is no such runtime, or its library is not installed.
         ArtifactError: the model cannot be opened.
     """
-    if runtime not in SESSIONS:
-        raise UsageError(f"runtime {runtime}: there is no such runtime; choose {', '.join(SESSIONS)}")
-    return SESSIONS[runtime](
-        path, outputs=outputs, threads=threads, options=options or SessionOptions(), name=name
-    )
+    if runtime not in RUNTIMES:
+        raise UsageError(f"runtime {runtime}: there is no such runtime; choose {', '.join(RUNTIMES)}")
+    opened: OpenSession = RUNTIMES.load(runtime)
+    return opened(path, outputs=outputs, threads=threads, options=options or SessionOptions(), name=name)
 
 
 def told(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:

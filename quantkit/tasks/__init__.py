@@ -1,17 +1,11 @@
 """Tasks: what a model does, from a file of examples to scored predictions."""
 
 import difflib
-import importlib
 from typing import cast
 
 from quantkit.errors import UsageError
+from quantkit.tables import TASKS
 from quantkit.tasks.task import Dataset, Example, Feature, FeatureSettings, Outputs, Prediction, Task
-
-TASKS = {
-    "squad": "quantkit.tasks.squad",
-    "text-classification": "quantkit.tasks.text_classification",
-}
-"""Name -> the module whose `TASK` it is. A new task is one module and one line here."""
 
 __all__ = [
     "TASKS",
@@ -36,4 +30,4 @@ def task(name: str) -> Task:
         near = difflib.get_close_matches(name, TASKS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(TASKS)}"
         raise UsageError(f"{name!r} is not a task; {hint}")
-    return cast(Task, importlib.import_module(TASKS[name]).TASK)
+    return cast(Task, TASKS.load(name))

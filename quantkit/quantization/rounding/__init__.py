@@ -3,17 +3,15 @@
 Every rounding has the signature `round_weight(problem) -> QuantizedWeight`; the field's names.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from quantkit.quantization.affine import QuantizedWeight
-from quantkit.quantization.rounding import gptq, nearest
 from quantkit.quantization.rounding.problem import Problem, channel_errors
+from quantkit.tables import ROUNDINGS as _TABLE
 
 Rounding = Callable[[Problem], QuantizedWeight]
 
-ROUNDINGS: dict[str, Rounding] = {
-    "nearest": nearest.round_weight,
-    "gptq": gptq.round_weight,
-}
+ROUNDINGS: Mapping[str, Rounding] = _TABLE.loaded()
+"""Name → the rounding. A rounding is one file and one line in `quantkit.tables.ROUNDINGS`."""
 
 __all__ = ["ROUNDINGS", "Problem", "Rounding", "channel_errors"]

@@ -1,12 +1,10 @@
 """What a scenario is, and which there are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from quantkit.recipe.settings import BenchSettings
-from quantkit.stages.bench.offline import Offline
-from quantkit.stages.bench.server import Server
-from quantkit.stages.bench.single_stream import SingleStream
+from quantkit.tables import SCENARIOS as _TABLE
 from quantkit.throughput.workload import Workload
 
 
@@ -29,9 +27,5 @@ class Scenario(Protocol):
         """Run one round and return each artifact's queries per second."""
 
 
-SCENARIOS: dict[str, type[Scenario]] = {
-    "offline": Offline,
-    "single-stream": SingleStream,
-    "server": Server,
-}
-"""`BenchSettings.scenario` → its class. A scenario is one file and one line here."""
+SCENARIOS: Mapping[str, type[Scenario]] = _TABLE.loaded()
+"""`BenchSettings.scenario` → its class. A scenario is one file and one line in `quantkit.tables.SCENARIOS`."""

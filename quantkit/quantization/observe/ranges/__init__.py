@@ -4,15 +4,12 @@ Every method has the signature `estimate(histogram, percentile) -> (low, high)`;
 is not here: smallest and largest value need no histogram (`quantization.apply.extremes`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from quantkit.quantization.observe.histogram import Histogram
-from quantkit.quantization.observe.ranges import entropy, mse, percentile
+from quantkit.tables import RANGE_METHODS
 
 RangeMethod = Callable[[Histogram, float], tuple[float, float]]
 
-METHODS: dict[str, RangeMethod] = {
-    "percentile": percentile.estimate,
-    "entropy": entropy.estimate,
-    "mse": mse.estimate,
-}
+METHODS: Mapping[str, RangeMethod] = RANGE_METHODS.loaded()
+"""Name → the method. A method is one file and one line in `quantkit.tables.RANGE_METHODS`."""
