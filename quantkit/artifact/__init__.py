@@ -5,6 +5,7 @@
 """
 
 from quantkit.artifact.artifact import Artifact, Draft, new_artifact, require_apart
+from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.manifest import FileRecord, Manifest, StageRecord
 from quantkit.artifact.measure import Stopwatch, measuring, tool_versions
 
@@ -12,6 +13,7 @@ __all__ = [
     "Artifact",
     "Draft",
     "FileRecord",
+    "Ingredients",
     "Manifest",
     "StageRecord",
     "Stopwatch",

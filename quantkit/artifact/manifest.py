@@ -36,7 +36,7 @@ class StageRecord(Record):
 
     stage: str
     key: str = Field(
-        default="", description="digest of inputs, settings and tool versions: what resuming compares"
+        default="", description="of its ingredients: inputs, settings, tool versions; what resuming compares"
     )
     settings: dict[str, Any] = {}
     facts: dict[str, Any] = {}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import quantkit
+from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.manifest import StageRecord
-from quantkit.files import digest_of
 
 
 def tool_versions(*packages: str) -> dict[str, str]:
@@ -27,11 +27,6 @@ def tool_versions(*packages: str) -> dict[str, str]:
     return versions
 
 
-def stage_key(stage: str, inputs: tuple[str, ...], settings: dict[str, Any], tools: dict[str, str]) -> str:
-    """Return the digest that resuming compares: same stage, inputs, settings and tools give the same key."""
-    return digest_of({"stage": stage, "inputs": list(inputs), "settings": settings, "tools": tools})
-
-
 @dataclass(kw_only=True, slots=True)
 class Stopwatch:
     """Wall time and peak memory of a block, to be put into a `StageRecord`."""
@@ -42,21 +37,28 @@ class Stopwatch:
         self,
         stage: str,
         *,
-        key: str = "",
+        ingredients: Ingredients | None = None,
         settings: dict[str, Any] | None = None,
         facts: dict[str, Any] | None = None,
-        tools: dict[str, str] | None = None,
         cpu: dict[str, Any] | None = None,
     ) -> StageRecord:
-        """Return the record of the stage that ends now. Peak memory is since `measuring` began."""
+        """Return the record of the stage that ends now. Peak memory is since `measuring` began.
+
+        Args:
+            stage: its name.
+            ingredients: all that decided what was made: the record gets their key and their tools.
+            settings: as they were given, or as the stage resolved them.
+            facts: what was found.
+            cpu: where it matters.
+        """
         return StageRecord(
             stage=stage,
-            key=key,
+            key=ingredients.key(stage) if ingredients else "",
             settings=settings or {},
             facts=facts or {},
             seconds=round(time.perf_counter() - self.started, 3),
             peak_memory_bytes=peak_memory(),
-            tools=tools or tool_versions(),
+            tools=ingredients.tools if ingredients else tool_versions(),
             cpu=cpu or {},
         )
 

@@ -3,16 +3,18 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from quantkit.artifact import Artifact
+from quantkit.artifact import Artifact, Ingredients
 from quantkit.artifact.measure import measuring, peak_memory
 from quantkit.errors import QuantkitError
 from quantkit.files import write_json
-from quantkit.pipeline.line import Line
+from quantkit.pipeline.line import Line, require_data
 from quantkit.pipeline.outcome import Plan, RunReport, StepReport, sum_up
 from quantkit.pipeline.steps import STEPS, Step
-from quantkit.pipeline.work import Entry, Ingredients, WorkFolder
+from quantkit.pipeline.work import Entry, WorkFolder
 from quantkit.recipe.settings import Recipe
+from quantkit.tasks.data_places import DataPlaces
 
 REPORT = "run.json"
 
@@ -43,8 +45,8 @@ def run(
     announce = announce or _say_nothing
     folder = WorkFolder(work)
     with folder.held():
-        line = Line(recipe, folder, data_dir=data_dir)
-        line.require_data()
+        line = Line(recipe, folder, DataPlaces(data_dir=data_dir))
+        require_data(line)
         reports = []
         for step in STEPS:
             if not step.wanted(recipe) or (step.name == "publish" and line.gate.verdict != "pass"):
@@ -64,14 +66,14 @@ def plan(recipe: Recipe, *, work: Path, data_dir: Path | None = None, force: boo
         QuantkitError: the checkpoint or a dataset cannot be found.
     """
     folder = WorkFolder(work)
-    line = Line(recipe, folder, data_dir=data_dir, offline=True)
-    line.require_data()
+    line = Line(recipe, folder, DataPlaces(data_dir=data_dir, offline=True))
+    require_data(line)
     steps: list[StepReport] = []
     anew: list[str] = []
     for step in STEPS:
         if not step.wanted(recipe):
             continue
-        if step.ingredients is None:
+        if step.every_time:
             why = "if the gate passes" if step.name == "publish" else "is done every time"
             steps.append(StepReport(step=step.name, action="run", why=why))
             continue
@@ -92,49 +94,59 @@ def _say_nothing(line: str) -> None:
 
 
 def _take(step: Step, line: Line, *, force: bool, announce: Callable[[str], None]) -> StepReport:
-    """Keep a step or do it; write the ledger so that a kill at any moment leaves a finished step or none."""
-    if step.ingredients is None:
+    """Keep a step or do it."""
+    if step.every_time:
         announce(step.name)
-        with measuring():
-            started = time.perf_counter()
-            step.perform(line)
-        return StepReport(
-            step=step.name,
-            action="run",
-            why="is done every time",
-            seconds=round(time.perf_counter() - started, 3),
-            peak_memory_bytes=peak_memory(),
-        )
+        cost = _measured(step, line)
+        return StepReport(step=step.name, action="run", why="is done every time", **cost)
     ingredients = step.ingredients(line)
     why = _why_run(step, line, ingredients, force=force, load=True)
-    entry = line.work.entry(step.name)
-    if why is None and entry is not None:
-        if step.folder and not entry.done:  # killed between finishing and writing so
-            record = line.artifacts[step.name].manifest.stages[-1]
-            cost = {"seconds": record.seconds, "peak_memory_bytes": record.peak_memory_bytes}
-            entry = entry.model_copy(update={**cost, "done": True})
-            line.work.write(step.name, entry)
+    if why is None:
         announce(f"{step.name}: kept, nothing has changed")
-        return StepReport(
-            step=step.name,
-            action="keep",
-            why="nothing has changed",
-            seconds=entry.seconds,
-            peak_memory_bytes=entry.peak_memory_bytes,
-        )
-    why = why or "first time"
+        return _kept(step, line)
     announce(f"{step.name}: {why}")
+    return _done(step, line, ingredients, why)
+
+
+def _kept(step: Step, line: Line) -> StepReport:
+    """Report a step whose result was loaded."""
+    entry = line.work.entry(step.name)
+    assert entry is not None, "only a step that is in the ledger is kept"
+    if not entry.done:  # killed between finishing and writing so, which only an artifact survives
+        artifact: Artifact = line.made[step.name]
+        record = artifact.manifest.stages[-1]
+        cost = {"seconds": record.seconds, "peak_memory_bytes": record.peak_memory_bytes}
+        entry = entry.model_copy(update={**cost, "done": True})
+        line.work.write(step.name, entry)
+    return StepReport(
+        step=step.name,
+        action="keep",
+        why="nothing has changed",
+        seconds=entry.seconds,
+        peak_memory_bytes=entry.peak_memory_bytes,
+    )
+
+
+def _done(step: Step, line: Line, ingredients: Ingredients, why: str) -> StepReport:
+    """Do a step; write the ledger so that a kill at any moment leaves a finished step or none."""
     if step.folder:
         line.work.remove(step.folder)
-    entry = Entry(key=ingredients.key(step.name), ingredients=ingredients)
+    entry = Entry(key=ingredients.key(step.stage.name), ingredients=ingredients)
     line.work.write(step.name, entry)
+    cost = _measured(step, line)
+    line.work.write(step.name, entry.model_copy(update={**cost, "done": True}))
+    return StepReport(step=step.name, action="run", why=why, **cost)
+
+
+def _measured(step: Step, line: Line) -> dict[str, Any]:
+    """Do a step and return what it cost, by the names of the ledger and the report."""
     with measuring():
         started = time.perf_counter()
-        step.perform(line)
-    seconds, peak = round(time.perf_counter() - started, 3), peak_memory()
-    done = {"done": True, "seconds": seconds, "peak_memory_bytes": peak}
-    line.work.write(step.name, entry.model_copy(update=done))
-    return StepReport(step=step.name, action="run", why=why, seconds=seconds, peak_memory_bytes=peak)
+        step.make(line)
+    return {
+        "seconds": round(time.perf_counter() - started, 3),
+        "peak_memory_bytes": peak_memory(),
+    }
 
 
 def _why_run(  # noqa: PLR0911 - one line per reason
@@ -154,17 +166,15 @@ def _why_run(  # noqa: PLR0911 - one line per reason
     entry = line.work.entry(step.name)
     if entry is None:
         return "first time"
-    if entry.key != ingredients.key(step.name):
+    ingredients = ingredients.trusting(entry.ingredients)
+    if entry.key != ingredients.key(step.stage.name):
         return f"changed {entry.ingredients.differences(ingredients)}"
-    folder = line.work.path / step.folder if step.folder else None
-    if folder is None and not entry.done:
+    if not step.folder and not entry.done:
         return "was interrupted"
-    if folder is not None and not folder.exists():
+    if step.folder and not step.place(line).exists():
         return "its folder is gone" if entry.done else "was interrupted"
     try:
-        if folder is not None:
-            line.artifacts[step.name] = Artifact.open(folder)
-        elif load and step.load is not None:
+        if step.folder or load:
             step.load(line)
     except QuantkitError as error:
         return f"cannot be used: {error}"

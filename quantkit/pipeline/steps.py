@@ -2,9 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from quantkit.artifact import Ingredients
 from quantkit.pipeline.line import Line
-from quantkit.pipeline.work import Ingredients
+from quantkit.pipeline.stages import (
+    BENCH,
+    EVALUATE,
+    EXPORT,
+    FUSE,
+    GATE,
+    INSPECT,
+    PUBLISH,
+    QUANTIZE,
+    Stage,
+)
 from quantkit.recipe.settings import Recipe
 
 
@@ -18,72 +31,122 @@ class Step:
 
     Attributes:
         name: how people and the ledger call it.
-        perform: does the work and puts the result on the line.
-        folder: the artifact it makes; None for a report.
-        ingredients: all that decides the result; None when the step is done every time.
-        load: takes a finished result of the same ingredients onto the line, or raises a QuantkitError.
+        stage: what is done.
+        takes: what the stage gets: an artifact, or several.
+        settings: its settings.
         needs: the steps whose artifacts it takes, those whose artifacts they were made from included.
+        folder: the artifact it makes; None for a report.
         wanted: whether the recipe asks for it.
     """
 
     name: str
-    perform: Callable[[Line], None]
-    folder: str | None = None
-    ingredients: Callable[[Line], Ingredients] | None = None
-    load: Callable[[Line], None] | None = None
+    stage: Stage
+    takes: Callable[[Line], Any]
+    settings: Callable[[Line], Any]
     needs: tuple[str, ...] = ()
+    folder: str | None = None
     wanted: Callable[[Recipe], bool] = _always
+
+    @property
+    def every_time(self) -> bool:
+        """Nothing of an earlier run is kept."""
+        return self.stage.ingredients is None
+
+    def ingredients(self, line: Line) -> Ingredients:
+        """Return all that decides what the step would make now."""
+        assert self.stage.ingredients is not None, f"{self.name} is done every time"
+        return self.stage.ingredients(self.takes(line), self.settings(line), line.data)
+
+    def make(self, line: Line) -> None:
+        """Do the work, and put the result on the line."""
+        line.made[self.name] = self.stage.make(
+            self.takes(line), self.settings(line), line.data, self.place(line)
+        )
+
+    def load(self, line: Line) -> None:
+        """Put a finished result of the same ingredients on the line.
+
+        Raises:
+            QuantkitError: it cannot be used.
+        """
+        assert self.stage.load is not None, f"{self.name} is done every time"
+        line.made[self.name] = self.stage.load(
+            self.takes(line), self.settings(line), line.data, self.place(line)
+        )
+
+    def place(self, line: Line) -> Path:
+        """Return the folder of the artifact it makes; for a report the run's."""
+        return line.work.path / self.folder if self.folder else line.work.path
 
 
 _BASELINE = ("export", "fuse")
 _CANDIDATE = (*_BASELINE, "quantize")
 
 STEPS = (
-    Step(name="export", folder="01-export", ingredients=Line.export_ingredients, perform=Line.export),
+    Step(
+        name="export",
+        stage=EXPORT,
+        takes=lambda line: line.source,
+        settings=lambda line: line.recipe.export,
+        folder="01-export",
+    ),
     Step(
         name="fuse",
-        folder="02-fused",
+        stage=FUSE,
+        takes=lambda line: line.exported,
+        settings=lambda line: line.recipe.fuse,
         needs=("export",),
-        ingredients=Line.fuse_ingredients,
-        perform=Line.fuse,
+        folder="02-fused",
         wanted=lambda recipe: recipe.fuse.enabled,
     ),
     Step(
         name="quantize",
-        folder="03-int8",
+        stage=QUANTIZE,
+        takes=lambda line: line.baseline,
+        settings=lambda line: line.quantize_settings,
         needs=_BASELINE,
-        ingredients=Line.quantize_ingredients,
-        perform=Line.quantize,
+        folder="03-int8",
     ),
     Step(
         name="evaluate baseline",
+        stage=EVALUATE,
+        takes=lambda line: line.baseline,
+        settings=lambda line: line.recipe.evaluate,
         needs=_BASELINE,
-        ingredients=Line.baseline_ingredients,
-        perform=Line.evaluate_baseline,
-        load=Line.evaluate_baseline,
     ),
     Step(
         name="evaluate candidate",
+        stage=EVALUATE,
+        takes=lambda line: line.candidate,
+        settings=lambda line: line.recipe.evaluate,
         needs=_CANDIDATE,
-        ingredients=Line.candidate_ingredients,
-        perform=Line.evaluate_candidate,
-        load=Line.evaluate_candidate,
     ),
     Step(
         name="inspect",
+        stage=INSPECT,
+        takes=lambda line: line.candidate,
+        settings=lambda line: None,  # noqa: ARG005 - it has none
         needs=_CANDIDATE,
-        ingredients=Line.inspect_ingredients,
-        perform=Line.inspect,
-        load=Line.load_inspection,
     ),
-    Step(name="gate", perform=Line.judge),
+    Step(
+        name="gate",
+        stage=GATE,
+        takes=lambda line: line.evidence,
+        settings=lambda line: line.recipe.gate,
+    ),
     Step(
         name="bench",
+        stage=BENCH,
+        takes=lambda line: (line.baseline, line.candidate),
+        settings=lambda line: line.recipe.bench,
         needs=_CANDIDATE,
-        ingredients=Line.bench_ingredients,
-        perform=Line.measure,
-        load=Line.load_bench,
         wanted=lambda recipe: recipe.bench is not None,
     ),
-    Step(name="publish", perform=Line.publish, wanted=lambda recipe: recipe.publish is not None),
+    Step(
+        name="publish",
+        stage=PUBLISH,
+        takes=lambda line: line.candidate,
+        settings=lambda line: line.recipe,
+        wanted=lambda recipe: recipe.publish is not None,
+    ),
 )

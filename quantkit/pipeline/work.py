@@ -18,42 +18,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
+from quantkit.artifact import Ingredients
 from quantkit.artifact.manifest import NAME as MANIFEST
-from quantkit.artifact.measure import stage_key
 from quantkit.errors import UsageError
 from quantkit.files import PARTIAL, naming_output_errors, write_json
 from quantkit.records.record import Record
 
 LEDGER = "steps.json"
 _LOCK = ".lock"
-
-
-class Ingredients(Record):
-    """All that decides what a step makes: digests of its inputs, its settings, tool versions."""
-
-    inputs: dict[str, str] = Field(default={})
-    settings: dict[str, Any] = Field(default={})
-    tools: dict[str, str] = Field(default={})
-
-    def key(self, step: str) -> str:
-        """Return the digest that resuming compares."""
-        inputs = tuple(f"{name}={digest}" for name, digest in sorted(self.inputs.items()))
-        return stage_key(step, inputs, self.settings, self.tools)
-
-    def differences(self, other: "Ingredients") -> str:
-        """Say what is different in `other`, in a few words, such as `settings: mode static → dynamic`."""
-        said = []
-        for what in ("inputs", "settings", "tools"):
-            mine, theirs = getattr(self, what), getattr(other, what)
-            changed = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
-            if changed:
-                named = (_change(name, mine.get(name), theirs.get(name), what) for name in changed)
-                said.append(f"{what}: {', '.join(named)}")
-        return "; ".join(said)
 
 
 class Entry(Record):
@@ -133,16 +108,3 @@ def _read_ledger(path: Path) -> dict[str, Entry]:
         return {name: Entry.model_validate(line) for name, line in content.items()}
     except (FileNotFoundError, NotADirectoryError, ValueError, AttributeError, ValidationError):
         return {}
-
-
-def _change(name: str, before: Any, after: Any, what: str) -> str:
-    if what == "inputs":
-        return name
-    return f"{name} {_brief(before)} → {_brief(after)}"
-
-
-def _brief(value: Any) -> str:
-    if value is None:
-        return "none"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:37]}..."

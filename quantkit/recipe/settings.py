@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from quantkit.recipe.fields import Cli, Place, Section
+from quantkit.recipe.marks import NotInKey
 from quantkit.tables import ENGINES, RANGE_METHODS, ROUNDINGS, RUNTIMES, SCENARIOS, TASKS, OneOf
 
 Dataset = Annotated[str, Place("dataset"), Cli(metavar="NAME|FILE")]
@@ -12,6 +13,8 @@ CalibrationData = Annotated[str, Place("calibration set"), Cli(metavar="SET|FILE
 Seconds = Annotated[float, Cli(metavar="SECONDS")]
 RayAddress = Annotated[str, Cli(metavar="HOST:PORT")]
 AutoOrOff = Literal["auto", "off"]
+SAME_BYTES = NotInKey(because="where calibration runs changes no byte of what is made")
+SAME_ANSWERS = NotInKey(because="where and how often a model runs at once changes no answer")
 
 # What the section of quantize says for all layers and an entry of `schemes` for some.
 SmoothQuant = Annotated[
@@ -206,17 +209,19 @@ class QuantizeSettings(Section):
         "nothing is an error",
         strict=False,
     )
-    engine: Annotated[str, OneOf(ENGINES, only=("threads", "ray"))] = Field(
+    engine: Annotated[str, OneOf(ENGINES, only=("threads", "ray")), SAME_BYTES] = Field(
         default="threads",
         exclude=True,
         description="where calibration runs; what is made is the same",
     )
-    ray_address: RayAddress | None = Field(
+    ray_address: Annotated[RayAddress | None, SAME_BYTES] = Field(
         default=None,
         exclude=True,
         description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
     )
-    auto: AutoSettings = Field(default=AutoSettings(), description="for mode auto")
+    auto: Annotated[AutoSettings, NotInKey(because="only a search looks at it", unless=("mode", "auto"))] = (
+        Field(default=AutoSettings(), description="for mode auto")
+    )
     seed: int = Field(default=0, ge=0, description="seed of the calibration sample")
 
     @property
@@ -253,13 +258,13 @@ class EvaluateSettings(Section):
     equal_lengths: Annotated[bool, Cli(gives=True)] = Field(
         default=False, description="only rows of one length share a batch, and attention runs without a mask"
     )
-    threads: int | None = Field(
+    threads: Annotated[int | None, SAME_ANSWERS] = Field(
         default=None, ge=1, description="one-thread instances; default: the artifact's profile, or all cores"
     )
-    engine: Annotated[str, OneOf(ENGINES)] | None = Field(
+    engine: Annotated[Annotated[str, OneOf(ENGINES)] | None, SAME_ANSWERS] = Field(
         default=None, description="what runs the instances; default: the artifact's profile, or threads"
     )
-    ray_address: RayAddress | None = Field(
+    ray_address: Annotated[RayAddress | None, SAME_ANSWERS] = Field(
         default=None,
         exclude=True,
         description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
@@ -378,9 +383,9 @@ class PublishSettings(Section):
 class Recipe(Section):
     """The whole instruction: checkpoint → published INT8 artifact."""
 
-    name: Annotated[str, Cli(option=False)] = Field(
-        pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="names the work folder"
-    )
+    name: Annotated[
+        str, Cli(option=False), NotInKey(because="it names the work folder, and nothing in it")
+    ] = Field(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="names the work folder")
     checkpoint: Annotated[str, Place("checkpoint"), Cli(option=False)] = Field(
         min_length=1, description="checkpoint folder (relative to the recipe) or Hugging Face id"
     )

@@ -94,6 +94,11 @@ class CpuFacts:
         sets = None if self.instruction_sets is None else list(self.instruction_sets)
         return {"model": self.model, "machine": self.machine, "cores": self.cores, "instruction_sets": sets}
 
+    @property
+    def kernels(self) -> str:
+        """What decides which kernels run, in one line, such as `x86_64 avx2 avx512f`."""
+        return " ".join((self.machine, *(self.instruction_sets or ())))
+
     def kernels_json(self) -> dict[str, Any]:
         """Return only what decides which kernels run, and so the last digits of a result."""
         facts = self.as_json()

@@ -5,9 +5,8 @@ Where it is kept:
 * In the artifact, `reports/evaluation-<dataset>.json` and `reports/predictions-<dataset>.json` for every
   dataset; `evaluation.json` and `predictions.json` are copies of the last. A published artifact's reports are
   sealed and stay as they are, and a read-only artifact keeps none; both are still evaluated.
-* In the user's cache, by `key`: the digest of artifact, dataset, the settings that matter, the tools and the
-  kernels of this CPU. Only this copy answers a second `evaluate`. The files in an artifact travel with it:
-  they are what somebody says it scored, not what was seen here.
+* In the user's cache, by the key of its `ingredients`. Only this copy answers a second `evaluate`. The files
+  in an artifact travel with it: they are what somebody says it scored, not what was seen here.
 
 An evaluation of the first N questions is named `<dataset>-first-<N>` and has a digest of its own, so it is
 never taken for the whole.
@@ -25,11 +24,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from quantkit.artifact import Artifact
+from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.measure import tool_versions
 from quantkit.cluster.cluster import cluster_seats, require_ray
 from quantkit.engines import open_engine
 from quantkit.errors import ArtifactError, EvaluationError, OutputError, QuantkitError
-from quantkit.files import cache_folder, digest_of, is_read_only, write_json
+from quantkit.files import cache_folder, is_read_only, write_json
+from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
 from quantkit.records.evaluation import evaluation_file, predictions_file, scores_digest
@@ -37,6 +38,7 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import plan, run_job
 from quantkit.tasks import Dataset, FeatureSettings, task
+from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -46,14 +48,25 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Subject:
-    """What is evaluated: everything that decides the result, and its digest."""
+    """What is evaluated, and the key of all that decides the result."""
 
     artifact: Artifact
     dataset: Dataset
     dataset_name: str
-    settings: dict[str, Any]
-    tools: dict[str, str]
     key: str
+
+
+def ingredients(artifact: Artifact, settings: EvaluateSettings, data: DataPlaces) -> Ingredients:
+    """Return all that decides an evaluation: artifact, dataset, settings, tools, the kernels of this processor.
+
+    Raises:
+        DatasetError: there is no such dataset.
+    """
+    return Ingredients(
+        inputs={"artifact": artifact.digest, **data.digests(settings), "cpu": cpu_facts().kernels},
+        settings={"task": artifact.task, **in_key(settings), "features": FeatureSettings().as_json()},
+        tools=tool_versions(*_TOOLS),
+    )
 
 
 def evaluate(
@@ -110,29 +123,10 @@ def read_evaluation(artifact: Artifact, dataset_name: str | None = None) -> Eval
 def _subject(artifact: Artifact, settings: EvaluateSettings, data_dir: Path | None) -> _Subject:
     whole = load(settings.data, artifact.task, data_dir)
     dataset = whole if settings.limit is None else whole.limit(settings.limit)
-    matters: dict[str, Any] = {
-        "token_budget": settings.token_budget,
-        "features": FeatureSettings().as_json(),
-    }
-    # Named only when it is asked for: evaluations from before it was there stay valid.
-    if settings.equal_lengths:
-        matters["equal_lengths"] = True
-    tools = tool_versions(*_TOOLS)
-    key = digest_of(
-        {
-            "artifact": artifact.digest,
-            "task": artifact.task,
-            "dataset": dataset.digest,
-            "settings": matters,
-            "tools": tools,
-            "cpu": cpu_facts().kernels_json(),
-        }
-    )
     part = dataset.digest != whole.digest
     name = f"{dataset.name}-first-{len(dataset.examples)}" if part else dataset.name
-    return _Subject(
-        artifact=artifact, dataset=dataset, dataset_name=name, settings=matters, tools=tools, key=key
-    )
+    made_of = ingredients(artifact, settings, DataPlaces(data_dir=data_dir))
+    return _Subject(artifact=artifact, dataset=dataset, dataset_name=name, key=made_of.key("evaluate"))
 
 
 def _run(subject: _Subject, settings: EvaluateSettings) -> Evaluation:
@@ -181,14 +175,26 @@ def _run(subject: _Subject, settings: EvaluateSettings) -> Evaluation:
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
         features=len(features),
-        settings=subject.settings,
+        settings=_compared(settings),
         seconds=time.perf_counter() - started,
         features_per_second=len(features) / ran,
-        tools=subject.tools,
+        tools=tool_versions(*_TOOLS),
         cpu=cpu_facts().as_json(),
         predictions_sha256=scores_digest(scores),
         scores=scores,
     )
+
+
+def _compared(settings: EvaluateSettings) -> dict[str, Any]:
+    """Return the settings in which two evaluations that are compared must agree."""
+    compared: dict[str, Any] = {
+        "token_budget": settings.token_budget,
+        "features": FeatureSettings().as_json(),
+    }
+    # Named only when it is asked for: evaluations from before it was there stay comparable.
+    if settings.equal_lengths:
+        compared["equal_lengths"] = True
+    return compared
 
 
 def _profile(artifact: Artifact, settings: EvaluateSettings) -> RuntimeProfile:

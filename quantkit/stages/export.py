@@ -11,24 +11,61 @@ The graph (the other stages rely on this):
 * nothing in it tells of the machine, and the same checkpoint gives the same bytes.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from quantkit.artifact import Artifact, new_artifact
-from quantkit.artifact.measure import measuring, stage_key, tool_versions
+from quantkit.artifact.ingredients import UNKNOWN, Ingredients
+from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, require_torch
 from quantkit.errors import ExportError
 from quantkit.files import require_free
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
+from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import ExportSettings
+from quantkit.tasks.data_places import DataPlaces
 
-__all__ = ["checkpoint_digest", "export", "export_key"]
+__all__ = ["Source", "checkpoint_digest", "export", "ingredients"]
 
 _OUTPUTS = {"squad": ("start_logits", "end_logits"), "text-classification": ("logits",)}
-_TOOLS = ("torch", "transformers", "onnx", "onnx-ir", "onnxscript", "onnxruntime")
+_TOOLS = ("torch", "transformers", "onnxscript", "onnx", "onnx-ir", "onnxruntime", "numpy")
 _EXTERNAL = {"auto": None, "yes": True, "no": False}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """What is exported: a checkpoint (a folder, or a Hugging Face id), and the task it was trained for."""
+
+    checkpoint: str
+    task: str
+
+
+def ingredients(source: Source, settings: ExportSettings, data: DataPlaces) -> Ingredients:
+    """Return all that decides what `export` makes: checkpoint files, task, settings, tools.
+
+    Offline, what a checkpoint that is no folder here holds is not known.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or its weights are missing.
+    """
+    if data.offline and not Path(source.checkpoint).expanduser().is_dir():
+        digest = UNKNOWN
+    else:
+        digest = checkpoint_digest(
+            source.checkpoint, revision=settings.revision, allow_pickle=settings.allow_pickle
+        )
+    return _made_of(digest, source.task, settings)
+
+
+def _made_of(digest: str, task: str, settings: ExportSettings) -> Ingredients:
+    return Ingredients(
+        inputs={"checkpoint": digest},
+        settings={"task": task, **in_key(settings)},
+        tools=tool_versions(*_TOOLS),
+    )
 
 
 def export(
@@ -60,10 +97,9 @@ def export(
             draft.take_companions(source.folder)
             record = watch.record(
                 "export",
-                key=export_key(source.digest, task, settings),
+                ingredients=_made_of(source.digest, task, settings),
                 settings={**settings.as_json(), "task": task},
                 facts=facts,
-                tools=tool_versions(*_TOOLS),
             )
             draft.record(
                 task=task,
@@ -73,17 +109,6 @@ def export(
                 parent=None,
             )
     return Artifact.open(out, check=False)
-
-
-def export_key(digest: str, task: str, settings: ExportSettings) -> str:
-    """Return the key that resuming compares: the same one means that exporting again gives the same artifact.
-
-    Args:
-        digest: of the checkpoint, see `checkpoint_digest`.
-        task: the name of the task.
-        settings: as for `export`.
-    """
-    return stage_key("export", (digest,), {**settings.as_json(), "task": task}, tool_versions(*_TOOLS))
 
 
 def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import onnx_ir as ir
 from quantkit.architectures import expected_fusions
 from quantkit.artifact import Artifact, new_artifact
 from quantkit.artifact.artifact import require_apart
-from quantkit.artifact.measure import measuring, stage_key, tool_versions
+from quantkit.artifact.ingredients import Ingredients
+from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.errors import ArtifactError, UsageError
 from quantkit.files import require_free
 from quantkit.graph.fusion import PassResult
@@ -18,10 +19,20 @@ from quantkit.graph.fusion.embed_layer_norm import EmbedLayerNormalization
 from quantkit.graph.fusion.parity import TokenRanges, check_parity
 from quantkit.graph.fusion.passes import CONTRIB
 from quantkit.graph.model import has_external_data, load_model, save_model
+from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import FuseSettings
+from quantkit.tasks.data_places import DataPlaces
 
 STAGE = "fuse"
-_TOOLS = ("numpy", "onnx-ir", "onnxruntime")
+_TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy")
+
+
+def ingredients(artifact: Artifact, settings: FuseSettings, data: DataPlaces) -> Ingredients:
+    """Return all that decides what `fuse` makes: the exported artifact, settings, tools."""
+    del data
+    return Ingredients(
+        inputs={"artifact": artifact.digest}, settings=in_key(settings), tools=tool_versions(*_TOOLS)
+    )
 
 
 def fuse(artifact: Artifact, out: Path, *, settings: FuseSettings, force: bool = False) -> Artifact:
@@ -47,7 +58,6 @@ def fuse(artifact: Artifact, out: Path, *, settings: FuseSettings, force: bool =
     require_free(out, force=force)
     require_apart(out, artifact)
     _require_unfused(artifact)
-    tools = tool_versions(*_TOOLS)
     with measuring() as watch:
         expected = _expected(artifact, settings)
         ranges = TokenRanges.from_config(artifact.config)
@@ -62,10 +72,9 @@ def fuse(artifact: Artifact, out: Path, *, settings: FuseSettings, force: bool =
             draft.take_companions(artifact.path)
             record = watch.record(
                 STAGE,
-                key=stage_key(STAGE, (artifact.digest,), settings.as_json(), tools),
+                ingredients=ingredients(artifact, settings, DataPlaces()),
                 settings=settings.as_json(),
                 facts=facts,
-                tools=tools,
             )
             draft.record(
                 task=artifact.task,

@@ -6,12 +6,16 @@ from collections.abc import Iterable
 import onnx_ir as ir
 
 from quantkit.artifact import Artifact
+from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.measure import tool_versions
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.model import load_model
 from quantkit.records import Inspection, Layer
+from quantkit.runtime.cpu import cpu_facts
 from quantkit.tasks import task
+from quantkit.tasks.data_places import DataPlaces
 
+_TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy")
 # Executed operators that are a fusion of several operators of the checkpoint's graph.
 FUSIONS = (
     "Attention",
@@ -26,6 +30,14 @@ FUSIONS = (
 _PARAMETER_TYPES = (ir.DataType.FLOAT, ir.DataType.INT8, ir.DataType.UINT8)
 # Constants that belong to quantization, not to the checkpoint.
 _QUANTIZATION_SUFFIXES = ("_scale", "_zero_point", ".input_smoothing")
+
+
+def ingredients(artifact: Artifact, settings: None, data: DataPlaces) -> Ingredients:
+    """Return all that decides what `inspect` reports: the artifact, tools, the kernels of this processor."""
+    del settings, data
+    return Ingredients(
+        inputs={"artifact": artifact.digest, "cpu": cpu_facts().kernels}, tools=tool_versions(*_TOOLS)
+    )
 
 
 def inspect(artifact: Artifact) -> Inspection:

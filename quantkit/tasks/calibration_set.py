@@ -25,7 +25,9 @@ import pydantic
 import yaml
 
 from quantkit.errors import DatasetError
+from quantkit.files import digest_of, sha256_file
 from quantkit.shipped import calibration_folder
+from quantkit.tasks import datasets
 from quantkit.tasks.datasets import DATASETS, KnownFile, find_known, load
 from quantkit.tasks.reading import explain, read_file
 from quantkit.tasks.task import Dataset
@@ -117,28 +119,40 @@ def select(
     """
     if count is not None and count < 1:
         raise DatasetError(f"{name_or_path}: cannot calibrate on {count} examples; give 1 or more")
-    definition = calibration_folder() / name_or_path / _SELECTION
     if name_or_path in names():
-        return _select_named(definition, name_or_path, task, _Count(count, at_most), data_dir, seed)
-    if not Path(name_or_path).is_file():
-        near = difflib.get_close_matches(name_or_path, names(), n=1)
-        hint = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else f"give the path of a file, or one of {', '.join(names())}"
-        )
-        raise DatasetError(f"{name_or_path}: there is no such calibration set; {hint}")
+        return _select_named(name_or_path, task, _Count(count, at_most), data_dir, seed)
+    _require_file(name_or_path)
     dataset = load(name_or_path, task, data_dir)
     ids = by_hash((example.id for example in dataset.examples), seed)
     wanted = _Count(count, at_most).of(len(ids), usual=min(COUNT, len(ids)))
     return _choose(dataset.name, dataset, ids, wanted)
 
 
+def content_digest(name_or_path: str) -> str:
+    """Return the digest of all that examples are chosen from: a file's sha256, or that of a shipped set's files.
+
+    Raises:
+        DatasetError: there is no such set or file.
+    """
+    if name_or_path not in names():
+        _require_file(name_or_path)
+        return datasets.content_digest(name_or_path)
+    definition = _definition(name_or_path)
+    selection = _read_selection(definition)
+    return digest_of(
+        {
+            "selection": sha256_file(definition),
+            "dataset": datasets.content_digest(_dataset_of(name_or_path, selection)),
+            "ids": selection.ids.sha256 if selection.ids else None,
+        }
+    )
+
+
 def is_listed(name: str) -> bool:
     """Tell whether a shipped set is a public list of ids, which has no more examples than those."""
     if name not in names():
         return False
-    return _read_selection(calibration_folder() / name / _SELECTION).choose == "listed"
+    return _read_selection(_definition(name)).choose == "listed"
 
 
 def by_hash(ids: Iterable[str], seed: int) -> list[str]:
@@ -146,16 +160,36 @@ def by_hash(ids: Iterable[str], seed: int) -> list[str]:
     return sorted(ids, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
 
 
-def _select_named(
-    definition: Path, name: str, task: str, count: "_Count", data_dir: Path | None, seed: int
-) -> CalibrationSet:
-    selection = _read_selection(definition)
+def _definition(name: str) -> Path:
+    return calibration_folder() / name / _SELECTION
+
+
+def _dataset_of(name: str, selection: _Selection) -> str:
+    """Return the known dataset that a set chooses from, or the path of a file beside its definition."""
+    return (
+        selection.dataset
+        if selection.dataset in DATASETS
+        else str(_definition(name).parent / selection.dataset)
+    )
+
+
+def _require_file(path: str) -> None:
+    if Path(path).is_file():
+        return
+    near = difflib.get_close_matches(path, names(), n=1)
+    hint = (
+        f"did you mean {near[0]!r}?" if near else f"give the path of a file, or one of {', '.join(names())}"
+    )
+    raise DatasetError(f"{path}: there is no such calibration set; {hint}")
+
+
+def _select_named(name: str, task: str, count: "_Count", data_dir: Path | None, seed: int) -> CalibrationSet:
+    selection = _read_selection(_definition(name))
     if selection.task != task:
         raise DatasetError(
             f"{name}: is a calibration set for {selection.task}, not for {task}; give the path of a file"
         )
-    shipped = definition.parent / selection.dataset
-    dataset = load(selection.dataset if selection.dataset in DATASETS else str(shipped), task, data_dir)
+    dataset = load(_dataset_of(name, selection), task, data_dir)
     if selection.ids is not None:
         ids = find_known(selection.ids, data_dir).read_text(encoding="ascii").split()
     else:

@@ -118,6 +118,18 @@ def find(name_or_path: str, data_dir: Path | None = None) -> Path:
     return find_known(known.source, data_dir)
 
 
+def content_digest(name_or_path: str) -> str:
+    """Return the sha256 of a dataset's bytes, wherever they are: of a public file the pinned one, unread.
+
+    Raises:
+        DatasetError: there is no such name or file.
+    """
+    known = DATASETS.get(name_or_path)
+    if known is not None and isinstance(known.source, KnownFile):
+        return known.source.sha256
+    return sha256_file(find(name_or_path))
+
+
 def load(name_or_path: str, task: str, data_dir: Path | None = None) -> Dataset:
     """Find a dataset and read it; a file is its own dataset, named after its stem.
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from quantkit.cli.main import main
-from quantkit.pipeline import line as line_module
+from quantkit.pipeline import stages as stages_module
 
 FAKES = Path(__file__).resolve().parents[1] / "pipeline" / "fakes.py"
 
@@ -22,8 +22,8 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     fakes = module.Fakes(tmp_path / "log")
-    for name, fake in fakes.replacements().items():
-        monkeypatch.setattr(line_module, name, fake)
+    for module, name, fake in fakes.replacements():
+        monkeypatch.setattr(module, name, fake)
     monkeypatch.chdir(tmp_path)
     return fakes
 
@@ -84,8 +84,8 @@ def test_overrides_reach_the_stages(fakes: Any, tmp_path: Path, monkeypatch: pyt
         seen.update(options)
         return quantize(artifact, out, **options)
 
-    monkeypatch.setattr(line_module, "export", note_export)
-    monkeypatch.setattr(line_module, "quantize", note_quantize)
+    monkeypatch.setattr(stages_module, "export", note_export)
+    monkeypatch.setattr(stages_module, "quantize", note_quantize)
     assert 0 == run("--checkpoint", "mine", "--set", "quantize.seed=9", "--data-dir", "d").exit_code
     assert ("mine", 9, Path("d")) == (seen["checkpoint"], seen["settings"].seed, seen["data_dir"])
 

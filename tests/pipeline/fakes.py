@@ -9,14 +9,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from quantkit.artifact import Artifact, new_artifact
+from quantkit.artifact import Artifact, Ingredients, new_artifact
 from quantkit.artifact.measure import Stopwatch
 from quantkit.files import digest_of
 from quantkit.pipeline import line as line_module
 from quantkit.pipeline import run as run_module
+from quantkit.pipeline import stages as stages_module
 from quantkit.recipe import Recipe
 from quantkit.records import (
     BenchReport,
@@ -27,6 +28,7 @@ from quantkit.records import (
     scores_digest,
 )
 from quantkit.records.bench import BenchVerdict
+from quantkit.stages import export as export_module
 
 QUESTIONS = 40
 
@@ -59,7 +61,8 @@ class Fakes:
                     stream.write(part)
                 time.sleep(self.pause)
             (draft.path / "config.json").write_text('{"vocab_size": 8}')
-            record = Stopwatch().record(stage, key=digest_of(content), settings={"mode": "dynamic"})
+            made_of = Ingredients(settings={"content": digest_of(content)})
+            record = Stopwatch().record(stage, ingredients=made_of, settings={"mode": "dynamic"})
             draft.record(
                 task="squad",
                 architecture="bert",
@@ -160,12 +163,17 @@ class Fakes:
             results=results,
         )
 
-    def replacements(self) -> dict[str, Any]:
-        """Return name in `quantkit.pipeline.line` → what stands for it."""
-        names = ("checkpoint_digest", "export", "fuse", "quantize", "evaluate", "inspect", "bench")
-        stages = {name: getattr(self, name) for name in names}
+    def replacements(self) -> list[tuple[ModuleType, str, Any]]:
+        """Return module, name in it, and what stands for it."""
+        names = ("export", "fuse", "quantize", "evaluate", "inspect", "bench")
         chosen = SimpleNamespace(dataset=SimpleNamespace(digest="3" * 64))
-        return {**stages, "select": lambda *arguments: chosen, "find": lambda *arguments: Path(__file__)}
+        return [
+            *((stages_module, name, getattr(self, name)) for name in names),
+            (export_module, "checkpoint_digest", self.checkpoint_digest),
+            (line_module, "select", lambda *arguments: chosen),
+            (line_module, "selection", lambda *arguments: chosen.dataset),
+            (line_module, "find", lambda *arguments: Path(__file__)),
+        ]
 
 
 def recipe(folder: Path, **changes: Any) -> Recipe:
@@ -185,8 +193,8 @@ def recipe(folder: Path, **changes: Any) -> Recipe:
 def main() -> None:
     """Run the line once."""
     work, log, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-    for name, fake in Fakes(log, pause=pause).replacements().items():
-        setattr(line_module, name, fake)
+    for module, name, fake in Fakes(log, pause=pause).replacements():
+        setattr(module, name, fake)
     report = run_module.run(recipe(work.parent), work=work)
     sys.stdout.write(json.dumps(report.as_json()))
 

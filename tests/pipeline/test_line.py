@@ -8,6 +8,7 @@ import pytest
 from quantkit.pipeline.line import Line
 from quantkit.pipeline.work import WorkFolder
 from quantkit.recipe.settings import Recipe
+from quantkit.tasks.data_places import DataPlaces
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def line(tmp_path: Path):
         recipe = Recipe.model_validate(
             {"name": "r", "checkpoint": "c", "quantize": quantize, "evaluate": {"data": "judged.json"}}
         )
-        return Line(recipe, WorkFolder(tmp_path), data_dir=None)
+        return Line(recipe, WorkFolder(tmp_path), DataPlaces())
 
     return make
 

@@ -17,10 +17,12 @@ from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError, DatasetError, UsageError
 from quantkit.files import PARTIAL
 from quantkit.pipeline import line as line_module
+from quantkit.pipeline import stages as stages_module
 from quantkit.pipeline.run import plan, run
 from quantkit.pipeline.steps import STEPS
 from quantkit.pipeline.work import WorkFolder
 from quantkit.registry import DirectoryRegistry
+from quantkit.stages import export as export_module
 from quantkit.tasks import datasets
 
 FAKES = Path(__file__).with_name("fakes.py")
@@ -41,8 +43,8 @@ def fakes_module() -> ModuleType:
 @pytest.fixture
 def fakes(fakes_module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     fakes = fakes_module.Fakes(tmp_path / "log")
-    for name, fake in fakes.replacements().items():
-        monkeypatch.setattr(line_module, name, fake)
+    for module, name, fake in fakes.replacements():
+        monkeypatch.setattr(module, name, fake)
     return fakes
 
 
@@ -132,7 +134,7 @@ def test_changed_checkpoint_and_tools_run_again(
     fakes.checkpoint = "other"
     run(recipe(publish=None), work=tmp_path / "work")
     assert WHOLE + WHOLE == fakes.finished()
-    monkeypatch.setattr(line_module, "tool_versions", lambda *packages: {"onnxruntime": "0.0.1"})
+    monkeypatch.setattr(export_module, "tool_versions", lambda *packages: {"onnxruntime": "0.0.1"})
     planned = plan(recipe(publish=None), work=tmp_path / "work")
     assert "tools: " in planned.steps[0].why
     assert "onnxruntime" in planned.steps[0].why
@@ -220,6 +222,42 @@ def test_dry_run_says_what_and_why_and_writes_nothing(fakes: Any, recipe: Any, t
     assert ("evaluate baseline", "keep") == (changed[3].step, changed[3].action)
 
 
+@pytest.mark.parametrize(
+    ("setting", "other", "said"),
+    [
+        ("slack", 0.1, "auto.slack 0.05 → 0.1"),
+        ("min_int8_coverage", 0.5, "auto.min_int8_coverage 0.9 → 0.5"),
+        ("select_samples", 400, "auto.select_samples 800 → 400"),
+    ],
+)
+def test_a_search_that_is_asked_otherwise_runs_again(
+    fakes: Any, recipe: Any, tmp_path: Path, setting: str, other: float, said: str
+) -> None:
+    """What a search found is kept only when it was asked exactly this."""
+    work = tmp_path / "work"
+    searched = {"mode": "auto", "calib": "callcentre"}
+    run(recipe(quantize=searched, publish=None), work=work)
+    assert "keep" == plan(recipe(quantize=searched), work=work).steps[2].action
+    step = plan(recipe(quantize={**searched, "auto": {setting: other}}), work=work).steps[2]
+    assert ("run", f"changed settings: {said}") == (step.action, step.why)
+
+
+def test_dry_run_asks_nobody(
+    fakes: Any, recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan takes the ledger's word for a checkpoint that is elsewhere, and needs no file of a public dataset."""
+
+    def ask(*arguments: object, **options: object) -> None:
+        raise AssertionError("asked")
+
+    static = recipe(quantize={"mode": "static", "calib": "squad"})
+    run(static, work=tmp_path / "work")
+    monkeypatch.setattr(export_module, "checkpoint_digest", ask)
+    monkeypatch.setattr(datasets, "find_known", ask)
+    steps = plan(static, work=tmp_path / "work").steps
+    assert {"gate", "publish"} == {step.step for step in steps if step.action == "run"}
+
+
 def test_one_run_at_a_time(fakes: Any, recipe: Any, tmp_path: Path) -> None:
     """A second run in the same folder is refused in one line, and touches nothing."""
     with (
@@ -262,7 +300,7 @@ def test_interrupt_keeps_what_is_finished(
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr(line_module, stage, interrupt)
+            patched.setattr(stages_module, stage, interrupt)
             with pytest.raises(KeyboardInterrupt):
                 run(recipe(publish=None), work=work)
         assert [] == list(work.rglob(f"*{PARTIAL}*"))
@@ -281,7 +319,7 @@ def test_error_of_a_stage_passes_through(
         raise ArtifactError("one line")
 
     with monkeypatch.context() as patched:
-        patched.setattr(line_module, "quantize", fail)
+        patched.setattr(stages_module, "quantize", fail)
         with pytest.raises(ArtifactError, match="one line"):
             run(recipe(), work=tmp_path / "work")
     assert "pass" == run(recipe(), work=tmp_path / "work").verdict

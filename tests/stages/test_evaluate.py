@@ -19,7 +19,8 @@ from quantkit.recipe.settings import EvaluateSettings
 from quantkit.runtime.engine import Engine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Session
-from quantkit.stages.evaluate import evaluate, read_evaluation
+from quantkit.stages.evaluate import evaluate, ingredients, read_evaluation
+from quantkit.tasks.data_places import DataPlaces
 
 Make = Callable[..., Artifact]
 
@@ -54,6 +55,7 @@ def test_scores_every_question(make_span_artifact: Make, span_questions: Path) -
     assert (found.questions, found.features) == (6, 6)
     assert found.artifact == artifact.digest
     assert found.dataset_name == "tiny"
+    assert found.key == ingredients(artifact, settings_for(span_questions), DataPlaces()).key("evaluate")
 
 
 def test_written_into_the_artifact(make_span_artifact: Make, span_questions: Path) -> None:

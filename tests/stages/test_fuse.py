@@ -15,6 +15,7 @@ from quantkit.artifact import Artifact, StageRecord, new_artifact
 from quantkit.errors import ArtifactError, FusionError, OutputError, UsageError
 from quantkit.graph.model import load_model, save_model
 from quantkit.recipe.settings import FuseSettings
+from quantkit.tasks.data_places import DataPlaces
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -85,7 +86,7 @@ def test_writes_a_fused_artifact(exported: Artifact, tmp_path: Path) -> None:
     assert record.facts["missed"] == []
     assert record.facts["warnings"] == []
     assert record.facts["parity"]["worst"] < 1e-5
-    assert len(record.key) == 64
+    assert record.key == stage.ingredients(exported, FuseSettings(), DataPlaces()).key("fuse")
     assert record.settings == FuseSettings().as_json()
     assert [entry.stage for entry in fused.manifest.stages] == ["export", "fuse"]
     assert fused.manifest.parent == exported.digest

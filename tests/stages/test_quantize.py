@@ -29,6 +29,8 @@ from quantkit.runtime.cpu import CpuFacts
 from quantkit.runtime.mask_free import write_mask_free
 from quantkit.stages import quantize as stage
 from quantkit.stages.quantize import quantize
+from quantkit.stages.quantize.ingredients import ingredients
+from quantkit.tasks.data_places import DataPlaces
 
 Make = Callable[..., Artifact]
 LAYER = "bert.encoder.layer.0"
@@ -215,6 +217,16 @@ def test_calibration_is_recorded(
     assert summary["tokens"] == content["tokens"] > 60
     query, key = (content["ranges"][f"{LAYER}.attention.self.{name}"] for name in ("query", "key"))
     assert query == key
+
+
+def test_record_has_the_key_of_the_ingredients(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """Resuming and the manifest speak of the same key."""
+    artifact, asked = make_encoder_artifact(), settings("static", seed=3)
+    record = quantize(artifact, tmp_path / "int8", settings=asked).manifest.stage("quantize")
+    assert record is not None
+    assert record.key == ingredients(artifact, asked, DataPlaces()).key("quantize")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from quantkit.errors import DatasetError
 from quantkit.shipped import calibration_folder
 from quantkit.tasks import calibration_set
-from quantkit.tasks.calibration_set import by_hash, names, select
+from quantkit.tasks.calibration_set import by_hash, content_digest, names, select
 from quantkit.tasks.datasets import DATASETS, load
 
 QUESTIONS = {f"Question {number}?": ["Ann"] for number in range(150)}
@@ -148,3 +148,33 @@ def test_callcentre_calibrates_on_other_questions_than_it_is_evaluated_on() -> N
     evaluated = {example.id for example in load("callcentre", "squad").examples}
     assert len(chosen.ids) == 100
     assert not evaluated & set(chosen.ids)
+
+
+def test_content_of_a_file_is_its_bytes(path: Path, tmp_path: Path) -> None:
+    """What examples are chosen from is known by what is in it, not by what it is called."""
+    copy = tmp_path / "copy.json"
+    copy.write_bytes(path.read_bytes())
+    before = content_digest(str(path))
+    assert content_digest(str(copy)) == before
+    path.write_bytes(path.read_bytes() + b"\n")
+    assert content_digest(str(path)) != before
+    with pytest.raises(DatasetError, match="squat: there is no such calibration set; did you mean 'squad'"):
+        content_digest("squat")
+
+
+def test_content_of_a_set_is_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_squad: Callable[..., Path]
+) -> None:
+    """A shipped set is another one when how it chooses changes, or what it chooses from."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    definition, questions = folder / "selection.yaml", folder / "questions.json"
+    definition.write_text("dataset: questions.json\ntask: squad\ncount: 1\nchoose: hashed\n")
+    questions.write_bytes(write_squad({"Ann wrote.": {"Who?": ["Ann"]}}).read_bytes())
+    monkeypatch.setattr(calibration_set, "calibration_folder", lambda: tmp_path)
+    digests = {content_digest("mine")}
+    questions.write_bytes(questions.read_bytes() + b"\n")
+    digests.add(content_digest("mine"))
+    definition.write_text(definition.read_text().replace("count: 1", "count: 2"))
+    digests.add(content_digest("mine"))
+    assert len(digests) == 3

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from quantkit.errors import DatasetError, UsageError
-from quantkit.files import cache_folder, sha256_bytes
+from quantkit.files import cache_folder, sha256_bytes, sha256_file
 from quantkit.tasks import datasets
-from quantkit.tasks.datasets import DATASETS, KnownDataset, KnownFile, find, find_known, load
+from quantkit.tasks.datasets import DATASETS, KnownDataset, KnownFile, content_digest, find, find_known, load
 
 CONTENT = b"the official bytes"
 
@@ -169,3 +169,19 @@ def test_the_table_pins_the_official_files() -> None:
 def test_squad_is_found_by_name(shared: Path) -> None:
     """The real development set passes its own check."""
     assert len(load("squad", "squad", shared / "data").examples) == 10_570
+
+
+def test_content_is_known_by_its_bytes(
+    write_squad: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file's digest is of its bytes, whatever it is called; of a public file the pinned one, which nobody reads."""
+    path = write_squad({"Ann wrote.": {"Who?": ["Ann"]}})
+    copy = tmp_path / "copy.json"
+    copy.write_bytes(path.read_bytes())
+    assert content_digest(str(path)) == content_digest(str(copy)) == sha256_file(path)
+    monkeypatch.setattr(datasets, "find_known", None)
+    source = DATASETS["squad"].source
+    assert isinstance(source, KnownFile)
+    assert content_digest("squad") == source.sha256
+    with pytest.raises(DatasetError, match=r"nowhere\.json: there is no such dataset"):
+        content_digest("nowhere.json")

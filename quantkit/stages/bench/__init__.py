@@ -8,6 +8,7 @@ Nothing is padded beyond its batch, and tokenizing and reading answers are not m
 this minute; only the ratios are worth keeping, and those not when the rounds do not agree.
 """
 
+from quantkit.stages.bench.ingredients import ingredients
 from quantkit.stages.bench.measure import bench
 
-__all__ = ["bench"]
+__all__ = ["bench", "ingredients"]

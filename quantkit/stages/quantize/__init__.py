@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from quantkit.artifact import Artifact, StageRecord, new_artifact
 from quantkit.artifact.artifact import CALIBRATION, require_apart
-from quantkit.artifact.measure import measuring, stage_key, tool_versions
+from quantkit.artifact.measure import measuring
 from quantkit.files import require_free, write_json
 from quantkit.graph.layout import lay_out
 from quantkit.graph.model import has_external_data, load_model, save_model
@@ -31,11 +31,12 @@ from quantkit.stages.quantize.facts import (
     source,
     technique_facts,
 )
+from quantkit.stages.quantize.ingredients import ingredients
 from quantkit.stages.quantize.plan import Plan, make_plan, require_usable, weight_type
 from quantkit.tasks.calibration_set import CalibrationSet, select
+from quantkit.tasks.data_places import DataPlaces
 
 STAGE = "quantize"
-TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
 
 
 def quantize(
@@ -74,7 +75,6 @@ def quantize(
     require_free(out, force=force)
     require_apart(out, artifact)
     require_usable(artifact, settings)
-    tools = tool_versions(*TOOLS)
     cpu = cpu_facts()
     target = resolve_target(settings.target_isa, cpu)
     grid = Grid(per_channel=settings.per_channel, weight_type=weight_type(settings, target))
@@ -123,10 +123,9 @@ def quantize(
             draft.take_companions(artifact.path)
             record = watch.record(
                 STAGE,
-                key=stage_key(STAGE, (artifact.digest,), asked.as_json(), tools),
+                ingredients=ingredients(artifact, asked, DataPlaces(data_dir=data_dir)),
                 settings=settings.as_json(),
                 facts=facts,
-                tools=tools,
                 cpu=cpu.as_json(),
             )
             stages: tuple[StageRecord, ...] = (*artifact.manifest.stages, record)

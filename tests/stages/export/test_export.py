@@ -24,7 +24,8 @@ from quantkit.graph.fusion.contract import fuse_graph, fused_counts
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model
 from quantkit.recipe.settings import ExportSettings
-from quantkit.stages.export import export, export_key
+from quantkit.stages.export import Source, export, ingredients
+from quantkit.tasks.data_places import DataPlaces
 
 FAMILIES = ("bert", "roberta", "distilbert", "electra", "mobilebert")
 TASKS = ("squad", "text-classification")
@@ -169,7 +170,8 @@ def test_the_artifact_is_whole(exported: tuple[Path, Artifact]) -> None:
     record = again.manifest.stage("export")
     assert record is not None
     assert record.facts["checkpoint_digest"] == checkpoint_digest(str(checkpoint))
-    assert record.key == export_key(record.facts["checkpoint_digest"], artifact.task, ExportSettings())
+    source = Source(checkpoint=str(checkpoint), task=artifact.task)
+    assert record.key == ingredients(source, ExportSettings(), DataPlaces()).key("export")
     assert record.facts["parameters"] > 10_000
     assert {"torch", "transformers", "onnx", "onnxruntime"} <= set(record.tools)
 
