@@ -7,8 +7,8 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.checkpoint import checkpoint_digest
 from quantkit.errors import ArtifactError
-from quantkit.exam.selection import selection
 from quantkit.files import sha256_file
+from quantkit.mixed_precision.asked import selection
 from quantkit.pipeline.judging import judge_evidence
 from quantkit.pipeline.work import Ingredients, WorkFolder
 from quantkit.recipe.load import dump_section
