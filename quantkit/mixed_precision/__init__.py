@@ -8,3 +8,7 @@ A client of `allocation` (groups are slots, choices are options), `latency` and 
 * `workbench`, `affordable`, `candidate`: assignments become models, and are measured.
 * `written`: the result as settings.
 """
+
+from quantkit.mixed_precision.auto import Chosen, find
+
+__all__ = ["Chosen", "find"]

@@ -170,6 +170,39 @@ def test_at_least_one() -> None:
     assert cheapest_within(slots, 1e-7, [one]) is None
 
 
+def test_of_equally_cheap_ones_within_limits_the_least_damaging() -> None:
+    """Layers of one shape cost the same; which of them is quantized is decided by damage, not by their order."""
+    kept = Priced(damage=0.0, cost=1.0)
+    slots = {
+        name: [Priced(damage=damage, cost=2.0, uses={"quantized": 1}), kept]
+        for name, damage in (("a", 0.02), ("b", 0.01), ("c", 0.03))
+    }
+    found = cheapest(slots, [Limit(name="quantized", at_least=1)])
+    assert found is not None
+    assert found.chosen == {"a": 1, "b": 0, "c": 1}
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_limits_bind_in_any_unit(unit: float) -> None:
+    """Seconds or bytes: an amount that is a third too small, or too large, is beyond the limit."""
+    slots = {
+        "a": [
+            Priced(damage=0.0, cost=1.0, uses={"amount": 2 * unit}),
+            Priced(damage=0.0, cost=2.0, uses={"amount": 3 * unit}),
+            Priced(damage=0.0, cost=0.0, uses={"amount": 4 * unit}),
+        ]
+    }
+    found = cheapest_within(slots, 1.0, [Limit(name="amount", at_least=3 * unit, at_most=3 * unit)])
+    assert found is not None
+    assert found.chosen == {"a": 1}
+
+
+def test_less_than_nothing_cannot_be_used() -> None:
+    """Where every amount is 0 or more, no solution uses less than nothing."""
+    slots = {"a": [Priced(damage=0.0, cost=1.0, uses={"amount": 0.0})]}
+    assert cheapest(slots, [Limit(name="amount", at_most=-1)]) is None
+
+
 def test_a_limit_that_no_option_knows_is_a_slip() -> None:
     """A name that is written otherwise in limit and options would never bind."""
     slots = {"a": [Priced(damage=0.0, cost=1.0, uses={"parameters": 1e6})]}
