@@ -1,7 +1,8 @@
 """Journal: what a search has measured, so that one that was interrupted goes on where it was.
 
-One JSON line for each measurement, in the user's cache, under a key of all that decides the results: artifact,
-questions, settings, tools and the CPU's kernels. Lines that cannot be read are measured again.
+One JSON line for each measurement, in the user's cache, under a key of all that decides the results. What a
+measurement is of and what it found are plain JSON; the key and both are the client's. Lines that cannot be read are
+measured again.
 """
 
 import json
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from quantkit.errors import OutputError
-from quantkit.exam.exam import Marks
 from quantkit.files import cache_folder, digest_of, naming_output_errors
 
 _LOG = logging.getLogger(__name__)
@@ -47,15 +47,14 @@ class Journal:
             self._append({"of": key, "what": of, "found": self._known[key]})
         return self._known[key]
 
-    def marks(self, of: Any, measure: Callable[[], Marks]) -> tuple[Marks, float]:
-        """Return the marks that are known of `of`, or measure them, and the seconds that measuring took."""
+    def timed(self, of: Any, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return the same with the `seconds` that measuring took, whenever that was."""
 
         def timed() -> dict[str, Any]:
             started = time.monotonic()
-            return {"marks": measure().as_json(), "seconds": time.monotonic() - started}
+            return {**measure(), "seconds": time.monotonic() - started}
 
-        found = self.remembered(of, timed)
-        return Marks(**found["marks"]), found["seconds"]
+        return self.remembered(of, timed)
 
     def _append(self, entry: dict[str, Any]) -> None:
         try:

@@ -1,12 +1,12 @@
-"""Exam: labelled questions, what FP32 answers to them, and how a quantized model's answers compare."""
+"""Exam: labelled questions, what FP32 answers to them, and how another model's answers compare."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from quantkit.artifact import Artifact
 from quantkit.errors import DatasetError
+from quantkit.exam.marks import Marks
 from quantkit.metrics.distributions import divergence, ratio_bound
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
@@ -19,31 +19,6 @@ from quantkit.tasks.tokenizer import Tokenizer
 
 TOKEN_BUDGET = 1024
 _LEAST_TIMED = 4
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Marks:
-    """How the answers of a model compare to FP32's.
-
-    Attributes:
-        divergence: mean over windows and outputs, nats.
-        changed: share of the questions with another score.
-        score: mean score in percent.
-        ratio: score / FP32 score.
-        expected_ratio: the same of the expected score.
-        expected_ratio_low: its one-sided lower confidence bound.
-    """
-
-    divergence: float
-    changed: float
-    score: float
-    ratio: float
-    expected_ratio: float
-    expected_ratio_low: float
-
-    def as_json(self) -> dict[str, float]:
-        """Return the numbers by name."""
-        return asdict(self)
 
 
 class Exam:

@@ -1,10 +1,10 @@
 """Which questions candidates are judged on: labelled, not calibrated on, and never the gate's."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from quantkit.errors import DatasetError, UsageError
-from quantkit.recipe.settings import QuantizeSettings
 from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import CalibrationSet, is_listed, select
 from quantkit.tasks.datasets import load
@@ -14,55 +14,75 @@ GATE_DATA = {"squad": "squad"}
 _LOG = logging.getLogger(__name__)
 
 
-def selection(
-    settings: QuantizeSettings, task: str, calibration_set: CalibrationSet, data_dir: Path | None
-) -> Dataset:
-    """Return the selection questions.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelectionRequest:
+    """What is asked of a selection.
 
-    Those named by `auto.select`, or else more of what the calibration questions were chosen from. Questions that
-    ranges were calibrated on are left out.
+    Attributes:
+        task: name of the task.
+        calib: what the calibration questions were chosen from.
+        select: what the selection is chosen from; None: more of `calib`.
+        samples: how many questions.
+        gate_data: the gate's questions, which may not be among them; None: the task's, if it has any.
+        seed: of the choice.
+    """
+
+    task: str
+    calib: str
+    select: str | None
+    samples: int
+    gate_data: str | None
+    seed: int
+
+    @property
+    def source(self) -> str:
+        """What the questions are chosen from."""
+        return self.select or self.calib
+
+
+def select_questions(
+    asked: SelectionRequest, calibration_set: CalibrationSet, data_dir: Path | None
+) -> Dataset:
+    """Return the selection questions; those that ranges were calibrated on are left out.
 
     Raises:
-        UsageError: the calibration set is a public list, which has no more, and `auto.select` is not given.
+        UsageError: the calibration set is a public list, which has no more, and no `select` is given.
         DatasetError: there are not enough questions, or some are the gate's.
     """
-    wanted, calibrated = settings.auto.select_samples, set(calibration_set.ids)
-    source = settings.auto.select or settings.calib
-    assert source is not None
-    if settings.auto.select is None and is_listed(source):
+    wanted, calibrated = asked.samples, set(calibration_set.ids)
+    if asked.select is None and is_listed(asked.calib):
         raise UsageError(
-            f"--select: is needed with --calib {source}, a list that has no further questions; "
+            f"--select: is needed with --calib {asked.calib}, a list that has no further questions; "
             "give labelled questions that the gate does not use, such as squad-train or a file"
         )
     # As many more as could be left out.
-    everything = select(source, task, None, data_dir, settings.seed, at_most=wanted + len(calibrated))
+    everything = select(
+        asked.source, asked.task, None, data_dir, asked.seed, at_most=wanted + len(calibrated)
+    )
     left = [name for name in everything.ids if name not in calibrated][:wanted]
     if len(left) < min(wanted, 2):
         raise DatasetError(
-            f"{source}: has {len(left)} questions besides the {len(calibrated)} calibrated on, and candidates are "
-            f"judged on {wanted}; give another file with --select, or fewer with --select-samples"
+            f"{asked.source}: has {len(left)} questions besides the {len(calibrated)} calibrated on, and candidates "
+            f"are judged on {wanted}; give another file with --select, or fewer with --select-samples"
         )
-    _require_not_the_gates(settings, task, left, data_dir)
+    _require_not_the_gates(asked, left, data_dir)
     return everything.dataset.only(left)
 
 
-def _require_not_the_gates(
-    settings: QuantizeSettings, task: str, ids: list[str], data_dir: Path | None
-) -> None:
-    named = settings.auto.gate_data
-    name = named or GATE_DATA.get(task)
+def _require_not_the_gates(asked: SelectionRequest, ids: list[str], data_dir: Path | None) -> None:
+    name = asked.gate_data or GATE_DATA.get(asked.task)
     if name is None:
         return
     try:
-        gate = load(name, task, data_dir)
+        gate = load(name, asked.task, data_dir)
     except DatasetError as error:
-        if named is not None:
+        if asked.gate_data is not None:
             raise
         _LOG.warning("whether the selection holds questions of the gate (%s) is not known: %s", name, error)
         return
     shared = sorted({example.id for example in gate.examples}.intersection(ids))
     if shared:
         raise DatasetError(
-            f"{settings.auto.select or settings.calib}: {len(shared)} of the {len(ids)} selection questions are the "
-            f"gate's ({name}), such as {shared[0]}; choose others with --select, or name the gate's with --gate-data"
+            f"{asked.source}: {len(shared)} of the {len(ids)} selection questions are the gate's ({name}), "
+            f"such as {shared[0]}; choose others with --select, or name the gate's with --gate-data"
         )

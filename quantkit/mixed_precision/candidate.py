@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from quantkit.allocation.journal import Journal
-from quantkit.allocation.solver import Solution
+from quantkit.allocation.search import Verdict
+from quantkit.allocation.slots import Solution
 from quantkit.artifact.artifact import EXTERNAL_DATA
-from quantkit.exam.exam import Exam, Marks
+from quantkit.exam.exam import Exam
+from quantkit.exam.marks import Marks
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.model import has_external_data
 from quantkit.mixed_precision.options import Options
@@ -40,7 +42,11 @@ _SMALL = 0.05
 
 
 class Trials:
-    """Builds candidates and measures each once."""
+    """Builds candidates and measures each once.
+
+    Attributes:
+        candidates: what was found of each, in the order they were verified.
+    """
 
     def __init__(
         self, workbench: Workbench, options: Options, exam: Exam, journal: Journal, asked: AutoSettings
@@ -53,8 +59,9 @@ class Trials:
         self._asked = asked
         self._float: Session | None = None
         self._seen: list[Marks] = []
+        self.candidates: list[CandidateRecord] = []
 
-    def verify(self, number: int, origin: str, solution: Solution) -> CandidateRecord:
+    def verify(self, number: int, origin: str, solution: Solution) -> Verdict:
         """Build an assignment, let it sit the exam, time it and read its kernels."""
         chosen = {group: self._options[group][index].choice for group, index in solution.chosen.items()}
         of = {"candidate": {group: repr(choice) for group, choice in sorted(chosen.items())}}
@@ -64,15 +71,15 @@ class Trials:
                 return self._measured(path)
 
         found = self._journal.remembered(of, measure)
-        marks = Marks(**found["marks"])
+        marks = Marks.from_json(found["marks"])
         self._seen.append(marks)
         expected = expected_ratio_of(marks, self._seen)
-        return CandidateRecord(
+        record = CandidateRecord(
             number=number,
             origin=origin,
             choices=dict(Counter(choice.label for choice in chosen.values())),
             predicted_damage=solution.damage,
-            predicted_cost_us=solution.cost_us,
+            predicted_cost_us=solution.cost,
             divergence=marks.divergence,
             changed=marks.changed,
             score=marks.score,
@@ -86,6 +93,8 @@ class Trials:
             passed=expected.low >= self._asked.target
             and found["int8_coverage"] >= self._asked.min_int8_coverage,
         )
+        self.candidates.append(record)
+        return Verdict(passed=record.passed, expected_ratio_low=expected.low, divergence=marks.divergence)
 
     def _measured(self, path: Path) -> dict[str, Any]:
         artifact = self._workbench.artifact

@@ -5,7 +5,7 @@ kernel is ever taken for an integer one.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ from quantkit.errors import QuantizationError
 from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.graph.kernels import LINEAR_KERNELS
 from quantkit.graph.linear import Linear, linear_layers
+from quantkit.latency.snippet import BATCH, SEQUENCE
 from quantkit.quantization.affine import QuantizedWeight, WeightType
 from quantkit.quantization.rounding import Problem, nearest
 from quantkit.quantization.treatments.outliers import multiply_outliers
@@ -73,6 +74,18 @@ class CostRequest(Record):
         outliers = f" outliers {self.outliers}" if self.outliers else ""
         split = f" split {self.split}" if self.split else ""
         return f"{self.scheme}{size}{outliers}{split}, {shape}"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the request as plain JSON, for the table of costs."""
+        return {"snippet": "group", **self.model_dump(mode="json")}
+
+    def build(self) -> ir.Model:
+        """Return the group's model (`group_model`)."""
+        return group_model(self)
+
+    def check(self, executed: onnx.GraphProto) -> None:
+        """Check that every layer ended in a kernel of its scheme (`check_kernels`)."""
+        check_kernels(self, executed)
 
 
 def group_model(request: CostRequest) -> ir.Model:
@@ -133,7 +146,7 @@ def _is_of(scheme: Scheme, node: onnx.NodeProto) -> bool:
 def _float_model(request: CostRequest) -> ir.Model:
     """Return the group in float: x [batch, sequence, inputs] → a MatMul for each layer, all of them outputs."""
     random_numbers = np.random.default_rng(0)
-    source = ir.val(INPUT, ir.DataType.FLOAT, ir.Shape(["batch", "sequence", request.inputs]))
+    source = ir.val(INPUT, ir.DataType.FLOAT, ir.Shape([BATCH, SEQUENCE, request.inputs]))
     nodes, weights = [], []
     for index, width in enumerate(request.outputs):
         matrix = random_numbers.standard_normal((request.inputs, width), np.float32) / request.inputs**0.5
@@ -142,7 +155,7 @@ def _float_model(request: CostRequest) -> ir.Model:
         node = ir.node("MatMul", [source, weight], name=name)
         node.outputs[0].name = f"y{index}"
         node.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
-        node.outputs[0].shape = ir.Shape(["batch", "sequence", width])
+        node.outputs[0].shape = ir.Shape([BATCH, SEQUENCE, width])
         nodes.append(node)
         weights.append(weight)
     graph = ir.Graph(

@@ -7,9 +7,11 @@ range method, rounding, bias correction. What is left to the search are the sche
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from quantkit.exam.exam import TOKEN_BUDGET
 from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.graph.linear import Linear
-from quantkit.latency.cost import CostRequest, measure_costs
+from quantkit.latency.cost import measure_costs
+from quantkit.mixed_precision.group_model import CostRequest
 from quantkit.mixed_precision.groups import Group
 from quantkit.mixed_precision.noise import FloatOutputs, Noise, best_range, float_outputs, measure_noise
 from quantkit.mixed_precision.workbench import Workbench
@@ -18,8 +20,6 @@ from quantkit.quantization.choice import FLOAT, Choice
 from quantkit.quantization.treatments.outliers import worthwhile_counts
 from quantkit.quantization.treatments.split import COPIES, sticks_out
 
-# The tokens of a batch as it is served; the same as the exam's.
-COST_TOKENS = 1024
 _TIE = 0.05
 STATIC = Choice(scheme="static", smooth="auto", rounding="gptq", bias_correction=True)
 PLAIN = Choice(scheme="static", rounding="gptq", bias_correction=True)
@@ -75,7 +75,7 @@ def list_options(workbench: Workbench, *, seconds: float) -> Options:
     wanted = [
         _request(workbench, group, choice) for group in workbench.groups for choice in offered[group.name]
     ]
-    costs = measure_costs(wanted, tokens=COST_TOKENS, seconds_budget=seconds)
+    costs = measure_costs(wanted, tokens=TOKEN_BUDGET, seconds_budget=seconds)
     found = {}
     with track("noise", len(workbench.groups), "groups") as advance:
         for group in workbench.groups:

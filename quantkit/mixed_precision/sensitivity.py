@@ -14,10 +14,12 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from quantkit.allocation.journal import Journal
 from quantkit.errors import UsageError
-from quantkit.exam.exam import Exam, Marks
+from quantkit.exam.exam import Exam
+from quantkit.exam.marks import Marks
 from quantkit.mixed_precision.groups import Group
 from quantkit.mixed_precision.options import Rated
 from quantkit.mixed_precision.workbench import Workbench
@@ -88,7 +90,7 @@ def damages_of(
         with workbench.built({largest.name: reference[largest.name].choice}) as path:
             return few.sit(few.open(path))
 
-    _, pass_seconds = journal.marks({"pass": _LEAST_QUESTIONS}, one_pass)
+    _, pass_seconds = _remembered(journal, {"pass": _LEAST_QUESTIONS}, one_pass)
     # Each group alone, and one pass before them that tells how long they take.
     room = seconds / (len(workbench.groups) + 1) / max(pass_seconds, 1e-3)
     wanted = min(most_questions, len(examples.examples))
@@ -111,9 +113,15 @@ def damages_of(
             "choices": [repr(reference[name].choice) for name in names],
             "questions": count,
         }
-        return journal.marks(of, measure)
+        return _remembered(journal, of, measure)
 
     return _measure(workbench, reference, exam, seconds=seconds, remembered=remembered), count
+
+
+def _remembered(journal: Journal, of: dict[str, Any], measure: Callable[[], Marks]) -> tuple[Marks, float]:
+    """Return the marks that are known of `of`, or measure them, and the seconds that measuring took."""
+    found = journal.timed(of, lambda: {"marks": measure().as_json()})
+    return Marks.from_json(found["marks"]), found["seconds"]
 
 
 def _measure(

@@ -12,8 +12,8 @@ from quantkit.artifact import Artifact
 from quantkit.graph.layout import lay_out
 from quantkit.graph.linear import Linear, embedding_tables, linear_layers, matching
 from quantkit.graph.model import has_external_data, load_model, save_model, weight_bytes
+from quantkit.mixed_precision.affordable import Rounding, affordable_rounding
 from quantkit.mixed_precision.groups import Group, groups
-from quantkit.mixed_precision.rounding import Rounding, affordable_rounding
 from quantkit.quantization.choice import FLOAT, Choice, nothing_to_quantize
 from quantkit.quantization.observe.evidence import Evidence, collect
 from quantkit.quantization.observe.statistics import Detail

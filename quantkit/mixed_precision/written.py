@@ -1,36 +1,33 @@
 """The result of a search as ordinary settings: one entry for each group, with the numbers that speak for it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from quantkit.allocation.solver import Solution
 from quantkit.graph.linear import matching
-from quantkit.mixed_precision.options import STATIC, Options
+from quantkit.mixed_precision.options import STATIC
 from quantkit.mixed_precision.workbench import Workbench
 from quantkit.quantization.choice import Choice
 from quantkit.recipe.settings import AutoSettings, KeepFloat, LayerScheme, QuantizeSettings
-from quantkit.records import GroupRecord, SearchReport
+from quantkit.records import GroupRecord
 
 
 def as_settings(
     settings: QuantizeSettings,
     workbench: Workbench,
-    report: SearchReport,
-    solution: Solution,
-    options: Options,
+    records: Sequence[GroupRecord],
+    chosen: Mapping[str, Choice],
 ) -> QuantizeSettings:
     """Return settings of mode static that make the chosen candidate again.
 
     Args:
         settings: those of the search: calibration, grid and target stay as they are.
         workbench: the groups.
-        report: damage and cost of each choice.
-        solution: group → index of its option.
-        options: every group's options.
+        records: damage and cost of each group's choices, in the order of the groups.
+        chosen: group name → its choice.
     """
     schemes: list[LayerScheme] = []
     kept: list[KeepFloat] = list(settings.keep_float)
-    for group, record in zip(workbench.groups, report.groups, strict=True):
-        choice = options[group.name][solution.chosen[group.name]].choice
+    for group, record in zip(workbench.groups, records, strict=True):
+        choice = chosen[group.name]
         reason = _because(record)
         for pattern in _patterns(group.name, group.layers, list(workbench.layers)):
             if choice.scheme == "float":

@@ -3,7 +3,7 @@
 from typing import Any
 
 from quantkit.artifact import Artifact
-from quantkit.exam.selection import selection
+from quantkit.mixed_precision.asked import selection
 from quantkit.pipeline.stages import Published
 from quantkit.pipeline.work import WorkFolder
 from quantkit.recipe.settings import QuantizeSettings, Recipe

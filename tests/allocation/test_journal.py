@@ -6,11 +6,6 @@ from pathlib import Path
 import pytest
 
 from quantkit.allocation.journal import Journal
-from quantkit.exam.exam import Marks
-
-MARKS = Marks(
-    divergence=0.001, changed=0.1, score=80.0, ratio=0.99, expected_ratio=0.998, expected_ratio_low=0.997
-)
 
 
 class Counter:
@@ -50,11 +45,12 @@ def test_another_key_knows_nothing() -> None:
     assert 2 == counter.times
 
 
-def test_marks_come_back_with_their_time() -> None:
+def test_measurements_come_back_with_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The seconds are those of the measurement, not of reading."""
-    written = Journal("key").marks("a", lambda: MARKS)
-    assert MARKS == written[0]
-    assert written == Journal("key").marks("a", lambda: pytest.fail("measured again"))
+    now = iter([100.0, 102.5])
+    monkeypatch.setattr("quantkit.allocation.journal.time.monotonic", lambda: next(now))
+    assert {"value": 1, "seconds": 2.5} == Journal("key").timed("a", Counter().measure)
+    assert {"value": 1, "seconds": 2.5} == Journal("key").timed("a", lambda: pytest.fail("measured again"))
 
 
 @pytest.mark.parametrize("cut", [1, 2, 30])

@@ -8,20 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantkit.allocation.search import CONTEXT, Found, search
-from quantkit.allocation.solver import Priced, Solution
-from quantkit.recipe.settings import AutoSettings
-from quantkit.records import CandidateRecord
+from quantkit.allocation.search import CONTEXT, Asked, Found, Verdict, walk
+from quantkit.allocation.slots import Limit, Priced, Solution
+from quantkit.errors import UsageError
 
 pytest.importorskip("scipy", reason="the solver is scipy's (pip install quantkit[auto])")
 
 TARGET = 0.99
-# Eight groups: fast and damaging, slower and less so, FP32. The total damage of the fastest is 0.08.
-PROBLEM = {
-    f"group {number}": (
-        Priced(damage=0.01 * (1 + (number - 3.5) / 8), cost_us=100.0 + number, coverage=1 / 8),
-        Priced(damage=0.001, cost_us=200.0, coverage=1 / 8),
-        Priced(damage=0.0, cost_us=400.0, coverage=0.0),
+# Eight slots: fast and damaging, slower and less so, as it was. The total damage of the fastest is 0.08.
+SLOTS = {
+    f"slot {number}": (
+        Priced(damage=0.01 * (1 + (number - 3.5) / 8), cost=100.0 + number, uses={"covered": 1 / 8}),
+        Priced(damage=0.001, cost=200.0, uses={"covered": 1 / 8}),
+        Priced(damage=0.0, cost=400.0, uses={"covered": 0.0}),
     )
     for number in range(8)
 }
@@ -36,46 +35,29 @@ class Fake:
         self.visited: list[Solution] = []
         self.origins: list[str] = []
 
-    def verify(self, number: int, origin: str, solution: Solution) -> CandidateRecord:
-        """Return marks that lose what the formula says."""
+    def verify(self, number: int, origin: str, solution: Solution) -> Verdict:
+        """Return a verdict that loses what the formula says."""
         assert len(self.visited) == number
         self.visited.append(solution)
         self.origins.append(origin)
         low = 1 - self.loss(solution)
-        return CandidateRecord(
-            number=number,
-            origin=origin,
-            choices={},
-            predicted_damage=solution.damage,
-            predicted_cost_us=solution.cost_us,
-            divergence=solution.damage,
-            changed=0.0,
-            score=80 * low,
-            ratio=low,
-            expected_ratio=low,
-            expected_ratio_low=low,
-            throughput=1.0,
-            throughput_spread=(1.0, 1.0),
-            int8_coverage=1.0,
-            size_bytes=1,
-            passed=low >= TARGET,
-        )
+        return Verdict(passed=low >= TARGET, expected_ratio_low=low, divergence=solution.damage)
 
     def search(self, *, slack: float = 0.0, coverage: float = 0.0, deadline: float = FAR) -> Found:
         """Search with it."""
-        asked = AutoSettings(target=TARGET, slack=slack, min_int8_coverage=coverage)
-        return search(PROBLEM, self.verify, asked, deadline=deadline)
+        limits = (Limit(name="covered", at_least=coverage),)
+        return walk(SLOTS, self.verify, Asked(target=TARGET, slack=slack, deadline=deadline, limits=limits))
 
 
 def costs(found: Found) -> list[float]:
-    return [solution.cost_us for solution in found.solutions]
+    return [solution.cost for solution in found.solutions]
 
 
 def test_fastest_that_passes_is_the_result_and_others_give_context() -> None:
     """When the first passes it is the best; what more accuracy would cost is measured all the same."""
     fake = Fake(lambda solution: 0.0)
     found = fake.search()
-    assert (0, True, CONTEXT) == (found.best, found.met, len(found.candidates))
+    assert (0, True, CONTEXT) == (found.best, found.met, len(found.verdicts))
     assert "fastest" == fake.origins[0]
     assert sorted(costs(found)) == costs(found)
 
@@ -99,14 +81,14 @@ def test_bisection_finds_what_is_cheaper_between() -> None:
 
     found = Fake(loss).search()
     passing = [
-        solution.cost_us
-        for solution, candidate in zip(found.solutions, found.candidates, strict=True)
-        if candidate.passed
+        solution.cost
+        for solution, verdict in zip(found.solutions, found.verdicts, strict=True)
+        if verdict.passed
     ]
     first = passing[0]
     assert found.met
     assert min(passing) < first
-    assert min(passing) == found.solutions[found.best].cost_us
+    assert min(passing) == found.solutions[found.best].cost
 
 
 def test_slack_is_spent_on_less_damage() -> None:
@@ -117,22 +99,18 @@ def test_slack_is_spent_on_less_damage() -> None:
     found = fake.search(slack=0.3)
     best = found.solutions[found.best]
     assert "least damage for 30% more cost" == fake.origins[-1]
-    assert best.cost_us <= 1.3 * cheapest.cost_us
+    assert best.cost <= 1.3 * cheapest.cost
     assert best.damage < cheapest.damage
 
 
 @pytest.mark.parametrize("slack", [0.0, 0.5])
 def test_candidates_cover_enough(slack: float) -> None:
-    """A strict target leaves layers in FP32; nothing is built that covers less than was asked for."""
+    """A strict target leaves slots as they were; nothing is built that is beyond a limit."""
     strict = Fake(lambda solution: solution.damage * 5)
     free = strict.search(slack=slack)
-    assert min(_coverage(solution) for solution in free.solutions) < 0.9
+    assert min(solution.uses["covered"] for solution in free.solutions) < 0.9
     bound = Fake(lambda solution: solution.damage * 5).search(slack=slack, coverage=0.9)
-    assert min(_coverage(solution) for solution in bound.solutions) >= 0.9
-
-
-def _coverage(solution: Solution) -> float:
-    return sum(PROBLEM[group][place].coverage for group, place in solution.chosen.items())
+    assert min(solution.uses["covered"] for solution in bound.solutions) >= 0.9
 
 
 def test_slack_is_not_spent_on_what_fails() -> None:
@@ -143,8 +121,8 @@ def test_slack_is_not_spent_on_what_fails() -> None:
 
     fake = Fake(loss)
     found = fake.search(slack=1.0)
-    assert found.candidates[found.best].passed
-    assert len(found.candidates) > CONTEXT
+    assert found.verdicts[found.best].passed
+    assert len(found.verdicts) > CONTEXT
     assert found.best < CONTEXT
 
 
@@ -162,7 +140,7 @@ def test_nothing_passes() -> None:
 def test_deadline_stops_but_the_first_is_measured(loss: float) -> None:
     """A search whose time is up has one candidate, whatever it is worth."""
     found = Fake(lambda solution: loss).search(deadline=time.monotonic() - 1)
-    assert (1, 0, loss == 0) == (len(found.candidates), found.best, found.met)
+    assert (1, 0, loss == 0) == (len(found.verdicts), found.best, found.met)
 
 
 def test_deadline_within_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +148,7 @@ def test_deadline_within_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(100))
     monkeypatch.setattr("quantkit.allocation.search.time.monotonic", lambda: next(now))
     found = Fake(lambda solution: solution.damage).search(deadline=1.5)
-    assert 3 == len(found.candidates)
+    assert 3 == len(found.verdicts)
 
 
 @settings(max_examples=40)
@@ -188,23 +166,29 @@ def test_whatever_is_measured(threshold: float, slope: float, slack: float, nois
     assert len(set(chosen)) == len(chosen) <= 13
     assert fake.visited == list(found.solutions)
     passing = [
-        solution
-        for solution, candidate in zip(found.solutions, found.candidates, strict=True)
-        if candidate.passed
+        solution for solution, verdict in zip(found.solutions, found.verdicts, strict=True) if verdict.passed
     ]
     assert bool(passing) == found.met
     if passing:
-        limit = (1 + slack) * min(solution.cost_us for solution in passing)
-        within = [solution.damage for solution in passing if solution.cost_us <= limit]
+        limit = (1 + slack) * min(solution.cost for solution in passing)
+        within = [solution.damage for solution in passing if solution.cost <= limit]
         assert min(within) == found.solutions[found.best].damage
     else:
-        lows = [candidate.expected_ratio_low for candidate in found.candidates]
+        lows = [verdict.expected_ratio_low for verdict in found.verdicts]
         assert max(lows) == lows[found.best]
 
 
-def test_groups_that_do_no_damage_at_all() -> None:
+def test_slots_that_do_no_damage_at_all() -> None:
     """Damages of 0 leave one candidate: there is nothing between."""
-    problem = {"a": (Priced(damage=0.0, cost_us=1.0), Priced(damage=0.0, cost_us=2.0))}
+    slots = {"a": (Priced(damage=0.0, cost=1.0), Priced(damage=0.0, cost=2.0))}
     fake = Fake(lambda solution: 0.5)
-    found = search(problem, fake.verify, AutoSettings(target=TARGET, min_int8_coverage=0.0), deadline=FAR)
-    assert (1, False) == (len(found.candidates), found.met)
+    found = walk(slots, fake.verify, Asked(target=TARGET, slack=0.0, deadline=FAR))
+    assert (1, False) == (len(found.verdicts), found.met)
+
+
+def test_limits_that_nothing_keeps() -> None:
+    """Nothing is built, and the line names the limits."""
+    fake = Fake(lambda solution: 0.0)
+    with pytest.raises(UsageError, match=r"^no choice .* within the limits \(covered at least 1.5\)"):
+        fake.search(coverage=1.5)
+    assert [] == fake.visited

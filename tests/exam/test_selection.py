@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from quantkit.errors import DatasetError, UsageError
-from quantkit.exam.selection import selection
-from quantkit.recipe.settings import AutoSettings, QuantizeSettings
+from quantkit.exam.selection import SelectionRequest, select_questions
 from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import CalibrationSet, select
 
@@ -25,16 +25,33 @@ def texts(tmp_path: Path) -> Path:
     return write(tmp_path / "texts.jsonl", range(40))
 
 
+def asked(
+    calib: Path | str,
+    *,
+    select: Path | None = None,
+    select_samples: int = 800,
+    gate_data: Path | str | None = None,
+    seed: int = 0,
+    task: str = TASK,
+) -> SelectionRequest:
+    """Return a request."""
+    return SelectionRequest(
+        task=task,
+        calib=str(calib),
+        select=None if select is None else str(select),
+        samples=select_samples,
+        gate_data=None if gate_data is None else str(gate_data),
+        seed=seed,
+    )
+
+
 def chosen(
-    calib: Path, *, samples: int = 10, seed: int = 0, task: str = TASK, **auto: object
+    calib: Path, *, samples: int = 10, seed: int = 0, task: str = TASK, **wanted: Any
 ) -> tuple[CalibrationSet, Dataset]:
     """Return the calibration set and the selection."""
-    values = {name: str(value) if isinstance(value, Path) else value for name, value in auto.items()}
-    settings = QuantizeSettings(
-        mode="auto", calib=str(calib), calib_samples=samples, seed=seed, auto=AutoSettings(**values)
-    )
     calibration_set = select(str(calib), task, samples, None, seed)
-    return calibration_set, selection(settings, task, calibration_set, None)
+    request = asked(calib, seed=seed, task=task, **wanted)
+    return calibration_set, select_questions(request, calibration_set, None)
 
 
 def ids(dataset: Dataset) -> list[str]:
@@ -116,7 +133,6 @@ def test_too_few_are_left(texts: Path, count: int) -> None:
 
 def test_list_has_no_more_questions(texts: Path) -> None:
     """A public calibration list needs --select."""
-    settings = QuantizeSettings(mode="auto", calib="squad")
     calibrated = select(str(texts), TASK, 10, None, 0)
     with pytest.raises(UsageError, match=r"^--select: is needed with --calib squad, a list"):
-        selection(settings, "squad", calibrated, None)
+        select_questions(asked("squad", task="squad"), calibrated, None)

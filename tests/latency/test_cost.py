@@ -1,120 +1,132 @@
-"""Costs are of the kernels that were asked for, measured once, and kept."""
+"""Costs are of the graphs that were asked for, measured once, and kept."""
 
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
+import onnx_ir as ir
 import pytest
-from pydantic import ValidationError
 
 from quantkit.errors import OutputError, QuantizationError, UsageError
 from quantkit.files import cache_folder
-from quantkit.latency import cost
-from quantkit.latency.cost import CostRequest, measure_costs
-from quantkit.mixed_precision import group_model
+from quantkit.latency import cost, table
+from quantkit.latency.cost import measure_costs
+from quantkit.latency.snippet import BATCH, SEQUENCE
 
-FLOAT = CostRequest(inputs=32, outputs=(16,), scheme="float")
-STATIC = CostRequest(inputs=32, outputs=(16, 16), scheme="static", smoothed=True)
-DYNAMIC = CostRequest(inputs=32, outputs=(16,), scheme="dynamic")
+
+@dataclass(frozen=True)
+class Product:
+    """A product with a square matrix, and what may stand in the graph in its place."""
+
+    width: int
+    operator: str = "MatMul"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the width."""
+        return {"product": self.width}
+
+    def build(self) -> ir.Model:
+        """Return x [batch, sequence, width] → y of the same shape."""
+        shape = [BATCH, SEQUENCE, self.width]
+        source = ir.val("x", ir.DataType.FLOAT, ir.Shape(shape))
+        matrix = ir.tensor(np.eye(self.width, dtype=np.float32), name="weight")
+        weight = ir.val("weight", const_value=matrix)
+        node = ir.node(self.operator, [source, weight], name="product")
+        node.outputs[0].name = "y"
+        node.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+        node.outputs[0].shape = ir.Shape(shape)
+        graph = ir.Graph(
+            [source], node.outputs, nodes=[node], initializers=[weight], opset_imports={"": 17}, name="g"
+        )
+        return ir.Model(graph, ir_version=8)
+
+    def check(self, executed: onnx.GraphProto) -> None:
+        """Check that a product is executed."""
+        if [node.op_type for node in executed.node] != ["MatMul"]:
+            raise QuantizationError(f"{self} is none")
+
+
+SMALL, MIDDLE, LARGE = Product(8), Product(16), Product(512)
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[CostRequest]]:
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[Product]]:
     """Replace the measurement by one that counts from 1, and return the list of what it was asked for."""
-    asked: list[list[CostRequest]] = []
+    asked: list[list[Product]] = []
 
-    def measure(requests: Sequence[CostRequest], tokens: int, budget: float | None) -> dict[Any, float]:
-        asked.append(list(requests))
-        return {request: number + 1.0 for number, request in enumerate(requests)}
+    def measure(snippets: Sequence[Product], tokens: int, budget: float | None) -> list[float]:
+        asked.append(list(snippets))
+        return [number + 1.0 for number, _ in enumerate(snippets)]
 
     monkeypatch.setattr(cost, "_measure", measure)
     return asked
 
 
-def table() -> Path:
+def file() -> Path:
     """Return the one table there is."""
     (path,) = (cache_folder() / "cost").iterdir()
     return path
 
 
-@pytest.mark.parametrize("weight_type", ["int8", "uint8"])
-@pytest.mark.parametrize("smoothed", [False, True])
-@pytest.mark.parametrize("scheme", sorted(group_model._REWRITES))
-def test_every_scheme_is_measured(scheme: Any, smoothed: bool, weight_type: Any) -> None:
-    """Every scheme of the table runs its own kernels for one layer and for several, smoothed or not."""
-    block_size = 32 if scheme == "blockwise" else None
-    requests = [
-        CostRequest(
-            inputs=64,
-            outputs=outputs,
-            scheme=scheme,
-            smoothed=smoothed,
-            block_size=block_size,
-            weight_type=weight_type,
-        )
-        for outputs in ((2,), (48, 48, 32))
-    ]
-
-    costs = measure_costs(requests, tokens=8, seconds_budget=0)
-
-    assert requests == list(costs)
-    assert all(microseconds > 0 for microseconds in costs.values())
+def test_a_snippet_is_measured() -> None:
+    """Its model is built, opened and timed; 4,096 times the work takes longer."""
+    costs = measure_costs([LARGE, SMALL], tokens=64, seconds_budget=0)
+    assert list(costs) == [LARGE, SMALL]
+    assert 0 < costs[SMALL] < costs[LARGE]
 
 
-@pytest.mark.parametrize("smoothed", [False, True])
-def test_outliers_are_measured(smoothed: bool) -> None:
-    """Static layers with outlier channels run in integer kernels, their outliers beside them."""
-    request = CostRequest(inputs=64, outputs=(48, 32), scheme="static", smoothed=smoothed, outliers=8)
-    assert "static outliers 8, 64 to 48, 32" == str(request)
-    assert measure_costs([request], tokens=8)[request] > 0
+def test_what_a_snippet_refuses_is_not_kept() -> None:
+    """A graph that is executed otherwise than was asked for has no cost."""
+    with pytest.raises(QuantizationError, match=r"operator='Add'\) is none"):
+        measure_costs([Product(8, "Add")], tokens=8)
+    assert not (cache_folder() / "cost").exists()
 
 
-@pytest.mark.parametrize("smoothed", [False, True])
-def test_copies_are_measured(smoothed: bool) -> None:
-    """Static layers with copied channels run in integer kernels that have a row for each copy."""
-    request = CostRequest(inputs=64, outputs=(48, 32), scheme="static", smoothed=smoothed, split=16)
-    assert "static split 16, 64 to 48, 32" == str(request)
-    assert measure_costs([request], tokens=8)[request] > 0
+def test_costs_come_in_the_order_of_the_snippets(measured: list[list[Product]]) -> None:
+    """The order is that of the snippets, each once, whatever was in the table before."""
+    measure_costs([LARGE], tokens=8)
+    assert list(measure_costs([MIDDLE, LARGE, SMALL, MIDDLE], tokens=8)) == [MIDDLE, LARGE, SMALL]
 
 
-def test_costs_come_in_the_order_of_the_requests(measured: list[list[CostRequest]]) -> None:
-    """The order is that of the requests, each once, whatever was in the cache before."""
-    measure_costs([DYNAMIC], tokens=8)
-
-    assert list(measure_costs([STATIC, DYNAMIC, FLOAT, STATIC], tokens=8)) == [STATIC, DYNAMIC, FLOAT]
-
-
-def test_only_what_is_missing_is_measured(measured: list[list[CostRequest]]) -> None:
+def test_only_what_is_missing_is_measured(measured: list[list[Product]]) -> None:
     """What the table knows is not measured again; another number of tokens has a table of its own."""
-    first = measure_costs([FLOAT, STATIC], tokens=8)
-    again = measure_costs([STATIC, FLOAT], tokens=8)
-    more = measure_costs([FLOAT, DYNAMIC], tokens=8)
-
-    assert measured == [[FLOAT, STATIC], [DYNAMIC]]
+    first = measure_costs([SMALL, MIDDLE], tokens=8)
+    again = measure_costs([MIDDLE, SMALL], tokens=8)
+    more = measure_costs([SMALL, LARGE], tokens=8)
+    assert measured == [[SMALL, MIDDLE], [LARGE]]
     assert again == first
-    assert more == {FLOAT: first[FLOAT], DYNAMIC: 1.0}
-    measure_costs([FLOAT], tokens=16)
-    assert measured[2:] == [[FLOAT]]
+    assert more == {SMALL: first[SMALL], LARGE: 1.0}
+    measure_costs([SMALL], tokens=16)
+    assert measured[2:] == [[SMALL]]
+
+
+def test_what_is_described_alike_is_measured_once(measured: list[list[Product]]) -> None:
+    """Two values with one description have one cost."""
+    twin = Product(8, "Add")
+    assert measure_costs([SMALL, twin], tokens=8) == {SMALL: 1.0, twin: 1.0}
+    assert len(measured[0]) == 1
 
 
 def test_what_others_measured_meanwhile_stays(
-    measured: list[list[CostRequest]], monkeypatch: pytest.MonkeyPatch
+    measured: list[list[Product]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A table that grew while this process measured keeps what it got."""
     plain = cost._measure
 
-    def slow(requests: Sequence[CostRequest], tokens: int, budget: float | None) -> dict[CostRequest, float]:
+    def slow(snippets: Sequence[Product], tokens: int, budget: float | None) -> list[float]:
         monkeypatch.setattr(cost, "_measure", plain)
-        measure_costs([FLOAT], tokens=8)
-        return plain(requests, tokens, budget)
+        measure_costs([SMALL], tokens=8)
+        return plain(snippets, tokens, budget)
 
     monkeypatch.setattr(cost, "_measure", slow)
-    measure_costs([DYNAMIC], tokens=8)
-    measure_costs([FLOAT, DYNAMIC], tokens=8)
-
-    assert measured == [[FLOAT], [DYNAMIC]]
+    measure_costs([LARGE], tokens=8)
+    measure_costs([SMALL, LARGE], tokens=8)
+    assert measured == [[SMALL], [LARGE]]
 
 
 @pytest.mark.parametrize(
@@ -123,96 +135,53 @@ def test_what_others_measured_meanwhile_stays(
         lambda content: content[: len(content) // 2],
         lambda content: content.replace("1.0", "-1.0"),
         lambda content: content.replace("1.0", "NaN"),
-        lambda content: content.replace("static", "statik"),
-        lambda content: content.replace("quantkit/cost/1", "quantkit/cost/2"),
+        lambda content: content.replace("quantkit/cost/2", "quantkit/cost/1"),
+        lambda content: content.replace('"of"', '"request"'),
         lambda content: json.dumps({**json.loads(content), "key": "0" * 64}),
         lambda content: "",
     ],
 )
-def test_a_broken_table_is_measured_anew(measured: list[list[CostRequest]], change: Any) -> None:
+def test_a_broken_table_is_measured_anew(measured: list[list[Product]], change: Any) -> None:
     """A table that is cut, holds impossible numbers, or is of something else, is replaced by a good one."""
-    measure_costs([STATIC], tokens=8)
-    good = table().read_text()
-    table().write_text(change(good))
+    measure_costs([MIDDLE], tokens=8)
+    good = file().read_text()
+    file().write_text(change(good))
+    measure_costs([MIDDLE], tokens=8)
+    assert measured == [[MIDDLE], [MIDDLE]]
+    assert file().read_text() == good
 
-    measure_costs([STATIC], tokens=8)
 
-    assert measured == [[STATIC], [STATIC]]
-    assert table().read_text() == good
+def test_rows_that_nobody_asks_for_stay(measured: list[list[Product]]) -> None:
+    """What another client, or another version, described is no reason to measure everything anew."""
+    measure_costs([MIDDLE], tokens=8)
+    file().write_text(file().read_text().replace("product", "triangle"))
+    measure_costs([MIDDLE], tokens=8)
+    assert measured == [[MIDDLE], [MIDDLE]]
+    rows = json.loads(file().read_text())["rows"]
+    assert [row["of"] for row in rows] == [{"triangle": 16}, {"product": 16}]
 
 
 def test_a_table_that_cannot_be_written_is_a_warning(
-    measured: list[list[CostRequest]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    measured: list[list[Product]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without a place for the table the costs are returned all the same."""
 
     def refuse(path: Path, value: Any) -> None:
         raise OutputError(f"{path}: the disk is full")
 
-    monkeypatch.setattr(cost, "write_json", refuse)
+    monkeypatch.setattr(table, "write_json", refuse)
     with caplog.at_level(logging.WARNING):
-        assert measure_costs([FLOAT], tokens=8) == {FLOAT: 1.0}
+        assert measure_costs([SMALL], tokens=8) == {SMALL: 1.0}
     assert "the costs are not kept" in caplog.text
 
 
-def test_a_float_kernel_is_not_taken_for_an_integer_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rewrite that leaves a layer float is an error that says what is executed, and nothing is kept."""
-    monkeypatch.setitem(group_model._REWRITES, "static", group_model._keep_float)
-
-    with pytest.raises(QuantizationError, match=r"cost of static, 32 to 16, 16: onnxruntime executes MatMul"):
-        measure_costs([STATIC], tokens=8)
-
-    assert not (cache_folder() / "cost").exists()
-
-
-def test_an_integer_kernel_is_not_taken_for_a_float_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The price of keeping a layer float is that of a float kernel."""
-    monkeypatch.setitem(group_model._REWRITES, "float", group_model._make_dynamic)
-
-    with pytest.raises(QuantizationError, match="which is no kernel of this scheme"):
-        measure_costs([FLOAT], tokens=8)
-
-
-def test_blockwise_that_computes_in_float_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MatMulNBits is the name of a float kernel too: where the probe says float, it is no INT8 scheme."""
-    monkeypatch.setattr(group_model, "multiplies_integers", lambda block_size, *, zero_points: False)
-
-    with pytest.raises(QuantizationError, match="onnxruntime executes MatMulNBits for it"):
-        measure_costs([CostRequest(inputs=64, outputs=(16,), scheme="blockwise", block_size=32)], tokens=8)
-
-
-def test_lost_smoothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A group that was to have a Mul before it is not measured without."""
-    monkeypatch.setattr(group_model, "smooth", lambda *given: 0)
-
-    with pytest.raises(QuantizationError, match="without the Mul of smoothing"):
-        measure_costs([STATIC], tokens=8)
-
-
-def test_lost_outliers_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A group whose outliers were to be multiplied beside it is not measured without them."""
-    monkeypatch.setattr(group_model, "multiply_outliers", lambda *given: None)
-
-    with pytest.raises(QuantizationError, match="without the product of outliers"):
-        measure_costs([CostRequest(inputs=64, outputs=(16,), scheme="static", outliers=8)], tokens=8)
-
-
-def test_lost_copies_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A group whose channels were to be copied is not measured without the copies."""
-    monkeypatch.setattr(group_model, "split_channels", lambda *given: None)
-
-    with pytest.raises(QuantizationError, match="without the copies of channels"):
-        measure_costs([CostRequest(inputs=64, outputs=(16,), scheme="static", split=8)], tokens=8)
-
-
-def candidate(seconds: Sequence[float]) -> Any:
-    return cost._Candidate(request=FLOAT, session=None, binding=None, seconds=list(seconds))
+def timed(seconds: Sequence[float]) -> Any:
+    return cost._Open(session=None, binding=None, seconds=list(seconds))
 
 
 def test_when_it_is_enough() -> None:
     """A spent budget ends it after five rounds; without one, it ends when half the rounds say the same."""
-    steady, falling = candidate([1.0] * 20), candidate([2.0] * 10 + [1.0] * 10)
-
+    steady, falling = timed([1.0] * 20), timed([2.0] * 10 + [1.0] * 10)
     assert [cost._is_enough([steady], rounds, 1.0, 0.5) for rounds in (4, 5)] == [False, True]
     assert [cost._is_enough([steady], rounds, 1.0, None) for rounds in (11, 12)] == [False, True]
     assert not cost._is_enough([steady, falling], 20, 1.0, 5.0)
@@ -220,28 +189,10 @@ def test_when_it_is_enough() -> None:
 
 def test_disturbed_rounds_do_not_count() -> None:
     """Two rounds in three may be disturbed, and the cost is still that of the others."""
-    assert candidate([1.0, 9.0, 5.0] * 7).estimate(21) == 1.0
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"scheme": "blockwise"},
-        {"scheme": "static", "block_size": 32},
-        {"scheme": "dynamic", "outliers": 8},
-        {"scheme": "float", "split": 8},
-        {"outputs": ()},
-        {"inputs": 0},
-        {"scheme": "fast"},
-    ],
-)
-def test_a_request_is_complete(wrong: dict[str, Any]) -> None:
-    """Blockwise has a block size and nothing else has one, static alone has outliers or a split; a layer is there."""
-    with pytest.raises(ValidationError):
-        CostRequest(**{"inputs": 32, "outputs": (16,), "scheme": "static", **wrong})
+    assert timed([1.0, 9.0, 5.0] * 7).estimate(21) == 1.0
 
 
 def test_no_token_costs_nothing() -> None:
     """Zero tokens are a mistake, not a division."""
     with pytest.raises(UsageError, match="give 1 or more"):
-        measure_costs([FLOAT], tokens=0)
+        measure_costs([SMALL], tokens=0)

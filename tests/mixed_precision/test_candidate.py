@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantkit.exam.exam import Marks
+from quantkit.exam.marks import Marks
 from quantkit.mixed_precision.candidate import expected_ratio_of
 
 

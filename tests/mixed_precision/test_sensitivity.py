@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from quantkit.allocation.journal import Journal
 from quantkit.errors import UsageError
-from quantkit.exam.exam import Marks
+from quantkit.exam.marks import Marks
 from quantkit.mixed_precision import sensitivity
 from quantkit.mixed_precision.groups import Group
 from quantkit.mixed_precision.noise import Noise

@@ -11,11 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quantkit.allocation.solver import Solution
 from quantkit.graph.linear import linear_layers, matching
 from quantkit.mixed_precision.groups import groups
-from quantkit.mixed_precision.noise import Noise
-from quantkit.mixed_precision.options import BLOCKWISE, DYNAMIC, PLAIN, STATIC, Option
+from quantkit.mixed_precision.options import BLOCKWISE, DYNAMIC, PLAIN, STATIC
 from quantkit.mixed_precision.workbench import Workbench
 from quantkit.mixed_precision.written import as_settings
 from quantkit.quantization.choice import FLOAT, Choice, choices
@@ -23,7 +21,7 @@ from quantkit.quantization.observe.evidence import Evidence
 from quantkit.quantization.write.apply import Grid
 from quantkit.recipe.load import build_section, dump_section, load_section
 from quantkit.recipe.settings import KeepFloat, QuantizeSettings
-from quantkit.records import GroupRecord, GroupSensitivity, OptionRecord, SearchReport
+from quantkit.records import GroupRecord, GroupSensitivity, OptionRecord
 
 # Layer -> what it reads. `self` is one glob; `net.a` and `net.b` cannot be, as `net.c` reads something else.
 LAYERS = {
@@ -81,18 +79,8 @@ def workbench_of(keep: tuple[str, ...] = ()) -> Workbench:
     )
 
 
-def written(
-    bench: Workbench, chosen: dict[str, int], make_search, asked: QuantizeSettings = ASKED
-) -> QuantizeSettings:
+def written(bench: Workbench, chosen: dict[str, int], asked: QuantizeSettings = ASKED) -> QuantizeSettings:
     """Return the settings for group → index into what is offered."""
-    report: SearchReport = make_search()
-    options = {
-        group.name: tuple(
-            Option(choice=choice, noise=Noise(noise=0.001 * place, signal=1.0), cost_us=900.0 - place)
-            for place, choice in enumerate(OFFERED)
-        )
-        for group in bench.groups
-    }
     records = tuple(
         GroupRecord(
             group=group.name,
@@ -107,8 +95,7 @@ def written(
         )
         for group in bench.groups
     )
-    solution = Solution(chosen=chosen, damage=0.0, cost_us=0.0)
-    return as_settings(asked, bench, report.model_copy(update={"groups": records}), solution, options)
+    return as_settings(asked, bench, records, {group: OFFERED[place] for group, place in chosen.items()})
 
 
 def read_back(found: QuantizeSettings, folder: Path) -> QuantizeSettings:
@@ -127,20 +114,20 @@ def resolved(bench: Workbench, found: QuantizeSettings) -> dict[str, Choice]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(data=st.data())
-def test_recipe_gives_what_was_measured(data: st.DataObject, tmp_path: Path, make_search) -> None:
+def test_recipe_gives_what_was_measured(data: st.DataObject, tmp_path: Path) -> None:
     """Whatever is chosen, every layer of the recipe that is read back has its group's choice."""
     bench = workbench_of()
     places = st.integers(0, len(OFFERED) - 1)
     chosen = {group.name: data.draw(places, label=group.name) for group in bench.groups}
-    found = read_back(written(bench, chosen, make_search), tmp_path)
+    found = read_back(written(bench, chosen), tmp_path)
     expected = {layer: OFFERED[chosen[group.name]] for group in bench.groups for layer in group.layers}
     assert expected == resolved(bench, found)
 
 
-def test_every_pattern_names_one_group_alone(make_search) -> None:
+def test_every_pattern_names_one_group_alone() -> None:
     """One entry for each group, or one for each layer where a glob would name others; each with its numbers."""
     bench = workbench_of()
-    found = written(bench, {group.name: 0 for group in bench.groups}, make_search)
+    found = written(bench, {group.name: 0 for group in bench.groups})
     patterns = [entry.pattern for entry in found.schemes]
     assert "encoder.0.self.*" in patterns
     assert {"net.a", "net.b", "net.c"} <= set(patterns)
@@ -148,23 +135,23 @@ def test_every_pattern_names_one_group_alone(make_search) -> None:
         assert "damage 0.012 nats, 41.5 dB; 310 µs per 1,000 tokens; FP32 319 µs" == entry.because
 
 
-def test_float_says_what_it_saves(make_search) -> None:
+def test_float_says_what_it_saves() -> None:
     """A group that stays FP32 is an entry of keep_float, with the fastest's damage and cost beside it."""
     bench = workbench_of()
     chosen = {group.name: len(OFFERED) - 1 for group in bench.groups}
     chosen["encoder.0.self.*"] = 0
-    found = written(bench, chosen, make_search)
+    found = written(bench, chosen)
     assert 1 == len(found.schemes)
     for entry in found.keep_float:
         assert entry.because.startswith("damage 0.012 nats, 41.5 dB; 319 µs per 1,000 tokens; static smooth")
 
 
-def test_what_was_asked_stays(make_search) -> None:
+def test_what_was_asked_stays() -> None:
     """Calibration, grid, seed and the user's own float layers are as they were; the mode is not auto any more."""
     own = KeepFloat(pattern="head", because="so I want it")
     asked = ASKED.model_copy(update={"keep_float": (own,)})
     bench = workbench_of(("head",))
-    found = written(bench, {group.name: 0 for group in bench.groups}, make_search, asked)
+    found = written(bench, {group.name: 0 for group in bench.groups}, asked)
     assert ("static", "questions.json", False, 3) == (
         found.mode,
         found.calib,
@@ -174,21 +161,21 @@ def test_what_was_asked_stays(make_search) -> None:
     assert own == found.keep_float[0]
 
 
-def test_layers_beside_one_that_is_kept_stay_float(make_search) -> None:
+def test_layers_beside_one_that_is_kept_stay_float() -> None:
     """A group with a layer that is kept is not searched; its other layers are float as they were in every candidate."""
     own = KeepFloat(pattern="encoder.0.self.query", because="so I want it")
     bench = workbench_of((own.pattern,))
     assert "encoder.0.self.*" not in [group.name for group in bench.groups]
     asked = ASKED.model_copy(update={"keep_float": (own,)})
-    found = written(bench, {group.name: 0 for group in bench.groups}, make_search, asked)
+    found = written(bench, {group.name: 0 for group in bench.groups}, asked)
     plan = resolved(bench, found)
     assert {FLOAT} == {plan[f"encoder.0.self.{part}"] for part in ("query", "key", "value")}
     assert all(entry.because for entry in found.keep_float)
 
 
 @pytest.mark.parametrize("place", range(len(OFFERED)))
-def test_equal_choices_are_equal_after_reading(place: int, tmp_path: Path, make_search) -> None:
+def test_equal_choices_are_equal_after_reading(place: int, tmp_path: Path) -> None:
     """Each kind of choice alone survives YAML, also when percentile was asked to be another."""
     bench = workbench_of()
-    found = read_back(written(bench, {group.name: place for group in bench.groups}, make_search), tmp_path)
+    found = read_back(written(bench, {group.name: place for group in bench.groups}), tmp_path)
     assert {OFFERED[place]} == set(resolved(bench, found).values())

@@ -1,6 +1,6 @@
 """quantize --mode auto and sensitivity on real models: a tiny text classifier, and the quickstart's reader.
 
-The classifier shows that the engine knows nothing of questions and spans. Its command is tested here too, as both need
+The classifier shows that the search knows nothing of questions and spans. Its command is tested here too, as both need
 the same model.
 """
 

@@ -15,7 +15,7 @@ from quantkit.artifact.measure import measuring
 from quantkit.files import require_free, write_json
 from quantkit.graph.layout import lay_out
 from quantkit.graph.model import has_external_data, load_model, save_model
-from quantkit.mixed_precision.engine import Chosen, find
+from quantkit.mixed_precision import Chosen, find
 from quantkit.quantization.observe.evidence import Evidence, collect
 from quantkit.quantization.write.apply import Grid, apply
 from quantkit.quantization.write.attention import calibrate_scores, quantize_scores, score_inputs

@@ -9,7 +9,7 @@ from quantkit.artifact import Artifact
 from quantkit.errors import QuantizationError
 from quantkit.graph.kernels import Execution, trace_execution
 from quantkit.graph.layout import REPLACED, expected_after
-from quantkit.mixed_precision.engine import Chosen
+from quantkit.mixed_precision import Chosen
 from quantkit.quantization.observe.evidence import Evidence
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.stages.quantize.plan import Plan

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from quantkit.mixed_precision.rounding import affordable_rounding
+from quantkit.mixed_precision.affordable import affordable_rounding
 
 
 def test_rounding_is_what_the_time_affords() -> None:

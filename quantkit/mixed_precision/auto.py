@@ -1,4 +1,4 @@
-"""The engine behind `mode: auto`: from an FP32 artifact to the settings of the fastest artifact that keeps the target.
+"""The search behind `mode: auto`: from an FP32 artifact to the settings of the fastest artifact that keeps the target.
 
 observe · list options (noise, cost) · sensitivity · search, each candidate verified on the selection questions. What
 was measured goes into a journal, so an interrupted search goes on where it was.
@@ -10,18 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from quantkit.allocation.journal import Journal
-from quantkit.allocation.search import search
-from quantkit.allocation.solver import Priced
+from quantkit.allocation.search import Asked, walk
+from quantkit.allocation.slots import Slots
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import peak_memory, tool_versions
-from quantkit.errors import UsageError
 from quantkit.exam.exam import Exam
-from quantkit.exam.selection import selection
 from quantkit.files import digest_of
+from quantkit.mixed_precision.asked import require_open, selection
 from quantkit.mixed_precision.candidate import Trials
-from quantkit.mixed_precision.groups import Group
-from quantkit.mixed_precision.options import Option, Options, list_options
-from quantkit.mixed_precision.sensitivity import Damage, as_records, damages_of
+from quantkit.mixed_precision.options import Options, list_options
+from quantkit.mixed_precision.priced import limits_of, slots_of
+from quantkit.mixed_precision.sensitivity import as_records, damages_of
 from quantkit.mixed_precision.workbench import Workbench, set_up
 from quantkit.mixed_precision.written import as_settings
 from quantkit.quantization.observe.evidence import Evidence
@@ -32,18 +31,6 @@ from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
 from quantkit.tasks.calibration_set import CalibrationSet
 
 _TOOLS = ("quantkit", "onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
-_SEARCHED = (
-    "smooth_quant",
-    "calib_method",
-    "percentile",
-    "rounding",
-    "bias_correction",
-    "channel_shift",
-    "outlier_channels",
-    "split_channels",
-    "symmetric",
-    "schemes",
-)
 # Of what is left of the budget when each begins.
 _COST_SHARE, _SENSITIVITY_SHARE = 0.1, 0.4
 
@@ -99,8 +86,9 @@ def find(
         QuantizationError: there is no layer to quantize.
         EvaluationError: an activation or a logit is NaN or infinite.
     """
-    _require_open(settings)
-    clock = _Clock(budget=settings.auto.budget)
+    require_open(settings)
+    asked = settings.auto
+    clock = _Clock(budget=asked.budget)
     judged = selection(settings, artifact.task, calibration_set, data_dir)
     workbench = set_up(
         artifact,
@@ -110,7 +98,7 @@ def find(
         budget=clock.budget,
         layout=settings.chosen_layout,
     )
-    _require_coverable(workbench, settings.auto.min_int8_coverage)
+    limits = limits_of(workbench, asked.min_int8_coverage)
     journal = Journal(_key(workbench, settings, judged.digest))
     clock.lap("observe")
     options = list_options(workbench, seconds=_COST_SHARE * clock.left)
@@ -122,24 +110,25 @@ def find(
         calibration_set,
         journal,
         seconds=_SENSITIVITY_SHARE * clock.left,
-        budget=settings.auto.budget,
+        budget=asked.budget,
     )
     clock.lap("sensitivity")
-    exam = Exam(artifact, judged, confidence=settings.auto.confidence, label="select")
-    priced = {
-        group.name: _priced(group, options[group.name], damages[group.name], macs=workbench.macs)
-        for group in workbench.groups
-    }
-    trials = Trials(workbench, options, exam, journal, settings.auto)
-    found = search(priced, trials.verify, settings.auto, deadline=clock.started + clock.budget)
+    exam = Exam(artifact, judged, confidence=asked.confidence, label="select")
+    slots = slots_of(workbench, options, damages, asked.min_int8_coverage)
+    trials = Trials(workbench, options, exam, journal, asked)
+    found = walk(
+        slots,
+        trials.verify,
+        Asked(target=asked.target, slack=asked.slack, deadline=clock.started + clock.budget, limits=limits),
+    )
     clock.lap("search")
-    solution = found.solutions[found.best]
+    chosen = found.solutions[found.best].chosen
     target = resolve_target(settings.target_isa, cpu_facts())
     report = SearchReport(
         artifact=artifact.digest,
         task=artifact.task,
-        target=settings.auto.target,
-        confidence=settings.auto.confidence,
+        target=asked.target,
+        confidence=asked.confidence,
         met=found.met,
         chosen=found.best,
         baseline_score=exam.baseline,
@@ -148,8 +137,8 @@ def find(
         selection_questions=len(judged.examples),
         calibration_digest=calibration_set.dataset.digest,
         calibration_questions=len(calibration_set.ids),
-        groups=_group_records(as_records(workbench, reference, damages), options, priced, solution.chosen),
-        candidates=found.candidates,
+        groups=_group_records(as_records(workbench, reference, damages), options, slots, chosen),
+        candidates=tuple(trials.candidates),
         seconds=clock.parts,
         peak_memory_mb=peak_memory() / 1e6,
         target_isa=settings.target_isa,
@@ -158,55 +147,21 @@ def find(
         cpu=cpu_facts().as_json(),
     )
     return Chosen(
-        settings=as_settings(settings, workbench, report, solution, options),
+        settings=as_settings(
+            settings,
+            workbench,
+            report.groups,
+            {group: options[group][index].choice for group, index in chosen.items()},
+        ),
         report=report,
         evidence=workbench.evidence,
     )
 
 
-def _require_open(settings: QuantizeSettings) -> None:
-    """Refuse settings that the search would overrule."""
-    usual = QuantizeSettings()
-    fixed = [name for name in _SEARCHED if getattr(settings, name) != getattr(usual, name)]
-    if fixed:
-        raise UsageError(f"{fixed[0]}: mode auto chooses it for each group of layers; leave it out")
-
-
-def _require_coverable(workbench: Workbench, coverage: float) -> None:
-    """Refuse a coverage that cannot be had, as too much was told to stay float."""
-    most = sum(group.macs for group in workbench.groups) / workbench.macs
-    if most < coverage:
-        raise UsageError(
-            f"--min-int8-coverage {coverage:g}: keep_float leaves {most:.1%} of the linear layers' "
-            "multiply-accumulates to quantize; keep fewer in FP32, or ask for less (the gate has the same option)"
-        )
-
-
-def _priced(group: Group, options: Sequence[Option], damage: Damage, *, macs: int) -> list[Priced]:
-    """Return the options with their damage predicted: it grows with the noise as that of the first was measured.
-
-    Args:
-        group: whose options they are.
-        options: in any order but for the first, which damage was measured with.
-        damage: as measured.
-        macs: of all linear layers.
-    """
-    reference = options[0].noise.noise
-    return [
-        Priced(
-            damage=damage.divergence * option.noise.noise / reference if reference else 0.0,
-            cost_us=option.cost_us,
-            coverage=group.macs / macs if option.choice.scheme != "float" else 0.0,
-            extra=group.macs * option.choice.outliers / group.inputs / macs,
-        )
-        for option in options
-    ]
-
-
 def _group_records(
     sensitivities: Sequence[GroupSensitivity],
     options: Options,
-    priced: Mapping[str, Sequence[Priced]],
+    slots: Slots,
     chosen: Mapping[str, int],
 ) -> tuple[GroupRecord, ...]:
     return tuple(
@@ -220,7 +175,7 @@ def _group_records(
                     sqnr_db=option.noise.sqnr_db,
                     cost_us=option.cost_us,
                 )
-                for option, price in zip(options[found.group], priced[found.group], strict=True)
+                for option, price in zip(options[found.group], slots[found.group], strict=True)
             ),
             chosen=options[found.group][chosen[found.group]].choice.label,
         )
