@@ -42,9 +42,8 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import Engine, Feeds
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job, run_once
-from quantkit.tasks import Feature, FeatureSettings, task
 from quantkit.tasks.datasets import load
-from quantkit.tasks.tokenizer import Tokenizer
+from quantkit.tasks.prepared import Prepared, Reader
 from quantkit.throughput.workload import sample
 
 
@@ -168,12 +167,13 @@ def list_rungs(options: Options) -> list[Rung]:
     return rungs
 
 
-def cut(rung: Rung, features: Sequence[Feature], options: Options) -> list[Batch]:
+def cut(rung: Rung, prepared: Prepared, options: Options) -> list[Batch]:
     """Return the batches of a rung."""
     if rung.padded:
-        rows = range(0, len(features), max(1, len(features) // options.padded))
-        return [Batch(indices=(row,), length=FeatureSettings().max_length) for row in rows]
-    return rung.profile.batches([len(feature.input_ids) for feature in features])
+        count, length = len(prepared.rows), prepared.reader.settings.max_length
+        rows = range(0, count, max(1, count // options.padded))
+        return [Batch(indices=(row,), length=length) for row in rows]
+    return rung.profile.batches(prepared.lengths)
 
 
 def open_rungs(stack: ExitStack, rungs: Sequence[Rung], options: Options) -> list[Climb]:
@@ -182,20 +182,13 @@ def open_rungs(stack: ExitStack, rungs: Sequence[Rung], options: Options) -> lis
     engines: dict[tuple[Path, str], Engine] = {}
     found = []
     for rung in rungs:
-        of_task = task(rung.artifact.task)
-        tokenizer = Tokenizer.load(rung.artifact.path)
-        features = of_task.featurize(dataset, tokenizer, FeatureSettings())
+        prepared = Reader.of(rung.artifact).prepare(dataset)
         path, key = rung.artifact.model_path, rung.profile.model_dump_json()
         if (path, key) not in engines:
             engines[path, key] = stack.enter_context(
-                open_engine(path, outputs=of_task.outputs, profile=rung.profile)
+                open_engine(path, outputs=prepared.reader.task.outputs, profile=rung.profile)
             )
-        job = Job(
-            rows=features,
-            batches=cut(rung, features, options),
-            pad_id=tokenizer.pad_id,
-            name=lambda index: f"row {index}",
-        )
+        job = Job.of(prepared, cut(rung, prepared, options))
         feeds: list[Feeds] = [job.feeds(batch) for batch in job.batches]
         found.append(Climb(rung=rung, engine=engines[path, key], job=job, feeds=feeds))
     return found

@@ -181,6 +181,10 @@ class Task(Protocol):
     def outputs(self) -> tuple[str, ...]:
         """The names of the graph outputs, in the order `predict` takes them."""
 
+    @property
+    def per_token(self) -> bool:
+        """Whether an output has a number for each token of a row; else one for each label."""
+
     def read(self, path: Path, name: str) -> Dataset:
         """Read a file.
 

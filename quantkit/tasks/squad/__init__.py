@@ -17,6 +17,7 @@ class Squad:
 
     name = "squad"
     outputs = OUTPUTS
+    per_token = True
 
     def read(self, path: Path, name: str) -> Dataset:
         """Read a file in SQuAD v1.1 format; see `read_squad`."""
