@@ -42,8 +42,9 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import Engine, Feeds
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job, run_once
+from quantkit.tasks import FeatureSettings
 from quantkit.tasks.datasets import load
-from quantkit.tasks.prepared import Prepared, Reader
+from quantkit.tasks.prepared import Reader
 from quantkit.throughput.workload import sample
 
 
@@ -167,13 +168,12 @@ def list_rungs(options: Options) -> list[Rung]:
     return rungs
 
 
-def cut(rung: Rung, prepared: Prepared, options: Options) -> list[Batch]:
-    """Return the batches of a rung."""
+def cut(rung: Rung, lengths: Sequence[int], options: Options) -> list[Batch]:
+    """Return the batches of a rung, from the tokens of each row."""
     if rung.padded:
-        count, length = len(prepared.rows), prepared.reader.settings.max_length
-        rows = range(0, count, max(1, count // options.padded))
-        return [Batch(indices=(row,), length=length) for row in rows]
-    return rung.profile.batches(prepared.lengths)
+        rows = range(0, len(lengths), max(1, len(lengths) // options.padded))
+        return [Batch(indices=(row,), length=FeatureSettings().max_length) for row in rows]
+    return rung.profile.batches(lengths)
 
 
 def open_rungs(stack: ExitStack, rungs: Sequence[Rung], options: Options) -> list[Climb]:
@@ -188,7 +188,7 @@ def open_rungs(stack: ExitStack, rungs: Sequence[Rung], options: Options) -> lis
             engines[path, key] = stack.enter_context(
                 open_engine(path, outputs=prepared.reader.task.outputs, profile=rung.profile)
             )
-        job = Job.of(prepared, cut(rung, prepared, options))
+        job = Job.of(prepared, cut(rung, prepared.lengths, options))
         feeds: list[Feeds] = [job.feeds(batch) for batch in job.batches]
         found.append(Climb(rung=rung, engine=engines[path, key], job=job, feeds=feeds))
     return found

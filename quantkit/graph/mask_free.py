@@ -15,10 +15,11 @@ import onnx
 from quantkit.errors import ArtifactError
 from quantkit.files import naming_output_errors, write_bytes
 from quantkit.graph.added_masks import cut_added_masks
+from quantkit.graph.pattern import CONTRIB
 from quantkit.runtime.model_files import external_files, read_graph
 from quantkit.runtime.session import ATTENTION_MASK
 
-_ATTENTION, _CONTRIB = "MultiHeadAttention", "com.microsoft"
+_ATTENTION = "MultiHeadAttention"
 _MASK = 4  # key_padding_mask among its inputs
 _PASSES_ON = ("Cast", "Identity")
 _ADVICE = "fuse the model with `quantkit fuse`, or do not ask for equal lengths"
@@ -62,7 +63,7 @@ def cut_masks(model: onnx.ModelProto, folder: Path, name: str) -> int:
         ArtifactError: no attention reads the mask, or something else does too. The model is unchanged then.
     """
     graph = model.graph
-    if not any(node.op_type == _ATTENTION and node.domain == _CONTRIB for node in graph.node):
+    if not any(node.op_type == _ATTENTION and node.domain == CONTRIB for node in graph.node):
         added = cut_added_masks(model, folder, name)
         if added:
             return added
@@ -77,7 +78,7 @@ def cut_masks(model: onnx.ModelProto, folder: Path, name: str) -> int:
         if node.op_type in _PASSES_ON and node.domain == "":
             passed_on |= set(node.output)
             dead.append(node)
-        elif node.op_type == _ATTENTION and node.domain == _CONTRIB and reads == {_MASK}:
+        elif node.op_type == _ATTENTION and node.domain == CONTRIB and reads == {_MASK}:
             attentions.append(node)
         else:
             raise ArtifactError(

@@ -15,10 +15,12 @@ from quantkit.files import require_free
 from quantkit.graph.fusion import PassResult
 from quantkit.graph.fusion.contract import check_contract, fuse_graph, fused_counts
 from quantkit.graph.fusion.embed_layer_norm import EmbedLayerNormalization
-from quantkit.graph.fusion.parity import TokenRanges, check_parity
-from quantkit.graph.fusion.passes import CONTRIB
+from quantkit.graph.fusion.parity import check_parity
 from quantkit.graph.model import has_external_data, load_model, save_model
+from quantkit.graph.parity import TokenRanges
+from quantkit.graph.pattern import CONTRIB
 from quantkit.recipe.settings import FuseSettings
+from quantkit.tasks import task
 
 STAGE = "fuse"
 _TOOLS = ("numpy", "onnx-ir", "onnxruntime")
@@ -58,7 +60,9 @@ def fuse(artifact: Artifact, out: Path, *, settings: FuseSettings, force: bool =
         with new_artifact(out, force=force) as draft:
             save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
             facts = _facts(results, expected, warnings)
-            facts["parity"] = check_parity(artifact.model_path, draft.model_path, ranges)
+            facts["parity"] = check_parity(
+                artifact.model_path, draft.model_path, ranges, per_token=task(artifact.task).per_token
+            )
             draft.take_companions(artifact.path)
             record = watch.record(
                 STAGE,

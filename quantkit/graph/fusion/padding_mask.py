@@ -21,10 +21,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime
 
-from quantkit.graph.fusion.parity import first_line
-from quantkit.graph.fusion.passes import Stopped
-from quantkit.graph.fusion.pattern import int_attribute, is_op, label
-from quantkit.runtime.session import ATTENTION_MASK, ONNXRUNTIME_ERRORS, open_part
+from quantkit.graph.pattern import Stopped, int_attribute, is_op, label
+from quantkit.runtime.session import ATTENTION_MASK, ONNXRUNTIME_ERRORS, first_line, open_part
 
 # exp(-10000 + x) is 0 in float32 for every score x below 9896: what the field calls minus infinity is at most
 # this.
