@@ -27,7 +27,7 @@ from quantkit.runtime.run import Job, run_once
 from quantkit.tasks import task
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
-from quantkit.throughput.workload import sample
+from quantkit.throughput import sample
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:

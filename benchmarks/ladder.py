@@ -45,7 +45,7 @@ from quantkit.runtime.run import Job, run_once
 from quantkit.tasks import FeatureSettings
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
-from quantkit.throughput.workload import sample
+from quantkit.throughput import sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ from quantkit.runtime.run import plan, run_job
 from quantkit.runtime.session import Arrays, Session
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
-from quantkit.throughput.workload import sample
+from quantkit.throughput import sample
 
 _TOKEN_BUDGET = 1024
 _STEPS = (-1.5, -1.0, -0.5, 0.5, 1.0, 1.5)

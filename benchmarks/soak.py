@@ -38,7 +38,7 @@ from quantkit.runtime.session import Arrays, Session
 from quantkit.tasks import task
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
-from quantkit.throughput.workload import sample
+from quantkit.throughput import sample
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _FLAT, _SLACK_MB = 1.05, 10.0

@@ -40,7 +40,7 @@ from quantkit.graph.mask_free import write_mask_free
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.tasks.calibration_set import select
 from quantkit.tasks.datasets import load
-from quantkit.throughput.workload import sample
+from quantkit.throughput import sample
 
 BASELINE = "FP32, fused"
 

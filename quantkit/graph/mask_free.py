@@ -14,8 +14,8 @@ import onnx
 
 from quantkit.errors import ArtifactError
 from quantkit.files import naming_output_errors, write_bytes
+from quantkit.graph import CONTRIB
 from quantkit.graph.added_masks import cut_added_masks
-from quantkit.graph.pattern import CONTRIB
 from quantkit.runtime.model_files import external_files, read_graph
 from quantkit.runtime.session import ATTENTION_MASK
 

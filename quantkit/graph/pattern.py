@@ -5,9 +5,6 @@ from collections.abc import Collection, Iterable
 
 import onnx_ir as ir
 
-CONTRIB = "com.microsoft"
-"""The domain of onnxruntime's own operators."""
-
 
 class Stopped(Exception):
     """A match ended at a node. It never leaves the pass that looks for it: there it becomes a `Miss`."""

@@ -182,6 +182,10 @@ class Task(Protocol):
         """The names of the graph outputs, in the order `predict` takes them."""
 
     @property
+    def head(self) -> str:
+        """The head of checkpoints made for it, as transformers' classes end (`quantkit.architectures`)."""
+
+    @property
     def per_token(self) -> bool:
         """Whether an output has a number for each token of a row; else one for each label."""
 

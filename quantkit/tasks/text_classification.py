@@ -76,6 +76,7 @@ class TextClassification:
 
     name = "text-classification"
     outputs = ("logits",)
+    head = "ForSequenceClassification"
     per_token = False
 
     def read(self, path: Path, name: str) -> Dataset:

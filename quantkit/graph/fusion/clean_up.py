@@ -3,8 +3,8 @@
 import onnx_ir as ir
 import onnx_ir.passes.common as onnx_passes
 
+from quantkit.graph import CONTRIB
 from quantkit.graph.fusion.passes import PassResult
-from quantkit.graph.pattern import CONTRIB
 
 
 class CleanUp:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph import CONTRIB
 from quantkit.graph.fusion.layer_norm import layer_norm_anchors, recognise_layer_norm
 from quantkit.graph.fusion.passes import FusionPass
 from quantkit.graph.pattern import (
-    CONTRIB,
     Stopped,
     constant,
     fused_name,

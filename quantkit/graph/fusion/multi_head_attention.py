@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph import CONTRIB
 from quantkit.graph.constants import add_initializer, free_name
 from quantkit.graph.fusion.heads import Heads, merged_heads, split_heads
 from quantkit.graph.fusion.padding_mask import MaskForm, require_padding_mask
 from quantkit.graph.fusion.passes import FusionPass
 from quantkit.graph.pattern import (
-    CONTRIB,
     Stopped,
     common_scope,
     constant,

@@ -2,10 +2,10 @@
 
 import onnx_ir as ir
 
+from quantkit.graph import CONTRIB
 from quantkit.graph.fusion.layer_norm import layer_norm_anchors, recognise_layer_norm
 from quantkit.graph.fusion.passes import FusionPass
 from quantkit.graph.pattern import (
-    CONTRIB,
     Stopped,
     constant,
     fused_name,

@@ -3,8 +3,9 @@
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph import CONTRIB
 from quantkit.graph.constants import add_initializer, free_name
-from quantkit.graph.pattern import CONTRIB, constant, is_op, replace, vector_length
+from quantkit.graph.pattern import constant, is_op, replace, vector_length
 
 _BIAS = 6  # input of MatMulIntegerToFloat
 _WEIGHT = 1

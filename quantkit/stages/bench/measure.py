@@ -16,9 +16,7 @@ from quantkit.stages.bench.profiles import profile_for, run_facts
 from quantkit.stages.bench.scenario import SCENARIOS
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
-from quantkit.throughput.rounds import Rounds, measure_rounds
-from quantkit.throughput.spread import spread_of
-from quantkit.throughput.workload import Workload, percentiles, sample, workload
+from quantkit.throughput import Rounds, Workload, measure_rounds, percentiles, sample, spread_of, workload
 
 _TOOLS = ("onnxruntime", "tokenizers")
 

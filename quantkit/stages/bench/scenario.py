@@ -7,7 +7,7 @@ from quantkit.recipe.settings import BenchSettings
 from quantkit.stages.bench.offline import Offline
 from quantkit.stages.bench.server import Server
 from quantkit.stages.bench.single_stream import SingleStream
-from quantkit.throughput.workload import Workload
+from quantkit.throughput import Workload
 
 
 class Scenario(Protocol):

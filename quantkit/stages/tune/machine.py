@@ -9,8 +9,7 @@ from quantkit.errors import EvaluationError
 from quantkit.runtime.engine import Closing, Engine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.tasks.prepared import Prepared
-from quantkit.throughput.serving import RateSearch, Trial, lone_latency, search_rates, serve
-from quantkit.throughput.workload import Workload, workload
+from quantkit.throughput import RateSearch, Trial, Workload, lone_latency, search_rates, serve, workload
 
 _MEMORY, _MOST = 1_000_000_000, 8
 """So many bytes of models, and so many engines, stay open besides the default's."""

@@ -20,7 +20,7 @@ from quantkit.stages.tune.search import Found, Search, facts
 from quantkit.tasks import Dataset
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
-from quantkit.throughput.workload import sample
+from quantkit.throughput import sample
 
 _QUESTIONS = 1000
 _FEWEST, _FEWEST_SERVER = 24, 100

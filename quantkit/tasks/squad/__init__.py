@@ -17,6 +17,7 @@ class Squad:
 
     name = "squad"
     outputs = OUTPUTS
+    head = "ForQuestionAnswering"
     per_token = True
 
     def read(self, path: Path, name: str) -> Dataset:

@@ -14,6 +14,7 @@ from quantkit.architectures import architecture, expected_fusions
 from quantkit.graph.fusion import PassResult
 from quantkit.graph.fusion.contract import check_contract, fuse_graph, fused_counts
 from quantkit.graph.parity import MASKS, padding_mask
+from quantkit.tasks import task
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -154,7 +155,7 @@ def test_counts(named: tuple[str, Pair]) -> None:
 def test_meets_the_contract_of_its_config(named: tuple[str, Pair]) -> None:
     """What config.json promises is met, and no attention is missed anywhere."""
     _, pair = named
-    assert () == check_contract(pair.results, expected_fusions(pair.config, "squad"))
+    assert () == check_contract(pair.results, expected_fusions(pair.config, task("squad").head))
     assert () == next(result.missed for result in pair.results if result.name == "MultiHeadAttention")
 
 
