@@ -32,9 +32,9 @@ from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model
 from quantkit.quantization.observe.calibration import CalibrationRun, calibrate
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.tasks import Feature, FeatureSettings, task
+from quantkit.tasks import Feature
 from quantkit.tasks.calibration_set import select
-from quantkit.tasks.tokenizer import Tokenizer
+from quantkit.tasks.prepared import Prepared, Reader
 
 METHODS = ("minmax", "percentile", "entropy", "mse")
 ORT = "onnxruntime MinMax"
@@ -79,18 +79,17 @@ def read_options() -> Options:
     return Options(**vars(parser.parse_args()))
 
 
-def make_features(options: Options) -> tuple[list[Feature], Tokenizer]:
+def prepare(options: Options) -> Prepared:
     """Return the windows of the calibration questions."""
-    tokenizer = Tokenizer.load(options.artifact)
     chosen = select(options.calib, "squad", options.questions, options.data_dir)
-    return task("squad").featurize(chosen.dataset, tokenizer, FeatureSettings()), tokenizer
+    return Reader.of(Artifact.open(options.artifact, check=False)).prepare(chosen.dataset)
 
 
-def calibrate_ours(path: Path, features: Sequence[Feature], pad_id: int, method: str) -> None:
+def calibrate_ours(path: Path, prepared: Prepared, method: str) -> None:
     """Do one calibration, from the file to the ranges."""
     model = load_model(path)
     tensors = {layer.activation.name: layer.activation for layer in linear_layers(model.graph)}
-    run = CalibrationRun(rows=features, pad_id=pad_id, method=method, percentile=99.99)
+    run = CalibrationRun(rows=prepared.rows, pad_id=prepared.pad_id, method=method, percentile=99.99)
     calibrate(model, list(tensors.values()), run, key=f"benchmark-{method}")
 
 
@@ -146,17 +145,17 @@ def run_child(options: Options, what: str, model: Path) -> dict[str, float]:
 def measure_one(options: Options) -> None:
     """Do one calibration and print what it took: the child's part."""
     assert options.model is not None
-    features, tokenizer = make_features(options)
+    prepared = prepare(options)
     started, worked = time.perf_counter(), time.process_time()
     if options.one == ORT:
-        calibrate_onnxruntime(options.model, features)
+        calibrate_onnxruntime(options.model, prepared.rows)
     else:
-        calibrate_ours(options.model, features, tokenizer.pad_id, str(options.one))
+        calibrate_ours(options.model, prepared, str(options.one))
     found = {
         "seconds": time.perf_counter() - started,
         "cpu": time.process_time() - worked,
         "peak": peak_memory(),
-        "tokens": sum(len(feature.input_ids) for feature in features),
+        "tokens": sum(prepared.lengths),
     }
     print(json.dumps(found))
 

@@ -16,7 +16,7 @@ from quantkit.exam.exam import Exam
 from quantkit.runtime.openvino_session import OpenVinoSession
 from quantkit.tasks import task
 from quantkit.tasks.datasets import load
-from quantkit.throughput.workload import sample
+from quantkit.throughput import sample
 
 
 def main() -> None:

@@ -24,10 +24,10 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import Engine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job, run_once
-from quantkit.tasks import FeatureSettings, task
+from quantkit.tasks import task
 from quantkit.tasks.datasets import load
-from quantkit.tasks.tokenizer import Tokenizer
-from quantkit.throughput.workload import sample
+from quantkit.tasks.prepared import Reader
+from quantkit.throughput import sample
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -52,14 +52,8 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def make_job(artifact: Artifact, options: argparse.Namespace, profile: RuntimeProfile) -> Job:
     """Return the windows of the sample, in the profile's batches."""
     dataset = sample(load(options.data, artifact.task, options.data_dir), options.questions)
-    tokenizer = Tokenizer.load(artifact.path)
-    features = task(artifact.task).featurize(dataset, tokenizer, FeatureSettings())
-    return Job(
-        rows=features,
-        batches=profile.batches([len(feature.input_ids) for feature in features]),
-        pad_id=tokenizer.pad_id,
-        name=lambda index: f"window {index}",
-    )
+    prepared = Reader.of(artifact).prepare(dataset)
+    return Job.of(prepared, profile.batches(prepared.lengths))
 
 
 def measure(engine: Engine, job: Job) -> tuple[float, float]:

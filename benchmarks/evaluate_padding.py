@@ -24,8 +24,9 @@ from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, run_once
 from quantkit.runtime.session import Session
 from quantkit.stages.bench import sample
-from quantkit.tasks import Dataset, Feature, FeatureSettings, task
+from quantkit.tasks import task
 from quantkit.tasks.datasets import load
+from quantkit.tasks.prepared import Prepared, Reader
 from quantkit.tasks.tokenizer import Tokenizer
 
 
@@ -75,15 +76,10 @@ def padded_batches(count: int, rows: int, length: int) -> list[Batch]:
     return [Batch(indices=tuple(range(start, min(start + rows, count))), length=length) for start in starts]
 
 
-def make_features(dataset: Dataset, tokenizer: Tokenizer) -> list[Feature]:
-    """Return the windows of all questions."""
-    return task("squad").featurize(dataset, tokenizer, FeatureSettings())
-
-
-def print_limit(features: Sequence[Feature], options: Options) -> None:
+def print_limit(prepared: Prepared, options: Options) -> None:
     """Print how many tokens each way computes over the whole dataset."""
-    lengths = [len(feature.input_ids) for feature in features]
-    padded = FeatureSettings().max_length * len(lengths)
+    lengths = prepared.lengths
+    padded = prepared.reader.settings.max_length * len(lengths)
     ours = sum(batch.tokens for batch in token_budget_batches(lengths, options.token_budget))
     real = sum(lengths)
     print(f"{options.data}: {len(lengths):,} windows, {real / len(lengths):.1f} tokens on average")
@@ -105,23 +101,18 @@ def main() -> int:
     """Measure and print; return the exit code."""
     options = read_options()
     dataset = load(options.data, "squad", options.data_dir)
-    tokenizer = Tokenizer.load(options.tokenizer)
-    print_limit(make_features(dataset, tokenizer), options)
-    features = make_features(sample(dataset, options.questions), tokenizer)
-    longest = FeatureSettings().max_length
+    reader = Reader(task=task("squad"), tokenizer=Tokenizer.load(options.tokenizer))
+    print_limit(reader.prepare(dataset), options)
+    prepared = reader.prepare(sample(dataset, options.questions))
+    longest = reader.settings.max_length
     rows = options.padded_batch or max(1, options.token_budget // longest)
-    lengths = [len(feature.input_ids) for feature in features]
-    session = Session(options.model, outputs=task("squad").outputs)
+    lengths = prepared.lengths
+    session = Session(options.model, outputs=reader.task.outputs)
     ways = {
-        f"padded to {longest}, {rows} rows": padded_batches(len(features), rows, longest),
+        f"padded to {longest}, {rows} rows": padded_batches(len(lengths), rows, longest),
         f"by length, {options.token_budget} tokens": token_budget_batches(lengths, options.token_budget),
     }
-    jobs = {
-        way: Job(
-            rows=features, batches=batches, pad_id=tokenizer.pad_id, name=lambda index: f"window {index}"
-        )
-        for way, batches in ways.items()
-    }
+    jobs = {way: Job.of(prepared, batches) for way, batches in ways.items()}
     rates: dict[str, list[float]] = {way: [] for way in ways}
     for round_number in range(options.rounds + 1):
         for way, job in jobs.items():
@@ -129,7 +120,7 @@ def main() -> int:
             if round_number > 0:
                 rates[way].append(rate)
     base, *_ = rates.values()
-    print(f"{len(features)} windows, {options.rounds} rounds, {options.threads} threads, {cpu_facts().model}")
+    print(f"{len(lengths)} windows, {options.rounds} rounds, {options.threads} threads, {cpu_facts().model}")
     print(f"{'way':32} {'windows/s':>10} {'ratio':>7}   spread")
     for way, found in rates.items():
         ratios = [rate / other for rate, other in zip(found, base, strict=True)]

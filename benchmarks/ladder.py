@@ -42,10 +42,10 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import Engine, Feeds
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job, run_once
-from quantkit.tasks import Feature, FeatureSettings, task
+from quantkit.tasks import FeatureSettings
 from quantkit.tasks.datasets import load
-from quantkit.tasks.tokenizer import Tokenizer
-from quantkit.throughput.workload import sample
+from quantkit.tasks.prepared import Reader
+from quantkit.throughput import sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,12 +168,12 @@ def list_rungs(options: Options) -> list[Rung]:
     return rungs
 
 
-def cut(rung: Rung, features: Sequence[Feature], options: Options) -> list[Batch]:
-    """Return the batches of a rung."""
+def cut(rung: Rung, lengths: Sequence[int], options: Options) -> list[Batch]:
+    """Return the batches of a rung, from the tokens of each row."""
     if rung.padded:
-        rows = range(0, len(features), max(1, len(features) // options.padded))
+        rows = range(0, len(lengths), max(1, len(lengths) // options.padded))
         return [Batch(indices=(row,), length=FeatureSettings().max_length) for row in rows]
-    return rung.profile.batches([len(feature.input_ids) for feature in features])
+    return rung.profile.batches(lengths)
 
 
 def open_rungs(stack: ExitStack, rungs: Sequence[Rung], options: Options) -> list[Climb]:
@@ -182,20 +182,13 @@ def open_rungs(stack: ExitStack, rungs: Sequence[Rung], options: Options) -> lis
     engines: dict[tuple[Path, str], Engine] = {}
     found = []
     for rung in rungs:
-        of_task = task(rung.artifact.task)
-        tokenizer = Tokenizer.load(rung.artifact.path)
-        features = of_task.featurize(dataset, tokenizer, FeatureSettings())
+        prepared = Reader.of(rung.artifact).prepare(dataset)
         path, key = rung.artifact.model_path, rung.profile.model_dump_json()
         if (path, key) not in engines:
             engines[path, key] = stack.enter_context(
-                open_engine(path, outputs=of_task.outputs, profile=rung.profile)
+                open_engine(path, outputs=prepared.reader.task.outputs, profile=rung.profile)
             )
-        job = Job(
-            rows=features,
-            batches=cut(rung, features, options),
-            pad_id=tokenizer.pad_id,
-            name=lambda index: f"row {index}",
-        )
+        job = Job.of(prepared, cut(rung, prepared.lengths, options))
         feeds: list[Feeds] = [job.feeds(batch) for batch in job.batches]
         found.append(Climb(rung=rung, engine=engines[path, key], job=job, feeds=feeds))
     return found

@@ -19,10 +19,9 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import plan, run_job
 from quantkit.runtime.session import Arrays, Session
-from quantkit.tasks import FeatureSettings, task
 from quantkit.tasks.datasets import load
-from quantkit.tasks.tokenizer import Tokenizer
-from quantkit.throughput.workload import sample
+from quantkit.tasks.prepared import Reader
+from quantkit.throughput import sample
 
 _TOKEN_BUDGET = 1024
 _STEPS = (-1.5, -1.0, -0.5, 0.5, 1.0, 1.5)
@@ -43,19 +42,16 @@ def main() -> None:
     dataset = load(arguments.data, baseline.task, arguments.data_dir)
     if arguments.questions:
         dataset = sample(dataset, arguments.questions)
-    settings, tokenizer, of = FeatureSettings(), Tokenizer.load(baseline.path), task(baseline.task)
-    features = of.featurize(dataset, tokenizer, settings)
-    job = plan(
-        features, token_budget=_TOKEN_BUDGET, pad_id=tokenizer.pad_id, name=lambda index: f"window {index}"
-    )
+    prepared = Reader.of(baseline).prepare(dataset)
+    job = plan(prepared, token_budget=_TOKEN_BUDGET)
 
     def answers(path: Path) -> list[Arrays]:
-        session = Session(path, outputs=of.outputs)
+        session = Session(path, outputs=prepared.reader.task.outputs)
         with ThreadEngine([session] * cpu_facts().cores) as engine:
             return run_job(engine, job, label=path.parent.name)
 
     def scores(outputs: Sequence[Arrays]) -> np.ndarray:
-        return np.array([answer.f1 for answer in of.predict(dataset, features, outputs, settings)])
+        return np.array([answer.f1 for answer in prepared.predict(outputs)])
 
     before, after = answers(baseline.model_path), answers(Artifact.open(arguments.artifact).model_path)
     expected = scores(before)

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from quantkit.artifact import Artifact
-from quantkit.runtime.engine import Feeds, ProcessEngine
-from quantkit.runtime.engine.child import Model
+from quantkit.runtime.engine import Feeds, Model, ProcessEngine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays
 from quantkit.runtime.shared_weights import write_shared

@@ -22,9 +22,9 @@ from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import plan, run_job
 from quantkit.runtime.session import Arrays, Session
 from quantkit.stages.quantize import quantize
-from quantkit.tasks import Dataset, FeatureSettings, task
+from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import select
-from quantkit.tasks.tokenizer import Tokenizer
+from quantkit.tasks.prepared import Reader
 
 ALPHAS = ("off", 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.0, "auto")
 
@@ -60,14 +60,11 @@ def main() -> None:
 
 def _answer(artifact: Artifact, dataset: Dataset) -> tuple[list[str], list[Arrays]]:
     """Return the answers to the questions, and the logits of every window."""
-    job_task, settings, tokenizer = task(artifact.task), FeatureSettings(), Tokenizer.load(artifact.path)
-    features = job_task.featurize(dataset, tokenizer, settings)
-    job = plan(features, token_budget=1024, pad_id=tokenizer.pad_id, name=lambda index: f"window {index}")
-    session = Session(artifact.model_path, outputs=job_task.outputs)
+    prepared = Reader.of(artifact).prepare(dataset)
+    session = Session(artifact.model_path, outputs=prepared.reader.task.outputs)
     with ThreadEngine([session] * cpu_facts().cores) as engine:
-        outputs = run_job(engine, job, label="answer")
-    predictions = job_task.predict(dataset, features, outputs, settings)
-    return [prediction.answer for prediction in predictions], outputs
+        outputs = run_job(engine, plan(prepared, token_budget=1024), label="answer")
+    return [prediction.answer for prediction in prepared.predict(outputs)], outputs
 
 
 if __name__ == "__main__":

@@ -35,10 +35,10 @@ from quantkit.runtime.engine import Feeds, ProcessEngine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job
 from quantkit.runtime.session import Arrays, Session
-from quantkit.tasks import FeatureSettings, task
+from quantkit.tasks import task
 from quantkit.tasks.datasets import load
-from quantkit.tasks.tokenizer import Tokenizer
-from quantkit.throughput.workload import sample
+from quantkit.tasks.prepared import Reader
+from quantkit.throughput import sample
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _FLAT, _SLACK_MB = 1.05, 10.0
@@ -91,11 +91,9 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def make_batches(artifact: Artifact, options: argparse.Namespace, profile: RuntimeProfile) -> list[Feeds]:
     """Return the batches of the sample."""
     dataset = sample(load(options.data, artifact.task, options.data_dir), options.questions)
-    tokenizer = Tokenizer.load(artifact.path)
-    features = task(artifact.task).featurize(dataset, tokenizer, FeatureSettings())
-    batches = profile.batches([len(feature.input_ids) for feature in features])
-    job = Job(rows=features, batches=batches, pad_id=tokenizer.pad_id, name=str)
-    return [job.feeds(batch) for batch in batches]
+    prepared = Reader.of(artifact).prepare(dataset)
+    job = Job.of(prepared, profile.batches(prepared.lengths))
+    return [job.feeds(batch) for batch in job.batches]
 
 
 def resident_mb(pid: int) -> float:

@@ -38,8 +38,8 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.errors import QuantkitError
 from quantkit.files import write_json
+from quantkit.graph.mask_free import write_mask_free
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.mask_free import write_mask_free
 from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session
 from quantkit.tasks import task
 

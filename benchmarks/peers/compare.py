@@ -36,11 +36,11 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.errors import QuantkitError
 from quantkit.files import cache_folder, digest_of, pretty_json, sha256_file, write_json, write_text
+from quantkit.graph.mask_free import write_mask_free
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.mask_free import write_mask_free
 from quantkit.tasks.calibration_set import select
 from quantkit.tasks.datasets import load
-from quantkit.throughput.workload import sample
+from quantkit.throughput import sample
 
 BASELINE = "FP32, fused"
 

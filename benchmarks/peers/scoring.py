@@ -15,9 +15,9 @@ from quantkit.graph.kernels import trace_execution
 from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, plan, run_job
 from quantkit.runtime.session import Session
-from quantkit.tasks import Dataset, Feature, FeatureSettings, task
+from quantkit.tasks import Dataset
+from quantkit.tasks.prepared import Prepared, Reader
 from quantkit.tasks.task import Outputs
-from quantkit.tasks.tokenizer import Tokenizer
 
 TOKEN_BUDGET = 1024
 
@@ -27,12 +27,12 @@ class Exam:
     """Questions, featurized and cut into batches once, for every form.
 
     Attributes:
+        prepared: the questions as the model reads them.
+        job: all windows, in batches.
         config: the checkpoint's config.json.
     """
 
-    task: str
-    dataset: Dataset
-    features: Sequence[Feature]
+    prepared: Prepared
     job: Job
     config: Mapping[str, Any]
 
@@ -41,16 +41,9 @@ def make_exam(
     artifact: Artifact, dataset: Dataset, *, token_budget: int = TOKEN_BUDGET, equal_lengths: bool = False
 ) -> Exam:
     """Featurize a dataset with the artifact's tokenizer; `equal_lengths`: only rows of one length share a batch."""
-    tokenizer = Tokenizer.load(artifact.path)
-    features = task(artifact.task).featurize(dataset, tokenizer, FeatureSettings())
-    job = plan(
-        features,
-        token_budget=token_budget,
-        pad_id=tokenizer.pad_id,
-        name=lambda index: f"question {dataset.examples[features[index].example].id}",
-        equal_lengths=equal_lengths,
-    )
-    return Exam(task=artifact.task, dataset=dataset, features=features, job=job, config=artifact.config)
+    prepared = Reader.of(artifact).prepare(dataset)
+    job = plan(prepared, token_budget=token_budget, equal_lengths=equal_lengths)
+    return Exam(prepared=prepared, job=job, config=artifact.config)
 
 
 def write_batches(exam: Exam, path: Path) -> None:
@@ -67,14 +60,14 @@ def write_batches(exam: Exam, path: Path) -> None:
 
 def score_onnxruntime(path: Path, exam: Exam, threads: int) -> Scores:
     """Answer and score in onnxruntime, the way `quantkit evaluate` does."""
-    session = Session(path, outputs=task(exam.task).outputs)
+    session = Session(path, outputs=exam.prepared.reader.task.outputs)
     with ThreadEngine([session] * threads) as engine:
         return _score(exam, run_job(engine, exam.job, label=path.parent.name))
 
 
 def coverage_onnxruntime(path: Path, exam: Exam) -> float:
     """Return the INT8 coverage as executed, in percent."""
-    outputs = task(exam.task).outputs
+    outputs = exam.prepared.reader.task.outputs
     return 100.0 * trace_execution(path, outputs=outputs, config=exam.config).int8_coverage
 
 
@@ -100,29 +93,26 @@ def score_openvino(
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         stored = Path(folder) / "outputs.npz"
         facts = environment.run("runners/answer.py", [model, batches, stored, *arguments], timeout=timeout)
-        positions = [facts["outputs"].index(name) for name in task(exam.task).outputs]
+        positions = [facts["outputs"].index(name) for name in exam.prepared.reader.task.outputs]
         outputs = _per_feature(exam, stored, positions)
     return _score(exam, outputs), facts
 
 
 def _per_feature(exam: Exam, stored: Path, positions: Sequence[int]) -> list[Outputs]:
     """Cut the batches' outputs, [rows, tokens] or [rows, labels], into those of single features."""
-    by_position = tuple(name.endswith("_logits") for name in task(exam.task).outputs)
+    per_token = exam.prepared.reader.task.per_token
     found: dict[int, Outputs] = {}
     with np.load(stored) as arrays:
         for number, batch in enumerate(exam.job.batches):
             outputs = [arrays[f"{position}.{number}"] for position in positions]
             for place, index in enumerate(batch.indices):
-                tokens = len(exam.features[index].input_ids)
-                found[index] = tuple(
-                    array[place, :tokens] if cut else array[place]
-                    for array, cut in zip(outputs, by_position, strict=True)
-                )
-    return [found[index] for index in range(len(exam.features))]
+                tokens = exam.prepared.lengths[index] if per_token else None
+                found[index] = tuple(array[place, :tokens] for array in outputs)
+    return [found[index] for index in range(len(found))]
 
 
 def _score(exam: Exam, outputs: Sequence[Outputs]) -> Scores:
-    predictions = task(exam.task).predict(exam.dataset, exam.features, outputs, FeatureSettings())
+    predictions = exam.prepared.predict(outputs)
     return Scores(
         f1=tuple(prediction.f1 for prediction in predictions),
         exact_match=tuple(prediction.exact_match for prediction in predictions),

@@ -36,12 +36,11 @@ from quantkit.runtime.batching import Batch, equal_length_batches, token_budget_
 from quantkit.runtime.engine import Engine
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job
-from quantkit.tasks import Dataset, Feature, FeatureSettings
+from quantkit.tasks import Dataset, Feature
+from quantkit.tasks.prepared import Reader
 from quantkit.tasks.squad import TASK, SquadExample
-from quantkit.tasks.tokenizer import Tokenizer
 
 LOG = logging.getLogger("quantkit.server")
-SETTINGS = FeatureSettings()
 
 
 class Question(BaseModel):
@@ -185,7 +184,7 @@ def create_app(
     """Return the application; the model is opened when it starts and closed, all answered, when it stops."""
     if artifact.task != TASK.name:
         raise UsageError(f"{artifact.path}: is for {artifact.task}; this server answers questions (squad)")
-    tokenizer = Tokenizer.load(artifact.path)
+    reader = Reader.of(artifact)
     times: deque[float] = deque(maxlen=1000)
     batchers: list[Batcher] = []
     count: Counter[str] = Counter()
@@ -193,7 +192,7 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with open_engine(artifact.model_path, outputs=TASK.outputs, profile=profile) as engine:
-            batcher = Batcher(engine, profile, tokenizer.pad_id, wait_ms / 1000, queue, count)
+            batcher = Batcher(engine, profile, reader.tokenizer.pad_id, wait_ms / 1000, queue, count)
             batchers.append(batcher)
             dispatching = asyncio.create_task(batcher.dispatch())
             yield
@@ -214,10 +213,10 @@ def create_app(
         dataset = Dataset(
             name="asked", path=Path("asked"), digest="", source="", task=TASK.name, examples=(example,)
         )
-        features = await asyncio.to_thread(TASK.featurize, dataset, tokenizer, SETTINGS)
+        prepared = await asyncio.to_thread(reader.prepare, dataset)
         try:
-            outputs = await batchers[0].logits(features)
-            text = TASK.predict(dataset, features, outputs, SETTINGS)[0].answer
+            outputs = await batchers[0].logits(prepared.rows)
+            text = prepared.predict(outputs)[0].answer
         except Full:
             raise HTTPException(
                 503, "too many questions are inside; ask again", headers={"Retry-After": "1"}
@@ -225,11 +224,11 @@ def create_app(
         except EvaluationError as error:
             LOG.error("%s", error)
             raise HTTPException(500, "the model could not answer") from error
-        agreed = replace(dataset, examples=(replace(example, answers=(text,)),))
-        score = TASK.expected_scores(agreed, features, outputs, SETTINGS)[0]
+        agreed = replace(prepared, dataset=replace(dataset, examples=(replace(example, answers=(text,)),)))
+        score = agreed.expected_scores(outputs)[0]
         count["answered"] += 1
         times.append(1000 * (time.perf_counter() - started))
-        return Answer(answer=text, score=score, windows=len(features), milliseconds=times[-1])
+        return Answer(answer=text, score=score, windows=len(prepared.rows), milliseconds=times[-1])
 
     @app.get("/health")
     async def health() -> dict[str, Any]:

@@ -50,13 +50,18 @@ def architecture(config: Mapping[str, Any], where: str = "config.json") -> Archi
     return cast(Architecture, importlib.import_module(ARCHITECTURES[name]).ARCHITECTURE)
 
 
-def expected_fusions(config: Mapping[str, Any], task: str, where: str = "config.json") -> dict[str, int]:
+def expected_fusions(config: Mapping[str, Any], head: str, where: str = "config.json") -> dict[str, int]:
     """Return how often each fused operator must be in the graph after fusing: op type -> count.
+
+    Args:
+        config: the JSON object.
+        head: of the checkpoint (`Architecture.heads`).
+        where: the file, for error messages.
 
     Raises:
         CheckpointError: the architecture is not supported, or config.json lacks a number.
     """
-    return architecture(config, where).expected_fusions(Config(values=config, where=where), task)
+    return architecture(config, where).expected_fusions(Config(values=config, where=where), head)
 
 
 def _refuse_variants(config: Mapping[str, Any], where: str) -> None:

@@ -12,8 +12,9 @@ BIAS_GELU = "BiasGelu"
 FAST_GELU = "FastGelu"
 EMBED_LAYER_NORM = "EmbedLayerNormalization"
 
-CLASSIFICATION = "text-classification"
-SQUAD = "squad"
+# Heads, called as transformers' classes end: several tasks may have the same one.
+QUESTION_ANSWERING = "ForQuestionAnswering"
+SEQUENCE_CLASSIFICATION = "ForSequenceClassification"
 
 # Values of hidden_act that compute GELU by erf, and those that compute it by tanh.
 _ERF_GELU = ("gelu", "gelu_python", "gelu_10")
@@ -117,10 +118,10 @@ class Architecture:
         model_type: its name in `config.json`.
         inputs: the graph inputs, in order.
         encoder: the name of the encoder's module, which the heads' modules stand beside.
-        heads: task -> the weights that only a checkpoint trained for this task has.
+        heads: head -> the weights that only a checkpoint with this head has.
         read_shape: the encoder's shape from `config.json`.
         expected_fusions: how often each fused operator must be in the graph after fusing, from `config.json`
-            and the task. A zero says that the graph has no place for the operator.
+            and the head. A zero says that the graph has no place for the operator.
     """
 
     model_type: str

@@ -1,8 +1,8 @@
 """BERT: absolute positions, two token types, post-layer normalization."""
 
 from quantkit.architectures.architecture import (
-    CLASSIFICATION,
-    SQUAD,
+    QUESTION_ANSWERING,
+    SEQUENCE_CLASSIFICATION,
     Architecture,
     Config,
     post_norm_fusions,
@@ -10,12 +10,12 @@ from quantkit.architectures.architecture import (
 )
 
 
-def expected_fusions(config: Config, task: str) -> dict[str, int]:
+def expected_fusions(config: Config, head: str) -> dict[str, int]:
     """A layer has one attention, two residual layer norms and one activation; the embeddings are one node.
 
-    The same for both tasks: the pooler of a classifier ends in tanh, which nothing fuses.
+    The same for both heads: the pooler of a classifier ends in tanh, which nothing fuses.
     """
-    del task
+    del head
     return post_norm_fusions(config.text("hidden_act", "gelu"), config.count("num_hidden_layers"))
 
 
@@ -23,7 +23,7 @@ ARCHITECTURE = Architecture(
     model_type="bert",
     inputs=("input_ids", "attention_mask", "token_type_ids"),
     encoder="bert",
-    heads={SQUAD: ("qa_outputs.weight",), CLASSIFICATION: ("classifier.weight",)},
+    heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
     read_shape=uniform_shape,
     expected_fusions=expected_fusions,
 )

@@ -1,8 +1,8 @@
 """DistilBERT: BERT without token types and pooler, with names of its own in config.json."""
 
 from quantkit.architectures.architecture import (
-    CLASSIFICATION,
-    SQUAD,
+    QUESTION_ANSWERING,
+    SEQUENCE_CLASSIFICATION,
     Architecture,
     Config,
     EncoderShape,
@@ -23,12 +23,12 @@ def read_shape(config: Config) -> EncoderShape:
     return EncoderShape(layers=(layer,) * config.count("n_layers"))
 
 
-def expected_fusions(config: Config, task: str) -> dict[str, int]:
+def expected_fusions(config: Config, head: str) -> dict[str, int]:
     """As BERT; EmbedLayerNormalization takes no segment ids here, which it allows.
 
-    The same for both tasks: the classifier's inner layer ends in ReLU.
+    The same for both heads: the classifier's inner layer ends in ReLU.
     """
-    del task
+    del head
     return post_norm_fusions(config.text("activation", "gelu"), config.count("n_layers"))
 
 
@@ -36,7 +36,7 @@ ARCHITECTURE = Architecture(
     model_type="distilbert",
     inputs=("input_ids", "attention_mask"),
     encoder="distilbert",
-    heads={SQUAD: ("qa_outputs.weight",), CLASSIFICATION: ("classifier.weight",)},
+    heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
     read_shape=read_shape,
     expected_fusions=expected_fusions,
 )

@@ -2,8 +2,8 @@
 
 from quantkit.architectures.architecture import (
     BIAS_GELU,
-    CLASSIFICATION,
-    SQUAD,
+    QUESTION_ANSWERING,
+    SEQUENCE_CLASSIFICATION,
     Architecture,
     Config,
     post_norm_fusions,
@@ -11,13 +11,13 @@ from quantkit.architectures.architecture import (
 )
 
 
-def expected_fusions(config: Config, task: str) -> dict[str, int]:
+def expected_fusions(config: Config, head: str) -> dict[str, int]:
     """As BERT; the embeddings are normalized before they are projected to the hidden width, so they fuse too.
 
     The classifier's inner layer ends in GELU whatever `hidden_act` says: one more BiasGelu.
     """
     expected = post_norm_fusions(config.text("hidden_act", "gelu"), config.count("num_hidden_layers"))
-    if task == CLASSIFICATION:
+    if head == SEQUENCE_CLASSIFICATION:
         expected[BIAS_GELU] += 1
     return expected
 
@@ -26,7 +26,10 @@ ARCHITECTURE = Architecture(
     model_type="electra",
     inputs=("input_ids", "attention_mask", "token_type_ids"),
     encoder="electra",
-    heads={SQUAD: ("qa_outputs.weight",), CLASSIFICATION: ("classifier.out_proj.weight",)},
+    heads={
+        QUESTION_ANSWERING: ("qa_outputs.weight",),
+        SEQUENCE_CLASSIFICATION: ("classifier.out_proj.weight",),
+    },
     read_shape=uniform_shape,
     expected_fusions=expected_fusions,
 )

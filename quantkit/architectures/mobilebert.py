@@ -2,10 +2,10 @@
 
 from quantkit.architectures.architecture import (
     ATTENTION,
-    CLASSIFICATION,
     EMBED_LAYER_NORM,
+    QUESTION_ANSWERING,
+    SEQUENCE_CLASSIFICATION,
     SKIP_LAYER_NORM,
-    SQUAD,
     Architecture,
     Config,
     EncoderShape,
@@ -29,14 +29,14 @@ def read_shape(config: Config) -> EncoderShape:
     return EncoderShape(layers=(layer,) * config.count("num_hidden_layers", 24))
 
 
-def expected_fusions(config: Config, task: str) -> dict[str, int]:
+def expected_fusions(config: Config, head: str) -> dict[str, int]:
     """Attention only, as published: NoNorm is a product and a sum without statistics, the activation ReLU.
 
     A checkpoint with `normalization_type: layer_norm` has a residual layer norm after the attention, after
     each feed-forward network and after the output bottleneck. The embeddings pass a linear layer before they
     are summed, which EmbedLayerNormalization has no place for.
     """
-    del task
+    del head
     layers = config.count("num_hidden_layers", 24)
     networks = config.count("num_feedforward_networks", 4)
     normalized = config.text("normalization_type", "no_norm") == "layer_norm"
@@ -53,7 +53,7 @@ ARCHITECTURE = Architecture(
     model_type="mobilebert",
     inputs=("input_ids", "attention_mask", "token_type_ids"),
     encoder="mobilebert",
-    heads={SQUAD: ("qa_outputs.weight",), CLASSIFICATION: ("classifier.weight",)},
+    heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
     read_shape=read_shape,
     expected_fusions=expected_fusions,
 )

@@ -1,8 +1,8 @@
 """RoBERTa: one token type, positions counted from the padding id + 1 over the tokens that are not padding."""
 
 from quantkit.architectures.architecture import (
-    CLASSIFICATION,
-    SQUAD,
+    QUESTION_ANSWERING,
+    SEQUENCE_CLASSIFICATION,
     Architecture,
     Config,
     post_norm_fusions,
@@ -10,13 +10,13 @@ from quantkit.architectures.architecture import (
 )
 
 
-def expected_fusions(config: Config, task: str) -> dict[str, int]:
+def expected_fusions(config: Config, head: str) -> dict[str, int]:
     """As BERT, but EmbedLayerNormalization needs its optional `position_ids` input.
 
     Without it the operator counts positions 0, 1, 2, ... in every row, which is wrong here: RoBERTa's
     positions depend on which tokens are padding, and stay computed by the graph.
     """
-    del task
+    del head
     return post_norm_fusions(config.text("hidden_act", "gelu"), config.count("num_hidden_layers"))
 
 
@@ -25,7 +25,10 @@ ARCHITECTURE = Architecture(
     # There is one token type only, so its ids are no input: the graph makes the zeros itself.
     inputs=("input_ids", "attention_mask"),
     encoder="roberta",
-    heads={SQUAD: ("qa_outputs.weight",), CLASSIFICATION: ("classifier.out_proj.weight",)},
+    heads={
+        QUESTION_ANSWERING: ("qa_outputs.weight",),
+        SEQUENCE_CLASSIFICATION: ("classifier.out_proj.weight",),
+    },
     read_shape=uniform_shape,
     expected_fusions=expected_fusions,
 )

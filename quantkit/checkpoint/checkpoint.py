@@ -1,22 +1,18 @@
 """A checkpoint, checked as far as its files tell: everything that can be refused before torch is imported."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from quantkit.architectures import Architecture, Config, EncoderShape, architecture
-from quantkit.architectures.architecture import CLASSIFICATION, SQUAD
 from quantkit.checkpoint.files import WeightFiles, find_checkpoint, find_weights, folder_digest, read_json
 from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_finite
 from quantkit.errors import CheckpointError, UsageError
+from quantkit.tasks import TASKS
+from quantkit.tasks import task as task_named
 from quantkit.tasks.tokenizer import Tokenizer
 
-# The ends of transformers' class names, by what such a model is for.
-_CLASSES = {
-    "ForQuestionAnswering": SQUAD,
-    "ForSequenceClassification": CLASSIFICATION,
-}
 # Parts of weight names that only unfinished or compressed checkpoints have.
 _FOREIGN = {
     "lora_": "an unmerged LoRA adapter; merge it into its base model first",
@@ -72,10 +68,10 @@ def read_checkpoint(
 
     Raises:
         CheckpointError: a file is missing, damaged, or does not fit.
-        UsageError: the task has no export.
+        UsageError: there is no such task.
     """
-    if task not in _CLASSES.values():
-        raise UsageError(f"{task!r} cannot be exported; choose one of {', '.join(_CLASSES.values())}")
+    if task not in TASKS:
+        raise UsageError(f"{task!r} cannot be exported; choose one of {', '.join(TASKS)}")
     folder = find_checkpoint(name, revision=revision, allow_pickle=allow_pickle)
     where = folder / "config.json"
     if (folder / "adapter_config.json").is_file() and not where.is_file():
@@ -114,16 +110,22 @@ def _require_task(where: Path, config: Mapping[str, Any], family: Architecture, 
     classes = config.get("architectures") or []
     if not isinstance(classes, list) or not classes:
         return  # config.json need not say; the weights do
-    known = {_CLASSES[end] for name in classes for end in _CLASSES if str(name).endswith(end)}
-    if task in known:
+    known = {head for name in classes for head in family.heads if str(name).endswith(head)}
+    wanted = task_named(task).head
+    if wanted in known:
         return
     if known:
-        other = min(known)
+        other = min(_tasks_of(known))
         raise CheckpointError(f"{where}: a {classes[0]} is not for {task}; export it with --task {other}")
     raise CheckpointError(
         f"{where}: a {classes[0]} has no head for {task}; fine-tune it, or give a checkpoint that was "
-        f"({' and '.join(family.heads[task])} are missing)"
+        f"({' and '.join(family.heads[wanted])} are missing)"
     )
+
+
+def _tasks_of(heads: Collection[str]) -> list[str]:
+    """Return the tasks that checkpoints with one of these heads are for."""
+    return [name for name in TASKS if task_named(name).head in heads]
 
 
 def _check_weights(folder: Path, weights: WeightFiles, family: Architecture, task: str) -> None:
@@ -134,10 +136,14 @@ def _check_weights(folder: Path, weights: WeightFiles, family: Architecture, tas
         for part, what in _FOREIGN.items():
             if part in name:
                 raise CheckpointError(f"{folder}: the weight {name} belongs to {what}")
-    missing = [name for name in family.heads[task] if name not in entries]
+    missing = [name for name in family.heads[task_named(task).head] if name not in entries]
     if missing:
-        trained = [other for other, names in family.heads.items() if all(name in entries for name in names)]
-        hint = f"export it with --task {trained[0]}" if trained else "give a checkpoint trained for it"
+        trained = [head for head, names in family.heads.items() if all(name in entries for name in names)]
+        hint = (
+            f"export it with --task {_tasks_of(trained)[0]}"
+            if trained
+            else "give a checkpoint trained for it"
+        )
         raise CheckpointError(
             f"{folder}: has no weight {missing[0]}, so its head for {task} would be random; {hint}"
         )

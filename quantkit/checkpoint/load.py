@@ -10,14 +10,10 @@ import transformers
 from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from quantkit.architectures.architecture import CLASSIFICATION, SQUAD
 from quantkit.checkpoint.checkpoint import Checkpoint
 from quantkit.errors import CheckpointError
+from quantkit.tasks import task
 
-_MODELS = {
-    SQUAD: transformers.AutoModelForQuestionAnswering,
-    CLASSIFICATION: transformers.AutoModelForSequenceClassification,
-}
 # What transformers is known to raise over files that it cannot make sense of.
 _LOAD_ERRORS = (
     OSError,
@@ -47,7 +43,7 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
             config = transformers.AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
-            model, report = _MODELS[checkpoint.task].from_pretrained(
+            model, report = getattr(transformers, f"AutoModel{task(checkpoint.task).head}").from_pretrained(
                 folder,
                 config=config,
                 use_safetensors=not checkpoint.weights.pickled,

@@ -16,31 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import google.protobuf.message
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from quantkit.cluster.instance import ModelFile
 from quantkit.errors import ArtifactError, EvaluationError, UsageError
 from quantkit.files import sha256_file
-from quantkit.runtime.mask_free import external_files
+from quantkit.runtime.model_files import external_files, read_graph
 
 _REACH_SECONDS = 5.0
 _RESERVE_SECONDS = 60.0
 _PIECE = 32 << 20  # small enough for the object store of any node
 _NAMES: dict[str, str] = {}  # a cluster's own address → the one it was found by
 _START = "start one with `ray start --head`, then give its address as --ray-address or RAY_ADDRESS"
-
-
-def require_ray(engine: str, address: str | None) -> None:
-    """Check that an address is given to the engine that uses it.
-
-    Raises:
-        UsageError: it is given to another.
-    """
-    if address is not None and engine != "ray":
-        raise UsageError(f"--ray-address {address}: is for --engine ray, and the engine is {engine}")
 
 
 def connect(address: str | None) -> Any:
@@ -195,10 +183,8 @@ def files_of(path: Path, name: str) -> tuple[ModelFile, ...]:
         ArtifactError: one is missing, or it is not an ONNX model.
     """
     try:
-        graph = onnx.load(path, load_external_data=False)
-        return tuple(_file(path.parent, place) for place in (path.name, *sorted(external_files(graph))))
-    except google.protobuf.message.DecodeError:
-        raise ArtifactError(f"{name}: is not an ONNX model, or is truncated; make or copy it again") from None
+        weights = external_files(read_graph(path, name))
+        return tuple(_file(path.parent, place) for place in (path.name, *sorted(weights)))
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         raise ArtifactError(f"{name}: {missing} is missing; make or copy the artifact again") from None

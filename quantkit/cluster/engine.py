@@ -23,11 +23,11 @@ from typing import Any
 
 from quantkit.cluster.actor import Actor, ActorDied, NoStart, Shipment
 from quantkit.cluster.cluster import Seats, connect, files_of
-from quantkit.cluster.instance import Opening, Reduction
+from quantkit.cluster.instance import Opening
 from quantkit.errors import EvaluationError, QuantkitError, UsageError
 from quantkit.runtime.engine.engine import WAITING, BatchFailed, describe
+from quantkit.runtime.engine.model import Model
 from quantkit.runtime.engine.queued import Failed, QueuedEngine, Task, fail
-from quantkit.runtime.engine.variant import engine_folder, opened_path
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import SessionOptions
 
@@ -254,43 +254,25 @@ class RayEngine(QueuedEngine):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def open_ray(
-    path: Path,
-    *,
-    outputs: tuple[str, ...],
-    profile: RuntimeProfile,
-    name: str | None,
-    reduction: Reduction | None = None,
-) -> RayEngine:
-    """Open the instances of a profile on a Ray cluster; see `open_engine`.
-
-    Args:
-        path: the ONNX file.
-        outputs: the graph outputs wanted.
-        profile: its `ray_address` says which cluster.
-        name: what messages call the model when its path is a temporary one.
-        reduction: runs behind every batch, on its node: what it returns for a batch, an array for each of `outputs`
-            with a row for each row, travels in place of the outputs.
-    """
+def open_ray(model: Model) -> RayEngine:
+    """Open the instances of a profile on the cluster at its address; see `open_engine`."""
+    profile = model.profile
     if profile.pinned:
         raise UsageError(
             "engine ray: cannot pin instances to cores; choose engine processes, or leave pinned out"
         )
     ray = connect(profile.ray_address)
-    called = name or str(path)
-    with engine_folder() as folder:
-        opened = opened_path(path, profile, folder)
-        opening = Opening(
-            files=files_of(opened, called),
-            outputs=outputs,
-            runtime=profile.runtime,
-            threads=profile.threads,
-            options=SessionOptions(spinning=profile.spinning, arena=profile.arena),
-            name=called,
-            reduction=reduction,
-        )
-        seats = Seats.reserve(ray, instances=profile.instances, threads=profile.threads)
-        return RayEngine(ray, opening, seats, profile=profile, folder=folder)
+    opening = Opening(
+        files=files_of(model.path, model.name),
+        outputs=model.outputs,
+        runtime=profile.runtime,
+        threads=profile.threads,
+        options=SessionOptions(spinning=profile.spinning, arena=profile.arena),
+        name=model.name,
+        reduction=model.reduction,
+    )
+    seats = Seats.reserve(ray, instances=profile.instances, threads=profile.threads)
+    return RayEngine(ray, opening, seats, profile=profile, folder=model.folder)
 
 
 def _killer(name: str, task: Task, death: str) -> BatchFailed:

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,8 @@ from numpy.typing import NDArray
 from quantkit.errors import QuantkitError
 from quantkit.files import sha256_file
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.session import Arrays, SessionOptions
-from quantkit.runtime.sessions import Running, open_session, told
-
-Reduction = Callable[[Mapping[str, NDArray[Any]], Arrays], Arrays]
-"""What is made of a batch where it ran, from its inputs and its outputs: what it returns is the answer."""
+from quantkit.runtime.session import SessionOptions
+from quantkit.runtime.sessions import Reduction, Running, open_session, told
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

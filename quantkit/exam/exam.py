@@ -1,7 +1,6 @@
 """Exam: labelled questions, what FP32 answers to them, and how another model's answers compare."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from quantkit.artifact import Artifact
@@ -13,9 +12,8 @@ from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, plan, run_job
 from quantkit.runtime.session import Arrays, Session
 from quantkit.runtime.sessions import Running
-from quantkit.tasks import Dataset, FeatureSettings, task
-from quantkit.tasks.task import Feature, Prediction
-from quantkit.tasks.tokenizer import Tokenizer
+from quantkit.tasks import Dataset
+from quantkit.tasks.prepared import Reader
 
 TOKEN_BUDGET = 1024
 _LEAST_TIMED = 4
@@ -41,23 +39,15 @@ class Exam:
             EvaluationError: a logit is NaN or infinite.
         """
         self.dataset = dataset
-        self._task = task(artifact.task)
         self._confidence = confidence
         self._label = label
-        self._settings = FeatureSettings()
-        tokenizer = Tokenizer.load(artifact.path)
-        self._features: list[Feature] = self._task.featurize(dataset, tokenizer, self._settings)
-        self.job: Job = plan(
-            self._features,
-            token_budget=TOKEN_BUDGET,
-            pad_id=tokenizer.pad_id,
-            name=lambda index: f"question {dataset.examples[self._features[index].example].id}",
-        )
+        self._prepared = Reader.of(artifact).prepare(dataset)
+        self.job: Job = plan(self._prepared, token_budget=TOKEN_BUDGET)
         started = time.perf_counter()
         self._reference = self._answer(self.open(artifact.model_path))
         self._float_seconds = time.perf_counter() - started
-        self._scores = self._predictions(self._reference)
-        self._expected = self._expectations(self._reference)
+        self._scores = self._prepared.predict(self._reference)
+        self._expected = self._prepared.expected_scores(self._reference)
         self.baseline = 100 * sum(prediction.f1 for prediction in self._scores) / len(self._scores)
         self._scored = sum(self._expected) > 0 and self.baseline > 0
         if judged and not self._scored:
@@ -69,7 +59,7 @@ class Exam:
     @property
     def windows(self) -> int:
         """How many rows the questions make."""
-        return len(self._features)
+        return len(self._prepared.rows)
 
     def timed_job(self, seconds: float, *, most: int) -> Job:
         """Return a part of the job for timing: about so many seconds in FP32, and no more than `most` windows."""
@@ -78,7 +68,7 @@ class Exam:
 
     def open(self, path: Path) -> Session:
         """Open a model the way it is served: one thread a session."""
-        return Session(path, outputs=self._task.outputs)
+        return Session(path, outputs=self._prepared.reader.task.outputs)
 
     def sit(self, session: Running) -> Marks:
         """Answer every question and compare.
@@ -87,8 +77,8 @@ class Exam:
             EvaluationError: a logit is NaN or infinite.
         """
         outputs = self._answer(session)
-        scores = self._predictions(outputs)
-        expected = self._expectations(outputs)
+        scores = self._prepared.predict(outputs)
+        expected = self._prepared.expected_scores(outputs)
         changed = [one.f1 != other.f1 for one, other in zip(self._scores, scores, strict=True)]
         score = 100 * sum(prediction.f1 for prediction in scores) / len(scores)
         ratio, low = (
@@ -106,9 +96,3 @@ class Exam:
     def _answer(self, session: Running) -> list[Arrays]:
         with ThreadEngine([session] * cpu_facts().cores) as engine:
             return run_job(engine, self.job, label=self._label)
-
-    def _predictions(self, outputs: Sequence[Arrays]) -> list[Prediction]:
-        return self._task.predict(self.dataset, self._features, outputs, self._settings)
-
-    def _expectations(self, outputs: Sequence[Arrays]) -> list[float]:
-        return self._task.expected_scores(self.dataset, self._features, outputs, self._settings)

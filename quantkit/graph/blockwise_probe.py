@@ -16,6 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from quantkit.errors import ArtifactError
+from quantkit.graph import CONTRIB
 from quantkit.runtime.session import open_model
 
 _ROWS, _OUTPUTS = 64, 16
@@ -56,7 +57,7 @@ def _one_block(block_size: int, *, zero_points: bool) -> onnx.ModelProto:
         "MatMulNBits",
         ["x", *constants],
         ["y"],
-        domain="com.microsoft",
+        domain=CONTRIB,
         name="probe",
         K=block_size,
         N=_OUTPUTS,
@@ -71,5 +72,5 @@ def _one_block(block_size: int, *, zero_points: bool) -> onnx.ModelProto:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", _OUTPUTS])],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(CONTRIB, 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)

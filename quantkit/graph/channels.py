@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.constants import add_initializer
-from quantkit.graph.fusion.pattern import constant, int_attribute, is_op
+from quantkit.graph.pattern import constant, int_attribute, is_op
 
 # Operators that compute every channel by itself; their constants are one number, or one for each channel.
 _BY_CHANNEL = {

@@ -1,6 +1,5 @@
 """Reading and writing ONNX models: weights stay memory-mapped, external data stays inside the folder."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import google.protobuf.message
@@ -11,6 +10,7 @@ import onnx_ir.passes.common as passes
 from quantkit.artifact.artifact import EXTERNAL_DATA
 from quantkit.errors import ArtifactError
 from quantkit.files import inside, naming_output_errors
+from quantkit.runtime.model_files import stored_tensors
 
 # protobuf cannot serialise more than 2^31 - 1 bytes in one message; the rest of the graph needs some room too.
 PROTOBUF_LIMIT = 2**31 - 64 * 2**20
@@ -36,7 +36,7 @@ def load_model(path: Path) -> ir.Model:
         ) from None
     if not proto.HasField("graph") or not proto.graph.node:
         raise ArtifactError(f"{path}: is not an ONNX model: it holds no graph; export it again")
-    for tensor in _tensors(proto.graph):
+    for tensor in stored_tensors(proto.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _check_external(path, tensor)
     try:
@@ -46,18 +46,6 @@ def load_model(path: Path) -> ir.Model:
         raise ArtifactError(f"{path}: is not a usable ONNX model ({cause}); export it again") from None
     ir.external_data.set_base_dir(model.graph, path.parent)
     return model
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield every stored tensor: initializers and attributes, subgraphs included."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for subgraph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _tensors(subgraph)
 
 
 def _check_external(path: Path, tensor: onnx.TensorProto) -> None:

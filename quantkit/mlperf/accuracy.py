@@ -16,7 +16,8 @@ import numpy as np
 from quantkit.errors import EvaluationError
 from quantkit.files import sha256_bytes
 from quantkit.mlperf.rules import MAX_ACCURACY_LOG
-from quantkit.tasks import Dataset, Feature, FeatureSettings, Outputs, task
+from quantkit.tasks.prepared import Prepared
+from quantkit.tasks.task import Outputs
 
 RESULT = "accuracy.txt"
 _SHOWN = 4096
@@ -76,13 +77,13 @@ def _entries(content: bytes, name: str) -> list[dict[str, Any]]:
     return entries
 
 
-def score(dataset: Dataset, features: Sequence[Feature], answers: Sequence[Outputs]) -> Score:
+def score(prepared: Prepared, answers: Sequence[Outputs]) -> Score:
     """Return F1 and exact match over all questions.
 
     Raises:
         EvaluationError: logits are NaN or infinite; it names the question.
     """
-    predictions = task(dataset.task).predict(dataset, features, answers, FeatureSettings())
+    predictions = prepared.predict(answers)
     return Score(
         f1=100.0 * math.fsum(prediction.f1 for prediction in predictions) / len(predictions),
         exact_match=100.0

@@ -31,9 +31,8 @@ from quantkit.records.gate import Check
 from quantkit.records.mlperf import AccuracyRun, MlperfReport, PerformanceRun, ScenarioRuns
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RuntimeProfile
-from quantkit.tasks import Dataset, Feature, FeatureSettings, task
 from quantkit.tasks.datasets import load
-from quantkit.tasks.tokenizer import Tokenizer
+from quantkit.tasks.prepared import Prepared, Reader
 
 REPORT = "mlperf.json"
 _TASK = "squad"
@@ -51,9 +50,7 @@ class _Bench:
     """What all runs share: the model, the questions, and a folder to work in."""
 
     artifact: Artifact
-    dataset: Dataset
-    features: list[Feature]
-    pad_id: int
+    prepared: Prepared
     settings: MlperfSettings
     profile: RuntimeProfile
     folder: Path
@@ -69,8 +66,8 @@ class _Bench:
         return RunPlan(
             model=str(self.artifact.model_path.resolve()),
             model_name=str(self.artifact.path),
-            outputs=task(_TASK).outputs,
-            pad_id=self.pad_id,
+            outputs=self.prepared.reader.task.outputs,
+            pad_id=self.prepared.pad_id,
             samples=str(self.samples_file),
             scenario=scenario,
             mode=mode,
@@ -137,18 +134,15 @@ def _bench(artifact: Artifact, request: Request, data_dir: Path | None, folder: 
     settings = request.settings.sized()
     dataset = load(settings.data, _TASK, data_dir)
     dataset = dataset if settings.limit is None else dataset.limit(settings.limit)
-    tokenizer = Tokenizer.load(artifact.path)
     bench = _Bench(
         artifact=artifact,
-        dataset=dataset,
-        features=task(_TASK).featurize(dataset, tokenizer, FeatureSettings()),
-        pad_id=tokenizer.pad_id,
+        prepared=Reader.of(artifact).prepare(dataset),
         settings=settings,
         profile=request.profile,
         folder=folder,
         command=shlex.join(request.command),
     )
-    SampleLibrary.of(bench.features).save(bench.samples_file)
+    SampleLibrary.of(bench.prepared.rows).save(bench.samples_file)
     return bench
 
 
@@ -160,10 +154,10 @@ def _report(
         verdict="not-submittable" if reasons else verdict_of(checks),
         not_submittable=reasons,
         artifact=bench.artifact.digest,
-        dataset=bench.dataset.digest,
-        dataset_name=bench.dataset.name,
-        questions=len(bench.dataset.examples),
-        samples=len(bench.features),
+        dataset=bench.prepared.dataset.digest,
+        dataset_name=bench.prepared.dataset.name,
+        questions=len(bench.prepared.dataset.examples),
+        samples=len(bench.prepared.rows),
         benchmark=bench.settings.benchmark,
         division=entry.division,
         submitter=entry.submitter,
@@ -207,7 +201,7 @@ def _run_scenario(
     if "accuracy" in settings.modes:
         # What LoadGen reckons with is of no account here: every sample comes once.
         conf = _write_conf(bench, load_asked, "accuracy", reasons)
-        logs, outcome = bench.run(scenario, "accuracy", conf, len(bench.features))
+        logs, outcome = bench.run(scenario, "accuracy", conf, len(bench.prepared.rows))
         seconds_each = outcome["seconds"] / outcome["answered"]
         accuracy, score_found = _score(bench, logs, outcome["seconds"])
         done = replace(done, accuracy=logs, score=score_found)
@@ -226,14 +220,14 @@ def _load(bench: _Bench, scenario: ScenarioName, seconds_each: float | None) -> 
     settings = bench.settings
     given = settings.target_qps if scenario == "offline" else settings.target_latency_ms
     if given is None and seconds_each is None:
-        _, outcome = bench.run(scenario, "estimate", None, len(bench.features))
+        _, outcome = bench.run(scenario, "estimate", None, len(bench.prepared.rows))
         seconds_each = outcome["seconds"] / outcome["answered"]
     return Load(
         scenario=scenario,
         target_qps=settings.target_qps or _HEADROOM / (seconds_each or 1.0),
         target_latency_ms=settings.target_latency_ms or 1000 * _HASTE * (seconds_each or 1.0),
         min_duration_ms=1000 * settings.min_duration,
-        samples=len(bench.features),
+        samples=len(bench.prepared.rows),
     )
 
 
@@ -249,9 +243,8 @@ def _shown(profile: RuntimeProfile) -> dict[str, Any]:
 
 def _score(bench: _Bench, logs: Path, seconds: float) -> tuple[AccuracyRun, Score]:
     content = (logs / ACCURACY).read_bytes()
-    tokens = [len(feature.input_ids) for feature in bench.features]
-    answers = read_answers(content, tokens, name=f"{logs.parent.name}: {ACCURACY}")
-    found = score(bench.dataset, bench.features, answers)
+    answers = read_answers(content, bench.prepared.lengths, name=f"{logs.parent.name}: {ACCURACY}")
+    found = score(bench.prepared, answers)
     told = AccuracyRun(
         f1=found.f1,
         exact_match=found.exact_match,

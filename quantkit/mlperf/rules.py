@@ -17,7 +17,6 @@ SCENARIOS: dict[ScenarioName, str] = {"offline": "Offline", "single-stream": "Si
 MODES: dict[ModeName, str] = {"accuracy": "AccuracyOnly", "performance": "PerformanceOnly"}
 
 DATASET = "squad"
-QUESTIONS = 10_570
 SAMPLES = 10_833
 """Windows of SQuAD v1.1 dev, 384 tokens with a stride of 128: LoadGen's samples."""
 MIN_DURATION_MS = 600_000

@@ -14,6 +14,7 @@ from quantkit.artifact import Artifact
 from quantkit.records.record import Report
 from quantkit.runtime.batching import Batch, equal_length_batches, token_budget_batches
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.where import Where
 from quantkit.tables import ENGINES, RUNTIMES, OneOf
 
 RUNTIME_REPORT = "runtime.json"
@@ -61,6 +62,22 @@ class RuntimeProfile(Report):
         """Return what is safe on this machine: one one-thread instance per core, weights in memory once."""
         facts = cpu_facts()
         return cls(instances=instances or facts.cores, cpu=facts.as_json())
+
+    @classmethod
+    def at(cls, where: Where, *, instances: int) -> Self:
+        """Return so many one-thread instances there."""
+        return cls.model_validate(
+            {"instances": instances, "engine": where.engine, "ray_address": where.address}
+        )
+
+    @property
+    def where(self) -> Where:
+        """The engine and its address.
+
+        Raises:
+            UsageError: there is an address, and the engine has none.
+        """
+        return Where(engine=self.engine, address=self.ray_address)
 
     def batches(self, lengths: Sequence[int]) -> list[Batch]:
         """Return which rows run together, from the tokens of each row."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,21 @@ class Row(Protocol):
         """The token types."""
 
 
+class Rows(Protocol):
+    """Rows that one model reads, in any order: what a task prepares."""
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The rows."""
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills a row up."""
+
+    def name(self, index: int) -> str:
+        """Return what people call a row."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """Rows to run, and how.
@@ -45,6 +60,11 @@ class Job:
     batches: Sequence[Batch]
     pad_id: int
     name: Callable[[int], str]
+
+    @classmethod
+    def of(cls, read: Rows, batches: Sequence[Batch]) -> Self:
+        """Return rows in these batches."""
+        return cls(rows=read.rows, batches=batches, pad_id=read.pad_id, name=read.name)
 
     def feeds(self, batch: Batch) -> dict[str, NDArray[np.int64]]:
         """Return the graph inputs of a batch, int64 [rows, length] each, padded on the right."""
@@ -72,18 +92,10 @@ class Job:
         return f"the batch of {size} tokens that begins with {self.name(batch.indices[0])}"
 
 
-def plan(
-    rows: Sequence[Row],
-    *,
-    token_budget: int,
-    pad_id: int,
-    name: Callable[[int], str],
-    equal_lengths: bool = False,
-) -> Job:
-    """Return the rows with the batches that a token budget cuts them into."""
+def plan(read: Rows, *, token_budget: int, equal_lengths: bool = False) -> Job:
+    """Return rows in the batches that a token budget cuts them into."""
     cut = equal_length_batches if equal_lengths else token_budget_batches
-    batches = cut([len(row.input_ids) for row in rows], token_budget)
-    return Job(rows=rows, batches=batches, pad_id=pad_id, name=name)
+    return Job.of(read, cut([len(row.input_ids) for row in read.rows], token_budget))
 
 
 def run_job(engine: Engine, job: Job, *, label: str) -> list[Arrays]:

@@ -40,6 +40,7 @@ ONNXRUNTIME_ERRORS: tuple[type[Exception], ...] = (
 _INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _ERRORS_ONLY = 3
 _NOTHING = 4
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _NOT_WRITTEN = "Failed to write"  # what onnxruntime says of an optimized model on a full disk
 
 
@@ -175,10 +176,8 @@ def open_model(
     """
     if threads < 1:
         raise UsageError(f"{threads} threads cannot run a model; give 1 or more")
-    given, asked = options or SessionOptions(), _options(optimized_model, profile)
-    asked.intra_op_num_threads = threads
-    # Threads that spin after the last run would take the cores from whatever is measured or done next.
-    asked.add_session_config_entry("session.force_spinning_stop", "0" if given.spinning else "1")
+    given = options or SessionOptions()
+    asked = _options(threads, given.spinning, optimized_model, profile)
     asked.enable_cpu_mem_arena = given.arena
     if given.optimized:
         asked.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -187,9 +186,34 @@ def open_model(
     return _open(path, name, asked)
 
 
-def _options(optimized_model: Path | None, profile: Path | None) -> onnxruntime.SessionOptions:
+def open_part(
+    model: Path | bytes, *, threads: int = 1, weights: Path | None = None
+) -> onnxruntime.InferenceSession:
+    """Open a model, or a part of one in memory, that is looked into and not served; nothing is said on stderr.
+
+    Args:
+        model: the ONNX file, or its bytes.
+        threads: threads inside one run.
+        weights: the folder of the weights that bytes refer to.
+
+    Raises:
+        Exception: one of `ONNXRUNTIME_ERRORS`; the caller knows what to say of it.
+    """
+    options = _options(threads)
+    options.log_severity_level = _NOTHING
+    if weights is not None:
+        options.add_session_config_entry(_WEIGHTS_FOLDER, os.fspath(weights))
+    return _start(model, options)
+
+
+def _options(
+    threads: int, spinning: bool = False, optimized_model: Path | None = None, profile: Path | None = None
+) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.inter_op_num_threads = 1
+    options.intra_op_num_threads = threads
+    # Threads that spin after the last run would take the cores from whatever is measured or done next.
+    options.add_session_config_entry("session.force_spinning_stop", "0" if spinning else "1")
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _ERRORS_ONLY if optimized_model is None else _NOTHING
@@ -215,7 +239,7 @@ def _open(path: Path, name: str, options: onnxruntime.SessionOptions) -> onnxrun
     if not path.is_file():
         raise ArtifactError(f"{name}: no such model; make the artifact again")
     try:
-        return onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+        return _start(path, options)
     except ONNXRUNTIME_ERRORS as error:
         if _NOT_WRITTEN in str(error):
             folder = Path(options.optimized_model_filepath).parent
@@ -223,6 +247,11 @@ def _open(path: Path, name: str, options: onnxruntime.SessionOptions) -> onnxrun
                 f"{folder}: onnxruntime cannot write there; free some space, or choose another place with TMPDIR"
             ) from error
         raise ArtifactError(f"{name}: {_reason(error)}") from error
+
+
+def _start(model: Path | bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    given = model if isinstance(model, bytes) else os.fspath(model)
+    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
 
 
 def _reason(error: Exception) -> str:

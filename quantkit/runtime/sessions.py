@@ -21,13 +21,11 @@ from quantkit.runtime.session import (
 )
 from quantkit.tables import RUNTIMES
 
+Reduction = Callable[[Mapping[str, NDArray[Any]], Arrays], Arrays]
+"""What is made of a batch where it ran, from its inputs and its outputs: what it returns is the answer.
 
-class RunRefused(RuntimeError):
-    """What a runtime other than onnxruntime raises for a batch that it cannot run: one line that says why."""
-
-
-REFUSALS: tuple[type[Exception], ...] = (RunRefused, *ONNXRUNTIME_ERRORS)
-"""What a session raises for a batch that it cannot run."""
+An array for each output, with a row for each row of the batch, and nothing by position.
+"""
 
 
 class Running(Protocol):
@@ -49,7 +47,7 @@ class Running(Protocol):
         """Run one batch.
 
         Raises:
-            Exception: one of `REFUSALS`: it cannot be run.
+            Exception: one of `ONNXRUNTIME_ERRORS`: it cannot be run.
         """
 
 
@@ -95,7 +93,7 @@ def told(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         return run()
-    except REFUSALS as error:
+    except ONNXRUNTIME_ERRORS as error:
         return {"refused": first_line(error), "ran": time.perf_counter() - started}
     except QuantkitError as error:
         return {"mistake": [type(error).__name__, str(error)], "ran": 0.0}

@@ -128,23 +128,6 @@ def place(
     )
 
 
-def instance_sets(topology: Topology, need_bytes: int, *, shared_bytes: int = 0) -> list[tuple[int, int]]:
-    """Return (instances, threads) that use every core evenly, those that fit their L3 slice first.
-
-    Of those that fit, and then of those that do not, most instances first.
-    All groups of cores get as many instances as the smallest can be split into.
-    """
-    groups = topology.groups()
-    smallest = min(len(group) for group in groups)
-    found = []
-    for in_group in range(smallest, 0, -1):
-        if smallest % in_group == 0:
-            instances, threads = in_group * len(groups), smallest // in_group
-            fits = place(topology, instances, threads, need_bytes, shared_bytes=shared_bytes).fits
-            found.append((fits is False, -instances, threads))
-    return [(-negative, threads) for _, negative, threads in sorted(found)]
-
-
 def _slice_need(count: int, need_bytes: int, shared_bytes: int) -> int:
     shared = min(shared_bytes, need_bytes)
     return shared + count * (need_bytes - shared) if count else 0

@@ -21,14 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from quantkit.artifact import Artifact
 from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.measure import tool_versions
-from quantkit.cluster.cluster import cluster_seats, require_ray
-from quantkit.engines import open_engine
-from quantkit.errors import ArtifactError, EvaluationError, OutputError, QuantkitError
+from quantkit.engines import open_engine, seats
+from quantkit.errors import EvaluationError, OutputError, QuantkitError
 from quantkit.files import cache_folder, is_read_only, write_json
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
@@ -36,11 +33,12 @@ from quantkit.records import Evaluation, QuestionScore
 from quantkit.records.evaluation import evaluation_file, predictions_file, scores_digest
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RuntimeProfile, profile_of
-from quantkit.runtime.run import plan, run_job
-from quantkit.tasks import Dataset, FeatureSettings, task
+from quantkit.runtime.run import Job, run_job
+from quantkit.runtime.where import Where
+from quantkit.tasks import Dataset, FeatureSettings
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
-from quantkit.tasks.tokenizer import Tokenizer
+from quantkit.tasks.prepared import Reader
 
 _TOOLS = ("onnxruntime", "tokenizers", "numpy")
 _LOG = logging.getLogger(__name__)
@@ -91,33 +89,14 @@ def evaluate(
         EvaluationError: logits are NaN or Infinity, or a question was lost.
         OutputError: the disk is full.
     """
-    require_ray(settings.engine or "threads", settings.ray_address)
+    where = Where.of(settings)
     subject = _subject(artifact, settings, data_dir)
     found = None if refresh else _read_cached(subject)
     if found is None:
-        found = _run(subject, settings)
+        found = _run(subject, settings, where)
         _write_cached(found)
     _write_reports(artifact, found)
     return found
-
-
-def read_evaluation(artifact: Artifact, dataset_name: str | None = None) -> Evaluation:
-    """Read an evaluation from an artifact's reports, scores included, without running anything.
-
-    Args:
-        artifact: the one that was evaluated.
-        dataset_name: None for the last one.
-
-    Raises:
-        ArtifactError: there is none, it is of other bytes, or its predictions are not those it was made with.
-    """
-    path = artifact.report_path(evaluation_file(dataset_name))
-    evaluation = Evaluation.read(path)
-    if evaluation.artifact != artifact.digest:
-        raise ArtifactError(f"{path}: is the evaluation of another artifact; evaluate this one again")
-    if dataset_name is not None and evaluation.dataset_name != dataset_name:
-        raise ArtifactError(f"{path}: is of {evaluation.dataset_name}; evaluate {dataset_name} again")
-    return _with_scores(evaluation, artifact.report_path(predictions_file(dataset_name)))
 
 
 def _subject(artifact: Artifact, settings: EvaluateSettings, data_dir: Path | None) -> _Subject:
@@ -129,27 +108,19 @@ def _subject(artifact: Artifact, settings: EvaluateSettings, data_dir: Path | No
     return _Subject(artifact=artifact, dataset=dataset, dataset_name=name, key=made_of.key("evaluate"))
 
 
-def _run(subject: _Subject, settings: EvaluateSettings) -> Evaluation:
+def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluation:
     started = time.perf_counter()
     artifact, dataset = subject.artifact, subject.dataset
-    job_task, feature_settings = task(artifact.task), FeatureSettings()
-    tokenizer = Tokenizer.load(artifact.path)
-    tokenizer.check_vocabulary(_vocabulary(artifact))
+    reader = Reader.of(artifact)
     # Opened before featurizing: a model that cannot run is told at once.
-    profile = _profile(artifact, settings)
-    with open_engine(artifact.model_path, outputs=job_task.outputs, profile=profile) as engine:
-        features = job_task.featurize(dataset, tokenizer, feature_settings)
-        job = plan(
-            features,
-            token_budget=settings.token_budget,
-            equal_lengths=settings.equal_lengths,
-            pad_id=tokenizer.pad_id,
-            name=lambda index: f"question {dataset.examples[features[index].example].id}",
-        )
+    profile = _profile(artifact, settings, where)
+    with open_engine(artifact.model_path, outputs=reader.task.outputs, profile=profile) as engine:
+        prepared = reader.prepare(dataset)
+        job = Job.of(prepared, profile.batches(prepared.lengths))
         running = time.perf_counter()
         outputs = run_job(engine, job, label="evaluate")
         ran = time.perf_counter() - running
-    predictions = job_task.predict(dataset, features, outputs, feature_settings)
+    predictions = prepared.predict(outputs)
     if [prediction.id for prediction in predictions] != [example.id for example in dataset.examples]:
         raise EvaluationError(
             f"{subject.dataset_name}: {len(predictions)} predictions do not answer its "
@@ -174,10 +145,10 @@ def _run(subject: _Subject, settings: EvaluateSettings) -> Evaluation:
         f1=_percent([score.f1 for score in scores]),
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
-        features=len(features),
+        features=len(prepared.rows),
         settings=_compared(settings),
         seconds=time.perf_counter() - started,
-        features_per_second=len(features) / ran,
+        features_per_second=len(prepared.rows) / ran,
         tools=tool_versions(*_TOOLS),
         cpu=cpu_facts().as_json(),
         predictions_sha256=scores_digest(scores),
@@ -197,7 +168,7 @@ def _compared(settings: EvaluateSettings) -> dict[str, Any]:
     return compared
 
 
-def _profile(artifact: Artifact, settings: EvaluateSettings) -> RuntimeProfile:
+def _profile(artifact: Artifact, settings: EvaluateSettings, where: Where) -> RuntimeProfile:
     """Return how the model runs: the artifact's own profile in all that makes no difference to the answers.
 
     What does, the batches and the runtime, comes from the settings alone: a score belongs to an artifact and not to
@@ -212,25 +183,16 @@ def _profile(artifact: Artifact, settings: EvaluateSettings) -> RuntimeProfile:
     }
     if settings.threads is not None:
         changes |= {"instances": settings.threads, "threads": 1}
-    # Another engine than these two is for machines that are not here.
-    engine = settings.engine or ("processes" if found.engine == "processes" else "threads")
-    if engine == "ray":
+    if settings.engine is None and found.engine == "processes":
+        where = found.where
+    if where.engine == "ray":
         # A profile is of this machine; a cluster gets an instance for each of its cores.
-        seats = settings.threads or cluster_seats(settings.ray_address)
-        changes |= {"instances": seats, "threads": 1, "pinned": False}
-    return found.model_copy(update=changes | {"engine": engine, "ray_address": settings.ray_address})
+        changes |= {"instances": settings.threads or seats(where), "threads": 1, "pinned": False}
+    return found.model_copy(update=changes | {"engine": where.engine, "ray_address": where.address})
 
 
 def _percent(values: Sequence[float]) -> float:
     return 100.0 * math.fsum(values) / len(values)
-
-
-def _vocabulary(artifact: Artifact) -> int:
-    size = artifact.config.get("vocab_size")
-    if not isinstance(size, int):
-        path = artifact.path / "config.json"
-        raise ArtifactError(f"{path}: has no vocab_size; use the model's own config.json")
-    return size
 
 
 def _cache_entry(key: str) -> Path:
@@ -241,37 +203,22 @@ def _read_cached(subject: _Subject) -> Evaluation | None:
     """Return the cached evaluation; None when there is none, or it is not whole, or of another subject."""
     folder = _cache_entry(subject.key)
     try:
-        found = _with_scores(Evaluation.read(folder / "evaluation.json"), folder / "predictions.json")
-    except (QuantkitError, OSError):
+        found = Evaluation.read(folder / "evaluation.json")
+        content = json.loads((folder / "predictions.json").read_text(encoding="utf-8"))
+        scores = tuple(QuestionScore.model_validate(entry) for entry in content)
+    except (QuantkitError, OSError, ValueError, TypeError):
         return None
     asked = (subject.key, subject.artifact.digest, subject.dataset.digest)
     ids = [example.id for example in subject.dataset.examples]
-    if (found.key, found.artifact, found.dataset) != asked or [score.id for score in found.scores] != ids:
+    if (found.key, found.artifact, found.dataset) != asked or [score.id for score in scores] != ids:
+        return None
+    if scores_digest(scores) != found.predictions_sha256:
+        return None
+    means = (_percent([score.f1 for score in scores]), _percent([score.exact_match for score in scores]))
+    if (*means, len(scores)) != (found.f1, found.exact_match, found.questions):
         return None
     # The same file under another name is the same dataset; the report says what it was called this time.
-    return found.model_copy(update={"dataset_name": subject.dataset_name, "scores": found.scores})
-
-
-def _with_scores(evaluation: Evaluation, path: Path) -> Evaluation:
-    """Return the evaluation with the scores in `path`.
-
-    Raises:
-        ArtifactError: they are missing, or the evaluation was not made of them.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        scores = tuple(QuestionScore.model_validate(entry) for entry in content)
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: is missing; evaluate again") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, TypeError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArtifactError(f"{path}: is not a list of scores ({reason}); evaluate again") from None
-    if scores_digest(scores) != evaluation.predictions_sha256 or not scores:
-        raise ArtifactError(f"{path}: is not what its evaluation was made of; evaluate again")
-    means = (_percent([score.f1 for score in scores]), _percent([score.exact_match for score in scores]))
-    if (*means, len(scores)) != (evaluation.f1, evaluation.exact_match, evaluation.questions):
-        raise ArtifactError(f"{path}: its scores do not add up to the evaluation's; evaluate again")
-    return evaluation.model_copy(update={"scores": scores})
+    return found.model_copy(update={"dataset_name": subject.dataset_name, "scores": scores})
 
 
 def _scores_json(evaluation: Evaluation) -> list[dict[str, Any]]:

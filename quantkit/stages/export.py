@@ -24,13 +24,14 @@ from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, 
 from quantkit.errors import ExportError
 from quantkit.files import require_free
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
+from quantkit.graph.parity import TokenRanges
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import ExportSettings
+from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
 
 __all__ = ["Source", "checkpoint_digest", "export", "ingredients"]
 
-_OUTPUTS = {"squad": ("start_logits", "end_logits"), "text-classification": ("logits",)}
 _TOOLS = ("torch", "transformers", "onnxscript", "onnx", "onnx-ir", "onnxruntime", "numpy")
 _EXTERNAL = {"auto": None, "yes": True, "no": False}
 
@@ -114,15 +115,14 @@ def export(
 def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> dict[str, Any]:
     """Load, trace, write and compare; return the facts of the stage record."""
     from quantkit.checkpoint.load import load_model
-    from quantkit.tracing.parity import Probe, compare
-    from quantkit.tracing.trace import IR_VERSION, trace_model
+    from quantkit.tracing import IR_VERSION, Signature, compare, trace_model
 
     model, unused = load_model(source)
-    outputs = _OUTPUTS[source.task]
-    inputs = source.architecture.inputs
-    graph = trace_model(
-        model, inputs=inputs, outputs=outputs, opset=settings.opset, max_positions=source.max_positions
+    of_task = task_named(source.task)
+    signature = Signature(
+        inputs=source.architecture.inputs, outputs=of_task.outputs, per_token=of_task.per_token
     )
+    graph = trace_model(model, signature, opset=settings.opset, max_positions=source.max_positions)
     if settings.external_data == "no" and weight_bytes(graph) > PROTOBUF_LIMIT:
         raise ExportError(
             f"{source.name}: {weight_bytes(graph)} bytes of weights do not fit into one ONNX file of 2 GB; "
@@ -133,14 +133,10 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
         onnx.checker.check_model(path, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"{source.name}: the exported graph is not valid ONNX: {error}") from error
-    probe = Probe(
-        inputs=inputs,
-        outputs=outputs,
-        vocab_size=source.vocab_size,
-        pad_id=source.pad_id,
-        max_positions=source.max_positions,
+    ranges = TokenRanges(
+        tokens=source.vocab_size, types=2, length=source.max_positions, padding=source.pad_id
     )
-    cases = compare(model, path, probe, atol=settings.atol)
+    found = compare(model, path, signature, ranges, atol=settings.atol)
     return {
         # Of a local folder only its name: where it stood is this machine's business.
         "checkpoint": source.folder.resolve().name if Path(source.name).is_dir() else source.name,
@@ -151,5 +147,5 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
         "opset": settings.opset,
         "ir_version": IR_VERSION,
         "external_data": (path.parent / f"{path.name}.data").is_file(),
-        "parity": {"atol": settings.atol, "max_abs_diff": {case.name: case.max_abs_diff for case in cases}},
+        "parity": {"atol": settings.atol, "max_abs_diff": {one.case: one.max_abs_diff for one in found}},
     }

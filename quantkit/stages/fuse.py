@@ -13,14 +13,16 @@ from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.errors import ArtifactError, UsageError
 from quantkit.files import require_free
+from quantkit.graph import CONTRIB
 from quantkit.graph.fusion import PassResult
 from quantkit.graph.fusion.contract import check_contract, fuse_graph, fused_counts
 from quantkit.graph.fusion.embed_layer_norm import EmbedLayerNormalization
-from quantkit.graph.fusion.parity import TokenRanges, check_parity
-from quantkit.graph.fusion.passes import CONTRIB
+from quantkit.graph.fusion.parity import check_parity
 from quantkit.graph.model import has_external_data, load_model, save_model
+from quantkit.graph.parity import TokenRanges
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import FuseSettings
+from quantkit.tasks import task
 from quantkit.tasks.data_places import DataPlaces
 
 STAGE = "fuse"
@@ -68,7 +70,9 @@ def fuse(artifact: Artifact, out: Path, *, settings: FuseSettings, force: bool =
         with new_artifact(out, force=force) as draft:
             save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
             facts = _facts(results, expected, warnings)
-            facts["parity"] = check_parity(artifact.model_path, draft.model_path, ranges)
+            facts["parity"] = check_parity(
+                artifact.model_path, draft.model_path, ranges, per_token=task(artifact.task).per_token
+            )
             draft.take_companions(artifact.path)
             record = watch.record(
                 STAGE,
@@ -101,7 +105,7 @@ def _require_plain(artifact: Artifact, model: ir.Model) -> None:
 
 
 def _expected(artifact: Artifact, settings: FuseSettings) -> dict[str, int]:
-    expected = expected_fusions(artifact.config, artifact.task, str(artifact.path / "config.json"))
+    expected = expected_fusions(artifact.config, task(artifact.task).head, str(artifact.path / "config.json"))
     if not settings.embed_layer_norm:
         expected[EmbedLayerNormalization.name] = 0
     return expected

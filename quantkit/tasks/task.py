@@ -181,6 +181,14 @@ class Task(Protocol):
     def outputs(self) -> tuple[str, ...]:
         """The names of the graph outputs, in the order `predict` takes them."""
 
+    @property
+    def head(self) -> str:
+        """The head of checkpoints made for it, as transformers' classes end (`quantkit.architectures`)."""
+
+    @property
+    def per_token(self) -> bool:
+        """Whether an output has a number for each token of a row; else one for each label."""
+
     def read(self, path: Path, name: str) -> Dataset:
         """Read a file.
 

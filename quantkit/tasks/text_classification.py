@@ -76,6 +76,8 @@ class TextClassification:
 
     name = "text-classification"
     outputs = ("logits",)
+    head = "ForSequenceClassification"
+    per_token = False
 
     def read(self, path: Path, name: str) -> Dataset:
         """Read JSON Lines.
@@ -153,7 +155,7 @@ class TextClassification:
         Raises:
             EvaluationError: logits are missing, NaN or infinite; it names the text.
         """
-        require_outputs(dataset, features, outputs, self.outputs, per_token=False)
+        require_outputs(dataset, features, outputs, self.outputs, per_token=self.per_token)
         predictions = []
         for feature, (logits,) in zip(cast(Sequence[TextFeature], features), outputs, strict=True):
             example = dataset.examples[feature.example]
@@ -182,7 +184,7 @@ class TextClassification:
         Raises:
             EvaluationError: logits are missing, NaN or infinite; it names the text.
         """
-        require_outputs(dataset, features, outputs, self.outputs, per_token=False)
+        require_outputs(dataset, features, outputs, self.outputs, per_token=self.per_token)
         rows = cast(Sequence[TextFeature], features)
         return [
             float(softmax(logits)[row.label]) if row.label < len(logits) else 0.0

@@ -3,57 +3,16 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.artifact import Artifact
-from quantkit.engines import open_engine
 from quantkit.files import sha256_bytes
 from quantkit.runtime.engine import Engine, Feeds
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job, run_once
-from quantkit.tasks import Dataset, Feature, FeatureSettings, task
-from quantkit.tasks.tokenizer import Tokenizer
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Windows:
-    """The rows of a dataset, tokenized for one artifact.
-
-    Attributes:
-        path: the model.
-        outputs: the graph outputs that are wanted.
-        features: the rows.
-        pad_id: the token that fills a row up.
-        name: index of a row → what people call it.
-    """
-
-    path: Path
-    outputs: tuple[str, ...]
-    features: Sequence[Feature]
-    pad_id: int
-    name: Callable[[int], str]
-
-    def first(self, count: int) -> "Windows":
-        """Return the same with so many rows at most."""
-        return Windows(
-            path=self.path,
-            outputs=self.outputs,
-            features=self.features[:count],
-            pad_id=self.pad_id,
-            name=self.name,
-        )
-
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each row."""
-        return [len(feature.input_ids) for feature in self.features]
-
-    def open(self, profile: RuntimeProfile) -> Engine:
-        """Open the model the way a profile says."""
-        return open_engine(self.path, outputs=self.outputs, profile=profile)
+from quantkit.tasks import Dataset
+from quantkit.tasks.prepared import Prepared
 
 
 @dataclass(kw_only=True, slots=True)
@@ -93,35 +52,9 @@ class Workload:
             future.result()
 
 
-def windows_of(artifact: Artifact, dataset: Dataset) -> Windows:
-    """Tokenize a dataset for an artifact.
-
-    Raises:
-        CheckpointError: a tokenizer is missing, or is not the model's.
-    """
-    of_task = task(artifact.task)
-    tokenizer = Tokenizer.load(artifact.path)
-    vocabulary = artifact.config.get("vocab_size")
-    if isinstance(vocabulary, int):
-        tokenizer.check_vocabulary(vocabulary)
-    features = of_task.featurize(dataset, tokenizer, FeatureSettings())
-    return Windows(
-        path=artifact.model_path,
-        outputs=of_task.outputs,
-        features=features,
-        pad_id=tokenizer.pad_id,
-        name=lambda index: f"question {dataset.examples[features[index].example].id}",
-    )
-
-
-def workload(windows: Windows, engine: Engine, profile: RuntimeProfile) -> Workload:
+def workload(prepared: Prepared, engine: Engine, profile: RuntimeProfile) -> Workload:
     """Cut rows into the batches of a profile."""
-    job = Job(
-        rows=windows.features,
-        batches=profile.batches(windows.lengths),
-        pad_id=windows.pad_id,
-        name=windows.name,
-    )
+    job = Job.of(prepared, profile.batches(prepared.lengths))
     feeds: list[Feeds] = [job.feeds(batch) for batch in job.batches]
     return Workload(engine=engine, profile=profile, job=job, feeds=feeds)
 

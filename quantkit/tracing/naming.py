@@ -17,6 +17,8 @@ import onnx_ir.passes.common as passes
 import torch
 from onnxscript.optimizer import fold_constants
 
+from quantkit.graph.pattern import replace
+
 SCOPE = "traced"  # the attribute of the traced wrapper that holds the model
 _MODULE = f"{SCOPE}."
 _NODE = f"/{SCOPE}"
@@ -89,13 +91,9 @@ def _split_gemms(graph: ir.Graph) -> None:
         scope = (node.name or "").removesuffix("/Gemm")
         product = ir.node("MatMul", [x, turned.outputs[0]], name=node.name)
         product.outputs[0].name = f"{scope}/MatMul_output_0"
-        result = node.outputs[0]
         total = ir.node("Add", [product.outputs[0], bias], name=f"{scope}/Add")
-        total.outputs[0].name, result.name = result.name, None
-        total.outputs[0].shape, total.outputs[0].type = result.shape, result.type
         graph.insert_before(node, (turned, product, total))
-        ir.convenience.replace_all_uses_with(result, total.outputs[0], replace_graph_outputs=True)
-        graph.remove(node, safe=True)
+        replace(graph, node.outputs[0], total.outputs[0])
 
 
 def _name_linears(graph: ir.Graph) -> None:

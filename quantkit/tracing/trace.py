@@ -7,6 +7,7 @@ would join equal ones.
 """
 
 import io
+from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
@@ -21,17 +22,32 @@ IR_VERSION = 10
 TRACE_SHAPE = (2, 16)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """What a graph takes and gives.
+
+    Attributes:
+        inputs: names of the graph inputs, int64 [batch, sequence] each.
+        outputs: names of the graph outputs.
+        per_token: an output is [batch, sequence]; else [batch, labels].
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    per_token: bool
+
+
 class _Traced(torch.nn.Module):  # type: ignore[misc]  # torch is followed by no type checker here
     """The model with positional inputs and a tuple of outputs; its attribute is the scope to strip."""
 
-    def __init__(self, model: torch.nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+    def __init__(self, model: torch.nn.Module, signature: Signature) -> None:
         super().__init__()
         setattr(self, SCOPE, model)
-        self._inputs = inputs
-        self._outputs = outputs
+        self._signature = signature
 
     def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return run(getattr(self, SCOPE), dict(zip(self._inputs, values, strict=True)), self._outputs)
+        given = dict(zip(self._signature.inputs, values, strict=True))
+        return run(getattr(self, SCOPE), given, self._signature.outputs)
 
 
 def run(
@@ -47,20 +63,12 @@ def run(
     return tuple(getattr(result, name) for name in outputs)
 
 
-def trace_model(
-    model: torch.nn.Module,
-    *,
-    inputs: tuple[str, ...],
-    outputs: tuple[str, ...],
-    opset: int,
-    max_positions: int,
-) -> ir.Model:
+def trace_model(model: torch.nn.Module, signature: Signature, *, opset: int, max_positions: int) -> ir.Model:
     """Return the model as an ONNX graph with dynamic batch and sequence, weights and names attached.
 
     Args:
         model: in float32, in evaluation mode.
-        inputs: names of the graph inputs, int64 [batch, sequence] each.
-        outputs: names of the graph outputs.
+        signature: what the graph is to take and give.
         opset: version of the ONNX operator set.
         max_positions: the longest row the model takes.
     """
@@ -68,9 +76,11 @@ def trace_model(
     mask = torch.ones((batch, sequence), dtype=torch.int64)
     mask[-1, sequence // 2 :] = 0
     # Id 0 is in every vocabulary; a trace only follows shapes.
-    examples = {name: mask if name == "attention_mask" else torch.zeros_like(mask) for name in inputs}
+    examples = {
+        name: mask if name == "attention_mask" else torch.zeros_like(mask) for name in signature.inputs
+    }
     # The exporter puts the wrapper's mode back into the whole model: without eval() dropout would be on.
-    traced = _Traced(model, inputs, outputs).eval()
+    traced = _Traced(model, signature).eval()
     buffer = io.BytesIO()
     with torch.no_grad(), quiet_transformers():
         torch.onnx.export(
@@ -81,20 +91,20 @@ def trace_model(
             opset_version=opset,
             export_params=False,
             do_constant_folding=False,
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_axes={name: {0: "batch", 1: "sequence"} for name in inputs},
+            input_names=list(signature.inputs),
+            output_names=list(signature.outputs),
+            dynamic_axes={name: {0: "batch", 1: "sequence"} for name in signature.inputs},
         )
     graph = ir.serde.deserialize_model(onnx.load_model_from_string(buffer.getvalue()))
     name_graph(graph, model)
-    _declare(graph, outputs)
+    _declare(graph, per_token=signature.per_token)
     return graph
 
 
-def _declare(model: ir.Model, outputs: tuple[str, ...]) -> None:
+def _declare(model: ir.Model, *, per_token: bool) -> None:
     """State the outputs' types, the format's version and the maker; drop what describes the tracing."""
     for value in model.graph.outputs:
-        last = "labels" if outputs == ("logits",) else "sequence"
+        last = "sequence" if per_token else "labels"
         value.shape = ir.Shape(["batch", last])
         value.dtype = ir.DataType.FLOAT
     model.ir_version = IR_VERSION

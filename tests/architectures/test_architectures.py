@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from quantkit.architectures import ARCHITECTURES, Config, architecture, expected_fusions
+from quantkit.architectures.architecture import QUESTION_ANSWERING
 from quantkit.errors import CheckpointError
+from quantkit.tasks import task as task_named
 
 COMMON = {
     "hidden_size": 64,
@@ -33,7 +35,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 def counts(config: dict[str, Any], task: str = "squad") -> tuple[int, ...]:
-    found = expected_fusions(config, task)
+    found = expected_fusions(config, task_named(task).head)
     return tuple(
         found[name]
         for name in (
@@ -71,7 +73,7 @@ def test_fusions_follow_the_activation() -> None:
     assert counts(CONFIGS["bert"] | {"hidden_act": "relu"}) == (3, 6, 0, 1)
     assert counts(CONFIGS["distilbert"] | {"activation": "relu"}) == (3, 6, 0, 1)
     assert counts(CONFIGS["mobilebert"] | {"hidden_act": "gelu"}) == (3, 0, 12, 0)
-    tanh = expected_fusions(CONFIGS["bert"] | {"hidden_act": "gelu_new"}, "squad")
+    tanh = expected_fusions(CONFIGS["bert"] | {"hidden_act": "gelu_new"}, QUESTION_ANSWERING)
     assert (tanh["BiasGelu"], tanh["FastGelu"]) == (0, 3)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from token_rows import Row, make_job
 
 from quantkit.cluster import actor
 from quantkit.cluster import cluster as cluster_module
@@ -21,7 +22,7 @@ from quantkit.errors import ArtifactError, EvaluationError, UsageError
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import Engine
 from quantkit.runtime.profile import RuntimeProfile
-from quantkit.runtime.run import Job, plan, run_each, run_job
+from quantkit.runtime.run import Job, run_each, run_job
 from quantkit.runtime.session import INPUT_IDS
 
 pytest.importorskip("ray", reason="needs the extra [ray]")
@@ -30,14 +31,6 @@ pytest.importorskip("ray", reason="needs the extra [ray]")
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(180)]
 
 OUTPUTS = ("start_logits", "end_logits")
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """Tokens of one question."""
-
-    input_ids: np.ndarray
-    token_type_ids: np.ndarray
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +59,8 @@ def profile(cluster: Any) -> RuntimeProfile:
 def a_job(count: int = 40, budget: int = 64) -> Job:
     """Return rows of 3 to 20 tokens, in batches whose results depend on which rows are together."""
     random = np.random.default_rng(3)
-    rows = [
-        Row(random.integers(1, 40, size, np.int64), np.zeros(size, np.int64))
-        for size in random.integers(3, 21, count)
-    ]
-    return plan(rows, token_budget=budget, pad_id=0, name=lambda index: f"question {index}")
+    rows = [Row(random.integers(1, 40, size, np.int64)) for size in random.integers(3, 21, count)]
+    return make_job(rows, budget)
 
 
 def run_local(path: Path, job: Job) -> list[tuple[np.ndarray, ...]]:
@@ -190,7 +180,7 @@ def test_mistakes_as_local(profile: RuntimeProfile, save_encoder: Any) -> None:
         run_job(engine, job, label="refused")
     with pytest.raises(ArtifactError, match="has no output 'logits'"):
         open_engine(path, outputs=("logits",), profile=profile)
-    with pytest.raises(ArtifactError, match="missing"):
+    with pytest.raises(ArtifactError, match="no such model"):
         open_engine(path.with_name("none.onnx"), outputs=OUTPUTS, profile=profile)
 
 

@@ -231,4 +231,4 @@ def test_real_samples(minilm_fp32: Artifact, shared: Path, tmp_path: Path) -> No
     assert report.runs[0].accuracy is not None
     assert report.runs[0].accuracy.f1 == pytest.approx(evaluated.f1, abs=1e-9)
     whole = replace(asked, settings=MlperfSettings())
-    assert SAMPLES == len(campaign._bench(minilm_fp32, whole, data_dir, tmp_path).features)
+    assert SAMPLES == len(campaign._bench(minilm_fp32, whole, data_dir, tmp_path).prepared.rows)

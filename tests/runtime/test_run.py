@@ -2,47 +2,29 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from token_rows import Row, make_job, make_rows
 
 from quantkit.errors import EvaluationError
 from quantkit.runtime import run
 from quantkit.runtime.engine import ThreadEngine
-from quantkit.runtime.run import Job, plan
+from quantkit.runtime.run import Job
 from quantkit.runtime.session import Arrays, Session, StopSignal
 
 SaveEncoder = Callable[..., Path]
 SPAN = ("start_logits", "end_logits")
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of tokens."""
-
-    input_ids: NDArray[np.int64]
-
-    @property
-    def token_type_ids(self) -> NDArray[np.int64]:
-        """All zero."""
-        return np.zeros_like(self.input_ids)
-
-
-def make_rows(count: int = 60) -> list[Row]:
-    """Return rows of many lengths; token 39 is in row 7 only."""
-    random = np.random.default_rng(1)
-    rows = [Row(random.integers(1, 39, size=random.integers(1, 30))) for _ in range(count)]
+def rows_with_a_trap(count: int = 60) -> list[Row]:
+    """Return rows of which the seventh, and it alone, holds token 39."""
+    rows = make_rows(count)
     rows[7].input_ids[0] = 39
     return rows
-
-
-def make_job(rows: Sequence[Row]) -> Job:
-    """Return the rows cut by a budget of 64 tokens."""
-    return plan(rows, token_budget=64, pad_id=0, name=lambda index: f"question q{index}")
 
 
 class Interrupting(Session):
@@ -84,7 +66,7 @@ def workers() -> list[threading.Thread]:
 
 def test_same_for_any_number_of_threads(save_encoder: SaveEncoder) -> None:
     """1, 2 and 3 threads give equal bits, although the model's scales depend on the whole batch."""
-    session, job = Session(save_encoder(), outputs=SPAN), make_job(make_rows())
+    session, job = Session(save_encoder(), outputs=SPAN), make_job(rows_with_a_trap())
     one, two, three = (run_job(session, job, threads=threads) for threads in (1, 2, 3))
     for index, row in enumerate(job.rows):
         assert one[index][0].shape == row.input_ids.shape
@@ -95,7 +77,7 @@ def test_same_for_any_number_of_threads(save_encoder: SaveEncoder) -> None:
 
 def test_each_row_gets_its_own_output(save_encoder: SaveEncoder) -> None:
     """Row i's output is what the model says of row i's tokens (8-bit rounding aside)."""
-    session, rows = Session(save_encoder(), outputs=SPAN), make_rows()
+    session, rows = Session(save_encoder(), outputs=SPAN), rows_with_a_trap()
     together = run_job(session, make_job(rows), threads=2)
     for index in range(0, len(rows), 9):
         (alone,) = run_job(session, make_job([rows[index]]), threads=1)
@@ -105,7 +87,7 @@ def test_each_row_gets_its_own_output(save_encoder: SaveEncoder) -> None:
 def test_labels_are_not_cut(save_encoder: SaveEncoder) -> None:
     """Outputs without a sequence keep all their labels, also for rows of one token."""
     session = Session(save_encoder(labels=True), outputs=("label_logits",))
-    found = run_job(session, make_job(make_rows()), threads=2)
+    found = run_job(session, make_job(rows_with_a_trap()), threads=2)
     assert {arrays[0].shape for arrays in found} == {(2,)}
 
 
@@ -113,7 +95,7 @@ def test_nan_names_the_question(save_encoder: SaveEncoder) -> None:
     """NaN logits are an error that names the one question they answer."""
     session = Session(save_encoder(nan_token=39), outputs=SPAN)
     rows = [Row(np.array([1, 2])), Row(np.array([39]))]
-    job = plan(rows, token_budget=2, pad_id=0, name=lambda index: f"question q{index}")
+    job = make_job(rows, 2)
     with pytest.raises(EvaluationError, match="start_logits holds NaN or Infinity for question q1"):
         run_job(session, job, threads=2)
 
@@ -131,7 +113,7 @@ def test_what_a_worker_raises(save_encoder: SaveEncoder, error: BaseException) -
     """An exception in a worker surfaces as itself, names the batch, and leaves no thread and no more runs."""
     session = Interrupting(save_encoder())
     session.error = error
-    job = make_job(make_rows(400))
+    job = make_job(rows_with_a_trap(400))
     with pytest.raises(type(error)) as caught:
         run_job(session, job, threads=2)
     assert caught.value is error
@@ -149,7 +131,7 @@ def test_interrupt_in_the_main_thread(save_encoder: SaveEncoder, monkeypatch: py
     monkeypatch.setattr("quantkit.runtime.run._Run._next", interrupted)
     session = Session(save_encoder(), outputs=SPAN)
     with pytest.raises(KeyboardInterrupt):
-        run_job(session, make_job(make_rows(400)), threads=2)
+        run_job(session, make_job(rows_with_a_trap(400)), threads=2)
     assert workers() == []
 
 
@@ -157,7 +139,7 @@ def test_run_once(save_encoder: SaveEncoder) -> None:
     """Prepared batches all run, and errors surface there too."""
     session = Interrupting(save_encoder())
     session.error = EvaluationError("broken")
-    job = make_job(make_rows())
+    job = make_job(rows_with_a_trap())
     feeds = [job.feeds(batch) for batch in job.batches]
     with pytest.raises(EvaluationError, match="broken"):
         run_once(session, job, feeds)
@@ -170,7 +152,7 @@ def test_run_once(save_encoder: SaveEncoder) -> None:
 def test_padding() -> None:
     """Rows are padded on the right with the padding token, mask 0 there."""
     rows = [Row(np.array([5, 6, 7])), Row(np.array([8]))]
-    job = plan(rows, token_budget=6, pad_id=9, name=str)
+    job = make_job(rows, 6, pad_id=9)
     feeds = job.feeds(job.batches[0])
     np.testing.assert_array_equal(feeds["input_ids"], [[5, 6, 7], [8, 9, 9]])
     np.testing.assert_array_equal(feeds["attention_mask"], [[1, 1, 1], [1, 0, 0]])

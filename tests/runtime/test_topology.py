@@ -10,7 +10,6 @@ from quantkit.runtime.topology import (
     Core,
     L3Slice,
     Topology,
-    instance_sets,
     place,
     read_topology,
     this_topology,
@@ -86,14 +85,6 @@ def test_instances_stay_in_a_slice(tmp_path: Path) -> None:
     assert not place(found, 32, 4, 50 * MB).fits
     # Shared weights are in the slice once.
     assert place(found, 32, 4, 50 * MB, shared_bytes=30 * MB).fits
-
-
-def test_sets_that_fit_come_first(tmp_path: Path) -> None:
-    """Eight instances a slice would need 8 x 20 + 25 MB: four of two threads are preferred, and eight come after."""
-    tree = write_tree(tmp_path, sockets=1, cores=16, smt=1, cores_per_slice=8, l3="96M")
-    found = read_topology(tree, all_cpus(16))
-    sets = instance_sets(found, 40 * MB, shared_bytes=25 * MB)
-    assert sets == [(8, 2), (4, 4), (2, 8), (16, 1)]
 
 
 def test_two_xeons(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def write(
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """Return the artifact of a tiny random BERT, exported and not fused."""
-    from quantkit.tracing.trace import trace_model
+    from quantkit.tracing import Signature, trace_model
 
     torch.manual_seed(0)
     config = transformers.BertConfig(
@@ -60,13 +60,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     model = transformers.AutoModelForQuestionAnswering.from_config(config, attn_implementation="eager").eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    graph = trace_model(
-        model,
+    signature = Signature(
         inputs=("input_ids", "attention_mask", "token_type_ids"),
         outputs=("start_logits", "end_logits"),
-        opset=17,
-        max_positions=40,
+        per_token=True,
     )
+    graph = trace_model(model, signature, opset=17, max_positions=40)
     return write(tmp_path_factory.mktemp("bert") / "exported", graph, config.to_dict())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import pytest
+from token_rows import Row
 
 from quantkit.artifact import Artifact
 from quantkit.errors import EvaluationError, UsageError
@@ -16,6 +17,7 @@ from quantkit.quantization.observe import calibration
 from quantkit.quantization.observe.calibration import CalibrationRun, calibrate, observe
 from quantkit.quantization.observe.statistics import Detail
 from quantkit.recipe.settings import BenchSettings, EvaluateSettings, QuantizeSettings
+from quantkit.runtime.where import Where
 from quantkit.stages.bench import bench
 from quantkit.stages.evaluate import evaluate
 from quantkit.stages.quantize import quantize
@@ -24,14 +26,6 @@ pytest.importorskip("ray", reason="needs the extra [ray]")
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(180)]
 
 Make = Callable[..., Artifact]
-
-
-class Row:
-    """Tokens of one question."""
-
-    def __init__(self, ids: np.ndarray) -> None:
-        self.input_ids = ids
-        self.token_type_ids = np.zeros_like(ids)
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +117,8 @@ def test_statistics(
         tensors = list(
             {layer.activation.name: layer.activation for layer in linear_layers(model.graph)}.values()
         )
-        run = CalibrationRun(
-            rows=rows, pad_id=0, engine=engine, ray_address=address if engine == "ray" else None
-        )
+        where = Where(engine=engine, address=address if engine == "ray" else None)
+        run = CalibrationRun(rows=rows, pad_id=0, where=where)
         found.append(observe(model, tensors, run, key="statistics", detail=detail))
     here, there = found
     assert list(here) == list(there)
@@ -141,7 +134,7 @@ def test_nan_is_named(address: str, make_encoder_artifact: Make) -> None:
     artifact = make_encoder_artifact(nan="bert.embeddings.position_embeddings.weight")
     model = ir.load(artifact.model_path)
     tensors = [layer.activation for layer in linear_layers(model.graph)][:1]
-    run = CalibrationRun(rows=[Row(np.arange(1, 9))], pad_id=0, engine="ray", ray_address=address)
+    run = CalibrationRun(rows=[Row(np.arange(1, 9))], pad_id=0, where=Where(engine="ray", address=address))
     with pytest.raises(EvaluationError, match="holds NaN or Infinity for calibration row 0"):
         observe(model, tensors, run, key="nan", detail=Detail.CHANNELS)
     with pytest.raises(EvaluationError, match="holds NaN or Infinity for calibration row 0"):

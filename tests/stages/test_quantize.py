@@ -23,10 +23,10 @@ from quantkit.errors import (
     UsageError,
 )
 from quantkit.graph.kernels import trace_execution
+from quantkit.graph.mask_free import write_mask_free
 from quantkit.quantization.observe import evidence
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import CpuFacts
-from quantkit.runtime.mask_free import write_mask_free
 from quantkit.stages import quantize as stage
 from quantkit.stages.quantize import quantize
 from quantkit.stages.quantize.ingredients import ingredients

@@ -16,7 +16,7 @@ from quantkit.stages.tune.machine import HeldRate, Machine, offline
 from quantkit.stages.tune.search import Found, Search
 from quantkit.stages.tune.space import grid, key, shapes, together, variations
 from quantkit.tasks.datasets import load
-from quantkit.throughput.workload import windows_of
+from quantkit.tasks.prepared import Reader
 
 Make = Callable[..., Artifact]
 BASE = RuntimeProfile(instances=4)
@@ -145,9 +145,9 @@ def test_space() -> None:
 def test_machine_keeps_engines(make_encoder_artifact: Make, span_questions: Path) -> None:
     """Profiles that differ in their batches share an engine, and all are closed in the end."""
     artifact = make_encoder_artifact()
-    windows = windows_of(artifact, load(str(span_questions), "squad"))
+    prepared = Reader.of(artifact).prepare(load(str(span_questions), "squad"))
     profile = RuntimeProfile(instances=1, token_budget=64)
-    machine = Machine(windows, offline, profile, model_bytes=2_000_000_000)
+    machine = Machine(artifact.model_path, prepared, offline, profile, model_bytes=2_000_000_000)
     with machine:
         for changes in ({}, {"token_budget": 128}, {"arena": False}, {"spinning": True}, {}):
             assert machine.measure(profile.model_copy(update=changes), 4) > 0
@@ -157,12 +157,14 @@ def test_machine_keeps_engines(make_encoder_artifact: Make, span_questions: Path
 
 def test_held_rate(make_encoder_artifact: Make, span_questions: Path) -> None:
     """In the latency-bounded mode a profile's rate is what it holds; a bound below one question's time is refused."""
-    windows = windows_of(make_encoder_artifact(), load(str(span_questions), "squad"))
+    artifact = make_encoder_artifact()
+    prepared = Reader.of(artifact).prepare(load(str(span_questions), "squad"))
+    path = artifact.model_path
     profile = RuntimeProfile(instances=1)
-    with Machine(windows, HeldRate(0.5, 0), profile, model_bytes=1) as machine:
+    with Machine(path, prepared, HeldRate(0.5, 0), profile, model_bytes=1) as machine:
         assert machine.measure(profile, 6) > 0
     with (
-        Machine(windows, HeldRate(1e-9, 0), profile, model_bytes=1) as machine,
+        Machine(path, prepared, HeldRate(1e-9, 0), profile, model_bytes=1) as machine,
         pytest.raises(Exception, match="more than the bound of 1e-06 ms"),
     ):
         machine.measure(profile, 6)

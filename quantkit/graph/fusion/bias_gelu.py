@@ -2,9 +2,10 @@
 
 import onnx_ir as ir
 
+from quantkit.graph import CONTRIB
 from quantkit.graph.fusion.elementwise import describe_source, erf_gelu, recognise_activation
-from quantkit.graph.fusion.passes import CONTRIB, FusionPass, Stopped
-from quantkit.graph.fusion.pattern import fused_name, is_op, label, replace, split_bias
+from quantkit.graph.fusion.passes import FusionPass
+from quantkit.graph.pattern import Stopped, fused_name, is_op, label, replace, split_bias
 
 
 class BiasGelu(FusionPass):

@@ -3,7 +3,8 @@
 import onnx_ir as ir
 import onnx_ir.passes.common as onnx_passes
 
-from quantkit.graph.fusion.passes import CONTRIB, PassResult
+from quantkit.graph import CONTRIB
+from quantkit.graph.fusion.passes import PassResult
 
 
 class CleanUp:

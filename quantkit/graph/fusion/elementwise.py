@@ -20,8 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from quantkit.graph.fusion.passes import Stopped
-from quantkit.graph.fusion.pattern import is_op, label, operand, origin, require_private, scalar
+from quantkit.graph.pattern import Stopped, is_op, label, operand, origin, require_private, scalar
 
 TOLERANCE = 1e-5
 Floats = npt.NDArray[np.float64]

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph import CONTRIB
 from quantkit.graph.fusion.layer_norm import layer_norm_anchors, recognise_layer_norm
-from quantkit.graph.fusion.passes import CONTRIB, FusionPass, Stopped
-from quantkit.graph.fusion.pattern import (
+from quantkit.graph.fusion.passes import FusionPass
+from quantkit.graph.pattern import (
+    Stopped,
     constant,
     fused_name,
     int32_input,

@@ -2,9 +2,10 @@
 
 import onnx_ir as ir
 
+from quantkit.graph import CONTRIB
 from quantkit.graph.fusion.elementwise import erf_gelu, recognise_activation
-from quantkit.graph.fusion.passes import CONTRIB, FusionPass
-from quantkit.graph.fusion.pattern import fused_name, is_op, replace
+from quantkit.graph.fusion.passes import FusionPass
+from quantkit.graph.pattern import fused_name, is_op, replace
 
 
 class Gelu(FusionPass):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from quantkit.graph.fusion.passes import Stopped
-from quantkit.graph.fusion.pattern import (
+from quantkit.graph.pattern import (
+    Stopped,
     constant,
     int_attribute,
     is_op,

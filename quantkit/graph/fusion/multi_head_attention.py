@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph import CONTRIB
+from quantkit.graph.constants import add_initializer, free_name
 from quantkit.graph.fusion.heads import Heads, merged_heads, split_heads
 from quantkit.graph.fusion.padding_mask import MaskForm, require_padding_mask
-from quantkit.graph.fusion.passes import CONTRIB, FusionPass, Stopped
-from quantkit.graph.fusion.pattern import (
-    add_initializer,
+from quantkit.graph.fusion.passes import FusionPass
+from quantkit.graph.pattern import (
+    Stopped,
     common_scope,
     constant,
     int32_input,
@@ -194,7 +196,7 @@ def _bias(graph: ir.Graph, scope: str, *parts: Heads) -> ir.Value | None:
     for part in parts:
         tensor = constant(part.bias)
         vectors.append(np.zeros(part.count * part.size, np.float32) if tensor is None else tensor.numpy())
-    return add_initializer(graph, f"{scope}.bias", np.concatenate(vectors))
+    return add_initializer(graph, free_name(graph, f"{scope}.bias"), np.concatenate(vectors))
 
 
 def _inputs(

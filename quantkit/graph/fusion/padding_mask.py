@@ -21,12 +21,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime
 
-from quantkit.graph.fusion.parity import first_line
-from quantkit.graph.fusion.passes import Stopped
-from quantkit.graph.fusion.pattern import int_attribute, is_op, label
-from quantkit.runtime.session import ONNXRUNTIME_ERRORS
+from quantkit.graph.pattern import Stopped, int_attribute, is_op, label
+from quantkit.runtime.session import ATTENTION_MASK, ONNXRUNTIME_ERRORS, first_line, open_part
 
-MASK_INPUT = "attention_mask"
 # exp(-10000 + x) is 0 in float32 for every score x below 9896: what the field calls minus infinity is at most
 # this.
 HIDDEN = -1e4
@@ -50,15 +47,15 @@ def require_padding_mask(graph: ir.Graph, mask: ir.Value, form: MaskForm, reader
     """
     nodes = _ancestors(mask)
     reached = _inputs_by_value(mask)
-    others = sorted(str(value.name) for value in reached if value.name != MASK_INPUT)
+    others = sorted(str(value.name) for value in reached if value.name != ATTENTION_MASK)
     if others:
         raise Stopped(
             label(reader),
-            f"the mask {mask.name} depends on {' and '.join(others)}, not on {MASK_INPUT} alone",
+            f"the mask {mask.name} depends on {' and '.join(others)}, not on {ATTENTION_MASK} alone",
         )
-    source = next((value for value in reached if value.name == MASK_INPUT), None)
+    source = next((value for value in reached if value.name == ATTENTION_MASK), None)
     if source is None:
-        raise Stopped(label(reader), f"the mask {mask.name} does not depend on {MASK_INPUT}")
+        raise Stopped(label(reader), f"the mask {mask.name} does not depend on {ATTENTION_MASK}")
     try:
         session = _cut_out(graph, mask, nodes)
         results = [session.run(None, _feeds(session, probe))[0] for probe in _PROBES]
@@ -68,7 +65,8 @@ def require_padding_mask(graph: ir.Graph, mask: ir.Value, form: MaskForm, reader
     for probe, computed in zip(_PROBES, results, strict=True):
         if not _hides(computed, probe, form):
             raise Stopped(
-                label(reader), f"the mask {mask.name} does not hide exactly the keys whose {MASK_INPUT} is 0"
+                label(reader),
+                f"the mask {mask.name} does not hide exactly the keys whose {ATTENTION_MASK} is 0",
             )
     return source
 
@@ -139,12 +137,7 @@ def _cut_out(graph: ir.Graph, mask: ir.Value, nodes: set[ir.Node]) -> onnxruntim
         weight.const_value = ir.Tensor(np.array(array), name=weight.name)
         weight.shape = weight.const_value.shape
     model = ir.Model(part, ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        ir.to_proto(model).SerializeToString(), options, ["CPUExecutionProvider"]
-    )
+    return open_part(ir.to_proto(model).SerializeToString())
 
 
 def _is_table(value: ir.Value) -> bool:
@@ -166,6 +159,6 @@ def _feeds(
     }
     feeds: dict[str, npt.NDArray[Any]] = {}
     for entry in session.get_inputs():
-        content = probe if entry.name == MASK_INPUT else np.zeros_like(probe)
+        content = probe if entry.name == ATTENTION_MASK else np.zeros_like(probe)
         feeds[entry.name] = content.astype(types.get(entry.type, np.int64))
     return feeds

@@ -6,16 +6,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-CONTRIB = "com.microsoft"
-
-
-class Stopped(Exception):
-    """A match ended at a node. It never leaves the pass: it becomes a `Miss`."""
-
-    def __init__(self, node: str, reason: str) -> None:
-        super().__init__(f"{node}: {reason}")
-        self.node = node
-        self.reason = reason
+from quantkit.graph.pattern import Stopped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,8 +3,9 @@
 import numpy as np
 import onnx_ir as ir
 
-from quantkit.graph.fusion.passes import CONTRIB
-from quantkit.graph.fusion.pattern import add_initializer, constant, is_op, replace, vector_length
+from quantkit.graph import CONTRIB
+from quantkit.graph.constants import add_initializer, free_name
+from quantkit.graph.pattern import constant, is_op, replace, vector_length
 
 _BIAS = 6  # input of MatMulIntegerToFloat
 _WEIGHT = 1
@@ -96,6 +97,6 @@ def _fold_attention(graph: ir.Graph, attention: ir.Node) -> int:
         assert width is not None
         part = entries[begin : begin + width]
         begin += width
-        _give(product, add_initializer(graph, f"{product.name}.bias", part))
+        _give(product, add_initializer(graph, free_name(graph, f"{product.name}.bias"), part))
     attention.replace_input_with(_ATTENTION_BIAS, None)
     return len(products)

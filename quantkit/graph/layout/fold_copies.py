@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.channels import private_channels, take
-from quantkit.graph.fusion.pattern import int_attribute, integers, is_op, replace
+from quantkit.graph.pattern import int_attribute, integers, is_op, replace
 
 
 def fold_copies(model: ir.Model) -> int:

@@ -3,8 +3,8 @@
 import onnx_ir as ir
 
 from quantkit.errors import QuantizationError
-from quantkit.graph.fusion.passes import CONTRIB
-from quantkit.graph.fusion.pattern import constant, is_op, label, operand, replace
+from quantkit.graph import CONTRIB
+from quantkit.graph.pattern import constant, is_op, label, operand, replace
 
 _LAST_AXIS = (1, -1)  # of a weight [inputs, outputs]
 

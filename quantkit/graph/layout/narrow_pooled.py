@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from quantkit.graph.fusion.pattern import constant, int_attribute, integers, is_op, optional_operand
+from quantkit.graph.constants import add_initializer
+from quantkit.graph.pattern import constant, int_attribute, integers, is_op, optional_operand
 
 # Operators that compute each token by itself → which of their inputs have tokens; other inputs are weights and scales.
 _BY_TOKEN: Mapping[str, tuple[int, ...]] = {
@@ -94,9 +95,7 @@ def _narrow(graph: ir.Graph, pooling: ir.Node) -> int:
     if not any(node.op_type == "MultiHeadAttention" for node in narrowed):
         return 0
     taken: dict[ir.Value, ir.Value] = {}
-    name = f"{pooling.name}.first"
-    index = ir.val(name, const_value=ir.tensor(np.array([0], np.int64), name=name))
-    graph.register_initializer(index)
+    index = add_initializer(graph, f"{pooling.name}.first", np.array([0], np.int64))
     for node in narrowed:
         for place in _by_token(node):
             source = node.inputs[place]

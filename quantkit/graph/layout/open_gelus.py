@@ -2,9 +2,9 @@
 
 import onnx_ir as ir
 
-from quantkit.graph.fusion.passes import CONTRIB
-from quantkit.graph.fusion.pattern import replace
+from quantkit.graph import CONTRIB
 from quantkit.graph.layout.fold_biases import move_gelu_bias
+from quantkit.graph.pattern import replace
 
 
 def open_gelus(model: ir.Model) -> int:

@@ -2,8 +2,8 @@
 
 import onnx_ir as ir
 
-from quantkit.graph.fusion.passes import CONTRIB
-from quantkit.graph.fusion.pattern import operand, optional_operand, replace
+from quantkit.graph import CONTRIB
+from quantkit.graph.pattern import operand, optional_operand, replace
 
 _SUM = 3  # the output that holds x + skip + bias
 _EPSILON = 1e-12  # the operator's default

@@ -5,7 +5,7 @@ import onnx_ir as ir
 
 from quantkit.graph.channels import find_channels, take
 from quantkit.graph.constants import add_initializer
-from quantkit.graph.fusion.pattern import int_attribute, integers, is_op, replace, vector_length
+from quantkit.graph.pattern import int_attribute, integers, is_op, replace, vector_length
 
 
 def slice_outliers(model: ir.Model) -> int:

@@ -19,9 +19,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from quantkit.cluster.cluster import cluster_seats, require_ray
-from quantkit.cluster.engine import RayEngine, open_ray
-from quantkit.cluster.instance import Reduction
+from quantkit.engines import open_engine, seats
 from quantkit.errors import DatasetError, OutputError
 from quantkit.files import cache_folder, digest_of, write_bytes, write_json
 from quantkit.graph.linear import linear_layers
@@ -38,10 +36,12 @@ from quantkit.quantization.observe.statistics import (
 )
 from quantkit.runtime.batching import Batch
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.engine import ThreadEngine
+from quantkit.runtime.engine import Engine, ThreadEngine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Row, run_each
 from quantkit.runtime.session import Arrays, Session
+from quantkit.runtime.sessions import Reduction
+from quantkit.runtime.where import HERE, Where
 
 # Activations of all rows under way are held at once; fewer rows run at a time when they would pass this.
 _MEMORY_LIMIT = 1 << 30
@@ -85,8 +85,7 @@ class CalibrationRun:
         pad_id: the token that stands for none.
         method: the estimator, with its `percentile` if it has one.
         model_name: what messages call the model.
-        engine: `threads` of this process, or `ray`: what is seen is the same.
-        ray_address: which cluster.
+        where: threads of this process, or a cluster: what is seen is the same.
     """
 
     rows: Sequence[Row]
@@ -94,8 +93,7 @@ class CalibrationRun:
     method: str = "minmax"
     percentile: float = 99.99
     model_name: str | None = None
-    engine: str = "threads"
-    ray_address: str | None = None
+    where: Where = HERE
 
     def tokens(self) -> int:
         """Return the number of tokens that are observed."""
@@ -236,7 +234,6 @@ def _run_observed(
     reduced: _Reduced | None,
 ) -> None:
     """Run every row alone and unpadded, and hand the tensors' values to `consume`, or what was made of them."""
-    require_ray(run.engine, run.ray_address)
     names = tuple(tensor.name or "" for tensor in tensors)
     batches = run.batches()
     job = NumberedJob(
@@ -251,7 +248,7 @@ def _run_observed(
         _save_observed(model, tensors, path)
         row_bytes = _bytes_per_token(model.graph, names) * batches[0].length
         most = max(1, min(len(batches), _MEMORY_LIMIT // row_bytes))
-        if run.engine == "ray":
+        if run.where.engine == "ray":
             with _open_ray(path, names, run, len(batches) if reduced else most, reduced) as far:
                 run_each(far, job, reduced.consume if reduced else consume, label="calibrate")
             return
@@ -266,11 +263,10 @@ def _run_observed(
 
 def _open_ray(
     path: Path, names: tuple[str, ...], run: CalibrationRun, most: int, reduced: _Reduced | None
-) -> RayEngine:
+) -> Engine:
     """Open the observed model on a cluster, with an instance for each of its cores, or as many as there is use for."""
-    instances = min(cluster_seats(run.ray_address), most)
-    profile = RuntimeProfile(instances=instances, engine="ray", ray_address=run.ray_address)
-    return open_ray(
+    profile = RuntimeProfile.at(run.where, instances=min(seats(run.where), most))
+    return open_engine(
         path,
         outputs=names,
         profile=profile,

@@ -25,9 +25,9 @@ from quantkit.quantization.treatments.outliers import outlier_channels, without_
 from quantkit.quantization.treatments.shift import channel_shifts, shifted
 from quantkit.quantization.treatments.smooth import smoothing_factors
 from quantkit.quantization.treatments.split import find_split
-from quantkit.tasks import FeatureSettings, task
+from quantkit.runtime.where import HERE, Where
 from quantkit.tasks.calibration_set import CalibrationSet
-from quantkit.tasks.tokenizer import Tokenizer
+from quantkit.tasks.prepared import Reader
 
 _TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
 
@@ -94,8 +94,7 @@ def collect(
     *,
     detail: Detail,
     shift: bool = False,
-    engine: str = "threads",
-    ray_address: str | None = None,
+    where: Where = HERE,
 ) -> Evidence:
     """Run the calibration rows through the model, once.
 
@@ -105,36 +104,32 @@ def collect(
         calibration_set: the examples.
         detail: how much is kept of every tensor (`Choice.detail`).
         shift: channels are centred where that costs nothing (`quantkit.quantization.treatments.shift`).
-        engine: where they run (`CalibrationRun.engine`).
-        ray_address: which cluster.
+        where: they run; what is seen is the same.
 
     Raises:
         DatasetError: the set holds no text.
         CheckpointError: the tokenizer is missing, or is not the model's.
         EvaluationError: an activation is NaN or infinite.
     """
-    tokenizer = Tokenizer.load(artifact.path)
-    tokenizer.check_vocabulary(int(artifact.config.get("vocab_size", 0)))
-    features = FeatureSettings()
-    rows = task(artifact.task).featurize(calibration_set.dataset, tokenizer, features)
-    if all(np.isin(row.input_ids, tokenizer.special_ids).all() for row in rows):
+    reader = Reader.of(artifact)
+    read = reader.prepare(calibration_set.dataset)
+    if all(np.isin(row.input_ids, reader.tokenizer.special_ids).all() for row in read.rows):
         raise DatasetError(
             f"{calibration_set.dataset.path}: its {len(calibration_set.ids)} calibration questions hold no text; "
             "give questions and paragraphs with text as --calib"
         )
     run = CalibrationRun(
-        rows=rows,
-        pad_id=tokenizer.pad_id,
+        rows=read.rows,
+        pad_id=read.pad_id,
         model_name=str(artifact.model_path),
-        engine=engine,
-        ray_address=ray_address,
+        where=where,
     )
     # Of every layer, whatever becomes of it: what is seen then depends on nothing but the model and the rows.
     layers = linear_layers(model.graph)
     tensors = list({layer.activation.name: layer.activation for layer in layers}.values())
     matters: dict[str, object] = {
         "tensors": [tensor.name for tensor in tensors],
-        "features": features.as_json(),
+        "features": reader.settings.as_json(),
         **tool_versions(*_TOOLS),
     }
     key = calibration_key(artifact.digest, calibration_set.dataset.digest, matters)

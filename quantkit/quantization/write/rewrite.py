@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import Linear
+from quantkit.graph.pattern import replace
 
 
 def insert_before(
@@ -39,11 +40,7 @@ def add_behind(graph: ir.Graph, node: ir.Node, addend: ir.Value, *, name: str, a
 
 def put_in_place(graph: ir.Graph, node: ir.Node, result: ir.Value) -> None:
     """Let `result` stand for the one output of `node`, under its name, and remove the node."""
-    output = node.outputs[0]
-    result.type, result.shape, name = output.type, output.shape, output.name
-    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
-    result.name = name
+    replace(graph, node.outputs[0], result)
 
 
 def gemm_to_matmul(graph: ir.Graph, layer: Linear) -> Linear:

@@ -7,14 +7,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from quantkit import errors
+from quantkit.runtime.engine.model import Model
 from quantkit.runtime.instance import END
-from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import SessionOptions
 
 # Its path and its cores come before any import: threads that a library starts stay on the cores of their process.
@@ -32,27 +31,6 @@ _END_SECONDS = 5.0
 
 class ChildDied(Exception):
     """The process has ended by itself, or was killed; `str(error)` says how."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Model:
-    """What an instance opens.
-
-    Attributes:
-        path: the ONNX file.
-        outputs: the graph outputs wanted.
-        profile: runtime, threads and their options.
-        optimized: onnxruntime has optimized and packed it already.
-        folder: what the engine has written; it goes when the parent goes, however that ends.
-        name: what messages call it.
-    """
-
-    path: Path
-    outputs: tuple[str, ...]
-    profile: RuntimeProfile
-    optimized: bool
-    folder: Path
-    name: str
 
 
 class Child:

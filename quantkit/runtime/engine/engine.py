@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from numpy.typing import NDArray
 
 from quantkit.errors import EvaluationError
-from quantkit.runtime.session import INPUT_IDS, Arrays
+from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, Arrays
 
 WAITING = 2
 """For each batch that runs, so many may be under way: the one that runs, and the one that comes next."""
@@ -44,6 +44,22 @@ def cannot_run(model: str, feeds: Feeds, reason: str) -> BatchFailed:
 def describe(feeds: Feeds) -> str:
     """Return a batch in words, from its inputs alone."""
     return f"a batch of {' x '.join(str(size) for size in feeds[INPUT_IDS].shape)} tokens"
+
+
+def check_full(name: str, feeds: Feeds) -> None:
+    """Check that a batch has no padding.
+
+    `RuntimeProfile.equal_lengths` promises that, and `RuntimeProfile.batches` keeps the promise. It is checked for
+    every batch: attention without a mask would read padding as text, and nobody would notice.
+
+    Raises:
+        EvaluationError: it has.
+    """
+    if not feeds[ATTENTION_MASK].all():
+        raise EvaluationError(
+            f"{name}: {describe(feeds)} holds padding, and the model was opened for equal lengths; "
+            "cut the batches with the profile's own `batches`"
+        )
 
 
 class Engine(Protocol):

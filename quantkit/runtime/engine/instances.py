@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from quantkit.runtime.engine.child import Child, Model
+from quantkit.runtime.engine.child import Child
 from quantkit.runtime.engine.engine import WAITING
+from quantkit.runtime.engine.model import Model
 from quantkit.runtime.engine.queued import Task
 from quantkit.runtime.instance import FLAG
 from quantkit.runtime.shared_block import SharedBlock

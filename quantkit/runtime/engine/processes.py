@@ -16,17 +16,15 @@ import logging
 import shutil
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from quantkit.errors import EvaluationError, OutputError, QuantkitError
-from quantkit.runtime.engine.child import ChildDied, Model
+from quantkit.errors import EvaluationError, OutputError, QuantkitError, UsageError
+from quantkit.runtime.engine.child import ChildDied
 from quantkit.runtime.engine.engine import BatchFailed, describe
 from quantkit.runtime.engine.instances import Instance
+from quantkit.runtime.engine.model import Model
 from quantkit.runtime.engine.queued import Failed, QueuedEngine, Task, fail
-from quantkit.runtime.engine.variant import can_pin, engine_folder, opened_path
 from quantkit.runtime.footprint import footprint
-from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.session import Arrays
 from quantkit.runtime.shared_weights import write_shared
 from quantkit.runtime.topology import Placement, place, this_topology
@@ -232,39 +230,34 @@ class ProcessEngine(QueuedEngine):
         shutil.rmtree(self._model.folder, ignore_errors=True)
 
 
-def open_processes(
-    path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile, name: str | None
-) -> ProcessEngine:
-    """Open the instances of a profile, each in its process; see `open_engine`."""
-    need = footprint(path, profile.token_budget)
+def open_processes(model: Model) -> ProcessEngine:
+    """Open the instances of a profile, each in its process; see `open_engine`.
+
+    Raises:
+        UsageError: there is a reduction: an instance is told what to do in JSON.
+    """
+    if model.reduction is not None:
+        raise UsageError("engine processes: gives back outputs as they are; choose engine threads or ray")
+    profile = model.profile
+    need = footprint(model.path, profile.token_budget)
     placement = place(
         this_topology(), profile.instances, profile.threads, need.bytes, shared_bytes=need.weights
     )
-    if not can_pin(profile):
+    if not model.can_pin():
         placement = replace(placement, cpus=((),) * profile.instances)
-    with engine_folder() as folder:
-        opened = opened_path(path, profile, folder)
-        written = _write_shared(opened, folder, name or str(path), profile)
-        model = Model(
-            path=written or opened,
-            outputs=outputs,
-            profile=profile,
-            optimized=written is not None,
-            folder=folder,
-            name=name or str(path),
-        )
-        return ProcessEngine(model, placement)
+    return ProcessEngine(_sharing_weights(model), placement)
 
 
-def _write_shared(path: Path, folder: Path, name: str, profile: RuntimeProfile) -> Path | None:
-    """Write the model so that instances share its weights; None where they cannot, or need not."""
-    if profile.instances == 1 or profile.runtime != "onnxruntime":
-        return None
+def _sharing_weights(model: Model) -> Model:
+    """Write the model so that instances share its weights; it stays as it is where they cannot, or need not."""
+    if model.profile.instances == 1 or model.profile.runtime != "onnxruntime":
+        return model
     try:
-        return write_shared(path, folder, name=name, threads=profile.threads)
+        written = write_shared(model.path, model.folder, name=model.name, threads=model.profile.threads)
     except OutputError as error:
         _LOG.warning("each instance has weights of its own: %s", error)
-        return None
+        return model
+    return replace(model, path=written, optimized=True)
 
 
 def _killer(name: str, task: Task, death: str) -> BatchFailed:

@@ -14,8 +14,7 @@ from typing import Any
 
 from quantkit.errors import EvaluationError
 from quantkit.runtime.engine.child import mistake
-from quantkit.runtime.engine.engine import WAITING, Closing, Feeds, cannot_run, describe
-from quantkit.runtime.engine.variant import check_full
+from quantkit.runtime.engine.engine import WAITING, Closing, Feeds, cannot_run, check_full, describe
 from quantkit.runtime.session import Arrays
 
 

@@ -11,13 +11,11 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
-from quantkit.runtime.engine.engine import WAITING, Closing, Feeds, cannot_run
-from quantkit.runtime.engine.variant import can_pin, check_full, engine_folder, opened_path
-from quantkit.runtime.profile import RuntimeProfile
-from quantkit.runtime.session import Arrays, SessionOptions, StopSignal, first_line
-from quantkit.runtime.sessions import REFUSALS, Running, open_session
+from quantkit.runtime.engine.engine import WAITING, Closing, Feeds, cannot_run, check_full
+from quantkit.runtime.engine.model import Model
+from quantkit.runtime.session import ONNXRUNTIME_ERRORS, Arrays, SessionOptions, StopSignal, first_line
+from quantkit.runtime.sessions import Reduction, Running, open_session
 from quantkit.runtime.topology import place, this_topology
 
 
@@ -30,6 +28,7 @@ class ThreadEngine(Closing):
         *,
         equal_lengths: bool = False,
         cpus: Sequence[tuple[int, ...]] = (),
+        reduction: Reduction | None = None,
     ) -> None:
         """Take sessions.
 
@@ -37,14 +36,16 @@ class ThreadEngine(Closing):
             sessions: one for each worker: `[session] * workers` of a one-thread session.
             equal_lengths: their graph reads no mask, and a batch with padding is refused.
             cpus: for each worker, what its thread is bound to; none for any.
+            reduction: runs behind every batch, in its thread; see `Model`.
         """
         first = sessions[0]
         self.name = first.name
         self.outputs = first.outputs
-        self.by_position = first.by_position
+        self.by_position = first.by_position if reduction is None else (False,) * len(first.outputs)
         self.workers = len(sessions)
         self.ran_seconds = 0.0
         self._equal_lengths = equal_lengths
+        self._reduction = reduction
         self._lock = threading.Lock()
         self._stop = StopSignal()
         self._free: queue.SimpleQueue[Running] = queue.SimpleQueue()
@@ -84,43 +85,37 @@ class ThreadEngine(Closing):
         session = self._free.get()
         started = time.perf_counter()
         try:
-            return session.run(feeds, self._stop)
-        except REFUSALS as error:
+            outputs = session.run(feeds, self._stop)
+        except ONNXRUNTIME_ERRORS as error:
             raise cannot_run(self.name, feeds, first_line(error)) from error
         finally:
             ran = time.perf_counter() - started
             self._free.put(session)
             with self._lock:
                 self.ran_seconds += ran
+        return outputs if self._reduction is None else self._reduction(feeds, outputs)
 
 
-def open_threads(
-    path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile, name: str | None
-) -> ThreadEngine:
+def open_threads(model: Model) -> ThreadEngine:
     """Open the sessions of a profile in this process; see `open_engine`."""
+    profile = model.profile
     options = SessionOptions(spinning=profile.spinning, arena=profile.arena)
-
-    with engine_folder() as folder:
-        opened = opened_path(path, profile, folder)
-        sessions = [
-            open_session(
-                profile.runtime,
-                opened,
-                outputs=outputs,
-                threads=profile.threads,
-                options=options,
-                name=name or str(path),
-            )
-            for _ in range(1 if profile.threads == 1 else profile.instances)
-        ]
+    sessions = [
+        open_session(
+            profile.runtime,
+            model.path,
+            outputs=model.outputs,
+            threads=profile.threads,
+            options=options,
+            name=model.name,
+        )
+        for _ in range(1 if profile.threads == 1 else profile.instances)
+    ]
     # Open sessions need no file: what they have mapped of it stays.
-    shutil.rmtree(folder, ignore_errors=True)
-    if profile.threads > 1:
+    shutil.rmtree(model.folder, ignore_errors=True)
+    cpus: tuple[tuple[int, ...], ...] = ()
+    if profile.threads == 1:
+        sessions *= profile.instances
         # The threads inside a session are onnxruntime's own, and stay free.
-        return ThreadEngine(sessions, equal_lengths=profile.equal_lengths)
-    placement = place(this_topology(), profile.instances, 1, 0)
-    return ThreadEngine(
-        sessions * profile.instances,
-        equal_lengths=profile.equal_lengths,
-        cpus=placement.cpus if can_pin(profile) else (),
-    )
+        cpus = place(this_topology(), profile.instances, 1, 0).cpus if model.can_pin() else ()
+    return ThreadEngine(sessions, equal_lengths=profile.equal_lengths, cpus=cpus, reduction=model.reduction)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
+from quantkit.engines import open_engine
 from quantkit.errors import UsageError
 from quantkit.progress import track
 from quantkit.recipe.settings import BenchSettings
@@ -14,9 +15,8 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.stages.bench.profiles import profile_for, run_facts
 from quantkit.stages.bench.scenario import SCENARIOS
 from quantkit.tasks.datasets import load
-from quantkit.throughput.rounds import Rounds, measure_rounds
-from quantkit.throughput.spread import spread_of
-from quantkit.throughput.workload import Workload, percentiles, sample, windows_of, workload
+from quantkit.tasks.prepared import Reader
+from quantkit.throughput import Rounds, Workload, measure_rounds, percentiles, sample, spread_of, workload
 
 _TOOLS = ("onnxruntime", "tokenizers")
 
@@ -53,8 +53,10 @@ def bench(
     with ExitStack() as open_engines:
         loads = []
         for artifact, profile in zip(artifacts, profiles, strict=True):
-            windows = windows_of(artifact, dataset)
-            loads.append(workload(windows, open_engines.enter_context(windows.open(profile)), profile))
+            prepared = Reader.of(artifact).prepare(dataset)
+            outputs = prepared.reader.task.outputs
+            engine = open_engine(artifact.model_path, outputs=outputs, profile=profile)
+            loads.append(workload(prepared, open_engines.enter_context(engine), profile))
         rounds = _measure(loads, settings)
     return BenchReport(
         scenario=settings.scenario,

@@ -3,14 +3,15 @@
 from typing import Any
 
 from quantkit.artifact import Artifact
-from quantkit.cluster.cluster import cluster_seats, require_ray
+from quantkit.engines import seats
 from quantkit.errors import UsageError
 from quantkit.recipe.settings import BenchSettings
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RUNTIME_REPORT, RuntimeProfile
+from quantkit.runtime.where import Where
 
 # What a tuned profile says itself.
-_OF_PROFILE = ("token_budget", "threads", "instances", "runtime", "engine", "ray_address", "equal_lengths")
+_OF_PROFILE = [name for name in BenchSettings.model_fields if name in RuntimeProfile.model_fields]
 
 
 def profile_for(artifact: Artifact, settings: BenchSettings, *, one_by_one: bool) -> RuntimeProfile:
@@ -30,9 +31,8 @@ def profile_for(artifact: Artifact, settings: BenchSettings, *, one_by_one: bool
 
 
 def _fixed(settings: BenchSettings, one_by_one: bool) -> RuntimeProfile:
-    require_ray(settings.engine, settings.ray_address)
-    on_ray = settings.engine == "ray"
-    threads = settings.threads or (cluster_seats(settings.ray_address) if on_ray else cpu_facts().cores)
+    where = Where.of(settings)
+    threads = settings.threads or seats(where)
     instances = settings.instances or (1 if one_by_one else threads)
     if threads % instances:
         raise UsageError(
@@ -46,7 +46,7 @@ def _fixed(settings: BenchSettings, one_by_one: bool) -> RuntimeProfile:
         runtime=settings.runtime,
         equal_lengths=settings.equal_lengths,
         pinned=settings.engine == "processes",
-        ray_address=settings.ray_address,
+        ray_address=where.address,
         cpu=cpu_facts().as_json(),
     )
 

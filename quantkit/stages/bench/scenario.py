@@ -5,7 +5,7 @@ from typing import ClassVar, Protocol
 
 from quantkit.recipe.settings import BenchSettings
 from quantkit.tables import SCENARIOS as _TABLE
-from quantkit.throughput.workload import Workload
+from quantkit.throughput import Workload
 
 
 class Scenario(Protocol):

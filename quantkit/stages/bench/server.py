@@ -10,8 +10,7 @@ from typing import ClassVar
 
 from quantkit.errors import UsageError
 from quantkit.recipe.settings import BenchSettings
-from quantkit.throughput.serving import RateSearch, Trial, lone_latency, search_rates, serve
-from quantkit.throughput.workload import Workload
+from quantkit.throughput import RateSearch, Trial, Workload, lone_latency, search_rates, serve
 
 _FIRST_STEPS, _STEPS = 6, 3
 _FIRST_FACTOR, _FACTOR = 1.6, 1.1

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from quantkit.recipe.settings import BenchSettings
-from quantkit.throughput.workload import Workload
+from quantkit.throughput import Workload
 
 
 class SingleStream:

@@ -24,6 +24,7 @@ from quantkit.recipe.load import dump_section
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.report.search_files import search_files
 from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
+from quantkit.runtime.where import Where
 from quantkit.stages.quantize.facts import (
     expected,
     read_back,
@@ -171,6 +172,5 @@ def _evidence(
         calibration_set,
         detail=detail,
         shift=settings.channel_shift,
-        engine=settings.engine,
-        ray_address=settings.ray_address,
+        where=Where.of(settings),
     )

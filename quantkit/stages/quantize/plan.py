@@ -7,7 +7,6 @@ from typing import Self
 import onnx_ir as ir
 
 from quantkit.artifact import Artifact
-from quantkit.cluster.cluster import require_ray
 from quantkit.errors import ArtifactError, UsageError
 from quantkit.graph.linear import Table, embedding_tables, linear_layers, matching
 from quantkit.quantization.affine import WeightType
@@ -16,6 +15,7 @@ from quantkit.quantization.observe.evidence import Evidence
 from quantkit.quantization.treatments.settle import settled
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import TargetIsa
+from quantkit.runtime.where import Where
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +59,7 @@ def require_usable(artifact: Artifact, settings: QuantizeSettings) -> None:
         raise UsageError(
             f"{settings.mode} quantization needs calibration data; give --calib squad, --calib FILE, or --mode dynamic"
         )
-    require_ray(settings.engine, settings.ray_address)
-    if settings.engine == "ray" and (settings.mode == "auto" or settings.calib is None):
+    if Where.of(settings).engine == "ray" and (settings.mode == "auto" or settings.calib is None):
         raise UsageError(
             "--engine ray: is for calibration, and a search measures on this machine; "
             "give --mode static or --calib, or leave it out"

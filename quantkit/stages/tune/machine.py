@@ -2,12 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 
+from quantkit.engines import open_engine
 from quantkit.errors import EvaluationError
 from quantkit.runtime.engine import Closing, Engine
 from quantkit.runtime.profile import RuntimeProfile
-from quantkit.throughput.serving import RateSearch, Trial, lone_latency, search_rates, serve
-from quantkit.throughput.workload import Windows, Workload, workload
+from quantkit.tasks.prepared import Prepared
+from quantkit.throughput import RateSearch, Trial, Workload, lone_latency, search_rates, serve, workload
 
 _MEMORY, _MOST = 1_000_000_000, 8
 """So many bytes of models, and so many engines, stay open besides the default's."""
@@ -60,10 +62,16 @@ class Machine(Closing):
     """Measures profiles of one model; a context manager that closes what it opened."""
 
     def __init__(
-        self, windows: Windows, objective: Objective, reference: RuntimeProfile, *, model_bytes: int
+        self,
+        path: Path,
+        prepared: Prepared,
+        objective: Objective,
+        reference: RuntimeProfile,
+        *,
+        model_bytes: int,
     ) -> None:
-        """Take the rows and what is measured of them; the engine of `reference` stays open."""
-        self._windows, self._objective = windows, objective
+        """Take a model, its rows and what is measured of them; the engine of `reference` stays open."""
+        self._path, self._prepared, self._objective = path, prepared, objective
         self._reference = _engine_key(reference)
         self._most = max(1, min(_MOST, _MEMORY // max(1, model_bytes)))
         self._engines: OrderedDict[tuple[object, ...], Engine] = OrderedDict()
@@ -75,7 +83,7 @@ class Machine(Closing):
             QuantkitError: the profile cannot be run.
         """
         engine = self._engine(profile)
-        load = workload(self._windows.first(rows), engine, profile)
+        load = workload(self._prepared.first(rows), engine, profile)
         load.warm_up()
         return self._objective(load)
 
@@ -85,7 +93,8 @@ class Machine(Closing):
             for other in list(self._engines):
                 if len(self._engines) > self._most and other != self._reference:
                     self._engines.pop(other).close()
-            self._engines[key] = self._windows.open(profile)
+            outputs = self._prepared.reader.task.outputs
+            self._engines[key] = open_engine(self._path, outputs=outputs, profile=profile)
         self._engines.move_to_end(key)
         return self._engines[key]
 

@@ -13,7 +13,7 @@ from quantkit.errors import QuantkitError
 from quantkit.records.tune import TuneSkipped, TuneTrial
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.stages.tune.space import SETTINGS, grid, key, together, variations
-from quantkit.throughput.spread import Spread, spread_of
+from quantkit.throughput import Spread, spread_of
 
 _LOG = logging.getLogger(__name__)
 _GRID, _AGAIN, _OPTIONS = 0.35, 0.55, 0.75

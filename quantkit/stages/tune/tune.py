@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from quantkit.stages.tune.machine import HeldRate, Machine, Objective, offline
 from quantkit.stages.tune.search import Found, Search, facts
 from quantkit.tasks import Dataset
 from quantkit.tasks.datasets import load
-from quantkit.throughput.workload import Windows, sample, windows_of
+from quantkit.tasks.prepared import Reader
+from quantkit.throughput import sample
 
 _QUESTIONS = 1000
 _FEWEST, _FEWEST_SERVER = 24, 100
@@ -49,7 +50,7 @@ def tune(artifact: Artifact, *, settings: TuneSettings, data_dir: Path | None = 
         EvaluationError: the model cannot be run, or does not keep the latency bound.
     """
     dataset = sample(load(settings.data, artifact.task, data_dir), _QUESTIONS)
-    windows = windows_of(artifact, dataset)
+    prepared = Reader.of(artifact).prepare(dataset)
     installed = ("onnxruntime", "openvino") if openvino_installed() else ("onnxruntime",)
     runtimes = settings.runtimes or installed
     cores = settings.cores or cpu_facts().cores
@@ -60,10 +61,12 @@ def tune(artifact: Artifact, *, settings: TuneSettings, data_dir: Path | None = 
     # Where a one-thread instance is too slow for the latency bound, all cores in one may not be.
     references = [default, default.model_copy(update={"instances": 1, "threads": cores})]
     for place, reference in enumerate(references):
-        machine = Machine(windows, objective, reference, model_bytes=artifact.model_bytes)
+        machine = Machine(
+            artifact.model_path, prepared, objective, reference, model_bytes=artifact.model_bytes
+        )
         try:
             with machine, track("tune", int(settings.budget), "s") as advance:
-                search = _search(machine, windows, reference, settings, advance)
+                search = _search(machine, prepared.lengths, reference, settings, advance)
                 found = search.run(
                     cores=cores,
                     runtimes=runtimes,
@@ -96,12 +99,11 @@ def require_place(artifact: Artifact) -> None:
 
 def _search(
     machine: Machine,
-    windows: Windows,
+    lengths: Sequence[int],
     reference: RuntimeProfile,
     settings: TuneSettings,
     advance: Callable[[int], None],
 ) -> Search:
-    lengths = windows.lengths
     fewest = _FEWEST if settings.latency_bound is None else _FEWEST_SERVER
     return Search(
         reference=reference,

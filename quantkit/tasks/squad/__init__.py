@@ -17,6 +17,8 @@ class Squad:
 
     name = "squad"
     outputs = OUTPUTS
+    head = "ForQuestionAnswering"
+    per_token = True
 
     def read(self, path: Path, name: str) -> Dataset:
         """Read a file in SQuAD v1.1 format; see `read_squad`."""

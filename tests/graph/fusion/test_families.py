@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from quantkit.architectures import architecture, expected_fusions
 from quantkit.graph.fusion import PassResult
 from quantkit.graph.fusion.contract import check_contract, fuse_graph, fused_counts
-from quantkit.graph.fusion.parity import MASKS, padding_mask
+from quantkit.graph.parity import MASKS, padding_mask
+from quantkit.tasks import task
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -98,7 +99,7 @@ class Pair:
 
 
 def make_pair(name: str) -> Pair:
-    from quantkit.tracing.trace import trace_model
+    from quantkit.tracing import Signature, trace_model
 
     kind, values = CONFIGS[name]
     torch.manual_seed(0)
@@ -106,13 +107,12 @@ def make_pair(name: str) -> Pair:
     model = transformers.AutoModelForQuestionAnswering.from_config(config, attn_implementation="eager").eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    graph = trace_model(
-        model,
+    signature = Signature(
         inputs=architecture(config.to_dict()).inputs,
         outputs=("start_logits", "end_logits"),
-        opset=17,
-        max_positions=38,
+        per_token=True,
     )
+    graph = trace_model(model, signature, opset=17, max_positions=38)
     before = matmuls(graph)
     content = ir.to_proto(graph).SerializeToString()
     results = fuse_graph(graph)
@@ -155,7 +155,7 @@ def test_counts(named: tuple[str, Pair]) -> None:
 def test_meets_the_contract_of_its_config(named: tuple[str, Pair]) -> None:
     """What config.json promises is met, and no attention is missed anywhere."""
     _, pair = named
-    assert () == check_contract(pair.results, expected_fusions(pair.config, "squad"))
+    assert () == check_contract(pair.results, expected_fusions(pair.config, task("squad").head))
     assert () == next(result.missed for result in pair.results if result.name == "MultiHeadAttention")
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantkit.graph.fusion.multi_head_attention import MultiHeadAttention
-from quantkit.graph.fusion.parity import MASKS, padding_mask
+from quantkit.graph.parity import MASKS, padding_mask
 
 HIDDEN, HEADS, SIZE = 12, 3, 4
 INPUTS = "float[B,S,12] x, int64[B,S] attention_mask"

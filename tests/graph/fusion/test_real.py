@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from quantkit.graph.fusion.contract import fuse_graph, fused_counts
-from quantkit.graph.fusion.parity import MASKS, padding_mask
+from quantkit.graph.parity import MASKS, padding_mask
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -20,18 +20,17 @@ COUNTS = {"EmbedLayerNormalization": 1, "MultiHeadAttention": 6, "SkipLayerNorma
 
 def test_minilm(shared: Path, tmp_path: Path) -> None:
     """MiniLM fuses whole, and its logits hold for every kind of mask."""
-    from quantkit.tracing.trace import trace_model
+    from quantkit.tracing import Signature, trace_model
 
     model = transformers.AutoModelForQuestionAnswering.from_pretrained(
         shared / "models" / "minilm-l6-squad", attn_implementation="eager", dtype=torch.float32
     ).eval()
-    graph = trace_model(
-        model,
+    signature = Signature(
         inputs=("input_ids", "attention_mask", "token_type_ids"),
         outputs=("start_logits", "end_logits"),
-        opset=17,
-        max_positions=512,
+        per_token=True,
     )
+    graph = trace_model(model, signature, opset=17, max_positions=512)
     ir.save(graph, tmp_path / "plain.onnx")
     results = fuse_graph(graph)
     ir.save(graph, tmp_path / "fused.onnx")

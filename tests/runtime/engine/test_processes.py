@@ -7,14 +7,13 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from token_rows import Row, make_job, make_rows
 
 from quantkit.engines import open_engine
 from quantkit.errors import ArtifactError, EvaluationError
@@ -22,34 +21,11 @@ from quantkit.runtime.batching import Batch
 from quantkit.runtime.engine import Feeds, ProcessEngine, ThreadEngine
 from quantkit.runtime.engine.child import Child
 from quantkit.runtime.profile import RuntimeProfile
-from quantkit.runtime.run import Job, plan, run_each, run_job
+from quantkit.runtime.run import run_each, run_job
 from quantkit.runtime.session import Arrays, Session
 
 SaveEncoder = Callable[..., Path]
 SPAN = ("start_logits", "end_logits")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of tokens."""
-
-    input_ids: NDArray[np.int64]
-
-    @property
-    def token_type_ids(self) -> NDArray[np.int64]:
-        """All zero."""
-        return np.zeros_like(self.input_ids)
-
-
-def make_rows(count: int = 60) -> list[Row]:
-    """Return rows of many lengths, without token 39."""
-    random = np.random.default_rng(1)
-    return [Row(random.integers(1, 39, size=random.integers(1, 30))) for _ in range(count)]
-
-
-def make_job(rows: Sequence[Row], token_budget: int = 64) -> Job:
-    """Return the rows cut by a token budget."""
-    return plan(rows, token_budget=token_budget, pad_id=0, name=lambda index: f"question q{index}")
 
 
 def make_feeds(*shape: int) -> Feeds:

@@ -1,6 +1,7 @@
 """Artifacts as they are exported, not fused: static INT8 with queries and keys for runtimes that multiply them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from quantkit.artifact import Artifact
 from quantkit.errors import QuantizationError, UsageError
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model, save_model
-from quantkit.quantization.observe import evidence
 from quantkit.quantization.observe.statistics import Statistics
 from quantkit.quantization.treatments.shift import channel_shifts, shift_channels
 from quantkit.quantization.write.embeddings import open_embed_layer_norm
@@ -21,6 +21,7 @@ from quantkit.recipe.settings import FuseSettings, QuantizeSettings
 from quantkit.stages.fuse import fuse
 from quantkit.stages.quantize import quantize
 from quantkit.tasks import FeatureSettings
+from quantkit.tasks.prepared import Reader
 
 Export = Callable[[str, str], Artifact]
 LAYERS = 2
@@ -30,11 +31,8 @@ LAYERS = 2
 def settings(span_questions: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., QuantizeSettings]:
     """Return a function that makes settings of --attention qk, calibrated on six questions in short windows."""
     # The checkpoints have 64 positions.
-    monkeypatch.setattr(
-        evidence,
-        "FeatureSettings",
-        lambda: FeatureSettings(max_length=60, doc_stride=16, max_query_length=30),
-    )
+    of, short = Reader.of, FeatureSettings(max_length=60, doc_stride=16, max_query_length=30)
+    monkeypatch.setattr(Reader, "of", lambda artifact: replace(of(artifact), settings=short))
 
     def make(**changes: Any) -> QuantizeSettings:
         content = {"mode": "static", "calib": str(span_questions), "calib_samples": 6, "attention": "qk"}

@@ -3,11 +3,16 @@
 import itertools
 from collections.abc import Collection, Iterable
 
-import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
-from quantkit.graph.fusion.passes import Stopped
+
+class Stopped(Exception):
+    """A match ended at a node. It never leaves the pass that looks for it: there it becomes a `Miss`."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(f"{node}: {reason}")
+        self.node = node
+        self.reason = reason
 
 
 def label(node: ir.Node) -> str:
@@ -156,16 +161,6 @@ def prune(graph: ir.Graph, nodes: Iterable[ir.Node]) -> None:
         sources = [value.producer() for value in node.inputs if value is not None]
         graph.remove(node, safe=True)
         waiting.extend(source for source in sources if source is not None)
-
-
-def add_initializer(graph: ir.Graph, name: str, array: npt.NDArray[np.float32]) -> ir.Value:
-    """Store a new float32 weight, under `name` or, when that is taken, the next free name."""
-    names = itertools.chain([name], (f"{name}.{number}" for number in itertools.count(1)))
-    free = next(candidate for candidate in names if candidate not in graph.initializers)
-    tensor = ir.Tensor(np.ascontiguousarray(array, dtype=np.float32), name=free)
-    value = ir.Value(name=free, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
-    graph.register_initializer(value)
-    return value
 
 
 def int32_input(graph: ir.Graph, value: ir.Value) -> ir.Value:

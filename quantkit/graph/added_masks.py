@@ -7,19 +7,16 @@ those of padding. Two steps prove that nothing is lost without the addition:
 2. by value: computed for masks of ones, in several shapes, it is 0 everywhere.
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from quantkit.errors import ArtifactError
-from quantkit.runtime.session import ATTENTION_MASK, ONNXRUNTIME_ERRORS
+from quantkit.runtime.session import ATTENTION_MASK, ONNXRUNTIME_ERRORS, open_part
 
 _SHAPES = ((1, 5), (3, 8))
-_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 def cut_added_masks(model: onnx.ModelProto, folder: Path, name: str) -> int:
@@ -93,13 +90,8 @@ def _require_zeros(model: onnx.ModelProto, masks: list[str], folder: Path, name:
     part.CopyFrom(model)
     del part.graph.output[:]
     part.graph.output.extend(onnx.ValueInfoProto(name=mask) for mask in masks)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.add_session_config_entry(_WEIGHTS_FOLDER, os.fspath(folder))
     try:
-        session = onnxruntime.InferenceSession(
-            part.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = open_part(part.SerializeToString(), weights=folder)
         for shape in _SHAPES:
             feeds = {entry.name: np.zeros(shape, np.int64) for entry in session.get_inputs()}
             feeds[ATTENTION_MASK] = np.ones(shape, np.int64)

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from quantkit.errors import ArtifactError
-from quantkit.runtime.mask_free import mask_free, without_mask, write_mask_free
+from quantkit.graph.mask_free import cut_masks, write_mask_free
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>'
 ATTENTION = "{out} = com.microsoft.MultiHeadAttention <num_heads = 2> ({x}, {x}, {x}, , m)"
@@ -30,12 +30,9 @@ def model(body: str = "", outputs: str = "float[b, s, k] y") -> onnx.ModelProto:
     return found
 
 
-def run(path: str | bytes, mask: np.ndarray, folder: Path | None = None) -> np.ndarray:
+def run(path: Path, mask: np.ndarray) -> np.ndarray:
     """Return the output for random ids."""
-    options = onnxruntime.SessionOptions()
-    if folder is not None:
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     ids = np.random.default_rng(1).integers(0, 40, mask.shape)
     found: np.ndarray = session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
     return found
@@ -44,18 +41,14 @@ def run(path: str | bytes, mask: np.ndarray, folder: Path | None = None) -> np.n
 @pytest.mark.parametrize("external", [False, True])
 @pytest.mark.parametrize("shape", [(1, 5), (3, 17)])
 def test_equal_for_equal_lengths(tmp_path: Path, shape: tuple[int, int], external: bool) -> None:
-    """Rows without padding are answered as with the mask, from a file and from memory; the input is still taken."""
+    """Rows without padding are answered as with the mask; the input is still taken."""
     path = tmp_path / "model" / "model.onnx"
     path.parent.mkdir()
     onnx.save(model(), path, save_as_external_data=external, location="model.onnx.data", size_threshold=0)
-    expected = run(str(path), np.ones(shape, np.int64))
+    expected = run(path, np.ones(shape, np.int64))
     variant = write_mask_free(path, tmp_path / "variant")
     assert variant == tmp_path / "variant" / "model.onnx"
-    for actual in (
-        run(str(variant), np.ones(shape, np.int64)),
-        run(mask_free(path), np.ones(shape, np.int64), path.parent),
-    ):
-        np.testing.assert_allclose(actual, expected, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(run(variant, np.ones(shape, np.int64)), expected, atol=1e-6, rtol=0)
 
 
 def test_the_mask_is_not_read(tmp_path: Path) -> None:
@@ -63,15 +56,16 @@ def test_the_mask_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     onnx.save(model(), path)
     mask = np.ones((2, 6), np.int64)
-    full = run(mask_free(path), mask)
+    variant = write_mask_free(path, tmp_path / "variant")
+    full = run(variant, mask)
     mask[:, 3:] = 0
-    np.testing.assert_array_equal(run(mask_free(path), mask), full)
+    np.testing.assert_array_equal(run(variant, mask), full)
 
 
 def test_counts_attentions() -> None:
     """Every attention is cut off, trailing empty inputs go, and so does the cast."""
     tiny = model()
-    assert without_mask(tiny) == 2
+    assert cut_masks(tiny, Path(), "tiny") == 2
     assert [node.op_type for node in tiny.graph.node] == ["Gather", *["MultiHeadAttention"] * 2]
     assert [len(node.input) for node in tiny.graph.node][1:] == [3, 3]
     onnx.checker.check_model(tiny)
@@ -99,7 +93,7 @@ def test_refused(body: str, outputs: str, reason: str) -> None:
     tiny = model(body, outputs)
     before = tiny.SerializeToString()
     with pytest.raises(ArtifactError, match=reason):
-        without_mask(tiny)
+        cut_masks(tiny, Path(), "tiny")
     assert tiny.SerializeToString() == before
 
 
@@ -107,7 +101,7 @@ def test_not_a_model(tmp_path: Path) -> None:
     """A missing file and one that is no model are named."""
     path = tmp_path / "model.onnx"
     with pytest.raises(ArtifactError, match="no such model"):
-        mask_free(path)
+        write_mask_free(path, tmp_path / "variant")
     path.write_bytes(b"no model")
     with pytest.raises(ArtifactError, match="is not an ONNX model"):
-        mask_free(path)
+        write_mask_free(path, tmp_path / "variant")

@@ -10,15 +10,16 @@ import os
 import shutil
 from pathlib import Path
 
-import google.protobuf.message
 import onnx
 
 from quantkit.errors import ArtifactError
 from quantkit.files import naming_output_errors, write_bytes
-from quantkit.runtime.added_masks import cut_added_masks
+from quantkit.graph import CONTRIB
+from quantkit.graph.added_masks import cut_added_masks
+from quantkit.runtime.model_files import external_files, read_graph
 from quantkit.runtime.session import ATTENTION_MASK
 
-_ATTENTION, _CONTRIB = "MultiHeadAttention", "com.microsoft"
+_ATTENTION = "MultiHeadAttention"
 _MASK = 4  # key_padding_mask among its inputs
 _PASSES_ON = ("Cast", "Identity")
 _ADVICE = "fuse the model with `quantkit fuse`, or do not ask for equal lengths"
@@ -37,8 +38,8 @@ def write_mask_free(path: Path, folder: Path) -> Path:
         ArtifactError: it is not an ONNX model, or the mask does more than hide keys from attention.
         OutputError: the folder cannot be written.
     """
-    model = _read(path)
-    _cut(model, path.parent, str(path))
+    model = read_graph(path)
+    cut_masks(model, path.parent, str(path))
     out = folder / path.name
     write_bytes(out, model.SerializeToString())
     for name in sorted(external_files(model)):
@@ -47,27 +48,13 @@ def write_mask_free(path: Path, folder: Path) -> Path:
     return out
 
 
-def mask_free(path: Path) -> bytes:
-    """Return the variant of a model as what `onnxruntime.InferenceSession` takes in place of a path.
-
-    External weights stay where they are: the session needs the entry
-    `session.model_external_initializers_file_folder_path` with the model's folder.
-
-    Raises:
-        ArtifactError: it is not an ONNX model, or the mask does more than hide keys from attention.
-    """
-    model = _read(path)
-    _cut(model, path.parent, str(path))
-    content: bytes = model.SerializeToString()
-    return content
-
-
-def without_mask(model: onnx.ModelProto, folder: Path = Path()) -> int:
+def cut_masks(model: onnx.ModelProto, folder: Path, name: str) -> int:
     """Take the mask from every attention, in place; the graph input stays, and nothing reads it.
 
     Args:
-        model: fused, or with masks that are added to scores (`added_masks`).
-        folder: where its external weights are.
+        model: fused, or with masks that are added to scores (`added_masks`); without its external weights.
+        folder: where these are.
+        name: what messages call the model.
 
     Returns:
         How many attentions no longer read it: at least 1.
@@ -75,12 +62,8 @@ def without_mask(model: onnx.ModelProto, folder: Path = Path()) -> int:
     Raises:
         ArtifactError: no attention reads the mask, or something else does too. The model is unchanged then.
     """
-    return _cut(model, folder, model.graph.name or "the model")
-
-
-def _cut(model: onnx.ModelProto, folder: Path, name: str) -> int:
     graph = model.graph
-    if not any(node.op_type == _ATTENTION and node.domain == _CONTRIB for node in graph.node):
+    if not any(node.op_type == _ATTENTION and node.domain == CONTRIB for node in graph.node):
         added = cut_added_masks(model, folder, name)
         if added:
             return added
@@ -95,7 +78,7 @@ def _cut(model: onnx.ModelProto, folder: Path, name: str) -> int:
         if node.op_type in _PASSES_ON and node.domain == "":
             passed_on |= set(node.output)
             dead.append(node)
-        elif node.op_type == _ATTENTION and node.domain == _CONTRIB and reads == {_MASK}:
+        elif node.op_type == _ATTENTION and node.domain == CONTRIB and reads == {_MASK}:
             attentions.append(node)
         else:
             raise ArtifactError(
@@ -115,26 +98,6 @@ def _cut(model: onnx.ModelProto, folder: Path, name: str) -> int:
     for node in dead:
         graph.node.remove(node)
     return len(attentions)
-
-
-def _read(path: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(path, load_external_data=False)
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: no such model; make the artifact again") from None
-    except google.protobuf.message.DecodeError:
-        raise ArtifactError(f"{path}: is not an ONNX model, or is truncated; make or copy it again") from None
-
-
-def external_files(model: onnx.ModelProto) -> set[str]:
-    """Return the names of the files that hold weights of a model, beside its graph."""
-    return {
-        entry.value
-        for tensor in model.graph.initializer
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,0 +1,99 @@
+"""Text as one model reads it: a tokenizer that is the model's, rows of token ids, and what its outputs say.
+
+    artifact ──Reader.of──> Reader ──prepare(dataset)──> Prepared ──run──> outputs ──predict──> predictions
+
+What stands here is the same for every task; a task is one file, see `quantkit.tasks.task.Task`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from quantkit.artifact import Artifact
+from quantkit.errors import ArtifactError
+from quantkit.tasks import task
+from quantkit.tasks.task import Dataset, Feature, FeatureSettings, Outputs, Prediction, Task
+from quantkit.tasks.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Reader:
+    """What makes rows of text for one model.
+
+    Attributes:
+        task: what the model does.
+        tokenizer: its own.
+        settings: of features and answers.
+    """
+
+    task: Task
+    tokenizer: Tokenizer
+    settings: FeatureSettings = field(default_factory=FeatureSettings)
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> Self:
+        """Read an artifact's tokenizer, and check that it is the model's.
+
+        Raises:
+            UsageError: there is no such task.
+            CheckpointError: the tokenizer is missing, or is not the model's.
+            ArtifactError: its config.json has no vocab_size.
+        """
+        reader = cls(task=task(artifact.task), tokenizer=Tokenizer.load(artifact.path))
+        size = artifact.config.get("vocab_size")
+        if not isinstance(size, int):
+            path = artifact.path / "config.json"
+            raise ArtifactError(f"{path}: has no vocab_size; use the model's own config.json")
+        reader.tokenizer.check_vocabulary(size)
+        return reader
+
+    def prepare(self, dataset: Dataset) -> "Prepared":
+        """Return a dataset as the model reads it.
+
+        Raises:
+            UsageError: a length of the settings does not fit the model.
+            DatasetError: a label that the model does not have.
+        """
+        rows = self.task.featurize(dataset, self.tokenizer, self.settings)
+        return Prepared(reader=self, dataset=dataset, rows=rows)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Prepared:
+    """A dataset as one model reads it.
+
+    Attributes:
+        reader: what made it.
+        dataset: the examples.
+        rows: their features, in the order of the examples, never padded.
+    """
+
+    reader: Reader
+    dataset: Dataset
+    rows: Sequence[Feature]
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills a row up to its batch's length."""
+        return self.reader.tokenizer.pad_id
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        return [len(row.input_ids) for row in self.rows]
+
+    def name(self, index: int) -> str:
+        """Return what people call a row."""
+        return f"question {self.dataset.examples[self.rows[index].example].id}"
+
+    def first(self, count: int) -> "Prepared":
+        """Return the same with so many rows at most, for timing: what is left need not answer every example."""
+        return replace(self, rows=self.rows[:count])
+
+    def predict(self, outputs: Sequence[Outputs]) -> list[Prediction]:
+        """Return one prediction per example; see `Task.predict`."""
+        return self.reader.task.predict(self.dataset, self.rows, outputs, self.reader.settings)
+
+    def expected_scores(self, outputs: Sequence[Outputs]) -> list[float]:
+        """Return the score that each example may expect; see `Task.expected_scores`."""
+        return self.reader.task.expected_scores(self.dataset, self.rows, outputs, self.reader.settings)
