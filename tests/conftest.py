@@ -32,8 +32,10 @@ GatePasser = Callable[..., GateReport]
 SearchMaker = Callable[..., SearchReport]
 SensitivityMaker = Callable[..., Sensitivity]
 
-# No deadline: how long an example takes says something about the machine, not about the code.
-hypothesis.settings.register_profile("quantkit", deadline=None)
+# No deadline and no check of the speed: how long an example takes says something about the machine, not the code.
+hypothesis.settings.register_profile(
+    "quantkit", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("quantkit")
 
 # Whoever runs the tests in the background may have Ctrl-C ignored, and what they start would inherit that.
