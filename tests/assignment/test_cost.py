@@ -14,6 +14,8 @@ from quantkit.assignment.cost import CostRequest, measure_costs
 from quantkit.errors import OutputError, QuantizationError, UsageError
 from quantkit.files import cache_folder
 
+pytestmark = pytest.mark.avx2
+
 FLOAT = CostRequest(inputs=32, outputs=(16,), scheme="float")
 STATIC = CostRequest(inputs=32, outputs=(16, 16), scheme="static", smoothed=True)
 DYNAMIC = CostRequest(inputs=32, outputs=(16,), scheme="dynamic")

@@ -19,6 +19,8 @@ from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.statistics import Detail, Statistics, StatisticsObserver
 from quantkit.runtime.batching import Batch
 
+pytestmark = pytest.mark.avx2
+
 GRID = Grid(per_channel=True, weight_type="int8")
 CHANNELS, TOKENS = 256, 512
 STATIC, DYNAMIC = Choice(scheme="static"), Choice(scheme="dynamic")

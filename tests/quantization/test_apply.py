@@ -19,6 +19,8 @@ from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.inputs import Reading
 from quantkit.quantization.ranges import METHODS
 
+pytestmark = pytest.mark.avx2
+
 GRID = Grid(per_channel=True, weight_type="int8")
 STATIC, DYNAMIC = Choice(scheme="static"), Choice(scheme="dynamic")
 SMOOTH = Choice(scheme="static", smooth="auto")

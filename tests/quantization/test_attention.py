@@ -12,6 +12,8 @@ from quantkit.quantization.attention import ScoreInput, calibrate_scores, quanti
 from quantkit.quantization.calibration import CalibrationRun, Range
 from quantkit.quantization.evidence import Evidence
 
+pytestmark = pytest.mark.avx2
+
 QUERY, KEY = ScoreInput(layer="query", tensor="query_y"), ScoreInput(layer="key", tensor="key_y")
 
 

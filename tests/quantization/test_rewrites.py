@@ -15,6 +15,8 @@ from quantkit.quantization.embeddings import open_embed_layer_norm, quantize_tab
 from quantkit.quantization.rounding import ROUNDINGS, Problem
 from quantkit.quantization.static import quantize_static
 
+pytestmark = pytest.mark.avx2
+
 # Activations are about ±4 in 256 levels and weights ±3 in 255, 32 products are summed: an error of 0.5 % of the
 # output's spread is usual, and two layers in a row double it.
 NEAR = 0.04

@@ -17,6 +17,8 @@ from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.shift import channel_shifts, shift_channels, shifted
 from quantkit.quantization.statistics import Statistics
 
+pytestmark = pytest.mark.avx2
+
 Observe = Callable[[ir.Model], dict[str, Statistics]]
 NAMES = ("query", "key", "value", "output", "inner", "head")
 

@@ -18,6 +18,8 @@ from quantkit.quantization.evidence import Evidence
 from quantkit.quantization.splitting import find_split, split_channels, split_evenly
 from quantkit.quantization.statistics import Statistics
 
+pytestmark = pytest.mark.avx2
+
 CHANNELS, OUTPUTS, TOKENS = 48, 24, 2000
 ODD = [7, 30]
 STATIC = Choice(scheme="static", smooth="auto", rounding="gptq", bias_correction=True)

@@ -24,11 +24,14 @@ from quantkit.errors import (
 )
 from quantkit.graph.kernels import trace_execution
 from quantkit.quantization import evidence
+from quantkit.quantization.affine import WeightType
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import CpuFacts
 from quantkit.runtime.mask_free import write_mask_free
 from quantkit.stages import quantize as stage
 from quantkit.stages.quantize import quantize
+
+pytestmark = pytest.mark.avx2
 
 Make = Callable[..., Artifact]
 LAYER = "bert.encoder.layer.0"
@@ -280,6 +283,17 @@ def test_reduce_range(
         if tensor.name.endswith("weight_int8") and "embeddings" not in tensor.name
     ]
     assert (63 if expected else 127) == max(int(np.abs(weight.astype(int)).max()) for weight in weights)
+
+
+def test_default_grid_is_exact_here(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    exact_grids: frozenset[WeightType],
+) -> None:
+    """Nobody who gives no grid gets one whose sums saturate on this CPU."""
+    made = quantize(make_encoder_artifact(), tmp_path / "int8", settings=settings())
+    assert facts_of(made)["weight_type"] in exact_grids
 
 
 def test_external_data_stays_external(
