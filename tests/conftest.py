@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
 from quantkit.artifact import Artifact, StageRecord, new_artifact
+from quantkit.quantization.affine import LIMITS, WeightType
 from quantkit.records import (
     CandidateRecord,
     Check,
@@ -26,6 +28,7 @@ from quantkit.records import (
     scores_digest,
 )
 from quantkit.records.gate import Verdict
+from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 
 pytest_plugins = ["encoder_files"]
 
@@ -34,8 +37,10 @@ GatePasser = Callable[..., GateReport]
 SearchMaker = Callable[..., SearchReport]
 SensitivityMaker = Callable[..., Sensitivity]
 
-# No deadline: how long an example takes says something about the machine, not about the code.
-hypothesis.settings.register_profile("quantkit", deadline=None)
+# No deadline and no check of the speed: how long an example takes says something about the machine, not the code.
+hypothesis.settings.register_profile(
+    "quantkit", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("quantkit")
 
 # Whoever runs the tests in the background may have Ctrl-C ignored, and what they start would inherit that.
@@ -51,6 +56,36 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUANTKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("QUANTKIT_DATA", raising=False)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+
+@pytest.fixture(scope="session")
+def exact_grids() -> frozenset[WeightType]:
+    """Return the weight grids whose products this CPU's integer kernels sum exactly.
+
+    Where sums of two u8 x s8 products are kept in 16 bits, a signed grid is exact if two of its largest products fit;
+    uint8 weights are multiplied by other instructions.
+    """
+    saturates = resolve_target(NATIVE, cpu_facts()).saturates
+    return frozenset(
+        grid
+        for grid, limit in LIMITS.items()
+        if not saturates or grid == "uint8" or 2 * 255 * limit <= np.iinfo(np.int16).max
+    )
+
+
+@pytest.fixture(scope="session")
+def exact_grid(exact_grids: frozenset[WeightType]) -> WeightType:
+    """Return an exact grid of 255 levels: int8, or else uint8, which rounds every weight to the same level."""
+    return "int8" if "int8" in exact_grids else "uint8"
+
+
+@pytest.fixture(params=list(LIMITS))
+def weight_type(request: pytest.FixtureRequest, exact_grids: frozenset[WeightType]) -> WeightType:
+    """Return each weight grid in turn, and skip those that are not exact here; `indirect=True` takes some of them."""
+    if request.param not in exact_grids:
+        pytest.skip(f"sums of {request.param} products saturate on this CPU, which has no VNNI")
+    grid: WeightType = request.param
+    return grid
 
 
 @pytest.fixture(scope="session")

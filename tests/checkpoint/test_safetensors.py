@@ -27,7 +27,9 @@ SHAPES = st.lists(st.integers(0, 4), max_size=3).map(tuple)
 TENSORS = st.dictionaries(
     st.text(min_size=1, max_size=8), st.tuples(st.sampled_from(sorted(SIZES)), SHAPES), min_size=1, max_size=4
 )
-QUIET = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(
+    max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @QUIET

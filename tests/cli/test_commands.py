@@ -55,7 +55,7 @@ def python(code: str, **options: Any) -> "subprocess.CompletedProcess[str]":
         text=True,
         env=environment,
         check=False,
-        timeout=120,
+        timeout=1200,
     )
 
 
@@ -259,7 +259,7 @@ def slow(path):
     with new_folder(Path({str(tmp_path / "out")!r})) as folder:
         (folder / "half").write_text("x")
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(600)
 
 Artifact.open = slow
 main(["evaluate", "x"])
@@ -271,11 +271,11 @@ main(["evaluate", "x"])
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not list(tmp_path.glob(".out*/half")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     said = [line for line in errors.splitlines() if line != "ready"]
     assert (2, ["interrupted; nothing was left half-written"]) == (process.returncode, said)
     assert [] == list(tmp_path.iterdir())
@@ -313,7 +313,7 @@ def test_closed_pipe_is_quiet() -> None:
         stdout=writer,
         stderr=subprocess.PIPE,
         check=False,
-        timeout=60,
+        timeout=600,
     )
     os.close(writer)
     assert (141, b"") == (process.returncode, process.stderr)
@@ -361,7 +361,7 @@ def test_stdout_of_another_encoding(arguments: list[str], tmp_path: Path) -> Non
         text=True,
         env=environment,
         check=False,
-        timeout=120,
+        timeout=1200,
     )
     assert 0 == answer.returncode, answer.stderr
     if "--json" in arguments:

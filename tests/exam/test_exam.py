@@ -15,6 +15,8 @@ from quantkit.errors import DatasetError, EvaluationError
 from quantkit.exam.exam import Exam
 from quantkit.tasks import Dataset, task
 
+pytestmark = pytest.mark.avx2
+
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "dull"]
 GRAPH = """
 <ir_version: 8, opset_import: ["" : 17]>

@@ -23,6 +23,7 @@ import httpx
 
 from quantkit.artifact import Artifact
 from quantkit.recipe.settings import EvaluateSettings, ExportSettings, FuseSettings
+from quantkit.runtime.engine import Feeds, ThreadEngine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.stages.evaluate import evaluate
 from quantkit.stages.export import export
@@ -85,7 +86,7 @@ def test_answers_are_those_of_evaluate(artifact: Artifact, equal_lengths: bool, 
         answers = await asyncio.gather(*(client.post("/answer", json=one) for one in asked))
         return [answer.json() for answer in answers], (await client.get("/metrics")).json()
 
-    answers, metrics = _run(SERVER.create_app(artifact, profile, wait_ms=50), work)
+    answers, metrics = _run(SERVER.create_app(artifact, profile, wait_ms=500), work)
     assert [score.answer for score in expected] == [answer["answer"] for answer in answers]
     assert all(0 < answer["score"] <= 1.000001 for answer in answers)
     assert (24, 24, 0, 0, 0) == tuple(
@@ -96,18 +97,26 @@ def test_answers_are_those_of_evaluate(artifact: Artifact, equal_lengths: bool, 
         assert 0 == metrics["padding"]
 
 
-def test_a_full_server_refuses(artifact: Artifact) -> None:
+def test_a_full_server_refuses(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     """More windows than may be inside are answered 503 at once; the others are answered, and later ones again."""
+    refused, submit = threading.Event(), ThreadEngine.submit
+
+    def submit_later(engine: ThreadEngine, feeds: Feeds) -> object:
+        refused.wait(60)
+        return submit(engine, feeds)
+
+    monkeypatch.setattr(ThreadEngine, "submit", submit_later)
 
     async def work(client: httpx.AsyncClient) -> object:
         asked = {"question": "Who called?", "context": "Ann called. " * 3}
-        codes = [
-            one.status_code
-            for one in await asyncio.gather(*(client.post("/answer", json=asked) for _ in range(12)))
-        ]
+        codes = []
+        for one in asyncio.as_completed([client.post("/answer", json=asked) for _ in range(12)]):
+            codes.append((await one).status_code)
+            if 9 == codes.count(503):
+                refused.set()
         return codes, (await client.post("/answer", json=asked)).status_code
 
-    app = SERVER.create_app(artifact, RuntimeProfile(instances=1, token_budget=4096), wait_ms=300, queue=3)
+    app = SERVER.create_app(artifact, RuntimeProfile(instances=1, token_budget=4096), queue=3)
     codes, later = _run(app, work)
     assert {200: 3, 503: 9} == {code: codes.count(code) for code in (200, 503)}
     assert 200 == later
@@ -150,7 +159,7 @@ def test_a_stopped_server_says_so(artifact: Artifact) -> None:
 @pytest.fixture
 def running(artifact: Artifact) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Return a real server on a free port, and make sure that it ends."""
-    process, url = LOAD.serve(str(artifact.path), "--wait-ms", "200")
+    process, url = LOAD.serve(str(artifact.path), "--wait-ms", "500")
     yield process, url
     process.kill()
     process.wait()
@@ -167,17 +176,17 @@ def test_a_real_server_is_loaded_and_ends_gracefully(running: tuple[subprocess.P
     assert "p99" in str(poisson)
     found: list[httpx.Response] = []
     late = threading.Thread(
-        target=lambda: found.append(httpx.post(f"{url}/answer", json=asked[0], timeout=30))
+        target=lambda: found.append(httpx.post(f"{url}/answer", json=asked[0], timeout=600))
     )
     late.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
-        now = httpx.get(f"{url}/metrics").json()
+        now = httpx.get(f"{url}/metrics", timeout=600).json()
         if now["inside"] + now["answered"] > 40:
             break
     process.send_signal(signal.SIGTERM)
     late.join()
-    assert ([200], 0) == ([one.status_code for one in found], process.wait(30))
+    assert ([200], 0) == ([one.status_code for one in found], process.wait(600))
 
 
 def test_a_published_artifact_is_pulled_and_verified(

@@ -10,6 +10,8 @@ from quantkit.errors import ArtifactError
 from quantkit.graph import blockwise_probe
 from quantkit.graph.blockwise_probe import multiplies_integers
 
+pytestmark = pytest.mark.avx2
+
 
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:

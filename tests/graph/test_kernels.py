@@ -12,6 +12,8 @@ from quantkit.errors import ArtifactError, EvaluationError
 from quantkit.graph import kernels
 from quantkit.graph.kernels import LINEAR_KERNELS, trace_execution
 
+pytestmark = pytest.mark.avx2
+
 CONFIG = {"vocab_size": 12, "max_position_embeddings": 20, "pad_token_id": 0}
 
 

@@ -11,6 +11,8 @@ from quantkit.latency.cost import measure_costs
 from quantkit.mixed_precision import group_model
 from quantkit.mixed_precision.group_model import CostRequest
 
+pytestmark = pytest.mark.avx2
+
 FLOAT = CostRequest(inputs=32, outputs=(16,), scheme="float")
 STATIC = CostRequest(inputs=32, outputs=(16, 16), scheme="static", smoothed=True)
 

@@ -112,7 +112,7 @@ def resolved(bench: Workbench, found: QuantizeSettings) -> dict[str, Choice]:
     return choices(list(bench.layers.values()), found, kept)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40)
 @given(data=st.data())
 def test_recipe_gives_what_was_measured(data: st.DataObject, tmp_path: Path) -> None:
     """Whatever is chosen, every layer of the recipe that is read back has its group's choice."""

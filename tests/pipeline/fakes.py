@@ -1,6 +1,7 @@
 """Stages that take no time: they write small artifacts that depend on what went in, and note that they ran.
 
-As a program (`python fakes.py WORK LOG PAUSE`) it runs the whole line with them, slowly enough to be killed.
+As a program (`python fakes.py WORK LOG PAUSE`) it runs the whole line with them. When a stage has finished it waits for
+a line on stdin, so that whoever kills it is never too late.
 """
 # ruff: noqa: D102 - the methods are the stages, documented there
 
@@ -190,10 +191,18 @@ def recipe(folder: Path, **changes: Any) -> Recipe:
     return Recipe.model_validate(content)
 
 
+class WaitingFakes(Fakes):
+    """Stages that wait for a line on stdin when they have finished."""
+
+    def note(self, name: str) -> None:
+        super().note(name)
+        sys.stdin.readline()
+
+
 def main() -> None:
     """Run the line once."""
     work, log, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-    for module, name, fake in Fakes(log, pause=pause).replacements():
+    for module, name, fake in WaitingFakes(log, pause=pause).replacements():
         setattr(module, name, fake)
     report = run_module.run(recipe(work.parent), work=work)
     sys.stdout.write(json.dumps(report.as_json()))

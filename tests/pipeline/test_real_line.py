@@ -1,10 +1,12 @@
 """The main job on the real checkpoint and the real SQuAD set; see docs/results.md for the published numbers."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from quantkit.artifact import Artifact
+from quantkit.quantization.affine import WeightType
 from quantkit.recipe import EvaluateSettings, GateSettings, QuantizeSettings
 from quantkit.records import Evaluation
 from quantkit.stages.evaluate import evaluate
@@ -18,15 +20,14 @@ STATIC = QuantizeSettings(mode="static", calib="squad")
 DYNAMIC = QuantizeSettings(mode="dynamic")
 
 
-@pytest.fixture(scope="module")
-def int8(
-    shared: Path, minilm_fp32: Artifact, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Artifact]:
-    """The checkpoint in both forms, calibrated on MLPerf's list."""
-    folder = tmp_path_factory.mktemp("int8")
+def _quantize(fp32: Artifact, folder: Path, shared: Path, **changes: Any) -> dict[str, Artifact]:
+    """Return the checkpoint in both forms, calibrated on MLPerf's list."""
     return {
         settings.mode: quantize(
-            minilm_fp32, folder / settings.mode, settings=settings, data_dir=shared / "data"
+            fp32,
+            folder / settings.mode,
+            settings=settings.model_copy(update=changes),
+            data_dir=shared / "data",
         )
         for settings in (STATIC, DYNAMIC)
     }
@@ -36,12 +37,11 @@ def _evaluate(artifact: Artifact, shared: Path, limit: int | None) -> Evaluation
     return evaluate(artifact, settings=EvaluateSettings(data="squad", limit=limit), data_dir=shared / "data")
 
 
-@pytest.mark.timeout(540)
-def test_thousand_questions(shared: Path, minilm_fp32: Artifact, int8: dict[str, Artifact]) -> None:
+def test_thousand_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path) -> None:
     """On 1,000 real questions both INT8 forms keep 98 % of F1 (one standard error is 0.5 %), in integer kernels."""
     baseline = _evaluate(minilm_fp32, shared, 1000)
     assert 1000 == baseline.questions
-    for mode, artifact in int8.items():
+    for mode, artifact in _quantize(minilm_fp32, tmp_path, shared).items():
         found = _evaluate(artifact, shared, 1000)
         inspection = inspect(artifact)
         assert found.f1 >= 0.98 * baseline.f1, mode
@@ -51,15 +51,19 @@ def test_thousand_questions(shared: Path, minilm_fp32: Artifact, int8: dict[str,
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3000)
-def test_all_questions(shared: Path, minilm_fp32: Artifact, int8: dict[str, Artifact]) -> None:
-    """On all 10,570 questions FP32 scores as an independent scorer says, and INT8 keeps what results.md publishes."""
+@pytest.mark.timeout(30_000)
+def test_all_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path, exact_grid: WeightType) -> None:
+    """On all 10,570 questions FP32 scores as an independent scorer says, and INT8 keeps what results.md publishes.
+
+    That is for 255 levels, so where int8 saturates weights are uint8, and not the 7 bits that are the default there.
+    """
     baseline = _evaluate(minilm_fp32, shared, None)
     assert (10570, 10833) == (baseline.questions, baseline.features)
     assert baseline.f1 == pytest.approx(75.496, abs=0.05)
     assert baseline.exact_match == pytest.approx(64.011, abs=0.05)
     least = {"static": 0.999, "dynamic": 0.9888}
-    for mode, artifact in int8.items():
+    grid = {"weight_type": "uint8"} if exact_grid == "uint8" else {}
+    for mode, artifact in _quantize(minilm_fp32, tmp_path, shared, **grid).items():
         report = gate(
             GateEvidence(
                 candidate=artifact,

@@ -329,7 +329,8 @@ def test_error_of_a_stage_passes_through(
 def start(work: Path, log: Path, pause: float) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     arguments = [sys.executable, str(FAKES), str(work), str(log), str(pause)]
-    return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(arguments, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
 def test_killed_anywhere_a_run_goes_on(tmp_path: Path) -> None:
@@ -339,22 +340,23 @@ def test_killed_anywhere_a_run_goes_on(tmp_path: Path) -> None:
     kills = 0
     whole: dict[str, tuple[int, int]] = {}
     for _ in range(40):
-        process = start(work, log, 0.05)
-        deadline = time.monotonic() + 30
         seen = log.read_text().count("\n") if log.exists() else 0
-        # Wait until the run is at work, then kill it within the next two stages or so.
-        while process.poll() is None and not (work / "steps.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        process = start(work, log, 0.05)
+        assert process.stdin is not None
+        deadline = time.monotonic() + 600
+        # Wait until a stage has finished, then kill the run somewhere in the next one: after that it waits.
         while process.poll() is None and time.monotonic() < deadline:
             now = log.read_text().count("\n") if log.exists() else 0
             if now > seen:
+                process.stdin.write(b"\n")
+                process.stdin.flush()
                 time.sleep(chance.uniform(0, 0.15))
                 break
             time.sleep(0.005)
         if process.poll() is None:
             process.kill()
             kills += 1
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=600)
         for name in ("01-export", "02-fused", "03-int8"):
             if (work / name).exists():
                 status = Artifact.open(work / name).model_path.stat()

@@ -156,7 +156,7 @@ def test_the_same_evidence_gives_the_same_report(evidence: Callable[..., GateEvi
     random=st.randoms(use_true_random=False),
     policy=st.sampled_from(["mlperf", "statistical"]),
 )
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_order_of_questions_does_not_change_the_verdict(
     evidence: Callable[..., GateEvidence], rows: list[tuple[float, float]], random: Any, policy: str
 ) -> None:
@@ -175,7 +175,7 @@ def test_order_of_questions_does_not_change_the_verdict(
 
 
 @given(scores=st.lists(st.sampled_from([0.0, 0.1, 0.3, 2 / 3, 1.0]), min_size=1, max_size=30))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_identical_predictions_pass_on_f1(evidence: Callable[..., GateEvidence], scores: list[float]) -> None:
     """Whatever the F1 is, the same answers have ratio exactly 1 and pass even min_ratio 1."""
     report = gate(evidence([*scores, 1.0], [*scores, 1.0]), settings=GateSettings(min_ratio=1.0, **FAST))

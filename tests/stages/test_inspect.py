@@ -12,6 +12,8 @@ from quantkit.recipe.settings import QuantizeSettings
 from quantkit.stages.inspect import inspect
 from quantkit.stages.quantize import quantize
 
+pytestmark = pytest.mark.avx2
+
 Make = Callable[..., Artifact]
 LAYER = "bert.encoder.layer.0"
 # Multiply-accumulates a token: four of 64 x 64, two of 64 x 128, the head of 64 x 2.

@@ -23,7 +23,7 @@ from quantkit.stages.evaluate import evaluate
 from quantkit.stages.quantize import quantize
 
 pytest.importorskip("ray", reason="needs the extra [ray]")
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.xdist_group("ray")
 
 Make = Callable[..., Artifact]
 

@@ -24,6 +24,7 @@ from quantkit.errors import (
 )
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.mask_free import write_mask_free
+from quantkit.quantization.affine import WeightType
 from quantkit.quantization.observe import evidence
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import CpuFacts
@@ -31,6 +32,8 @@ from quantkit.stages import quantize as stage
 from quantkit.stages.quantize import quantize
 from quantkit.stages.quantize.ingredients import ingredients
 from quantkit.tasks.data_places import DataPlaces
+
+pytestmark = pytest.mark.avx2
 
 Make = Callable[..., Artifact]
 LAYER = "bert.encoder.layer.0"
@@ -292,6 +295,17 @@ def test_reduce_range(
         if tensor.name.endswith("weight_int8") and "embeddings" not in tensor.name
     ]
     assert (63 if expected else 127) == max(int(np.abs(weight.astype(int)).max()) for weight in weights)
+
+
+def test_default_grid_is_exact_here(
+    make_encoder_artifact: Make,
+    settings: Callable[..., QuantizeSettings],
+    tmp_path: Path,
+    exact_grids: frozenset[WeightType],
+) -> None:
+    """Nobody who gives no grid gets one whose sums saturate on this CPU."""
+    made = quantize(make_encoder_artifact(), tmp_path / "int8", settings=settings())
+    assert facts_of(made)["weight_type"] in exact_grids
 
 
 def test_external_data_stays_external(

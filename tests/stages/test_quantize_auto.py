@@ -74,7 +74,7 @@ def settings_of(tiny_classifier: Path, **changes: Any) -> QuantizeSettings:
         "select": str(data / "selection.jsonl"),
         "select_samples": 100,
         "gate_data": str(data / "evaluation.jsonl"),
-        "budget": 600.0,
+        "budget": 36_000.0,
         **changes.pop("auto", {}),
     }
     values = {"mode": "auto", "calib": str(data / "calibration.jsonl"), "calib_samples": 60, "auto": auto}
@@ -257,7 +257,7 @@ def test_missed_target(tiny_classifier: Path, fp32: Artifact, costs: None, tmp_p
     """Nobody can double the score: exit code 3, the best artifact there is, marked as such everywhere."""
     data = tiny_classifier / "data"
     out = tmp_path / "int8"
-    options = "--mode auto --calib-samples 60 --select-samples 100 --target 2 --budget 600"
+    options = "--mode auto --calib-samples 60 --select-samples 100 --target 2 --budget 36000"
     result = invoke(
         *("quantize", fp32.path, "-o", out, *options.split(), "--calib", data / "calibration.jsonl"),
         *("--select", data / "selection.jsonl"),
@@ -421,7 +421,7 @@ def test_quickstart(tmp_path: Path) -> None:
             "mode": "auto",
             "calib": "callcentre",
             "calib_samples": 8,
-            "auto": {"target": 0.98, "select_samples": 24, "gate_data": str(heldout()), "budget": 600.0},
+            "auto": {"target": 0.98, "select_samples": 24, "gate_data": str(heldout()), "budget": 36_000.0},
         }
     )
     made = quantize(fp32, tmp_path / "int8", settings=settings)

@@ -161,7 +161,7 @@ def test_held_rate(make_encoder_artifact: Make, span_questions: Path) -> None:
     prepared = Reader.of(artifact).prepare(load(str(span_questions), "squad"))
     path = artifact.model_path
     profile = RuntimeProfile(instances=1)
-    with Machine(path, prepared, HeldRate(0.5, 0), profile, model_bytes=1) as machine:
+    with Machine(path, prepared, HeldRate(60.0, 0), profile, model_bytes=1) as machine:
         assert machine.measure(profile, 6) > 0
     with (
         Machine(path, prepared, HeldRate(1e-9, 0), profile, model_bytes=1) as machine,

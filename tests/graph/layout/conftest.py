@@ -1,6 +1,8 @@
 """A feed-forward layer as it is quantized, written as ONNX text, and what runs it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import onnx.numpy_helper
@@ -8,6 +10,8 @@ import onnx.parser
 import onnx_ir as ir
 import onnxruntime
 import pytest
+
+from quantkit.quantization.affine import LIMITS, WeightType
 
 HIDDEN, WIDE = 8, 24
 PICKED = np.array([3, 11, 20])
@@ -20,13 +24,17 @@ FUSED = "g = com.microsoft.BiasGelu (f, bias)"
 OPEN = "a = Add (bias, f) d = Div (a, root) e = Erf (d) o = Add (e, one) p = Mul (a, o) g = Mul (p, half)"
 
 
+@dataclass(frozen=True, kw_only=True)
 class FeedForward:
-    """Builds and runs graphs that begin with the first half of a feed-forward layer."""
+    """Builds and runs graphs that begin with half a feed-forward layer; integer weights are up to `limit`."""
 
-    picked, quantized, gelu, open_gelu = PICKED, FIRST, FUSED, OPEN
+    limit: int
+    picked: ClassVar = PICKED
+    quantized: ClassVar = FIRST
+    gelu: ClassVar = FUSED
+    open_gelu: ClassVar = OPEN
 
-    @staticmethod
-    def weights() -> dict[str, np.ndarray]:
+    def weights(self) -> dict[str, np.ndarray]:
         """Return the constants; an int8 weight has a scale and a zero point for each output."""
         random = np.random.default_rng(0)
         found: dict[str, np.ndarray] = {
@@ -47,20 +55,19 @@ class FeedForward:
             for name, array in found.items()
         }
         for name, shape in (("w1", (HIDDEN, WIDE)), ("w2", (WIDE, HIDDEN))):
-            found[f"{name}_int8"] = random.integers(-127, 128, shape).astype(np.int8)
+            found[f"{name}_int8"] = random.integers(-self.limit, self.limit + 1, shape).astype(np.int8)
             found[f"{name}_scale"] = (random.random(shape[1]) * 0.01 + 0.001).astype(np.float32)
             found[f"{name}_zero"] = np.zeros(shape[1], np.int8)
         return {**found, "channels": PICKED}
 
-    @staticmethod
     def build(
-        body: str, outputs: str = "float[b, s, k] y", more: Mapping[str, np.ndarray] | None = None
+        self, body: str, outputs: str = "float[b, s, k] y", more: Mapping[str, np.ndarray] | None = None
     ) -> ir.Model:
         """Return the model of `body`; nodes are named by their output."""
         proto = onnx.parser.parse_model(f"{HEADER} g (float[b, s, {HIDDEN}] x) => ({outputs}) {{ {body} }}")
         for node in proto.graph.node:
             node.name = next(iter(node.output))
-        constants: Mapping[str, np.ndarray] = {**FeedForward.weights(), **(more or {})}
+        constants: Mapping[str, np.ndarray] = {**self.weights(), **(more or {})}
         proto.graph.initializer.extend(onnx.numpy_helper.from_array(v, k) for k, v in constants.items())
         return ir.from_proto(proto)
 
@@ -77,6 +84,6 @@ class FeedForward:
 
 
 @pytest.fixture
-def feed_forward() -> type[FeedForward]:
-    """Return what builds feed-forward layers."""
-    return FeedForward
+def feed_forward(exact_grids: frozenset[WeightType]) -> FeedForward:
+    """Return what builds feed-forward layers, with the widest signed weights whose products are summed exactly here."""
+    return FeedForward(limit=max(LIMITS[grid] for grid in exact_grids if grid != "uint8"))

@@ -8,6 +8,8 @@ import pytest
 
 from quantkit.graph.layout.fold_copies import fold_copies
 
+pytestmark = pytest.mark.avx2
+
 COPIES = np.array([2, 2, 2, 5, 9, 9, 23, 0])
 COPIED = "picked = Gather <axis = -1> (g, copies) c = Concat <axis = -1> (g, picked)"
 SECOND = """

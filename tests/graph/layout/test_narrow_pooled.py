@@ -11,6 +11,8 @@ import pytest
 
 from quantkit.graph.layout.narrow_pooled import narrow_pooled
 
+pytestmark = pytest.mark.avx2
+
 HIDDEN, ROWS, TOKENS = 16, 3, 7
 HEADER = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>'
 ATTENTION = "mixed = com.microsoft.MultiHeadAttention <num_heads = 2> (q, k, v, , m)"

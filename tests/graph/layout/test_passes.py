@@ -13,6 +13,8 @@ import pytest
 from quantkit.errors import QuantizationError
 from quantkit.graph.layout import LAYOUTS, expected_after, lay_out
 
+pytestmark = pytest.mark.avx2
+
 HIDDEN, WIDE = 16, 24
 HEADER = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>'
 

@@ -8,6 +8,8 @@ import pytest
 
 from quantkit.graph.layout.slice_outliers import slice_outliers
 
+pytestmark = pytest.mark.avx2
+
 SECOND = """
     picked = Gather <axis = -1> (g, channels) alone = MatMul (picked, w3)
     m = Mul (g, smoothing)

@@ -11,6 +11,8 @@ from quantkit.errors import QuantizationError, RecipeError
 from quantkit.quantization.affine import LIMITS, WeightType
 from quantkit.quantization.rounding import ROUNDINGS, Problem, channel_errors
 
+pytestmark = pytest.mark.avx2
+
 WEIGHT_TYPES = get_args(WeightType)
 gptq, nearest = ROUNDINGS["gptq"], ROUNDINGS["nearest"]
 

@@ -12,6 +12,8 @@ from quantkit.errors import QuantizationError
 from quantkit.quantization.affine import LIMITS, WeightType
 from quantkit.quantization.rounding import ROUNDINGS, Problem
 
+pytestmark = pytest.mark.avx2
+
 WEIGHT_TYPES = get_args(WeightType)
 matrices = arrays.arrays(
     np.float32,

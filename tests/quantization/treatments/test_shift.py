@@ -17,6 +17,8 @@ from quantkit.quantization.observe.statistics import Statistics
 from quantkit.quantization.treatments.shift import channel_shifts, shift_channels, shifted
 from quantkit.quantization.write.apply import Grid, apply
 
+pytestmark = pytest.mark.avx2
+
 Observe = Callable[[ir.Model], dict[str, Statistics]]
 NAMES = ("query", "key", "value", "output", "inner", "head")
 

@@ -10,6 +10,8 @@ from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.treatments.smooth import alpha_factors, smooth
 from quantkit.quantization.treatments.smooth.fold import folds
 
+pytestmark = pytest.mark.avx2
+
 OUTLIER = 40.0
 
 

@@ -11,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantkit.graph.linear import linear_layers
+from quantkit.quantization.affine import WeightType
 from quantkit.quantization.choice import Choice
 from quantkit.quantization.observe.evidence import Evidence
 from quantkit.quantization.observe.statistics import Statistics
 from quantkit.quantization.treatments.split import find_split, split_channels, split_evenly
 from quantkit.quantization.write.apply import Grid, apply
+
+pytestmark = pytest.mark.avx2
 
 CHANNELS, OUTPUTS, TOKENS = 48, 24, 2000
 ODD = [7, 30]
@@ -153,7 +156,7 @@ def test_statistics_are_those_of_the_copied_tensor() -> None:
 @pytest.mark.parametrize(
     "changes", [{}, {"symmetric": True}, {"smooth": 0.8}], ids=["plain", "symmetric", "alpha"]
 )
-def test_one_of_two_readers_is_split(changes: dict[str, Any], grid: bool) -> None:
+def test_one_of_two_readers_is_split(changes: dict[str, Any], grid: bool, exact_grid: WeightType) -> None:
     """A layer with copies stays within 2 % of float, and one that reads the tensor by another choice is whole."""
     values = tokens()
     evidence = Evidence(statistics={"x": seen(values)})
@@ -161,7 +164,7 @@ def test_one_of_two_readers_is_split(changes: dict[str, Any], grid: bool) -> Non
     wanted = compute(model, values[:300])
     split = replace(STATIC, bias_correction=False, split=16, **changes)
     chosen = {"layer0": split, "layer1": replace(split, split=0)}
-    apply(model, chosen, evidence, Grid(per_channel=grid, weight_type="int8"))
+    apply(model, chosen, evidence, Grid(per_channel=grid, weight_type=exact_grid))
     rows = {
         (node.name or "").split(".")[0]: node.inputs[0].const_value.shape[0]
         for node in model.graph
@@ -174,7 +177,7 @@ def test_one_of_two_readers_is_split(changes: dict[str, Any], grid: bool) -> Non
         assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).mean()
 
 
-def test_splitting_makes_less_noise() -> None:
+def test_splitting_makes_less_noise(exact_grid: WeightType) -> None:
     """As executed, the error of a layer with two channels that stick out is less than half of what smoothing leaves."""
     values = tokens()
     evidence = Evidence(statistics={"x": seen(values)})
@@ -183,7 +186,7 @@ def test_splitting_makes_less_noise() -> None:
         model = model_of(weight())
         [wanted] = compute(model, values[:500])
         choice = replace(STATIC, bias_correction=False, split=split)
-        apply(model, {"layer0": choice}, evidence, Grid(per_channel=True, weight_type="int8"))
+        apply(model, {"layer0": choice}, evidence, Grid(per_channel=True, weight_type=exact_grid))
         [found] = compute(model, values[:500])
         errors[split] = float(np.square(found - wanted).mean())
     assert errors[16] < 0.5 * errors[0]

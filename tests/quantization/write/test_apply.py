@@ -10,6 +10,7 @@ import pytest
 
 from quantkit.files import cache_folder
 from quantkit.graph.linear import linear_layers
+from quantkit.quantization.affine import WeightType
 from quantkit.quantization.choice import FLOAT, Choice
 from quantkit.quantization.inputs import Reading
 from quantkit.quantization.observe import calibration
@@ -17,6 +18,8 @@ from quantkit.quantization.observe.calibration import CalibrationRun, Range, obs
 from quantkit.quantization.observe.evidence import Evidence
 from quantkit.quantization.observe.ranges import METHODS
 from quantkit.quantization.write.apply import Grid, apply, grouped
+
+pytestmark = pytest.mark.avx2
 
 GRID = Grid(per_channel=True, weight_type="int8")
 STATIC, DYNAMIC = Choice(scheme="static"), Choice(scheme="dynamic")
@@ -41,6 +44,12 @@ def random_rows(count: int = 24) -> list[Row]:
     random = np.random.default_rng(count)
     ids = [random.integers(1, 40, random.integers(5, 21)) for _ in range(count)]
     return [Row(input_ids=row, token_type_ids=np.zeros_like(row)) for row in ids]
+
+
+@pytest.fixture
+def grid(exact_grid: WeightType) -> Grid:
+    """Return a grid for tests that run what they quantize."""
+    return replace(GRID, weight_type=exact_grid)
 
 
 @pytest.fixture
@@ -98,10 +107,10 @@ def constant(model: ir.Model, name: str) -> np.ndarray:
 MIXED = (STATIC, replace(SMOOTH, rounding="gptq"), FLOAT, SMOOTH, DYNAMIC, BLOCKWISE)
 
 
-def test_every_scheme_in_one_graph(bench: Any, encoder: ir.Model) -> None:
+def test_every_scheme_in_one_graph(bench: Any, encoder: ir.Model, grid: Grid) -> None:
     """Each layer is executed as chosen under its name, and the result is within 4 % of float."""
     expected = bench.compute(encoder)
-    model, ranges, assignment = applied(encoder, *MIXED)
+    model, ranges, assignment = applied(encoder, *MIXED, grid=grid)
     kernels = {layer.name: layer.kernel for layer in bench.trace(model).layers}
     integer = {"MatMulIntegerToFloat"}
     assert {"query", "key", "output"} == set(ranges)
@@ -153,13 +162,13 @@ def test_ranges_of_another_smoothing_are_not_taken(encoder: ir.Model) -> None:
 @pytest.mark.parametrize("other", [FLOAT, DYNAMIC, BLOCKWISE, replace(SMOOTH, smooth=0.9)])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_one_of_query_key_value_is_chosen_otherwise(
-    bench: Any, encoder: ir.Model, other: Choice, place: int
+    bench: Any, encoder: ir.Model, other: Choice, place: int, grid: Grid
 ) -> None:
     """Layers of one tensor may differ: each reads it as its own choice says, and the result is near float."""
     expected = bench.compute(encoder)
     chosen = [SMOOTH] * 6
     chosen[place] = other
-    model, ranges, assignment = applied(encoder, *chosen)
+    model, ranges, assignment = applied(encoder, *chosen, grid=grid)
     groups = grouped(linear_layers(encoder.graph), assignment)
     alike = [name for name in LAYERS[:3] if assignment[name] == SMOOTH]
     assert alike == [layer.name for layer in groups["x", SMOOTH]]
@@ -196,10 +205,12 @@ def test_ranges(encoder: ir.Model, method: str, smooth: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["minmax", "mse"])
-def test_symmetric_ranges(bench: Any, encoder: ir.Model, method: str) -> None:
+def test_symmetric_ranges(bench: Any, encoder: ir.Model, method: str, grid: Grid) -> None:
     """Around zero the zero point is 128, the range as wide as the wider side, and the result near float."""
     expected = bench.compute(encoder)
-    model, ranges, _ = applied(encoder, Choice(scheme="static", smooth="auto", symmetric=True, method=method))
+    model, ranges, _ = applied(
+        encoder, Choice(scheme="static", smooth="auto", symmetric=True, method=method), grid=grid
+    )
     zeros = [constant(model, name) for name in model.graph.initializers if name.endswith(".input_zero_point")]
     assert [128] * 4 == [int(zero) for zero in zeros]
     for found in ranges.values():
@@ -210,11 +221,11 @@ def test_symmetric_ranges(bench: Any, encoder: ir.Model, method: str) -> None:
 
 
 @pytest.mark.parametrize("smooth", [None, "auto"])
-def test_outlier_channels(bench: Any, encoder: ir.Model, smooth: Any) -> None:
+def test_outlier_channels(bench: Any, encoder: ir.Model, smooth: Any, grid: Grid) -> None:
     """The channel that sticks out is multiplied in float; the range is that of the others, and the error smaller."""
     expected = bench.compute(encoder)
     chosen = replace(OUTLIERS, smooth=smooth)
-    model, ranges, _ = applied(encoder, chosen)
+    model, ranges, _ = applied(encoder, chosen, grid=grid)
     layers = bench.trace(model).layers
     assert {layer.name for layer in layers if not layer.integer} == {f"{name}.outliers" for name in LAYERS}
     assert {layer.shape[0] for layer in layers if not layer.integer} == {2}
@@ -222,15 +233,15 @@ def test_outlier_channels(bench: Any, encoder: ir.Model, smooth: Any) -> None:
     assert 3 in constant(model, "query.outlier_channels")
     assert noise_of(bench, model, expected) < NEAR
     if smooth is None:
-        without, wide, _ = applied(encoder, replace(chosen, outliers=0))
+        without, wide, _ = applied(encoder, replace(chosen, outliers=0), grid=grid)
         assert ranges["query"].high - ranges["query"].low < 0.3 * (wide["query"].high - wide["query"].low)
         assert noise_of(bench, model, expected) < 0.5 * noise_of(bench, without, expected)
 
 
-def test_outlier_channels_of_one_layer(bench: Any, encoder: ir.Model) -> None:
+def test_outlier_channels_of_one_layer(bench: Any, encoder: ir.Model, grid: Grid) -> None:
     """Only the layers that were given them read the tensor twice; the others keep it as it is."""
     expected = bench.compute(encoder)
-    model, _, _ = applied(encoder, OUTLIERS, *[STATIC] * 5)
+    model, _, _ = applied(encoder, OUTLIERS, *[STATIC] * 5, grid=grid)
     gathered = [
         node.name for node in model.graph if node.op_type == "Gather" and "outliers" in (node.name or "")
     ]

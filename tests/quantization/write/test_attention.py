@@ -12,6 +12,8 @@ from quantkit.quantization.observe.calibration import CalibrationRun, Range
 from quantkit.quantization.observe.evidence import Evidence
 from quantkit.quantization.write.attention import ScoreInput, calibrate_scores, quantize_scores, score_inputs
 
+pytestmark = pytest.mark.avx2
+
 QUERY, KEY = ScoreInput(layer="query", tensor="query_y"), ScoreInput(layer="key", tensor="key_y")
 
 

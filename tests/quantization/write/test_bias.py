@@ -16,6 +16,8 @@ from quantkit.quantization.write.blockwise import quantize_blockwise
 from quantkit.quantization.write.dynamic import quantize_dynamic
 from quantkit.quantization.write.static import quantize_static
 
+pytestmark = pytest.mark.avx2
+
 WIDTH = 32
 SHIFT = np.linspace(-2, 3, WIDTH, dtype=np.float32)
 # float32 sums of 32 products of about 1, in another order.

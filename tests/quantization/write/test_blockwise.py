@@ -11,6 +11,8 @@ from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.write.blockwise import BLOCK_SIZES, quantize_blocks, quantize_blockwise
 
+pytestmark = pytest.mark.avx2
+
 WIDTH = 40  # a multiple of none of the block sizes
 
 

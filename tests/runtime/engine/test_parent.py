@@ -44,9 +44,9 @@ def test_nothing_is_left(save_encoder: SaveEncoder, tmp_path: Path, number: sign
         time.sleep(0.2)
         assert all(Path(f"/proc/{pid}").exists() for pid in pids)
         parent.send_signal(number)
-        _, said = parent.communicate(timeout=60)
+        _, said = parent.communicate(timeout=600)
     assert parent.returncode == -number or number == signal.SIGINT
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     while any(Path(f"/proc/{pid}").exists() for pid in pids) or list(folder.glob("quantkit*")):
         assert time.monotonic() < end, (pids, list(folder.glob("quantkit*")))
         time.sleep(0.02)

@@ -74,7 +74,7 @@ def running(pid: int) -> bool:
         return False
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = 600) -> None:
     """Wait for a condition."""
     end = time.monotonic() + seconds
     while not condition():
@@ -146,7 +146,7 @@ def test_killed_while_idle(open_processes: OpenProcesses) -> None:
     engine = open_processes()
     for pid in engine.pids:
         os.kill(pid, signal.SIGKILL)
-    assert engine.submit(make_feeds(2, 3)).result(60)[0].shape == (2, 3)
+    assert engine.submit(make_feeds(2, 3)).result(600)[0].shape == (2, 3)
     until(lambda: len(engine.pids) == 2)
 
 
@@ -161,8 +161,8 @@ def test_batch_that_kills_two_instances(open_processes: OpenProcesses) -> None:
         until(lambda: engine.restarts == deaths)  # noqa: B023 - called in this very turn
     message = r"two instances ended \(signal 9\) while they ran a batch of 1000 x 1500 tokens; give the machine more"
     with pytest.raises(EvaluationError, match=message):
-        doomed.result(60)
-    assert other.result(60)[0].shape == (1, 3)
+        doomed.result(600)
+    assert other.result(600)[0].shape == (1, 3)
 
 
 def test_batch_that_never_began(open_processes: OpenProcesses, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +184,7 @@ def test_batch_that_never_began(open_processes: OpenProcesses, monkeypatch: pyte
         until(lambda: bool(engine.pids))
         os.kill(engine.pids[0], signal.SIGKILL)
         until(lambda: engine.restarts == restarts)  # noqa: B023 - called in this very turn
-    assert future.result(60)[0].shape == (1, 2)
+    assert future.result(600)[0].shape == (1, 2)
 
 
 def test_submit_waits(open_processes: OpenProcesses) -> None:
@@ -198,8 +198,8 @@ def test_submit_waits(open_processes: OpenProcesses) -> None:
     third.join(0.2)
     assert third.is_alive()
     os.kill(pid, signal.SIGCONT)
-    third.join(60)
-    assert [future.result(60)[0].shape for future in futures] == [(1, 2)] * 3
+    third.join(600)
+    assert [future.result(600)[0].shape for future in futures] == [(1, 2)] * 3
 
 
 def test_nan_passes_through(save_encoder: SaveEncoder, open_processes: OpenProcesses) -> None:
@@ -219,7 +219,7 @@ def test_refused_batch(open_processes: OpenProcesses) -> None:
         run_job(engine, job, label="")
     assert "\n" not in str(caught.value)
     assert engine.restarts == 0
-    assert engine.submit(make_feeds(1, 2)).result(60)[0].shape == (1, 2)
+    assert engine.submit(make_feeds(1, 2)).result(600)[0].shape == (1, 2)
 
 
 def test_broken_request(open_processes: OpenProcesses) -> None:
@@ -228,9 +228,9 @@ def test_broken_request(open_processes: OpenProcesses) -> None:
     feeds = dict(make_feeds(1, 2))
     del feeds["attention_mask"]
     with pytest.raises(RuntimeError, match="an instance failed in a batch of 1 x 2 tokens") as caught:
-        engine.submit(feeds).result(60)
+        engine.submit(feeds).result(600)
     assert "KeyError: 'attention_mask'" in caught.value.__notes__[0]
-    assert engine.submit(make_feeds(1, 2)).result(60)[0].shape == (1, 2)
+    assert engine.submit(make_feeds(1, 2)).result(600)[0].shape == (1, 2)
 
 
 def test_model_that_cannot_be_opened(tmp_path: Path, save_encoder: SaveEncoder) -> None:
@@ -254,7 +254,7 @@ def test_model_that_went_away(save_encoder: SaveEncoder, open_processes: OpenPro
     future = engine.submit(make_feeds(1, 2))
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(EvaluationError, match="no such model"):
-        future.result(60)
+        future.result(600)
     with pytest.raises(EvaluationError, match="no such model"):
         engine.submit(make_feeds(1, 2))
 
@@ -294,7 +294,7 @@ def test_cancelled_batches_are_not_run(open_processes: OpenProcesses) -> None:
     first = engine.submit(make_feeds(1, 2))
     assert not first.cancel()
     os.kill(pid, signal.SIGCONT)
-    assert first.result(60)[0].shape == (1, 2)
+    assert first.result(600)[0].shape == (1, 2)
 
 
 def test_no_memory_is_left(open_processes: OpenProcesses) -> None:
@@ -307,7 +307,7 @@ def test_no_memory_is_left(open_processes: OpenProcesses) -> None:
 
     before = len(blocks())
     engine = open_processes()
-    engine.submit(make_feeds(8, 100)).result(60)
+    engine.submit(make_feeds(8, 100)).result(600)
     assert len(blocks()) > before
     engine.close()
     assert len(blocks()) == before

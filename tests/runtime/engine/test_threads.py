@@ -43,7 +43,7 @@ class Gate(Session):
             self.inside += 1
             self.most = max(self.most, self.inside)
             self.affinities.add(frozenset(os.sched_getaffinity(0)))
-        self.open.wait(60)
+        self.open.wait(600)
         found = super().run(feeds, stop)
         with self._lock:
             self.inside -= 1
@@ -60,8 +60,8 @@ def test_submit_waits(save_encoder: SaveEncoder) -> None:
         third.join(0.1)
         assert third.is_alive()
         gate.open.set()
-        third.join(60)
-        assert [future.result(60)[0].shape for future in futures] == [(1, 2)] * 3
+        third.join(600)
+        assert [future.result(600)[0].shape for future in futures] == [(1, 2)] * 3
     assert engine.ran_seconds > 0
 
 
@@ -73,7 +73,7 @@ def test_session_of_several_threads_has_one_caller(save_encoder: SaveEncoder) ->
         for gate in gates:
             gate.open.set()
         for future in futures:
-            future.result(60)
+            future.result(600)
     assert [gate.most for gate in gates] == [1, 1]
 
 
@@ -88,12 +88,12 @@ def test_pinned_threads(save_encoder: SaveEncoder) -> None:
             pass
         gate.open.set()
         for future in futures:
-            future.result(60)
+            future.result(600)
     assert gate.affinities == {frozenset(place) for place in places}
     assert os.sched_getaffinity(0) == before
     profile = RuntimeProfile(instances=2, pinned=True)
     with open_engine(save_encoder(), outputs=SPAN, profile=profile) as opened:
-        assert opened.submit(make_feeds(1, 2)).result(60)[0].shape == (1, 2)
+        assert opened.submit(make_feeds(1, 2)).result(600)[0].shape == (1, 2)
 
 
 def test_no_batches_after_the_end(save_encoder: SaveEncoder) -> None:

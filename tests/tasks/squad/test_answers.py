@@ -76,7 +76,7 @@ def draw_outputs(data: st.DataObject, rows: list[SquadFeature]) -> list[Logits]:
 
 
 @pytest.mark.parametrize("n_best", [1, 4, 1000])
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_answers_equal_a_search_over_all_pairs(
     dataset: Dataset, wordpiece: Tokenizer, n_best: int, data: st.DataObject
@@ -92,7 +92,7 @@ def test_answers_equal_a_search_over_all_pairs(
 
 
 @pytest.mark.parametrize("n_best", [1, 4, 1000])
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_expected_scores_equal_a_sum_over_all_pairs(
     dataset: Dataset, wordpiece: Tokenizer, n_best: int, data: st.DataObject

@@ -33,7 +33,7 @@ def rows_of(
 
 
 @pytest.mark.parametrize("family", ["wordpiece", "byte_level"])
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(context=WORDS.map(" ".join), question=WORDS.map(" ".join))
 def test_windows_of_a_question_cover_its_paragraph(
     request: pytest.FixtureRequest, family: str, context: str, question: str
