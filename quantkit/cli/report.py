@@ -68,7 +68,7 @@ def command(
 def _print(found: "Comparison") -> None:
     """Print the two tables, the verdicts and the gaps."""
     from quantkit.report.tables import tables
-    from quantkit.report.words import run_words, score_words
+    from quantkit.report.words import score_words, throughput_words
 
     for table in tables(found):
         rows = [
@@ -80,7 +80,7 @@ def _print(found: "Comparison") -> None:
         ]
         show.print_table(table.caption, ("", *table.columns), rows, right=(1, 2, 3, 4))
     click.echo(score_words(found))
-    click.echo(run_words(found))
+    click.echo(throughput_words(found))
     for entry in found.entries:
         if entry.gate is not None:
             click.echo(f"gate of {entry.name}: {entry.gate.verdict} (policy {entry.gate.policy})")

@@ -10,6 +10,11 @@ def cut(value: float, digits: int = 6) -> str:
     return str(Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_FLOOR))
 
 
+def counted(count: int, what: str) -> str:
+    """Return a count of things: `1 thread`, `1,024 threads`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def short(digest: str) -> str:
     """Return the first 12 digits of a digest, which is how people tell artifacts apart."""
     return digest[:12]

@@ -2,6 +2,7 @@
 
 from quantkit.records.bench import BenchReport, BenchResult
 from quantkit.records.comparison import Comparison
+from quantkit.report.digits import counted
 from quantkit.report.groups import score_name
 
 
@@ -13,25 +14,25 @@ def score_words(report: Comparison) -> str:
     return f"{name} on {report.scores.questions:,} questions of {report.scores.dataset_name}."
 
 
-def run_words(report: Comparison) -> str:
-    """Say which run the throughputs are of."""
-    run = report.throughput
-    if run is None:
+def throughput_words(report: Comparison) -> str:
+    """Say which measurement the throughputs are of."""
+    source = report.throughput
+    if source is None:
         return "No artifact carries a throughput."
     bound = (
-        f", 99 % within {run.latency_bound_ms:g} ms"
-        if run.latency_bound_ms and run.scenario == "server"
+        f", 99 % within {source.latency_bound_ms:g} ms"
+        if source.latency_bound_ms and source.scenario == "server"
         else ""
     )
     gains = (
         "It was too noisy for ratios."
-        if run.too_noisy
+        if source.too_noisy
         else "Gains are medians of ratios within a round; small print: their bounds."
     )
-    threads = "1 thread" if run.threads == 1 else f"{run.threads} threads"
+    threads = counted(source.threads, "thread")
     return (
-        f"Throughput in windows per second, {run.scenario}: one interleaved measurement of {run.windows:,} windows of "
-        f"{run.dataset_name}, {run.repeats} rounds, {threads}{bound}. {gains}"
+        f"Throughput in windows per second, {source.scenario}: one interleaved measurement of "
+        f"{source.windows:,} windows of {source.dataset_name}, {source.repeats} rounds, {threads}{bound}. {gains}"
     )
 
 
@@ -58,10 +59,14 @@ def interval_text(result: BenchResult) -> str:
 
 def runs_text(result: BenchResult) -> str:
     """Return how it ran, in short: `onnxruntime, 2 x 1 threads, 1024 tokens`."""
-    runs = result.profile
-    if not runs:
+    profile = result.profile
+    if not profile:
         return ""
-    words = [str(runs["runtime"]) + (f" {runs['precision']}" if runs["runtime"] == "openvino" else "")]
-    words.append(f"{runs['instances']} x {runs['threads']} {runs['engine']}")
-    words.append(f"{runs['token_budget']:,} tokens" + (", equal lengths" if runs["equal_lengths"] else ""))
+    words = [
+        str(profile["runtime"]) + (f" {profile['precision']}" if profile["runtime"] == "openvino" else "")
+    ]
+    words.append(f"{profile['instances']} x {profile['threads']} {profile['engine']}")
+    words.append(
+        f"{profile['token_budget']:,} tokens" + (", equal lengths" if profile["equal_lengths"] else "")
+    )
     return ", ".join(words)

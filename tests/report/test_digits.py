@@ -1,6 +1,6 @@
 """Numbers for people: scores are cut, sizes are powers of ten, small numbers are written out."""
 
-from quantkit.report.digits import change, coverage, cut, kept, nats, points, rate, score, size
+from quantkit.report.digits import change, counted, coverage, cut, kept, nats, points, rate, score, size
 
 
 def test_scores_are_cut_never_rounded() -> None:
@@ -20,6 +20,11 @@ def test_units() -> None:
     assert (size(1_400_000_000), size(95_000_000), size(4_600)) == ("1.40 GB", "95.0 MB", "4.6 kB")
     assert change(1.0001) == "0 %"
     assert (rate(9.18), rate(1373.4)) == ("9.2 /s", "1,373 /s")
+
+
+def test_counts() -> None:
+    """One is no plural."""
+    assert (counted(1, "thread"), counted(1_024, "token")) == ("1 thread", "1,024 tokens")
 
 
 def test_nats_have_no_powers_of_ten() -> None:

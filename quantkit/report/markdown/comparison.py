@@ -3,12 +3,12 @@
 from quantkit.records.comparison import Comparison
 from quantkit.report.markdown.text import SIGNS, escape
 from quantkit.report.tables import Cell, Line, tables
-from quantkit.report.words import run_words, score_words
+from quantkit.report.words import score_words, throughput_words
 
 
 def comparison_markdown(report: Comparison) -> str:
     """Return the tables with one gain row below each model, as in a write-up."""
-    lines = ["# quantkit report", "", escape(score_words(report)), escape(run_words(report))]
+    lines = ["# quantkit report", "", escape(score_words(report)), escape(throughput_words(report))]
     for table in tables(report):
         lines += ["", f"## {table.caption}", ""]
         lines.append(f"| | {' | '.join(table.columns)} |")

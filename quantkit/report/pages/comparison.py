@@ -5,12 +5,25 @@ from typing import Any
 
 from quantkit.records.comparison import Comparison, Entry, Gain, LayerDamage
 from quantkit.records.gate import GateReport, Verdict
-from quantkit.report.digits import NONE, TIMES, between, change, coverage, cut, kept, nats, short, size, times
+from quantkit.report.digits import (
+    NONE,
+    TIMES,
+    between,
+    change,
+    counted,
+    coverage,
+    cut,
+    kept,
+    nats,
+    short,
+    size,
+    times,
+)
 from quantkit.report.groups import is_map, places, score_name
 from quantkit.report.pages.charts import bar_chart, scatter
 from quantkit.report.pages.template import render
 from quantkit.report.tables import tables
-from quantkit.report.words import run_words, score_words
+from quantkit.report.words import score_words, throughput_words
 
 FIXED = "\N{NO-BREAK SPACE}"
 _SIGNS: dict[Verdict, str] = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
@@ -32,7 +45,7 @@ def _view(report: Comparison) -> dict[str, Any]:
     return {
         "title": f"{_headline(report, best)} · quantkit report",
         "headline": _headline(report, best),
-        "lead": f"{score_words(report)} {run_words(report)}",
+        "lead": f"{score_words(report)} {throughput_words(report)}",
         "verdict": _chip(best.gate if best else None),
         "tiles": [] if best is None else _tiles(report, best),
         "bars": bar_chart(report),
@@ -193,12 +206,13 @@ def _shade(damage: float, all_damages: list[float]) -> int:
 def _artifact(entry: Entry) -> dict[str, Any]:
     profile, run = entry.tuned or {}, entry.profile
     measured = (
-        f"{run['instances']} instances of {run['threads']} threads, {run['runtime']}, {run['engine']}"
+        f"{counted(run['instances'], 'instance')} of {counted(run['threads'], 'thread')}, "
+        f"{run['runtime']}, {run['engine']}"
         if {"instances", "threads", "runtime", "engine"} <= set(run)
         else ""
     )
     runs = (
-        f"{profile['instances']} instances of {profile['threads']} threads, "
+        f"{counted(profile['instances'], 'instance')} of {counted(profile['threads'], 'thread')}, "
         f"{profile['token_budget']:,} tokens a batch, {profile['runtime']}"
         if profile
         else ""

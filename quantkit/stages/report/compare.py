@@ -1,4 +1,4 @@
-"""The comparison itself: which scores, which run, which FP32 artifact for which INT8 one."""
+"""The comparison itself: which scores, which measurement, which FP32 artifact for which INT8 one."""
 
 from collections.abc import Sequence
 
@@ -25,9 +25,9 @@ def report(artifacts: Sequence[Artifact], *, bench: BenchReport | None = None) -
     """
     carried = read(artifacts)
     source = _score_source(carried)
-    run = _run_of(carried, bench)
-    entries = {one.digest: _entry(one, source, run, _reference(one, carried)) for one in carried}
-    reference = None if run is None else run.results[0].artifact
+    bench = _bench_of(carried, bench)
+    entries = {one.digest: _entry(one, source, bench, _reference(one, carried)) for one in carried}
+    reference = None if bench is None else bench.results[0].artifact
     entries = {
         digest: entry.model_copy(update={"gains": gains(entry, entries, reference)})
         for digest, entry in entries.items()
@@ -36,10 +36,10 @@ def report(artifacts: Sequence[Artifact], *, bench: BenchReport | None = None) -
         task=carried[0].artifact.task,
         entries=tuple(entries.values()),
         scores=source,
-        throughput=None if run is None else _throughput_source(run),
-        missing=missing(list(entries.values()), carried, source, run),
+        throughput=None if bench is None else _throughput_source(bench),
+        missing=missing(list(entries.values()), carried, source, bench),
         sensitivities=tuple(found for one in carried for found in _sensitivities(one)),
-        provenance=tuple(provenance(carried, source, run)),
+        provenance=tuple(provenance(carried, source, bench)),
         tools=tool_versions(),
     )
 
@@ -62,26 +62,31 @@ def _score_source(carried: Sequence[Carried]) -> ScoreSource | None:
     )
 
 
-def _throughput_source(run: BenchReport) -> ThroughputSource:
+def _throughput_source(bench: BenchReport) -> ThroughputSource:
     return ThroughputSource(
-        scenario=run.scenario,
-        dataset_name=run.dataset_name,
-        windows=run.windows,
-        repeats=run.repeats,
-        threads=run.threads,
-        latency_bound_ms=run.latency_bound_ms,
-        too_noisy=is_too_noisy(run),
-        artifacts=tuple(result.artifact for result in run.results),
+        scenario=bench.scenario,
+        dataset_name=bench.dataset_name,
+        windows=bench.windows,
+        repeats=bench.repeats,
+        threads=bench.threads,
+        latency_bound_ms=bench.latency_bound_ms,
+        too_noisy=is_too_noisy(bench),
+        artifacts=tuple(result.artifact for result in bench.results),
     )
 
 
-def _run_of(carried: Sequence[Carried], given: BenchReport | None) -> BenchReport | None:
-    """Choose the one run: an Offline one before others, then the one that measured the most of the artifacts."""
+def _bench_of(carried: Sequence[Carried], given: BenchReport | None) -> BenchReport | None:
+    """Choose the one measurement: Offline before others, then the one that has the most of the artifacts."""
     digests = {one.digest for one in carried}
 
-    def worth(run: BenchReport) -> tuple[bool, int, bool, int]:
-        covered = digests & {result.artifact for result in run.results}
-        return run.scenario == "offline", len(covered), not is_too_noisy(run), run.windows * run.repeats
+    def worth(bench: BenchReport) -> tuple[bool, int, bool, int]:
+        covered = digests & {result.artifact for result in bench.results}
+        return (
+            bench.scenario == "offline",
+            len(covered),
+            not is_too_noisy(bench),
+            bench.windows * bench.repeats,
+        )
 
     if given is not None:
         if not worth(given)[1]:
@@ -93,12 +98,12 @@ def _run_of(carried: Sequence[Carried], given: BenchReport | None) -> BenchRepor
 def _entry(
     one: Carried,
     source: ScoreSource | None,
-    run: BenchReport | None,
+    bench: BenchReport | None,
     reference: tuple[str, Pairing] | None,
 ) -> Entry:
     scored = one.scored(source)
-    measured = [result for result in run.results if result.artifact == one.digest] if run else []
-    inspected, noisy = one.inspection, run is not None and is_too_noisy(run)
+    measured = [result for result in bench.results if result.artifact == one.digest] if bench else []
+    inspected, noisy = one.inspection, bench is not None and is_too_noisy(bench)
     return Entry(
         artifact=one.digest,
         name=one.name,

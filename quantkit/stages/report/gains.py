@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from quantkit.records.comparison import Against, Entry, Gain
 
 
-def gains(entry: Entry, entries: Mapping[str, Entry], run_reference: str | None) -> tuple[Gain, ...]:
+def gains(entry: Entry, entries: Mapping[str, Entry], first_measured: str | None) -> tuple[Gain, ...]:
     """Return the gains of one entry; none against itself, and none twice against the same artifact.
 
     Args:
         entry: whose gains.
         entries: digest → entry, in the order of the comparison.
-        run_reference: digest of the first artifact of the run that the throughputs come from.
+        first_measured: digest of the first artifact of the measurement that the throughputs come from.
     """
     of_kind = {kind: [one for one in entries.values() if one.precision == kind] for kind in ("fp32", "int8")}
     asked: list[tuple[Against, Entry]] = []
@@ -25,11 +25,11 @@ def gains(entry: Entry, entries: Mapping[str, Entry], run_reference: str | None)
     found: dict[str, Gain] = {}
     for against, other in asked:
         if other.artifact != entry.artifact and other.artifact not in found:
-            found[other.artifact] = _gain(entry, other, against, run_reference)
+            found[other.artifact] = _gain(entry, other, against, first_measured)
     return tuple(found.values())
 
 
-def _gain(entry: Entry, other: Entry, against: Against, run_reference: str | None) -> Gain:
+def _gain(entry: Entry, other: Entry, against: Against, first_measured: str | None) -> Gain:
     both = entry.score is not None and other.score is not None
     return Gain(
         against=against,
@@ -39,16 +39,16 @@ def _gain(entry: Entry, other: Entry, against: Against, run_reference: str | Non
         score_ratio=_ratio(entry.score, other.score),
         parameters=_ratio(entry.parameters, other.parameters),
         size=entry.size_bytes / other.size_bytes,
-        throughput=_throughput(entry, other, run_reference),
-        throughput_bounds=entry.throughput_bounds if other.artifact == run_reference else None,
+        throughput=_throughput(entry, other, first_measured),
+        throughput_bounds=entry.throughput_bounds if other.artifact == first_measured else None,
     )
 
 
-def _throughput(entry: Entry, other: Entry, run_reference: str | None) -> float | None:
-    """Return the median ratio over rounds; where the run kept no rounds, that of the ratios to its first artifact."""
+def _throughput(entry: Entry, other: Entry, first_measured: str | None) -> float | None:
+    """Return the median ratio over rounds; where no rounds were kept, that of the ratios to its first artifact."""
     if entry.throughput_ratio is None or other.throughput_ratio is None:
         return None
-    if other.artifact == run_reference:
+    if other.artifact == first_measured:
         return entry.throughput_ratio
     if entry.throughput_rounds and len(entry.throughput_rounds) == len(other.throughput_rounds):
         rounds = zip(entry.throughput_rounds, other.throughput_rounds, strict=True)

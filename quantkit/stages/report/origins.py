@@ -10,21 +10,24 @@ from quantkit.report.groups import score_name
 from quantkit.stages.report.carried import Carried
 
 
-def is_too_noisy(run: BenchReport) -> bool:
-    """Return whether a run says of itself that its ratios scatter too widely."""
-    return run.verdict == "too noisy" or any(result.ratio is None for result in run.results)
+def is_too_noisy(bench: BenchReport) -> bool:
+    """Return whether a measurement says of itself that its ratios scatter too widely."""
+    return bench.verdict == "too noisy" or any(result.ratio is None for result in bench.results)
 
 
 def missing(
-    entries: Sequence[Entry], carried: Sequence[Carried], source: ScoreSource | None, run: BenchReport | None
+    entries: Sequence[Entry],
+    carried: Sequence[Carried],
+    source: ScoreSource | None,
+    bench: BenchReport | None,
 ) -> tuple[Missing, ...]:
-    """Name every gap and what fills it, the throughput once for all: one run must measure them together."""
+    """Name every gap and what fills it, the throughput once for all: they must be measured together."""
     every = " ".join(one.path for one in carried)
     gaps = [
         gap for entry, one in zip(entries, carried, strict=True) for gap in _gaps(entry, one, carried, source)
     ]
     without = [entry for entry in entries if entry.throughput is None]
-    if without or (run is not None and is_too_noisy(run)):
+    if without or (bench is not None and is_too_noisy(bench)):
         everywhere = not without or len(without) == len(entries)
         names = "all" if everywhere else ", ".join(entry.name for entry in without)
         number = "throughput" if without else "throughput gain (the run was too noisy)"
@@ -54,36 +57,36 @@ def _gaps(
 
 
 def provenance(
-    carried: Sequence[Carried], source: ScoreSource | None, run: BenchReport | None
+    carried: Sequence[Carried], source: ScoreSource | None, bench: BenchReport | None
 ) -> list[Provenance]:
     """Say of every number that is shown which file it is from, and which command makes it."""
     found = [origin for one in carried for origin in _of_artifact(one, source)]
-    if run is None:
+    if bench is None:
         return found
     paths = {one.digest: one.path for one in carried}
-    measured = " ".join(paths.get(result.artifact, shlex.quote(result.name)) for result in run.results)
-    carrier = next((f"{one.name}/{REPORTS}/bench.json" for one in carried if one.bench is run), "--bench")
+    measured = " ".join(paths.get(result.artifact, shlex.quote(result.name)) for result in bench.results)
+    carrier = next((f"{one.name}/{REPORTS}/bench.json" for one in carried if one.bench is bench), "--bench")
     made = Provenance(
         name="all",
         number="throughput",
         file=carrier,
-        command=f"quantkit bench {measured} --scenario {run.scenario} --data {shlex.quote(run.dataset_name)} "
-        f"--repeats {run.repeats} {_how(run)}",
-        tools=run.tools,
-        cpu=run.cpu,
+        command=f"quantkit bench {measured} --scenario {bench.scenario} --data {shlex.quote(bench.dataset_name)} "
+        f"--repeats {bench.repeats} {_how(bench)}",
+        tools=bench.tools,
+        cpu=bench.cpu,
     )
     return [*found, made]
 
 
-def _how(run: BenchReport) -> str:
-    """Return the options of a run, or that each artifact had its own profile."""
-    first = run.results[0].profile
-    if any(result.profile != first for result in run.results):
+def _how(bench: BenchReport) -> str:
+    """Return the options of a measurement, or that each artifact had its own profile."""
+    first = bench.results[0].profile
+    if any(result.profile != first for result in bench.results):
         return "--profile tuned"
     named = ("runtime", "engine", "instances", "token_budget")
     more = [f"--{name.replace('_', '-')} {first[name]}" for name in named if name in first]
     equal = ["--equal-lengths"] if first.get("equal_lengths") else []
-    return " ".join([f"--threads {run.threads}", *more, *equal])
+    return " ".join([f"--threads {bench.threads}", *more, *equal])
 
 
 def _of_artifact(one: Carried, source: ScoreSource | None) -> Iterator[Provenance]:
