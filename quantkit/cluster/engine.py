@@ -261,7 +261,7 @@ def open_ray(model: Model) -> RayEngine:
         raise UsageError(
             "engine ray: cannot pin instances to cores; choose engine processes, or leave pinned out"
         )
-    ray = connect(profile.ray_address)
+    ray = connect(profile.where.address)
     opening = Opening(
         files=files_of(model.path, model.name),
         outputs=model.outputs,
