@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from quantkit.engines import open_engine
-from quantkit.errors import ArtifactError, EvaluationError
+from quantkit.errors import ArtifactError, EvaluationError, UsageError
 from quantkit.runtime.engine import Engine, Feeds
 from quantkit.runtime.profile import RuntimeProfile
+from quantkit.runtime.session import Arrays
+from quantkit.runtime.where import Where
 
 _GRAPH = """
 <ir_version: 8, opset_import: ["": 17, "com.microsoft": 1]>
@@ -91,3 +93,27 @@ def test_model_without_fused_attention(
     with pytest.raises(ArtifactError, match="do not ask for equal lengths"):
         open_engine(save_encoder(), outputs=("start_logits",), profile=profile)
     assert list(folder.glob("quantkit*")) == []
+
+
+def test_reduction(save_encoder: Callable[..., Path]) -> None:
+    """What a reduction makes of a batch is the answer; an engine that cannot run it where the batch runs refuses."""
+
+    def longest(feeds: Feeds, outputs: Arrays) -> Arrays:
+        return tuple(values.max(axis=1) + feeds["input_ids"].shape[1] for values in outputs)
+
+    path, ids = save_encoder(), np.arange(1, 13).reshape(2, 6)
+    given = {**feeds(ids), "token_type_ids": np.zeros_like(ids)}
+    profile = RuntimeProfile(instances=1)
+    with open_engine(path, outputs=("start_logits",), profile=profile) as plain:
+        (logits,) = plain.submit(given).result()
+    with open_engine(path, outputs=("start_logits",), profile=profile, reduction=longest) as engine:
+        assert engine.by_position == (False,)
+        (found,) = engine.submit(given).result()
+    np.testing.assert_array_equal(found, logits.max(axis=1) + 6)
+    with pytest.raises(UsageError, match="engine processes: gives back outputs as they are"):
+        open_engine(
+            path,
+            outputs=("start_logits",),
+            profile=profile.on(Where(engine="processes")),
+            reduction=longest,
+        )

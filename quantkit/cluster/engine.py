@@ -14,7 +14,6 @@ it. Ray's own retries are off: it would repeat a batch that kills its actor with
 
 import logging
 import shutil
-import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -78,12 +77,7 @@ class RayEngine(QueuedEngine):
             _Instance(seat=seat, actor=Actor(ray, seats, seat)) for seat in range(self.workers)
         ]
         self.outputs, self.by_position = self._prepare_all()
-        self._threads = [
-            threading.Thread(target=self._serve, args=(instance,), name="quantkit-ray", daemon=True)
-            for instance in self._instances
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._start_threads(self._serve, self._instances, name="quantkit-ray")
 
     @property
     def ran_seconds(self) -> float:
@@ -98,13 +92,8 @@ class RayEngine(QueuedEngine):
 
     def close(self, *, abandon: bool = False) -> None:
         """End the actors; see `Engine.close`."""
-        lost: list[Task] = []
         with self._lock:
-            self._closed = True
-            if abandon:
-                self._ending = True
-                lost = list(self._waiting)
-                self._waiting.clear()
+            lost = self._stop_taking(abandon=abandon)
         if abandon:
             self._kill_all()
         fail((task, self._was_closed()) for task in lost)
@@ -261,7 +250,7 @@ def open_ray(model: Model) -> RayEngine:
         raise UsageError(
             "engine ray: cannot pin instances to cores; choose engine processes, or leave pinned out"
         )
-    ray = connect(profile.ray_address)
+    ray = connect(profile.where.address)
     opening = Opening(
         files=files_of(model.path, model.name),
         outputs=model.outputs,

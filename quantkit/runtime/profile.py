@@ -63,12 +63,9 @@ class RuntimeProfile(Report):
         facts = cpu_facts()
         return cls(instances=instances or facts.cores, cpu=facts.as_json())
 
-    @classmethod
-    def at(cls, where: Where, *, instances: int) -> Self:
-        """Return so many one-thread instances there."""
-        return cls.model_validate(
-            {"instances": instances, "engine": where.engine, "ray_address": where.address}
-        )
+    def on(self, where: Where) -> Self:
+        """Return the same on another engine."""
+        return self.model_copy(update={"engine": where.engine, "ray_address": where.address})
 
     @property
     def where(self) -> Where:

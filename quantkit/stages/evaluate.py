@@ -188,7 +188,7 @@ def _profile(artifact: Artifact, settings: EvaluateSettings, where: Where) -> Ru
     if where.engine == "ray":
         # A profile is of this machine; a cluster gets an instance for each of its cores.
         changes |= {"instances": settings.threads or seats(where), "threads": 1, "pinned": False}
-    return found.model_copy(update=changes | {"engine": where.engine, "ray_address": where.address})
+    return found.model_copy(update=changes).on(where)
 
 
 def _percent(values: Sequence[float]) -> float:

@@ -265,7 +265,7 @@ def _open_ray(
     path: Path, names: tuple[str, ...], run: CalibrationRun, most: int, reduced: _Reduced | None
 ) -> Engine:
     """Open the observed model on a cluster, with an instance for each of its cores, or as many as there is use for."""
-    profile = RuntimeProfile.at(run.where, instances=min(seats(run.where), most))
+    profile = RuntimeProfile(instances=min(seats(run.where), most)).on(run.where)
     return open_engine(
         path,
         outputs=names,

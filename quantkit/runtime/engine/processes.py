@@ -14,7 +14,6 @@ known to be gone, and whose answers were all read, is given to another.
 
 import logging
 import shutil
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -62,12 +61,7 @@ class ProcessEngine(QueuedEngine):
         self.outputs, self.by_position = ready[0]
         for instance in self._instances:
             instance.ready = True
-        self._threads = [
-            threading.Thread(target=self._listen, args=(instance,), name="quantkit-instance", daemon=True)
-            for instance in self._instances
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._start_threads(self._listen, self._instances, name="quantkit-instance")
 
     @property
     def ran_seconds(self) -> float:
@@ -82,13 +76,9 @@ class ProcessEngine(QueuedEngine):
 
     def close(self, *, abandon: bool = False) -> None:
         """End the processes; see `Engine.close`."""
-        lost: list[Task] = []
         with self._lock:
-            self._closed = True
+            lost = self._stop_taking(abandon=abandon)
             if abandon:
-                self._ending = True
-                lost = list(self._waiting)
-                self._waiting.clear()
                 for instance in self._instances:
                     instance.child.kill()
         fail((task, self._was_closed()) for task in lost)

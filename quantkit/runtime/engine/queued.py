@@ -7,15 +7,17 @@ Which instance gets which batch, and what happens when one ends, is the engine's
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from quantkit.errors import EvaluationError
 from quantkit.runtime.engine.child import mistake
 from quantkit.runtime.engine.engine import WAITING, Closing, Feeds, cannot_run, check_full, describe
 from quantkit.runtime.session import Arrays
+
+_Instance = TypeVar("_Instance")
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -64,6 +66,7 @@ class QueuedEngine(Closing):
         self._closed = False
         self._ending = False
         self._fault: str | None = None
+        self._threads: list[threading.Thread] = []
 
     def submit(self, feeds: Feeds) -> Future[Arrays]:
         """Take a batch; see `Engine.submit`."""
@@ -83,6 +86,30 @@ class QueuedEngine(Closing):
             raise refusal
         fail(failed)
         return task.future
+
+    def _start_threads(
+        self, serve: Callable[[_Instance], None], instances: Iterable[_Instance], *, name: str
+    ) -> None:
+        """Let a thread serve each instance, until the engine ends."""
+        self._threads = [
+            threading.Thread(target=serve, args=(instance,), name=name, daemon=True) for instance in instances
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _stop_taking(self, *, abandon: bool) -> list[Task]:
+        """Take no more batches; the lock is held.
+
+        Returns:
+            With `abandon` the batches that wait, which nobody will run.
+        """
+        self._closed = True
+        if not abandon:
+            return []
+        self._ending = True
+        lost = list(self._waiting)
+        self._waiting.clear()
+        return lost
 
     def _dispatch(self) -> list[Failed]:
         """See to it that waiting batches are given to instances; the lock is held.

@@ -38,17 +38,16 @@ def _fixed(settings: BenchSettings, one_by_one: bool) -> RuntimeProfile:
         raise UsageError(
             f"--instances {instances}: cannot share {threads} threads evenly; choose a divisor, or other --threads"
         )
-    return RuntimeProfile(
+    profile = RuntimeProfile(
         instances=instances,
         threads=threads // instances,
         token_budget=settings.token_budget,
-        engine=settings.engine,
         runtime=settings.runtime,
         equal_lengths=settings.equal_lengths,
-        pinned=settings.engine == "processes",
-        ray_address=where.address,
+        pinned=where.engine == "processes",
         cpu=cpu_facts().as_json(),
     )
+    return profile.on(where)
 
 
 def _tuned(artifact: Artifact, settings: BenchSettings) -> RuntimeProfile:

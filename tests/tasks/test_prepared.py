@@ -1,0 +1,50 @@
+"""A dataset as one model reads it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from quantkit.artifact import Artifact
+from quantkit.errors import ArtifactError, CheckpointError
+from quantkit.tasks.datasets import load
+from quantkit.tasks.prepared import Reader
+
+CONFIG = {"model_type": "bert", "vocab_size": 9}
+WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "very", "not")
+
+
+@pytest.fixture
+def make_reader(make_artifact: Callable[..., Artifact], tmp_path: Path) -> Callable[..., Reader]:
+    """Return a function that reads the tokenizer of an artifact whose config.json has these changes."""
+
+    def make(**changes: object) -> Reader:
+        artifact = make_artifact(tmp_path / "artifact", force=True)
+        (artifact.path / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+        config = {name: value for name, value in {**CONFIG, **changes}.items() if value is not None}
+        (artifact.path / "config.json").write_text(json.dumps(config))
+        return Reader.of(Artifact(path=artifact.path, manifest=artifact.manifest))
+
+    return make
+
+
+def test_rows_are_named_by_their_question(make_reader: Callable[..., Reader], tmp_path: Path) -> None:
+    """Rows keep the order of the examples, with the padding token and the lengths of this model's tokenizer."""
+    reader = make_reader()
+    path = tmp_path / "questions.json"
+    asked = [{"id": name, "question": "good", "answers": [{"text": "bad"}]} for name in ("first", "second")]
+    article = {"title": "t", "paragraphs": [{"context": "very bad", "qas": asked}]}
+    path.write_text(json.dumps({"data": [article]}))
+    prepared = reader.prepare(load(str(path), "squad"))
+    assert [prepared.name(index) for index in range(2)] == ["question first", "question second"]
+    assert (prepared.pad_id, prepared.lengths) == (0, [6, 6])
+    assert [row.example for row in prepared.first(1).rows] == [0]
+
+
+def test_another_models_tokenizer_is_refused(make_reader: Callable[..., Reader]) -> None:
+    """The tokenizer must have the model's words, and config.json must say how many these are."""
+    with pytest.raises(CheckpointError, match="the tokenizer has 9 tokens but the model 30"):
+        make_reader(vocab_size=30)
+    with pytest.raises(ArtifactError, match=r"config\.json: has no vocab_size"):
+        make_reader(vocab_size=None)
