@@ -15,9 +15,9 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.constants import add_initializer
+from quantkit.graph.edits import add_behind, insert_before
 from quantkit.graph.linear import Linear
 from quantkit.quantization.observe.statistics import Statistics
-from quantkit.quantization.write.rewrite import add_behind, insert_before
 
 _MUCH_LESS = 0.75
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph.biases import Place, bias_place
 from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.observe.statistics import Statistics
 from quantkit.quantization.treatments.smooth.fold import value_layer
-from quantkit.quantization.write.bias import Place, bias_place
 
 # Operators that make tensors → their bias input.
 _NORMS = {"LayerNormalization": 2, "SkipLayerNormalization": 3}

@@ -16,10 +16,10 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.constants import add_initializer
+from quantkit.graph.edits import insert_before
 from quantkit.graph.linear import Linear
 from quantkit.quantization.observe.statistics import Statistics
 from quantkit.quantization.treatments.outliers import channel_noise
-from quantkit.quantization.write.rewrite import insert_before
 
 # How many copies are taken: enough for a handful of channels. The kernel takes longer where the number of rows is no
 # multiple of 16.

@@ -15,9 +15,10 @@ import onnx_ir as ir
 
 from quantkit.errors import RecipeError
 from quantkit.graph.constants import add_initializer
+from quantkit.graph.edits import put_in_place
 from quantkit.graph.linear import Linear
 from quantkit.quantization.affine import QuantizedWeight, quantize_matrix, require_finite, weight_scales
-from quantkit.quantization.write.rewrite import gemm_to_matmul, put_in_place
+from quantkit.quantization.write.rewrite import gemm_to_matmul
 
 BLOCK_SIZES = (16, 32, 64, 128, 256)
 _DOMAIN = "com.microsoft"
