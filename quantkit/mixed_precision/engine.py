@@ -24,8 +24,9 @@ from quantkit.mixed_precision.options import Option, Options, list_options
 from quantkit.mixed_precision.sensitivity import Damage, as_records, damages_of
 from quantkit.mixed_precision.workbench import Workbench, set_up
 from quantkit.mixed_precision.written import as_settings
-from quantkit.quantization.observe.evidence import Evidence
-from quantkit.quantization.write.apply import Grid
+from quantkit.quantization.grids import Grid
+from quantkit.quantization.treatments.table import TREATMENTS, WHOLE_MODEL
+from quantkit.quantization.treatments.treated import Treated
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.records import ChoiceRecord, GroupRecord, GroupSensitivity, SearchReport
 from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
@@ -33,14 +34,12 @@ from quantkit.tasks.calibration_set import CalibrationSet
 
 _TOOLS = ("quantkit", "onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
 _SEARCHED = (
-    "smooth_quant",
+    *(kind.setting for kind in reversed(TREATMENTS)),
+    *(kind.setting for kind in WHOLE_MODEL),
     "calib_method",
     "percentile",
     "rounding",
     "bias_correction",
-    "channel_shift",
-    "outlier_channels",
-    "split_channels",
     "symmetric",
     "schemes",
 )
@@ -54,7 +53,7 @@ class Chosen:
 
     settings: QuantizeSettings
     report: SearchReport
-    evidence: Evidence
+    treated: Treated
 
 
 @dataclass(kw_only=True, slots=True)
@@ -107,6 +106,7 @@ def find(
         calibration_set,
         keep_float=tuple(entry.pattern for entry in settings.keep_float),
         grid=grid,
+        per_channel=settings.per_channel,
         budget=clock.budget,
         layout=settings.chosen_layout,
     )
@@ -160,7 +160,7 @@ def find(
     return Chosen(
         settings=as_settings(settings, workbench, report, solution, options),
         report=report,
-        evidence=workbench.evidence,
+        treated=workbench.treated,
     )
 
 
@@ -197,7 +197,7 @@ def _priced(group: Group, options: Sequence[Option], damage: Damage, *, macs: in
             damage=damage.divergence * option.noise.noise / reference if reference else 0.0,
             cost_us=option.cost_us,
             coverage=group.macs / macs if option.choice.scheme != "float" else 0.0,
-            extra=group.macs * option.choice.outliers / group.inputs / macs,
+            extra=option.choice.extra_macs(group.outputs) / macs,
         )
         for option in options
     ]
@@ -232,11 +232,11 @@ def _key(workbench: Workbench, settings: QuantizeSettings, selected: str) -> str
     """Return the digest of all that decides what is measured; neither the target nor the budget does."""
     return digest_of(
         {
-            "evidence": workbench.evidence.key,
+            "observations": workbench.treated.key,
             "selection": selected,
             "confidence": settings.auto.confidence,
             "keep_float": [entry.pattern for entry in settings.keep_float],
-            "grid": [workbench.grid.per_channel, workbench.grid.weight_type],
+            "grid": [workbench.per_channel, workbench.grid.name],
             "layout": workbench.layout,
             "tools": tool_versions(*_TOOLS),
             "cpu": cpu_facts().kernels_json(),

@@ -13,7 +13,8 @@ from quantkit.errors import EvaluationError, UsageError
 from quantkit.files import sha256_file
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.observe import calibration
-from quantkit.quantization.observe.calibration import CalibrationRun, calibrate, observe
+from quantkit.quantization.observe.calibration import calibrate, observe
+from quantkit.quantization.observe.run import CalibrationRun
 from quantkit.quantization.observe.statistics import Detail
 from quantkit.recipe.settings import BenchSettings, EvaluateSettings, QuantizeSettings
 from quantkit.stages.bench import bench

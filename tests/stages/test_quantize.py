@@ -23,7 +23,7 @@ from quantkit.errors import (
     UsageError,
 )
 from quantkit.graph.kernels import trace_execution
-from quantkit.quantization.observe import evidence
+from quantkit.quantization.treatments import shift
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import CpuFacts
 from quantkit.runtime.mask_free import write_mask_free
@@ -494,7 +494,7 @@ def test_nothing_to_shift(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A graph none of whose tensors can be shifted is refused: nothing is left out in silence."""
-    monkeypatch.setattr(evidence, "channel_shifts", lambda *_: {})
+    monkeypatch.setattr(shift, "channel_shifts", lambda *_: {})
     source, chosen = make_encoder_artifact(), settings("static", channel_shift=True)
     match = r"channel_shift: no layer reads a tensor .*; leave --channel-shift out"
     out = tmp_path / "int8"

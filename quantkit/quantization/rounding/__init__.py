@@ -5,7 +5,7 @@ Every rounding has the signature `round_weight(problem) -> QuantizedWeight`; the
 
 from collections.abc import Callable
 
-from quantkit.quantization.affine import QuantizedWeight
+from quantkit.quantization.grids import QuantizedWeight
 from quantkit.quantization.rounding import gptq, nearest
 from quantkit.quantization.rounding.problem import Problem, channel_errors
 

@@ -9,7 +9,7 @@ import pytest
 from quantkit.errors import QuantizationError
 from quantkit.graph.linear import embedding_tables, linear_layers
 from quantkit.graph.model import load_model
-from quantkit.quantization.affine import WeightType
+from quantkit.quantization.grids import GRIDS
 from quantkit.quantization.rounding import ROUNDINGS, Problem
 from quantkit.quantization.write.dynamic import quantize_dynamic
 from quantkit.quantization.write.embeddings import open_embed_layer_norm, quantize_tables
@@ -83,13 +83,13 @@ def ranges_of(bench: Any, model: ir.Model) -> dict[str, tuple[float, float]]:
 
 
 def quantize(
-    bench: Any, model: ir.Model, mode: str, *, per_channel: bool = True, weight_type: WeightType = "int8"
+    bench: Any, model: ir.Model, mode: str, *, per_channel: bool = True, weight_type: str = "int8"
 ) -> None:
     """Quantize every layer, rounded to nearest."""
     layers = linear_layers(model.graph)
     weights = {
         layer.name: ROUNDINGS["nearest"](
-            Problem(name=layer.name, matrix=layer.matrix(), per_channel=per_channel, weight_type=weight_type)
+            Problem(name=layer.name, matrix=layer.matrix(), per_channel=per_channel, grid=GRIDS[weight_type])
         )
         for layer in layers
     }
@@ -108,7 +108,7 @@ def difference(actual: np.ndarray, expected: np.ndarray) -> float:
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
 def test_integer_kernels_run(
-    bench: Any, encoder: ir.Model, mode: str, per_channel: bool, weight_type: WeightType
+    bench: Any, encoder: ir.Model, mode: str, per_channel: bool, weight_type: str
 ) -> None:
     """Every layer keeps its name, runs in an integer kernel, and the result is near float."""
     expected = bench.compute(encoder)
@@ -136,7 +136,7 @@ def test_shared_activation_is_quantized_once(
 
 @pytest.mark.parametrize("weight_type", ["int8", "uint8"])
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
-def test_pooled_heads(bench: Any, classifier: ir.Model, mode: str, weight_type: WeightType) -> None:
+def test_pooled_heads(bench: Any, classifier: ir.Model, mode: str, weight_type: str) -> None:
     """Pooled heads run in integer kernels under their own names, bias included."""
     expected = bench.compute(classifier)
     quantize(bench, classifier, mode, weight_type=weight_type)

@@ -13,7 +13,7 @@ from quantkit.artifact import Artifact
 from quantkit.errors import QuantizationError, UsageError
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model, save_model
-from quantkit.quantization.observe import evidence
+from quantkit.quantization.observe import observations
 from quantkit.quantization.observe.statistics import Statistics
 from quantkit.quantization.treatments.shift import channel_shifts, shift_channels
 from quantkit.quantization.write.embeddings import open_embed_layer_norm
@@ -31,7 +31,7 @@ def settings(span_questions: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     """Return a function that makes settings of --attention qk, calibrated on six questions in short windows."""
     # The checkpoints have 64 positions.
     monkeypatch.setattr(
-        evidence,
+        observations,
         "FeatureSettings",
         lambda: FeatureSettings(max_length=60, doc_stride=16, max_query_length=30),
     )
