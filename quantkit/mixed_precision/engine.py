@@ -25,8 +25,7 @@ from quantkit.mixed_precision.sensitivity import Damage, as_records, damages_of
 from quantkit.mixed_precision.workbench import Workbench, set_up
 from quantkit.mixed_precision.written import as_settings
 from quantkit.quantization.grids import Grid
-from quantkit.quantization.treatments.table import TREATMENTS, WHOLE_MODEL
-from quantkit.quantization.treatments.treated import Treated
+from quantkit.quantization.treatments import TREATMENTS, WHOLE_MODEL, Treated
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.records import ChoiceRecord, GroupRecord, GroupSensitivity, SearchReport
 from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here

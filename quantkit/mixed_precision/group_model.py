@@ -18,10 +18,10 @@ from quantkit.graph.kernels import LINEAR_KERNELS
 from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.choice import BLOCK_SIZE, INTEGER, Choice, Scheme, of_no_use
 from quantkit.quantization.grids import GRIDS, INT8, QuantizedWeight
-from quantkit.quantization.observe.range import Range
+from quantkit.quantization.observe import Range
 from quantkit.quantization.rounding import Problem, nearest
-from quantkit.quantization.treatments.table import BY_SETTING
-from quantkit.quantization.write.schemes import SCHEMES, Parts
+from quantkit.quantization.treatments import BY_SETTING
+from quantkit.quantization.write import SCHEMES, Parts
 from quantkit.records.record import Record
 
 INPUT = "x"

@@ -14,8 +14,7 @@ from quantkit.graph.linear import Linear
 from quantkit.quantization.choice import Choice
 from quantkit.quantization.observe.histogram import Histogram
 from quantkit.quantization.observe.ranges import METHODS
-from quantkit.quantization.treatments.reading import rounded_to
-from quantkit.quantization.treatments.treated import Treated
+from quantkit.quantization.treatments import Treated, rounded_to
 from quantkit.quantization.write.blockwise import quantize_blocks
 
 # Another range method is taken only when it saves this share of the activations' noise. Rounding errs to both sides

@@ -15,8 +15,7 @@ from quantkit.mixed_precision.noise import FloatOutputs, Noise, best_range, floa
 from quantkit.mixed_precision.workbench import Workbench
 from quantkit.progress import track
 from quantkit.quantization.choice import FLOAT, Choice
-from quantkit.quantization.treatments.smooth import Smooth
-from quantkit.quantization.treatments.table import TREATMENTS, in_order
+from quantkit.quantization.treatments import TREATMENTS, Smooth, in_order
 
 # The tokens of a batch as it is served; the same as the exam's.
 COST_TOKENS = 1024

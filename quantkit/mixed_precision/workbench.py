@@ -17,12 +17,9 @@ from quantkit.mixed_precision.rounding import Rounding, affordable_rounding
 from quantkit.quantization.assignment import nothing_to_quantize
 from quantkit.quantization.choice import FLOAT, INTEGER, Choice
 from quantkit.quantization.grids import Grid
-from quantkit.quantization.observe.observations import observe_model
-from quantkit.quantization.observe.statistics import Detail
-from quantkit.quantization.treatments.table import WHOLE_MODEL
-from quantkit.quantization.treatments.treated import Treated, treat
-from quantkit.quantization.write.apply import apply
-from quantkit.quantization.write.embeddings import open_embed_layer_norm, quantize_tables
+from quantkit.quantization.observe import Detail, observe_model
+from quantkit.quantization.treatments import WHOLE_MODEL, Treated, treat
+from quantkit.quantization.write import apply, open_embed_layer_norm, quantize_tables
 from quantkit.tasks.calibration_set import CalibrationSet
 
 # A model whose weights take a larger share of the budget to round by GPTQ is rounded to nearest.

@@ -7,7 +7,7 @@ from quantkit.graph.linear import matching
 from quantkit.mixed_precision.options import STATIC, Options
 from quantkit.mixed_precision.workbench import Workbench
 from quantkit.quantization.choice import Choice
-from quantkit.quantization.treatments.table import TREATMENTS, WHOLE_MODEL
+from quantkit.quantization.treatments import TREATMENTS, WHOLE_MODEL
 from quantkit.recipe.settings import AutoSettings, KeepFloat, LayerScheme, QuantizeSettings
 from quantkit.records import GroupRecord, SearchReport
 

@@ -17,8 +17,8 @@ from quantkit.quantization.choice import (
     of_no_use,
 )
 from quantkit.quantization.grids import INT8, Grid
-from quantkit.quantization.observe.range import RangeRule
-from quantkit.quantization.treatments.table import BY_SETTING, TREATMENTS
+from quantkit.quantization.observe import RangeRule
+from quantkit.quantization.treatments import BY_SETTING, TREATMENTS
 from quantkit.recipe.settings import LayerScheme, QuantizeSettings
 
 # What an entry of `schemes` may say of layers of each scheme beside their treatments; else it would do nothing.

@@ -19,13 +19,15 @@ from quantkit.graph.layout import lay_out
 from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.mixed_precision.engine import Chosen, find
 from quantkit.quantization.grids import Grid
-from quantkit.quantization.observe.observations import observe_model
-from quantkit.quantization.observe.range import Range
-from quantkit.quantization.treatments.table import WHOLE_MODEL
-from quantkit.quantization.treatments.treated import Treated, treat
-from quantkit.quantization.write.apply import apply
-from quantkit.quantization.write.attention import calibrate_scores, quantize_scores
-from quantkit.quantization.write.embeddings import open_embed_layer_norm, quantize_tables
+from quantkit.quantization.observe import Range, observe_model
+from quantkit.quantization.treatments import WHOLE_MODEL, Treated, treat
+from quantkit.quantization.write import (
+    apply,
+    calibrate_scores,
+    open_embed_layer_norm,
+    quantize_scores,
+    quantize_tables,
+)
 from quantkit.recipe.load import dump_section
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.report.search_files import search_files

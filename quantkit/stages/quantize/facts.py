@@ -11,9 +11,8 @@ from quantkit.graph.kernels import Execution, trace_execution
 from quantkit.graph.layout import REPLACED, expected_after
 from quantkit.mixed_precision.engine import Chosen
 from quantkit.quantization.grids import Grid
-from quantkit.quantization.observe.run import CalibrationRun
-from quantkit.quantization.treatments.table import TREATMENTS, WHOLE_MODEL
-from quantkit.quantization.treatments.treated import Treated
+from quantkit.quantization.observe import CalibrationRun
+from quantkit.quantization.treatments import TREATMENTS, WHOLE_MODEL, Treated
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import CpuFacts, TargetIsa, validated_here
 from quantkit.stages.quantize.plan import Plan

@@ -11,9 +11,9 @@ from quantkit.graph.linear import Table, embedding_tables, linear_layers, matchi
 from quantkit.quantization.assignment import choices, nothing_to_quantize
 from quantkit.quantization.choice import Choice
 from quantkit.quantization.grids import GRIDS, Grid
-from quantkit.quantization.observe.statistics import Statistics
-from quantkit.quantization.treatments.settle import settled
-from quantkit.quantization.write.attention import ScoreInput, score_inputs
+from quantkit.quantization.observe import Statistics
+from quantkit.quantization.treatments import settled
+from quantkit.quantization.write import ScoreInput, score_inputs
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import TargetIsa
 from quantkit.stages.quantize.usable import require_calibration

@@ -7,7 +7,7 @@ from quantkit.cluster.cluster import require_ray
 from quantkit.errors import ArtifactError, UsageError
 from quantkit.quantization.assignment import section_choice, section_misfit
 from quantkit.quantization.choice import Assignment
-from quantkit.quantization.treatments.table import WHOLE_MODEL
+from quantkit.quantization.treatments import WHOLE_MODEL
 from quantkit.recipe.settings import QuantizeSettings
 
 
