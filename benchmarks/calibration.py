@@ -30,7 +30,8 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.measure import peak_memory
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model
-from quantkit.quantization.observe.calibration import CalibrationRun, calibrate
+from quantkit.quantization.observe.calibration import calibrate
+from quantkit.quantization.observe.run import CalibrationRun
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.tasks import Feature
 from quantkit.tasks.calibration_set import select

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from quantkit.artifact import Artifact, StageRecord, new_artifact
-from quantkit.quantization.affine import LIMITS, WeightType
+from quantkit.quantization.grids import GRIDS
 from quantkit.records import (
     CandidateRecord,
     Check,
@@ -59,7 +59,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def exact_grids() -> frozenset[WeightType]:
+def exact_grids() -> frozenset[str]:
     """Return the weight grids whose products this CPU's integer kernels sum exactly.
 
     Where sums of two u8 x s8 products are kept in 16 bits, a signed grid is exact if two of its largest products fit;
@@ -67,24 +67,24 @@ def exact_grids() -> frozenset[WeightType]:
     """
     saturates = resolve_target(NATIVE, cpu_facts()).saturates
     return frozenset(
-        grid
-        for grid, limit in LIMITS.items()
-        if not saturates or grid == "uint8" or 2 * 255 * limit <= np.iinfo(np.int16).max
+        name
+        for name, grid in GRIDS.items()
+        if not saturates or grid.kernel == "u8u8" or 2 * 255 * grid.limit <= np.iinfo(np.int16).max
     )
 
 
 @pytest.fixture(scope="session")
-def exact_grid(exact_grids: frozenset[WeightType]) -> WeightType:
+def exact_grid(exact_grids: frozenset[str]) -> str:
     """Return an exact grid of 255 levels: int8, or else uint8, which rounds every weight to the same level."""
     return "int8" if "int8" in exact_grids else "uint8"
 
 
-@pytest.fixture(params=list(LIMITS))
-def weight_type(request: pytest.FixtureRequest, exact_grids: frozenset[WeightType]) -> WeightType:
+@pytest.fixture(params=list(GRIDS))
+def weight_type(request: pytest.FixtureRequest, exact_grids: frozenset[str]) -> str:
     """Return each weight grid in turn, and skip those that are not exact here; `indirect=True` takes some of them."""
     if request.param not in exact_grids:
         pytest.skip(f"sums of {request.param} products saturate on this CPU, which has no VNNI")
-    grid: WeightType = request.param
+    grid: str = request.param
     return grid
 
 

@@ -20,7 +20,7 @@ def affordable_rounding(groups: Iterable[Group], *, seconds: float) -> Rounding:
     """
     width = _TRIAL_WIDTH
     matrix = np.random.default_rng(0).standard_normal((width, width)).astype(np.float32)
-    problem = Problem(name="trial", matrix=matrix, moment=np.eye(width), per_channel=True, weight_type="int8")
+    problem = Problem(name="trial", matrix=matrix, moment=np.eye(width))
     started = time.perf_counter()
     ROUNDINGS["gptq"](problem)
     rate = _gptq_operations(width, width) / (time.perf_counter() - started)

@@ -4,19 +4,18 @@ from pathlib import Path
 
 from quantkit.errors import UsageError
 from quantkit.exam.selection import SelectionRequest, select_questions
+from quantkit.quantization.treatments import TREATMENTS, WHOLE_MODEL
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import CalibrationSet
 
 _SEARCHED = (
-    "smooth_quant",
+    *(kind.setting for kind in reversed(TREATMENTS)),
+    *(kind.setting for kind in WHOLE_MODEL),
     "calib_method",
     "percentile",
     "rounding",
     "bias_correction",
-    "channel_shift",
-    "outlier_channels",
-    "split_channels",
     "symmetric",
     "schemes",
 )

@@ -23,8 +23,8 @@ from quantkit.mixed_precision.priced import limits_of, slots_of
 from quantkit.mixed_precision.sensitivity import as_records, damages_of
 from quantkit.mixed_precision.workbench import Workbench, set_up
 from quantkit.mixed_precision.written import as_settings
-from quantkit.quantization.observe.evidence import Evidence
-from quantkit.quantization.write.apply import Grid
+from quantkit.quantization.grids import Grid
+from quantkit.quantization.treatments import Treated
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.records import GroupRecord, GroupSensitivity, OptionRecord, SearchReport
 from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
@@ -41,7 +41,7 @@ class Chosen:
 
     settings: QuantizeSettings
     report: SearchReport
-    evidence: Evidence
+    treated: Treated
 
 
 @dataclass(kw_only=True, slots=True)
@@ -95,6 +95,7 @@ def find(
         calibration_set,
         keep_float=tuple(entry.pattern for entry in settings.keep_float),
         grid=grid,
+        per_channel=settings.per_channel,
         budget=clock.budget,
         layout=settings.chosen_layout,
     )
@@ -154,7 +155,7 @@ def find(
             {group: options[group][index].choice for group, index in chosen.items()},
         ),
         report=report,
-        evidence=workbench.evidence,
+        treated=workbench.treated,
     )
 
 
@@ -187,11 +188,11 @@ def _key(workbench: Workbench, settings: QuantizeSettings, selected: str) -> str
     """Return the digest of all that decides what is measured; neither the target nor the budget does."""
     return digest_of(
         {
-            "evidence": workbench.evidence.key,
+            "observations": workbench.treated.key,
             "selection": selected,
             "confidence": settings.auto.confidence,
             "keep_float": [entry.pattern for entry in settings.keep_float],
-            "grid": [workbench.grid.per_channel, workbench.grid.weight_type],
+            "grid": [workbench.per_channel, workbench.grid.name],
             "layout": workbench.layout,
             "tools": tool_versions(*_TOOLS),
             "cpu": cpu_facts().kernels_json(),

@@ -4,34 +4,31 @@ It is made by the very rewrites that quantization uses. What onnxruntime makes o
 kernel is ever taken for an integer one.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from quantkit.errors import QuantizationError
 from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.graph.kernels import LINEAR_KERNELS
 from quantkit.graph.linear import Linear, linear_layers
 from quantkit.latency.snippet import BATCH, SEQUENCE
-from quantkit.quantization.affine import QuantizedWeight, WeightType
+from quantkit.quantization.choice import BLOCK_SIZE, INTEGER, Choice, Scheme, of_no_use
+from quantkit.quantization.grids import GRIDS, INT8, QuantizedWeight
+from quantkit.quantization.observe import Range
 from quantkit.quantization.rounding import Problem, nearest
-from quantkit.quantization.treatments.outliers import multiply_outliers
-from quantkit.quantization.treatments.smooth import smooth
-from quantkit.quantization.treatments.split import split_channels, split_evenly
-from quantkit.quantization.write.blockwise import quantize_blockwise
-from quantkit.quantization.write.dynamic import quantize_dynamic
-from quantkit.quantization.write.static import quantize_static
+from quantkit.quantization.treatments import BY_SETTING
+from quantkit.quantization.write import SCHEMES, Parts
 from quantkit.records.record import Record
-
-Scheme = Literal["float", "static", "dynamic", "blockwise"]
 
 INPUT = "x"
 _LAYER = "layer.{}"
 _OPSET = 17
+_BOUNDS = Range(low=-4.0, high=4.0, seen_low=-4.0, seen_high=4.0)
 
 
 class CostRequest(Record):
@@ -41,39 +38,45 @@ class CostRequest(Record):
         inputs: width of the tensor that the layers read.
         outputs: width of each layer.
         scheme: how the layers are computed.
-        smoothed: a Mul stands before them.
-        outliers: inputs that are multiplied in float, for static.
-        split: copies of inputs that are read again, for static.
+        treatments: setting and value of each, in order; those that cost nothing are left out.
         block_size: of blockwise weights; None for every other scheme.
-        weight_type: of integer weights; uint8 has other kernels.
+        grid: of integer weights; some have other kernels.
     """
 
     inputs: PositiveInt
     outputs: tuple[PositiveInt, ...] = Field(min_length=1)
     scheme: Scheme
-    smoothed: bool = False
-    outliers: NonNegativeInt = 0
-    split: NonNegativeInt = 0
+    treatments: tuple[tuple[str, int | float | str], ...] = ()
     block_size: PositiveInt | None = None
-    weight_type: WeightType = "int8"
+    grid: str = INT8.name
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.scheme == "blockwise") is (self.block_size is None):
             raise ValueError("a block_size belongs to the scheme blockwise, and to no other")
-        if self.outliers and self.scheme != "static":
-            raise ValueError("outliers belong to the scheme static, and to no other")
-        if self.split and self.scheme != "static":
-            raise ValueError("a split belongs to the scheme static, and to no other")
+        if self.grid not in GRIDS:
+            raise ValueError(f"{self.grid}: is no grid")
+        for setting, _ in self.treatments:
+            if setting not in BY_SETTING or self.scheme not in BY_SETTING[setting].schemes:
+                raise ValueError(of_no_use(setting, self.scheme))
         return self
+
+    @property
+    def choice(self) -> Choice:
+        """The choice that is measured."""
+        return Choice(
+            scheme=self.scheme,
+            treatments=tuple(BY_SETTING[setting].asked(value) for setting, value in self.treatments),
+            grid=GRIDS[self.grid],
+            block_size=self.block_size or BLOCK_SIZE,
+        )
 
     def __str__(self) -> str:
         """Return what messages call it."""
         shape = f"{self.inputs} to {', '.join(str(width) for width in self.outputs)}"
         size = f" {self.block_size}" if self.block_size else ""
-        outliers = f" outliers {self.outliers}" if self.outliers else ""
-        split = f" split {self.split}" if self.split else ""
-        return f"{self.scheme}{size}{outliers}{split}, {shape}"
+        counted = [treatment.label for treatment in self.choice.treatments if treatment.per_layer]
+        return f"{' '.join([f'{self.scheme}{size}', *counted])}, {shape}"
 
     def describe(self) -> dict[str, Any]:
         """Return the request as plain JSON, for the table of costs."""
@@ -90,17 +93,18 @@ class CostRequest(Record):
 
 def group_model(request: CostRequest) -> ir.Model:
     """Return the group's model: x float32 [batch, sequence, inputs] → one output for each layer, in order."""
-    model = _float_model(request)
-    if request.split:
-        times = np.ones(request.inputs, np.int64)
-        times[: request.split] = 2
-        split_channels(model.graph, linear_layers(model.graph), split_evenly(times))
-    if request.smoothed:
-        layers = linear_layers(model.graph)
-        # Factors of many values, as real ones are: onnxruntime may move a Mul by a single number elsewhere.
-        factors = np.linspace(0.5, 2.0, request.inputs + request.split, dtype=np.float32)
-        smooth(model, layers, {layers[0].activation.name or "": factors})
-    _REWRITES[request.scheme](model, linear_layers(model.graph), request)
+    model, choice = _float_model(request), request.choice
+    width, examples = request.inputs, []
+    for treatment in choice.treatments:
+        example = treatment.example(width)
+        example.rewrite(model, linear_layers(model.graph))
+        examples.append(example)
+        width = linear_layers(model.graph)[0].shape[0]
+    layers = linear_layers(model.graph)
+    for example in examples:
+        example.beside(model, layers)
+    weights = _rounded(layers, choice) if choice.scheme in INTEGER else {}
+    SCHEMES[choice.scheme](model, layers, Parts(choice=choice, weights=weights, bounds=_BOUNDS))
     return model
 
 
@@ -120,18 +124,9 @@ def check_kernels(request: CostRequest, optimized: onnx.GraphProto) -> None:
                 f"cost of {request}: onnxruntime executes {found} for it, which is no kernel of this scheme; "
                 "leave the scheme out, or use another version of onnxruntime"
             )
-    if request.smoothed and f"{_LAYER.format(0)}.input_smooth" not in executed:
-        raise QuantizationError(
-            f"cost of {request}: onnxruntime executes it without the Mul of smoothing; measure it unsmoothed"
-        )
-    if request.split and f"{_LAYER.format(0)}.input_split" not in executed:
-        raise QuantizationError(
-            f"cost of {request}: onnxruntime executes it without the copies of channels; measure it without them"
-        )
-    if request.outliers and f"{_LAYER.format(0)}.outliers" not in executed:
-        raise QuantizationError(
-            f"cost of {request}: onnxruntime executes it without the product of outliers; measure it without them"
-        )
+    for treatment in request.choice.treatments:
+        if treatment.kernel and f"{_LAYER.format(0)}.{treatment.kernel}" not in executed:
+            raise QuantizationError(f"cost of {request}: onnxruntime executes it without {treatment.lost}")
 
 
 def _is_of(scheme: Scheme, node: onnx.NodeProto) -> bool:
@@ -169,40 +164,7 @@ def _float_model(request: CostRequest) -> ir.Model:
     return ir.Model(graph, ir_version=8)
 
 
-def _rounded(layers: Sequence[Linear], request: CostRequest) -> dict[str, QuantizedWeight]:
+def _rounded(layers: Sequence[Linear], choice: Choice) -> dict[str, QuantizedWeight]:
     """Return layer name → its weight, rounded to nearest: what the values are does not change the time."""
-    problems = [
-        Problem(name=layer.name, matrix=layer.matrix(), weight_type=request.weight_type) for layer in layers
-    ]
+    problems = [Problem(name=layer.name, matrix=layer.matrix(), grid=choice.grid) for layer in layers]
     return {problem.name: nearest.round_weight(problem) for problem in problems}
-
-
-def _keep_float(model: ir.Model, layers: Sequence[Linear], request: CostRequest) -> None:
-    """Leave the group as it is."""
-
-
-def _make_static(model: ir.Model, layers: Sequence[Linear], request: CostRequest) -> None:
-    ranges = {layer.activation.name or "": (-4.0, 4.0) for layer in layers}
-    if request.outliers:
-        multiply_outliers(
-            model.graph, layers, np.arange(request.outliers) * (request.inputs // request.outliers)
-        )
-    quantize_static(model, layers, ranges, _rounded(layers, request))
-
-
-def _make_dynamic(model: ir.Model, layers: Sequence[Linear], request: CostRequest) -> None:
-    quantize_dynamic(model, layers, _rounded(layers, request))
-
-
-def _make_blockwise(model: ir.Model, layers: Sequence[Linear], request: CostRequest) -> None:
-    assert request.block_size is not None
-    quantize_blockwise(model, layers, request.block_size)
-
-
-_REWRITES: dict[Scheme, Callable[[ir.Model, Sequence[Linear], CostRequest], None]] = {
-    "float": _keep_float,
-    "static": _make_static,
-    "dynamic": _make_dynamic,
-    "blockwise": _make_blockwise,
-}
-"""Scheme → the rewrite of quantization that makes it."""

@@ -12,13 +12,9 @@ import numpy as np
 
 from quantkit.graph.linear import Linear
 from quantkit.quantization.choice import Choice
-from quantkit.quantization.inputs import Inputs, Reading, rounded_to
-from quantkit.quantization.observe.evidence import Evidence
 from quantkit.quantization.observe.histogram import Histogram
 from quantkit.quantization.observe.ranges import METHODS
-from quantkit.quantization.rounding import Problem
-from quantkit.quantization.treatments.outliers import without_rows
-from quantkit.quantization.write.apply import Grid
+from quantkit.quantization.treatments import Treated, rounded_to
 from quantkit.quantization.write.blockwise import quantize_blocks
 
 # Another range method is taken only when it saves this share of the activations' noise. Rounding errs to both sides
@@ -69,9 +65,9 @@ class FloatOutputs:
     signal: float
 
 
-def float_outputs(tensor: str, layers: Sequence[Linear], evidence: Evidence) -> FloatOutputs:
+def float_outputs(tensor: str, layers: Sequence[Linear], treated: Treated) -> FloatOutputs:
     """Compute what the layers that read a tensor make of its sample in float."""
-    sample = evidence.statistics[tensor].sample
+    sample = treated.statistics[tensor].sample
     assert sample is not None
     # A mean over so many values does not need them all where tokens are wide.
     sample = sample[:: max(1, sample.size // _MOST_VALUES)]
@@ -80,14 +76,13 @@ def float_outputs(tensor: str, layers: Sequence[Linear], evidence: Evidence) -> 
     return FloatOutputs(tensor=tensor, layers=layers, sample=sample, wanted=wanted, signal=signal)
 
 
-def measure_noise(of: FloatOutputs, choice: Choice, evidence: Evidence, grid: Grid) -> Noise:
+def measure_noise(of: FloatOutputs, choice: Choice, treated: Treated) -> Noise:
     """Return the noise of one choice for the layers that read one tensor.
 
     Args:
         of: the layers, and what they should give.
         choice: what is computed.
-        evidence: with a sample of the tensor.
-        grid: of the weights.
+        treated: with a sample of the tensor.
     """
     if choice.scheme == "float":
         return Noise(noise=0.0, signal=of.signal)
@@ -95,62 +90,46 @@ def measure_noise(of: FloatOutputs, choice: Choice, evidence: Evidence, grid: Gr
         rounded = _rounded_blocks(of.sample, choice.block_size)
         found = [rounded @ _blockwise_matrix(layer, choice.block_size) for layer in of.layers]
         return Noise(noise=_difference(of.wanted, found), signal=of.signal)
-    reading = evidence.reading(of.tensor, of.layers, choice)
-    inputs, outliers = _inputs(reading, choice), reading.outliers
-    smoothed = reading.values(of.sample) / inputs.factors
+    reading = treated.reading(of.tensor, of.layers, choice)
+    inputs = reading.inputs(choice)
+    values = reading.values(of.sample)
     if choice.scheme == "static":
-        values = inputs.rounded(smoothed)
+        values = inputs.rounded(values)
     else:
         assert inputs.seen.sample is not None
-        everything = inputs.seen.sample / inputs.factors
-        values = rounded_to(smoothed, float(everything.min()), float(everything.max()))
-    moment = inputs.moment() if choice.rounding == "gptq" else None
+        everything = inputs.seen.sample
+        values = rounded_to(values, float(everything.min()), float(everything.max()))
+    matrices = ((layer.name, reading.matrix(layer.matrix())) for layer in of.layers)
     found = []
-    for layer in of.layers:
-        whole = reading.matrix(layer)
-        matrix = without_rows(whole, outliers) * inputs.factors[:, None]
-        problem = Problem(
-            name=layer.name,
-            matrix=matrix,
-            moment=moment,
-            per_channel=grid.per_channel,
-            weight_type=grid.weight_type,
-        )
-        weight = evidence.weight(problem, choice.rounding)
-        output = values @ weight.dequantize() + of.sample[:, outliers] @ whole[outliers]
-        found.append(output + inputs.shift(matrix, weight) if choice.bias_correction else output)
+    for layer, made in zip(of.layers, treated.rounded(matrices, choice, inputs), strict=True):
+        output = values @ made.weight.dequantize()
+        for part in (reading.product(of.sample, layer.matrix()), made.correction):
+            output = output if part is None else output + part
+        found.append(output)
     return Noise(noise=_difference(of.wanted, found), signal=of.signal)
 
 
-def best_range(tensor: str, layers: Sequence[Linear], choice: Choice, evidence: Evidence) -> Choice:
+def best_range(tensor: str, layers: Sequence[Linear], choice: Choice, treated: Treated) -> Choice:
     """Return a static choice with the range method that rounds the sample best, as the layers weigh its channels."""
-    reading = evidence.reading(tensor, layers, choice)
-    inputs = _inputs(reading, choice)
-    assert inputs.seen.sample is not None
-    smoothed = inputs.seen.sample / inputs.factors
-    importance = (
-        sum((np.square(reading.matrix(layer)).sum(axis=1) for layer in layers), np.float32(0))
-        * inputs.factors**2
+    reading = treated.reading(tensor, layers, choice)
+    inputs = reading.inputs(choice)
+    sample = inputs.seen.sample
+    assert sample is not None
+    importance = sum(
+        (np.square(reading.matrix(layer.matrix())).sum(axis=1) for layer in layers), np.float32(0)
     )
     histogram = Histogram()
-    histogram.add(smoothed)
+    histogram.add(sample)
 
     def noise(low: float, high: float) -> float:
-        return float(np.square(rounded_to(smoothed, low, high) - smoothed).mean(axis=0) @ importance)
+        return float(np.square(rounded_to(sample, low, high) - sample).mean(axis=0) @ importance)
 
     best, least = choice, (1 - _WORTH_IT) * noise(inputs.bounds.low, inputs.bounds.high)
     for method, estimate in METHODS.items():
-        found = noise(*estimate(histogram, choice.percentile))
+        found = noise(*estimate(histogram, choice.range.percentile))
         if found < least:
-            best, least = replace(choice, method=method), found
+            best, least = replace(choice, range=replace(choice.range, method=method)), found
     return best
-
-
-def _inputs(reading: Reading, choice: Choice) -> Inputs:
-    bounds = reading.extremes()
-    if choice.symmetric:
-        bounds = bounds.around_zero()
-    return reading.inputs(bounds, fixed=choice.scheme == "static")
 
 
 def _rounded_blocks(values: np.ndarray, block_size: int) -> np.ndarray:

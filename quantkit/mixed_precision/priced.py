@@ -74,5 +74,5 @@ def _uses(group: Group, option: Option, *, macs: int, coverage: float) -> dict[s
     """
     quantized = option.choice.scheme != "float"
     share = group.macs / macs if quantized else 0.0
-    extra = group.macs * option.choice.outliers / group.inputs / macs
+    extra = option.choice.extra_macs(group.outputs) / macs
     return {_QUANTIZED: float(quantized), _COVERAGE: share - coverage * extra}

@@ -1,9 +1,9 @@
-"""Workbench: one FP32 artifact with its calibration evidence, from which assignments become models on disk."""
+"""Workbench: one FP32 artifact with what calibration saw, from which assignments become models on disk."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx_ir as ir
@@ -14,11 +14,12 @@ from quantkit.graph.linear import Linear, embedding_tables, linear_layers, match
 from quantkit.graph.model import has_external_data, load_model, save_model, weight_bytes
 from quantkit.mixed_precision.affordable import Rounding, affordable_rounding
 from quantkit.mixed_precision.groups import Group, groups
-from quantkit.quantization.choice import FLOAT, Choice, nothing_to_quantize
-from quantkit.quantization.observe.evidence import Evidence, collect
-from quantkit.quantization.observe.statistics import Detail
-from quantkit.quantization.write.apply import Grid, apply
-from quantkit.quantization.write.embeddings import open_embed_layer_norm, quantize_tables
+from quantkit.quantization.assignment import nothing_to_quantize
+from quantkit.quantization.choice import FLOAT, INTEGER, Choice
+from quantkit.quantization.grids import Grid
+from quantkit.quantization.observe import Detail, observe_model
+from quantkit.quantization.treatments import WHOLE_MODEL, Treated, treat
+from quantkit.quantization.write import apply, open_embed_layer_norm, quantize_tables
 from quantkit.tasks.calibration_set import CalibrationSet
 
 # A model whose weights take a larger share of the budget to round by GPTQ is rounded to nearest.
@@ -37,8 +38,9 @@ class Workbench:
         groups: its groups that may be quantized, in graph order.
         kept: names of layers and tables that stay float whatever is tried.
         layers: every linear layer of the float graph by name, not smoothed.
-        evidence: what calibration saw.
+        treated: what calibration saw, and what is made of it.
         grid: of all weights.
+        per_channel: one weight scale for each output.
         rounding: of every static and dynamic choice.
         layout: of every model that is built, as of what will be published.
     """
@@ -48,8 +50,9 @@ class Workbench:
     groups: tuple[Group, ...]
     kept: frozenset[str]
     layers: Mapping[str, Linear]
-    evidence: Evidence
+    treated: Treated
     grid: Grid
+    per_channel: bool
     rounding: Rounding
     layout: str
 
@@ -62,6 +65,12 @@ class Workbench:
         """Return a group's layers."""
         return [self.layers[name] for name in group.layers]
 
+    def fitted(self, choice: Choice) -> Choice:
+        """Return a choice with the rounding and grid of this workbench."""
+        if choice.scheme not in INTEGER:
+            return choice
+        return replace(choice, rounding=self.rounding, grid=self.grid, per_channel=self.per_channel)
+
     @contextmanager
     def built(self, chosen: Mapping[str, Choice]) -> Iterator[Path]:
         """Write the model in which each group has its choice; it is gone when the context ends.
@@ -72,7 +81,7 @@ class Workbench:
         by_layer = {layer: chosen.get(group.name, FLOAT) for group in self.groups for layer in group.layers}
         model = self.model.clone()
         assignment = {layer.name: by_layer.get(layer.name, FLOAT) for layer in linear_layers(model.graph)}
-        apply(model, assignment, self.evidence, self.grid)
+        apply(model, assignment, self.treated)
         if len(chosen) == len(self.groups):
             tables = embedding_tables(model.graph)
             quantize_tables(model, [table for table in tables if table.name not in self.kept])
@@ -91,6 +100,7 @@ def set_up(
     *,
     keep_float: tuple[str, ...],
     grid: Grid,
+    per_channel: bool,
     budget: float,
     layout: str,
 ) -> Workbench:
@@ -101,6 +111,7 @@ def set_up(
         calibration_set: its rows are observed.
         keep_float: patterns of layers and tables that stay float.
         grid: of all weights.
+        per_channel: one weight scale for each output.
         budget: seconds of the whole work; they decide how weights can be rounded.
         layout: of the models that are built (`quantkit.graph.layout.LAYOUTS`).
 
@@ -118,14 +129,16 @@ def set_up(
         raise nothing_to_quantize(artifact.model_path, layers)
     rounding = affordable_rounding(free, seconds=_ROUNDING_SHARE * budget)
     detail = Detail.MOMENTS if rounding == "gptq" else Detail.SAMPLE
+    observations = observe_model(artifact, model, calibration_set, detail=detail)
     return Workbench(
         artifact=artifact,
         model=model,
         groups=free,
         kept=frozenset(kept),
         layers=layers,
-        evidence=collect(artifact, model, calibration_set, detail=detail, shift=True),
+        treated=treat(model, observations, WHOLE_MODEL),
         grid=grid,
+        per_channel=per_channel,
         rounding=rounding,
         layout=layout,
     )

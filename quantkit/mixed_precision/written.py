@@ -6,8 +6,14 @@ from quantkit.graph.linear import matching
 from quantkit.mixed_precision.options import STATIC
 from quantkit.mixed_precision.workbench import Workbench
 from quantkit.quantization.choice import Choice
+from quantkit.quantization.treatments import TREATMENTS, WHOLE_MODEL
 from quantkit.recipe.settings import AutoSettings, KeepFloat, LayerScheme, QuantizeSettings
 from quantkit.records import GroupRecord
+
+# What the section says of treatments: those of the choice that every group has.
+_SECTION = {kind.setting: "off" for kind in TREATMENTS} | {
+    one.setting: one.value for one in STATIC.treatments
+}
 
 
 def as_settings(
@@ -38,13 +44,13 @@ def as_settings(
     return settings.model_copy(
         update={
             "mode": "static",
-            "smooth_quant": "auto",
+            **_SECTION,
             "calib_method": "minmax",
             # What the search tried ranges with, whatever it was asked.
-            "percentile": STATIC.percentile,
+            "percentile": STATIC.range.percentile,
             "rounding": "gptq",
             "bias_correction": True,
-            "channel_shift": bool(workbench.evidence.shifts),
+            **{kind.setting: bool(workbench.treated.whole.get(kind.setting)) for kind in WHOLE_MODEL},
             "symmetric": False,
             "schemes": tuple(schemes),
             "keep_float": tuple(kept),
@@ -59,20 +65,24 @@ def _entry(pattern: str, choice: Choice, reason: str) -> LayerScheme:
         return LayerScheme.model_validate(
             {"pattern": pattern, "scheme": "blockwise", "block_size": choice.block_size, "because": reason}
         )
-    method = {"calib_method": choice.method} if choice.scheme == "static" else {}
+    method = {"calib_method": choice.range.method} if choice.scheme == "static" else {}
     return LayerScheme.model_validate(
         {
             "pattern": pattern,
             "scheme": choice.scheme,
-            "smooth_quant": "off" if choice.smooth is None else choice.smooth,
-            **({"outlier_channels": choice.outliers} if choice.outliers else {}),
-            **({"split_channels": choice.split} if choice.split else {}),
+            **_treatments(choice),
             "rounding": choice.rounding,
             "bias_correction": choice.bias_correction,
             **method,
             "because": reason,
         }
     )
+
+
+def _treatments(choice: Choice) -> dict[str, int | float | str]:
+    """Return setting → value of every treatment; off where the section would have one that the choice has not."""
+    own = {treatment.setting: treatment.value for treatment in choice.treatments}
+    return {name: own.get(name, "off") for name, value in _SECTION.items() if name in own or value != "off"}
 
 
 def _beside_kept(workbench: Workbench) -> Iterator[KeepFloat]:

@@ -1,38 +1,12 @@
-"""The affine map between floats and 8-bit integers: q = round(x / scale) + zero_point (round half to even)."""
+"""The affine map between floats and 8-bit integers: q = round(x / scale) + zero_point (round half to even).
 
-from dataclasses import dataclass
-from typing import Literal
+Activations are uint8; weights are symmetric, on one of the grids (`quantkit.quantization.grids`).
+"""
 
 import numpy as np
 
 from quantkit.errors import QuantizationError
-
-# Weights are symmetric: -127..127 with 8 bits. Activations are uint8. On x86 without VNNI the u8·s8 products of two
-# neighbours are added in 16 bits (vpmaddubsw), where 2·255·127 saturates. Two ways around it: 7 bits (reduce_range),
-# as 2·255·63 = 32130 still fits, and uint8 weights around 128 (u8u8), for which other instructions are used.
-WeightType = Literal["int8", "int7", "uint8"]
-LIMITS: dict[WeightType, int] = {"int8": 127, "int7": 63, "uint8": 127}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QuantizedWeight:
-    """int8 or uint8 values [rows, columns] with float32 scales, a scalar [] or one per column or per row.
-
-    A weight is (value - zero_point) · scale; the zero point is 0 for int8 and 128 for uint8.
-    """
-
-    values: np.ndarray
-    scales: np.ndarray
-    zero_point: int = 0
-
-    def zero_points(self) -> np.ndarray:
-        """Return the zero point as operators take it: of the type of the values, shaped like the scales."""
-        return np.full(self.scales.shape, self.zero_point, self.values.dtype)
-
-    def dequantize(self) -> np.ndarray:
-        """Return the float32 weights that the values stand for; scales are a scalar or one per column."""
-        floats: np.ndarray = (self.values.astype(np.float32) - self.zero_point) * self.scales
-        return floats
+from quantkit.quantization.grids import INT8, Grid, QuantizedWeight
 
 
 def affine_uint8(low: float, high: float) -> tuple[float, int]:
@@ -47,23 +21,15 @@ def affine_uint8(low: float, high: float) -> tuple[float, int]:
     return scale, int(np.clip(np.rint(-low / scale), 0, 255))
 
 
-def quantize_matrix(matrix: np.ndarray, scales: np.ndarray, weight_type: WeightType) -> QuantizedWeight:
+def quantize_matrix(matrix: np.ndarray, scales: np.ndarray, grid: Grid) -> QuantizedWeight:
     """Round every weight of a finite matrix [inputs, outputs] to the nearest level of its scale (half to even)."""
-    limit = LIMITS[weight_type]
-    return encode(np.clip(np.rint(matrix / scales), -limit, limit), scales, weight_type)
+    return grid.encode(grid.nearest(matrix / scales), scales)
 
 
-def encode(levels: np.ndarray, scales: np.ndarray, weight_type: WeightType) -> QuantizedWeight:
-    """Store signed levels, whole numbers from -limit to limit, in the values of a weight type."""
-    if weight_type == "uint8":
-        return QuantizedWeight(values=(levels + 128).astype(np.uint8), scales=scales, zero_point=128)
-    return QuantizedWeight(values=levels.astype(np.int8), scales=scales)
-
-
-def weight_scales(matrix: np.ndarray, *, per_channel: bool, weight_type: WeightType) -> np.ndarray:
+def weight_scales(matrix: np.ndarray, *, per_channel: bool, grid: Grid) -> np.ndarray:
     """Return the scales with which the largest magnitude is the last level: float32 [outputs], or [] for all."""
     largest = np.abs(matrix).max(axis=0) if per_channel else np.abs(matrix).max()
-    return _scales(largest, LIMITS[weight_type])
+    return _scales(largest, grid.limit)
 
 
 def quantize_rows(table: np.ndarray, *, name: str) -> QuantizedWeight:
@@ -73,8 +39,8 @@ def quantize_rows(table: np.ndarray, *, name: str) -> QuantizedWeight:
         QuantizationError: an entry is NaN or infinite.
     """
     require_finite(table, name)
-    scales = _scales(np.abs(table).max(axis=1), LIMITS["int8"])
-    by_column = quantize_matrix(table, scales[:, None], "int8")
+    scales = _scales(np.abs(table).max(axis=1), INT8.limit)
+    by_column = quantize_matrix(table, scales[:, None], INT8)
     return QuantizedWeight(values=by_column.values, scales=scales)
 
 

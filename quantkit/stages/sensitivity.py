@@ -11,7 +11,7 @@ from quantkit.files import digest_of
 from quantkit.mixed_precision.options import references
 from quantkit.mixed_precision.sensitivity import as_records, damages_of
 from quantkit.mixed_precision.workbench import set_up
-from quantkit.quantization.write.apply import Grid
+from quantkit.quantization.grids import INT8
 from quantkit.recipe.settings import SensitivitySettings
 from quantkit.records import Sensitivity
 from quantkit.runtime.cpu import cpu_facts
@@ -46,13 +46,14 @@ def sensitivity(
         artifact,
         calibration_set,
         keep_float=(),
-        grid=Grid(per_channel=True, weight_type="int8"),
+        grid=INT8,
+        per_channel=True,
         budget=settings.budget,
         layout="onnxruntime",
     )
     reference = references(workbench)
     tools, cpu = tool_versions(*_TOOLS), cpu_facts()
-    key = digest_of([workbench.evidence.key, tools, cpu.kernels_json()])
+    key = digest_of([workbench.treated.key, tools, cpu.kernels_json()])
     damages, questions = damages_of(
         workbench,
         reference,

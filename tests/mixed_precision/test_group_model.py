@@ -10,17 +10,24 @@ from quantkit.files import cache_folder
 from quantkit.latency.cost import measure_costs
 from quantkit.mixed_precision import group_model
 from quantkit.mixed_precision.group_model import CostRequest
+from quantkit.quantization.treatments.outliers import FloatChannels
+from quantkit.quantization.treatments.smooth import Factors
+from quantkit.quantization.treatments.split import Copies
+from quantkit.quantization.write.schemes import SCHEMES
 
 pytestmark = pytest.mark.avx2
 
 FLOAT = CostRequest(inputs=32, outputs=(16,), scheme="float")
-STATIC = CostRequest(inputs=32, outputs=(16, 16), scheme="static", smoothed=True)
+SMOOTH = ("smooth_quant", "auto")
+STATIC = CostRequest(inputs=32, outputs=(16, 16), scheme="static", treatments=(SMOOTH,))
 
 
-@pytest.mark.parametrize("weight_type", ["int8", "uint8"])
-@pytest.mark.parametrize("smoothed", [False, True])
-@pytest.mark.parametrize("scheme", sorted(group_model._REWRITES))
-def test_every_scheme_is_measured(scheme: Any, smoothed: bool, weight_type: Any) -> None:
+@pytest.mark.parametrize("grid", ["int8", "uint8"])
+@pytest.mark.parametrize(
+    ("scheme", "treatments"),
+    [*((scheme, ()) for scheme in sorted(SCHEMES)), ("static", (SMOOTH,)), ("dynamic", (SMOOTH,))],
+)
+def test_every_scheme_is_measured(scheme: Any, treatments: Any, grid: str) -> None:
     """Every scheme of the table runs its own kernels for one layer and for several, smoothed or not."""
     block_size = 32 if scheme == "blockwise" else None
     requests = [
@@ -28,9 +35,9 @@ def test_every_scheme_is_measured(scheme: Any, smoothed: bool, weight_type: Any)
             inputs=64,
             outputs=outputs,
             scheme=scheme,
-            smoothed=smoothed,
+            treatments=treatments,
             block_size=block_size,
-            weight_type=weight_type,
+            grid=grid,
         )
         for outputs in ((2,), (48, 48, 32))
     ]
@@ -41,25 +48,29 @@ def test_every_scheme_is_measured(scheme: Any, smoothed: bool, weight_type: Any)
     assert all(microseconds > 0 for microseconds in costs.values())
 
 
-@pytest.mark.parametrize("smoothed", [False, True])
-def test_outliers_are_measured(smoothed: bool) -> None:
+@pytest.mark.parametrize("smoothed", [(), (SMOOTH,)], ids=["plain", "smooth"])
+def test_outliers_are_measured(smoothed: Any) -> None:
     """Static layers with outlier channels run in integer kernels, their outliers beside them."""
-    request = CostRequest(inputs=64, outputs=(48, 32), scheme="static", smoothed=smoothed, outliers=8)
+    request = CostRequest(
+        inputs=64, outputs=(48, 32), scheme="static", treatments=(("outlier_channels", 8), *smoothed)
+    )
     assert "static outliers 8, 64 to 48, 32" == str(request)
     assert measure_costs([request], tokens=8)[request] > 0
 
 
-@pytest.mark.parametrize("smoothed", [False, True])
-def test_copies_are_measured(smoothed: bool) -> None:
+@pytest.mark.parametrize("smoothed", [(), (SMOOTH,)], ids=["plain", "smooth"])
+def test_copies_are_measured(smoothed: Any) -> None:
     """Static layers with copied channels run in integer kernels that have a row for each copy."""
-    request = CostRequest(inputs=64, outputs=(48, 32), scheme="static", smoothed=smoothed, split=16)
+    request = CostRequest(
+        inputs=64, outputs=(48, 32), scheme="static", treatments=(("split_channels", 16), *smoothed)
+    )
     assert "static split 16, 64 to 48, 32" == str(request)
     assert measure_costs([request], tokens=8)[request] > 0
 
 
 def test_a_float_kernel_is_not_taken_for_an_integer_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rewrite that leaves a layer float is an error that says what is executed, and nothing is kept."""
-    monkeypatch.setitem(group_model._REWRITES, "static", group_model._keep_float)
+    monkeypatch.setitem(SCHEMES, "static", SCHEMES["float"])
 
     with pytest.raises(QuantizationError, match=r"cost of static, 32 to 16, 16: onnxruntime executes MatMul"):
         measure_costs([STATIC], tokens=8)
@@ -69,7 +80,8 @@ def test_a_float_kernel_is_not_taken_for_an_integer_one(monkeypatch: pytest.Monk
 
 def test_an_integer_kernel_is_not_taken_for_a_float_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The price of keeping a layer float is that of a float kernel."""
-    monkeypatch.setitem(group_model._REWRITES, "float", group_model._make_dynamic)
+    monkeypatch.setitem(SCHEMES, "float", SCHEMES["dynamic"])
+    monkeypatch.setattr(group_model, "INTEGER", tuple(SCHEMES))
 
     with pytest.raises(QuantizationError, match="which is no kernel of this scheme"):
         measure_costs([FLOAT], tokens=8)
@@ -85,7 +97,7 @@ def test_blockwise_that_computes_in_float_is_an_error(monkeypatch: pytest.Monkey
 
 def test_lost_smoothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A group that was to have a Mul before it is not measured without."""
-    monkeypatch.setattr(group_model, "smooth", lambda *given: 0)
+    monkeypatch.setattr(Factors, "rewrite", lambda *given: None)
 
     with pytest.raises(QuantizationError, match="without the Mul of smoothing"):
         measure_costs([STATIC], tokens=8)
@@ -93,18 +105,24 @@ def test_lost_smoothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lost_outliers_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A group whose outliers were to be multiplied beside it is not measured without them."""
-    monkeypatch.setattr(group_model, "multiply_outliers", lambda *given: None)
+    monkeypatch.setattr(FloatChannels, "beside", lambda *given: None)
 
     with pytest.raises(QuantizationError, match="without the product of outliers"):
-        measure_costs([CostRequest(inputs=64, outputs=(16,), scheme="static", outliers=8)], tokens=8)
+        measure_costs(
+            [CostRequest(inputs=64, outputs=(16,), scheme="static", treatments=(("outlier_channels", 8),))],
+            tokens=8,
+        )
 
 
 def test_lost_copies_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A group whose channels were to be copied is not measured without the copies."""
-    monkeypatch.setattr(group_model, "split_channels", lambda *given: None)
+    monkeypatch.setattr(Copies, "rewrite", lambda *given: None)
 
     with pytest.raises(QuantizationError, match="without the copies of channels"):
-        measure_costs([CostRequest(inputs=64, outputs=(16,), scheme="static", split=8)], tokens=8)
+        measure_costs(
+            [CostRequest(inputs=64, outputs=(16,), scheme="static", treatments=(("split_channels", 8),))],
+            tokens=8,
+        )
 
 
 @pytest.mark.parametrize(
@@ -112,15 +130,18 @@ def test_lost_copies_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         {"scheme": "blockwise"},
         {"scheme": "static", "block_size": 32},
-        {"scheme": "dynamic", "outliers": 8},
-        {"scheme": "float", "split": 8},
+        {"scheme": "dynamic", "treatments": (("outlier_channels", 8),)},
+        {"scheme": "float", "treatments": (("split_channels", 8),)},
+        {"scheme": "blockwise", "block_size": 32, "treatments": (SMOOTH,)},
+        {"treatments": (("other_channels", 8),)},
+        {"grid": "int5"},
         {"outputs": ()},
         {"inputs": 0},
         {"scheme": "fast"},
     ],
 )
 def test_a_request_is_complete(wrong: dict[str, Any]) -> None:
-    """Blockwise has a block size and nothing else has one, static alone has outliers or a split; a layer is there."""
+    """Blockwise has a block size and nothing else has one, treatments belong to their schemes; a layer is there."""
     with pytest.raises(ValidationError):
         CostRequest(**{"inputs": 32, "outputs": (16,), "scheme": "static", **wrong})
 
@@ -131,11 +152,11 @@ def test_a_request_is_complete(wrong: dict[str, Any]) -> None:
         {"inputs": 64},
         {"outputs": (16, 8)},
         {"scheme": "dynamic"},
-        {"smoothed": True},
-        {"outliers": 8},
-        {"split": 8},
+        {"treatments": (SMOOTH,)},
+        {"treatments": (("outlier_channels", 8),)},
+        {"treatments": (("split_channels", 8),)},
         {"scheme": "blockwise", "block_size": 32},
-        {"weight_type": "uint8"},
+        {"grid": "uint8"},
     ],
     ids=" ".join,
 )

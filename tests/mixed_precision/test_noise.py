@@ -12,19 +12,23 @@ import pytest
 
 from quantkit.graph.linear import Linear, linear_layers
 from quantkit.mixed_precision.noise import Noise, best_range, float_outputs, measure_noise
-from quantkit.quantization.affine import WeightType
 from quantkit.quantization.choice import FLOAT, Choice
-from quantkit.quantization.observe.evidence import Evidence
+from quantkit.quantization.grids import GRIDS
+from quantkit.quantization.observe.observations import Observations
+from quantkit.quantization.observe.range import RangeRule
 from quantkit.quantization.observe.statistics import Detail, Statistics, StatisticsObserver
-from quantkit.quantization.write.apply import Grid, apply
+from quantkit.quantization.treatments.outliers import Outliers
+from quantkit.quantization.treatments.smooth import Smooth
+from quantkit.quantization.treatments.split import Split
+from quantkit.quantization.treatments.treated import Treated
+from quantkit.quantization.write.apply import apply
 from quantkit.runtime.batching import Batch
 
 pytestmark = pytest.mark.avx2
 
-GRID = Grid(per_channel=True, weight_type="int8")
 CHANNELS, TOKENS = 256, 512
 STATIC, DYNAMIC = Choice(scheme="static"), Choice(scheme="dynamic")
-GPTQ = Choice(scheme="static", smooth="auto", rounding="gptq", bias_correction=True)
+GPTQ = Choice(scheme="static", treatments=(Smooth(),), rounding="gptq", bias_correction=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,27 +37,27 @@ class Bench:
 
     model: ir.Model
     values: np.ndarray
-    evidence: Evidence
+    treated: Treated
 
     @property
     def layers(self) -> list[Linear]:
         """The layers, not smoothed."""
         return linear_layers(self.model.graph)
 
-    def noise(self, choice: Choice, grid: Grid = GRID) -> Noise:
+    def noise(self, choice: Choice) -> Noise:
         """Return what is measured in numpy."""
-        return measure_noise(float_outputs("x", self.layers, self.evidence), choice, self.evidence, grid)
+        return measure_noise(float_outputs("x", self.layers, self.treated), choice, self.treated)
 
-    def executed(self, choice: Choice, grid: Grid = GRID) -> float:
+    def executed(self, choice: Choice) -> float:
         """Return the noise of the quantized graph run in onnxruntime on all tokens at once."""
-        found = [self.run({}, grid), self.run({"a": choice, "b": choice}, grid)]
+        found = [self.run({}), self.run({"a": choice, "b": choice})]
         return float(np.square(found[1] - found[0], dtype=np.float64).sum() / len(self.values))
 
-    def run(self, assignment: Mapping[str, Choice], grid: Grid) -> np.ndarray:
+    def run(self, assignment: Mapping[str, Choice]) -> np.ndarray:
         """Return both layers' outputs, side by side."""
         model = self.model.clone()
         if assignment:
-            apply(model, assignment, self.evidence, grid)
+            apply(model, assignment, self.treated)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options)
@@ -90,8 +94,8 @@ def bench_of(values: np.ndarray, *, unread: int | None = None) -> Bench:
     )
     opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("com.microsoft", 1)]
     proto = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    evidence = Evidence(statistics={"x": statistics_of(values)})
-    return Bench(model=ir.from_proto(proto), values=values, evidence=evidence)
+    treated = Treated(observations=Observations(statistics={"x": statistics_of(values)}))
+    return Bench(model=ir.from_proto(proto), values=values, treated=treated)
 
 
 @pytest.fixture(scope="module")
@@ -118,14 +122,14 @@ def test_float_has_none(bench: Bench) -> None:
     "choice",
     [
         STATIC,
-        Choice(scheme="static", symmetric=True),
-        Choice(scheme="static", smooth=0.5),
+        Choice(scheme="static", range=RangeRule(symmetric=True)),
+        Choice(scheme="static", treatments=(Smooth(0.5),)),
         Choice(scheme="static", rounding="gptq"),
         Choice(scheme="static", bias_correction=True),
         GPTQ,
-        Choice(scheme="static", outliers=4),
-        replace(GPTQ, outliers=6),
-        replace(GPTQ, split=5),
+        Choice(scheme="static", treatments=(Outliers(4),)),
+        replace(GPTQ, treatments=(Outliers(6), Smooth())),
+        replace(GPTQ, treatments=(Split(5), Smooth())),
     ],
     ids=[
         "plain",
@@ -139,11 +143,11 @@ def test_float_has_none(bench: Bench) -> None:
         "all and split",
     ],
 )
-def test_static_is_what_onnxruntime_does(bench: Bench, choice: Choice, weight_type: WeightType) -> None:
+def test_static_is_what_onnxruntime_does(bench: Bench, choice: Choice, weight_type: str) -> None:
     """Static noise is that of the quantized graph within 1 %."""
-    grid = replace(GRID, weight_type=weight_type)
+    choice = replace(choice, grid=GRIDS[weight_type])
     # Sums of 256 products in float32 in another order, and values that lie between two levels.
-    assert bench.executed(choice, grid) == pytest.approx(bench.noise(choice, grid).noise, rel=0.01)
+    assert bench.executed(choice) == pytest.approx(bench.noise(choice).noise, rel=0.01)
 
 
 @pytest.mark.parametrize("block_size", [32, 256])
@@ -154,17 +158,17 @@ def test_blockwise_is_what_onnxruntime_does(bench: Bench, block_size: int) -> No
 
 
 @pytest.mark.parametrize("choice", [DYNAMIC, replace(GPTQ, scheme="dynamic")])
-def test_dynamic_is_what_onnxruntime_does(bench: Bench, choice: Choice, exact_grid: WeightType) -> None:
+def test_dynamic_is_what_onnxruntime_does(bench: Bench, choice: Choice, exact_grid: str) -> None:
     """A dynamic range is that of a batch: with one as large as the sample noise is the same within 1 %."""
-    grid = replace(GRID, weight_type=exact_grid)
-    assert bench.executed(choice, grid) == pytest.approx(bench.noise(choice, grid).noise, rel=0.01)
+    choice = replace(choice, grid=GRIDS[exact_grid])
+    assert bench.executed(choice) == pytest.approx(bench.noise(choice).noise, rel=0.01)
 
 
 def test_order_of_the_schemes(bench: Bench) -> None:
     """With outlier channels small blocks err less than large ones, smoothing less than plain, GPTQ less yet."""
     blocks = [bench.noise(Choice(scheme="blockwise", block_size=size)).noise for size in (32, 128, 256)]
     assert blocks == sorted(blocks)
-    smooth = Choice(scheme="static", smooth="auto")
+    smooth = Choice(scheme="static", treatments=(Smooth(),))
     noises = [bench.noise(choice).noise for choice in (GPTQ, smooth, STATIC)]
     assert noises == sorted(noises)
     assert noises[0] < 0.5 * noises[2]
@@ -194,10 +198,10 @@ def test_blocks_that_do_not_divide_the_width() -> None:
 
 def test_best_range(bench: Bench) -> None:
     """The range minmax is left only for a method that saves half of the noise: what is clipped must hardly matter."""
-    assert STATIC == best_range("x", bench.layers, STATIC, bench_of(np.clip(bench.values, -1, 1)).evidence)
+    assert STATIC == best_range("x", bench.layers, STATIC, bench_of(np.clip(bench.values, -1, 1)).treated)
     values = np.random.default_rng(3).normal(size=(1024, CHANNELS)).astype(np.float32)
     values[5, 7] = 60
     for unread, method in ((None, "minmax"), (7, "percentile")):
         outlier = bench_of(values, unread=unread)
-        chosen = best_range("x", outlier.layers, STATIC, outlier.evidence)
-        assert replace(STATIC, method=method) == chosen
+        chosen = best_range("x", outlier.layers, STATIC, outlier.treated)
+        assert replace(STATIC, range=RangeRule(method=method)) == chosen

@@ -1,5 +1,6 @@
 """Options: which are worth offering."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,13 +13,14 @@ from quantkit.mixed_precision.options import (
     DYNAMIC,
     STATIC,
     Option,
-    _with_copies,
-    _with_outliers,
+    _treated,
     worthwhile,
 )
 from quantkit.quantization.choice import FLOAT, Choice
-from quantkit.quantization.observe.evidence import Evidence
 from quantkit.quantization.observe.statistics import Statistics
+from quantkit.quantization.treatments.outliers import Outliers
+from quantkit.quantization.treatments.smooth import Smooth
+from quantkit.quantization.treatments.split import Split
 
 
 def option(choice: Choice, noise: float, cost_us: float) -> Option:
@@ -43,48 +45,52 @@ def test_an_option_that_is_worse_in_both_goes() -> None:
     assert (static,) == worthwhile([static, option(BLOCKWISE[2], 2.0, 200.0)])
 
 
-def sticking_out(wide: int) -> tuple[Any, Any]:
-    """Return a layer that reads 256 channels, so many of them 20 times as wide, and a workbench that saw them."""
+def offered(wide: int, outputs: tuple[int, ...], *, foldable: bool) -> list[Choice]:
+    """Return the treated choices of layers that read 256 channels, so many of them 20 times as wide."""
     magnitude = np.ones(256, np.float32)
     magnitude[:wide] = 20
-    statistics = Statistics(
-        low=-magnitude, high=magnitude, mean=np.zeros(256), square=np.ones(256), tokens=1000
+    seen = Statistics(low=-magnitude, high=magnitude, mean=np.zeros(256), square=np.ones(256), tokens=1000)
+    layers = [
+        SimpleNamespace(matrix=lambda width=width: np.ones((256, width), np.float32)) for width in outputs
+    ]
+    workbench = SimpleNamespace(
+        members=lambda group: layers,
+        treated=SimpleNamespace(statistics={"x": seen}),
+        fitted=lambda choice: replace(choice, rounding="nearest"),
     )
-    layer = SimpleNamespace(matrix=lambda: np.ones((256, 4), np.float32))
-    workbench = SimpleNamespace(evidence=Evidence(statistics={"x": statistics}), rounding="nearest")
-    return layer, workbench
+    group: Any = SimpleNamespace(tensor="x", foldable=foldable)
+    return list(_treated(group, workbench))
 
 
 @pytest.mark.parametrize(
-    ("wide", "offered"),
+    ("wide", "expected"),
     [
         (0, []),
-        (6, [(None, 8), ("auto", 8)]),
-        (20, [(None, 32), ("auto", 8), ("auto", 32)]),
+        (6, [(Outliers(8),), (Outliers(8), Smooth())]),
+        (20, [(Outliers(32),), (Outliers(8), Smooth()), (Outliers(32), Smooth())]),
     ],
 )
-def test_outlier_channels_are_offered_where_they_pay(
-    wide: int, offered: list[tuple[str | None, int]]
-) -> None:
+def test_outlier_channels_are_offered_where_they_pay(wide: int, expected: list[tuple[Any, ...]]) -> None:
     """Where nothing sticks out there are none; 8 where they do, and 32 where those leave much less noise."""
-    layer, workbench = sticking_out(wide)
-    group = SimpleNamespace(tensor="x", inputs=256)
-    found = list(_with_outliers(group, [layer], workbench))
-    assert offered == [(choice.smooth, choice.outliers) for choice in found]
+    found = offered(wide, (4,), foldable=True)
+    assert expected == [choice.treatments for choice in found]
     assert {choice.rounding for choice in found} <= {"nearest"}
 
 
 @pytest.mark.parametrize(
-    ("wide", "foldable", "outputs", "offered"),
-    [(2, False, (256, 8), [16]), (2, True, (256, 8), []), (2, False, (255,), []), (40, False, (256,), [])],
+    ("wide", "foldable", "outputs", "copies"),
+    [
+        (2, False, (256, 8), True),
+        (2, True, (256, 8), False),
+        (2, False, (255,), False),
+        (40, False, (256,), False),
+    ],
     ids=["sticks out", "folded factors", "few outputs", "alike"],
 )
 def test_copies_are_offered_where_a_channel_sticks_out(
-    wide: int, foldable: bool, outputs: tuple[int, ...], offered: list[int]
+    wide: int, foldable: bool, outputs: tuple[int, ...], copies: bool
 ) -> None:
     """Where one or two hold the noise, smoothing has a Mul, and copying the tensor is little beside the product."""
-    layer, workbench = sticking_out(wide)
-    group = SimpleNamespace(tensor="x", inputs=256, outputs=outputs, foldable=foldable)
-    found = list(_with_copies(group, [layer], workbench))
-    assert offered == [choice.split for choice in found]
-    assert {(choice.smooth, choice.rounding) for choice in found} <= {("auto", "nearest")}
+    found = [choice for choice in offered(wide, outputs, foldable=foldable) if choice.has("split_channels")]
+    assert [(Split(16), Smooth())] * copies == [choice.treatments for choice in found]
+    assert {choice.rounding for choice in found} <= {"nearest"}

@@ -16,9 +16,14 @@ from quantkit.mixed_precision.groups import groups
 from quantkit.mixed_precision.options import BLOCKWISE, DYNAMIC, PLAIN, STATIC
 from quantkit.mixed_precision.workbench import Workbench
 from quantkit.mixed_precision.written import as_settings
-from quantkit.quantization.choice import FLOAT, Choice, choices
-from quantkit.quantization.observe.evidence import Evidence
-from quantkit.quantization.write.apply import Grid
+from quantkit.quantization.assignment import choices
+from quantkit.quantization.choice import FLOAT, Choice
+from quantkit.quantization.grids import INT8
+from quantkit.quantization.observe.range import RangeRule
+from quantkit.quantization.treatments.outliers import Outliers
+from quantkit.quantization.treatments.smooth import Smooth
+from quantkit.quantization.treatments.split import Split
+from quantkit.quantization.treatments.treated import Treated
 from quantkit.recipe.load import build_section, dump_section, load_section
 from quantkit.recipe.settings import KeepFloat, QuantizeSettings
 from quantkit.records import GroupRecord, GroupSensitivity, OptionRecord
@@ -36,10 +41,10 @@ LAYERS = {
 }
 OFFERED = (
     STATIC,
-    Choice(scheme="static", smooth="auto", method="percentile", rounding="gptq", bias_correction=True),
+    replace(STATIC, range=RangeRule(method="percentile")),
     PLAIN,
-    Choice(scheme="static", outliers=4, rounding="gptq", bias_correction=True),
-    replace(STATIC, split=4),
+    replace(PLAIN, treatments=(Outliers(4),)),
+    replace(STATIC, treatments=(Split(4), Smooth())),
     DYNAMIC,
     *BLOCKWISE,
     FLOAT,
@@ -72,8 +77,9 @@ def workbench_of(keep: tuple[str, ...] = ()) -> Workbench:
         groups=tuple(group for group in groups(model) if not kept.intersection(group.layers)),
         kept=frozenset(kept),
         layers=layers,
-        evidence=Evidence(statistics={}),
-        grid=Grid(per_channel=True, weight_type="int8"),
+        treated=Treated(),
+        grid=INT8,
+        per_channel=False,
         rounding="gptq",
         layout="onnxruntime",
     )
@@ -120,7 +126,9 @@ def test_recipe_gives_what_was_measured(data: st.DataObject, tmp_path: Path) -> 
     places = st.integers(0, len(OFFERED) - 1)
     chosen = {group.name: data.draw(places, label=group.name) for group in bench.groups}
     found = read_back(written(bench, chosen), tmp_path)
-    expected = {layer: OFFERED[chosen[group.name]] for group in bench.groups for layer in group.layers}
+    expected = {
+        layer: bench.fitted(OFFERED[chosen[group.name]]) for group in bench.groups for layer in group.layers
+    }
     assert expected == resolved(bench, found)
 
 
@@ -178,4 +186,4 @@ def test_equal_choices_are_equal_after_reading(place: int, tmp_path: Path) -> No
     """Each kind of choice alone survives YAML, also when percentile was asked to be another."""
     bench = workbench_of()
     found = read_back(written(bench, {group.name: place for group in bench.groups}), tmp_path)
-    assert {OFFERED[place]} == set(resolved(bench, found).values())
+    assert {bench.fitted(OFFERED[place])} == set(resolved(bench, found).values())

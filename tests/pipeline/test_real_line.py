@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from quantkit.artifact import Artifact
-from quantkit.quantization.affine import WeightType
 from quantkit.recipe import EvaluateSettings, GateSettings, QuantizeSettings
 from quantkit.records import Evaluation
 from quantkit.stages.evaluate import evaluate
@@ -52,7 +51,7 @@ def test_thousand_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.timeout(30_000)
-def test_all_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path, exact_grid: WeightType) -> None:
+def test_all_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path, exact_grid: str) -> None:
     """On all 10,570 questions FP32 scores as an independent scorer says, and INT8 keeps what results.md publishes.
 
     That is for 255 levels, so where int8 saturates weights are uint8, and not the 7 bits that are the default there.

@@ -1,5 +1,6 @@
 """Choices: which entry decides on a layer, and what it says."""
 
+from dataclasses import replace
 from typing import Any
 
 import onnx_ir as ir
@@ -7,8 +8,13 @@ import pytest
 
 from quantkit.errors import RecipeError
 from quantkit.graph.linear import Linear, linear_layers
-from quantkit.quantization.choice import FLOAT, Choice, choices, section_choice
+from quantkit.quantization.assignment import choices, section_choice
+from quantkit.quantization.choice import FLOAT, Choice
+from quantkit.quantization.observe.range import RangeRule
 from quantkit.quantization.observe.statistics import Detail
+from quantkit.quantization.treatments.outliers import Outliers
+from quantkit.quantization.treatments.smooth import Smooth
+from quantkit.quantization.treatments.split import Split
 from quantkit.recipe.settings import QuantizeSettings
 
 NAMES = ("layer.0.query", "layer.0.output.dense", "layer.1.query", "layer.1.output.dense")
@@ -33,7 +39,7 @@ def layers(bench: Any) -> list[Linear]:
     return found
 
 
-STATIC = Choice(scheme="static", smooth="auto")
+STATIC = Choice(scheme="static", treatments=(Smooth(),))
 
 
 def test_the_section_decides_on_what_no_entry_names(layers: list[Linear]) -> None:
@@ -48,8 +54,11 @@ def test_the_first_pattern_wins(layers: list[Linear]) -> None:
         {"pattern": "query", "symmetric": True, "calib_method": "mse"},
         {"pattern": "*", "scheme": "blockwise", "block_size": 64},
     )
-    dynamic, blockwise = Choice(scheme="dynamic", smooth="auto"), Choice(scheme="blockwise", block_size=64)
-    query = Choice(scheme="static", smooth="auto", symmetric=True, method="mse")
+    dynamic, blockwise = (
+        Choice(scheme="dynamic", treatments=(Smooth(),)),
+        Choice(scheme="blockwise", block_size=64),
+    )
+    query = Choice(scheme="static", treatments=(Smooth(),), range=RangeRule(method="mse", symmetric=True))
     assert [dynamic, dynamic, query, blockwise] == list(choices(layers, asked, set()).values())
 
 
@@ -80,10 +89,8 @@ def test_entries_override_one_by_one(layers: list[Linear]) -> None:
     }
     whole = Choice(
         scheme="static",
-        smooth=0.7,
-        method="percentile",
-        percentile=99.0,
-        symmetric=True,
+        treatments=(Smooth(0.7),),
+        range=RangeRule(method="percentile", percentile=99.0, symmetric=True),
         rounding="gptq",
         bias_correction=True,
     )
@@ -94,15 +101,10 @@ def test_entries_override_one_by_one(layers: list[Linear]) -> None:
         {"pattern": "layer.1.query", "scheme": "dynamic"},
         **section,
     )
-    dynamic = Choice(scheme="dynamic", smooth=0.7, rounding="gptq", bias_correction=True)
+    dynamic = Choice(scheme="dynamic", treatments=(Smooth(0.7),), rounding="gptq", bias_correction=True)
     found = list(choices(layers, asked, set()).values())
     assert (Choice(scheme="static"), dynamic, whole) == (found[0], found[2], found[3])
-    assert (0.5, "gptq", 99.0, True) == (
-        found[1].smooth,
-        found[1].rounding,
-        found[1].percentile,
-        found[1].symmetric,
-    )
+    assert replace(whole, treatments=(Smooth(0.5),)) == found[1]
 
 
 def test_outlier_channels_of_the_section(layers: list[Linear]) -> None:
@@ -113,17 +115,17 @@ def test_outlier_channels_of_the_section(layers: list[Linear]) -> None:
         {"pattern": "layer.1.query", "scheme": "dynamic"},
         outlier_channels="auto",
     )
-    found = [(choice.find_outliers, choice.outliers) for choice in choices(layers, asked, set()).values()]
-    assert [(False, 0), (False, 4), (False, 0), (True, 0)] == found
+    found = [choice.treatments for choice in choices(layers, asked, set()).values()]
+    assert [(Smooth(),), (Outliers(4), Smooth()), (Smooth(),), (Outliers("auto"), Smooth())] == found
     opened = choices(layers, settings({"pattern": "query", "outlier_channels": "auto"}), set())
-    assert [True, False, True, False] == [choice.find_outliers for choice in opened.values()]
+    assert [True, False, True, False] == [choice.has("outlier_channels") for choice in opened.values()]
 
 
 def test_split_channels_stand_for_outlier_channels(layers: list[Linear]) -> None:
     """An entry that splits channels has none that calibration would settle to multiply in float."""
     asked = settings({"pattern": "layer.0.query", "split_channels": 16}, outlier_channels="auto")
     found = choices(layers, asked, set())["layer.0.query"]
-    assert (found.split, found.outliers, found.find_outliers) == (16, 0, False)
+    assert (Split(16), Smooth()) == found.treatments
     assert "static smooth split 16" == found.label
 
 
@@ -135,8 +137,8 @@ def test_split_channels_of_the_section(layers: list[Linear]) -> None:
         {"pattern": "layer.1.query", "smooth_quant": "off"},
         split_channels="auto",
     )
-    found = [(choice.find_split, choice.outliers) for choice in choices(layers, asked, set()).values()]
-    assert [(False, 0), (False, 4), (False, 0), (True, 0)] == found
+    found = [choice.treatments for choice in choices(layers, asked, set()).values()]
+    assert [(Smooth(),), (Outliers(4), Smooth()), (), (Split("auto"), Smooth())] == found
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_entries_that_would_do_nothing(layers: list[Linear], entry: dict[str, An
         ({"mode": "static"}, STATIC),
         ({"mode": "static", "smooth_quant": "off"}, Choice(scheme="static")),
         ({"mode": "dynamic"}, Choice(scheme="dynamic")),
-        ({"mode": "dynamic", "smooth_quant": 0.5}, Choice(scheme="dynamic", smooth=0.5)),
+        ({"mode": "dynamic", "smooth_quant": 0.5}, Choice(scheme="dynamic", treatments=(Smooth(0.5),))),
         ({"mode": "dynamic", "calib_method": "mse", "symmetric": True}, Choice(scheme="dynamic")),
         ({"mode": "static", "percentile": 90.0}, STATIC),
     ],
@@ -204,11 +206,16 @@ def test_sections_that_mean_the_same_are_equal(content: dict[str, Any], expected
         (FLOAT, False, Detail.CHANNELS, "float"),
         (Choice(scheme="blockwise", block_size=32), False, Detail.CHANNELS, "blockwise 32"),
         (Choice(scheme="dynamic"), False, Detail.CHANNELS, "dynamic"),
-        (Choice(scheme="dynamic", smooth=0.5), True, Detail.CHANNELS, "dynamic smooth 0.5"),
+        (Choice(scheme="dynamic", treatments=(Smooth(0.5),)), True, Detail.CHANNELS, "dynamic smooth 0.5"),
         (Choice(scheme="dynamic", rounding="gptq"), True, Detail.MOMENTS, "dynamic gptq"),
         (Choice(scheme="static"), True, Detail.CHANNELS, "static"),
         (Choice(scheme="static", bias_correction=True), True, Detail.SAMPLE, "static"),
-        (Choice(scheme="static", smooth="auto", rounding="gptq"), True, Detail.MOMENTS, "static smooth gptq"),
+        (
+            Choice(scheme="static", treatments=(Smooth(),), rounding="gptq"),
+            True,
+            Detail.MOMENTS,
+            "static smooth gptq",
+        ),
     ],
 )
 def test_what_a_choice_needs(choice: Choice, calibrated: bool, detail: Detail, label: str) -> None:

@@ -5,7 +5,7 @@ import onnx.parser
 import onnxruntime
 import pytest
 
-from quantkit.quantization.affine import LIMITS, WeightType, encode
+from quantkit.quantization.grids import GRIDS
 
 pytestmark = pytest.mark.avx2
 
@@ -16,17 +16,17 @@ product (uint8[rows, inputs] x, {kind}[inputs, outputs] w, uint8 x_zero, {kind} 
 """
 
 
-def factors(weight_type: WeightType, inputs: int) -> tuple[np.ndarray, np.ndarray]:
+def factors(weight_type: str, inputs: int) -> tuple[np.ndarray, np.ndarray]:
     """Return large activations and weights of all levels, as signed numbers."""
-    random, limit = np.random.default_rng(inputs), LIMITS[weight_type]
+    random, limit = np.random.default_rng(inputs), GRIDS[weight_type].limit
     return random.integers(200, 256, (5, inputs)), random.integers(-limit, limit + 1, (inputs, 16))
 
 
-def multiplied(x: np.ndarray, levels: np.ndarray, weight_type: WeightType) -> np.ndarray:
+def multiplied(x: np.ndarray, levels: np.ndarray, weight_type: str) -> np.ndarray:
     """Return the product as onnxruntime's integer kernel computes it."""
-    weight = encode(levels, np.float32(1), weight_type)
-    kind = "uint8" if weight_type == "uint8" else "int8"
-    model = onnx.parser.parse_model(GRAPH.format(kind=kind))
+    grid = GRIDS[weight_type]
+    weight = grid.encode(levels, np.float32(1))
+    model = onnx.parser.parse_model(GRAPH.format(kind=grid.stored))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     feeds = {
         "x": x.astype(np.uint8),
@@ -38,13 +38,13 @@ def multiplied(x: np.ndarray, levels: np.ndarray, weight_type: WeightType) -> np
 
 
 @pytest.mark.parametrize("inputs", [2, 63, 64, 384])
-def test_exact_grids_are_exact(weight_type: WeightType, inputs: int) -> None:
+def test_exact_grids_are_exact(weight_type: str, inputs: int) -> None:
     """With the largest activations sums over a grid that counts as exact are those of 64-bit integers."""
     x, levels = factors(weight_type, inputs)
     np.testing.assert_array_equal(multiplied(x, levels, weight_type), x @ levels)
 
 
-def test_pairs_saturate(exact_grids: frozenset[WeightType]) -> None:
+def test_pairs_saturate(exact_grids: frozenset[str]) -> None:
     """Without VNNI products of inputs 2i and 2i + 1 are added in 16 bits, and pairs in 32: int8 sums are clipped."""
     if "int8" in exact_grids:
         pytest.skip("this CPU sums int8 products exactly")

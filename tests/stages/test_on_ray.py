@@ -13,8 +13,9 @@ from quantkit.artifact import Artifact
 from quantkit.errors import EvaluationError, UsageError
 from quantkit.files import sha256_file
 from quantkit.graph.linear import linear_layers
-from quantkit.quantization.observe import calibration
-from quantkit.quantization.observe.calibration import CalibrationRun, calibrate, observe
+from quantkit.quantization.observe import cache
+from quantkit.quantization.observe.calibration import calibrate, observe
+from quantkit.quantization.observe.run import CalibrationRun
 from quantkit.quantization.observe.statistics import Detail
 from quantkit.recipe.settings import BenchSettings, EvaluateSettings, QuantizeSettings
 from quantkit.runtime.where import Where
@@ -93,7 +94,7 @@ def test_quantize(
     made = []
     for name, where in (("here", {}), ("there", {"engine": "ray", "ray_address": address})):
         # A cache of its own: what was seen here must not answer.
-        monkeypatch.setattr(calibration, "cache_folder", lambda name=name: tmp_path / f"cache-{name}")
+        monkeypatch.setattr(cache, "cache_folder", lambda name=name: tmp_path / f"cache-{name}")
         settings = QuantizeSettings.model_validate({**set_up, **where})
         made.append(quantize(artifact, tmp_path / name, settings=settings))
     here, there = (sha256_file(artifact.model_path) for artifact in made)
@@ -112,7 +113,7 @@ def test_statistics(
     rows = [Row(random.integers(1, 30, size, np.int64)) for size in random.integers(2, 20, 12)]
     found = []
     for engine in ("threads", "ray"):
-        monkeypatch.setattr(calibration, "cache_folder", lambda engine=engine: tmp_path / engine)
+        monkeypatch.setattr(cache, "cache_folder", lambda engine=engine: tmp_path / engine)
         model = ir.load(artifact.model_path)
         tensors = list(
             {layer.activation.name: layer.activation for layer in linear_layers(model.graph)}.values()

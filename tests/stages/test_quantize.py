@@ -24,8 +24,7 @@ from quantkit.errors import (
 )
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.mask_free import write_mask_free
-from quantkit.quantization.affine import WeightType
-from quantkit.quantization.observe import evidence
+from quantkit.quantization.treatments import shift
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import CpuFacts
 from quantkit.stages import quantize as stage
@@ -301,7 +300,7 @@ def test_default_grid_is_exact_here(
     make_encoder_artifact: Make,
     settings: Callable[..., QuantizeSettings],
     tmp_path: Path,
-    exact_grids: frozenset[WeightType],
+    exact_grids: frozenset[str],
 ) -> None:
     """Nobody who gives no grid gets one whose sums saturate on this CPU."""
     made = quantize(make_encoder_artifact(), tmp_path / "int8", settings=settings())
@@ -520,7 +519,7 @@ def test_nothing_to_shift(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A graph none of whose tensors can be shifted is refused: nothing is left out in silence."""
-    monkeypatch.setattr(evidence, "channel_shifts", lambda *_: {})
+    monkeypatch.setattr(shift, "channel_shifts", lambda *_: {})
     source, chosen = make_encoder_artifact(), settings("static", channel_shift=True)
     match = r"channel_shift: no layer reads a tensor .*; leave --channel-shift out"
     out = tmp_path / "int8"

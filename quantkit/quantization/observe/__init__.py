@@ -1,1 +1,24 @@
-"""What calibration saw: statistics, histograms, ranges."""
+"""Observe: what calibration saw of a model on real text; it knows neither treatments nor how anything is written.
+
+`observe_model` runs the rows of a calibration set once and keeps statistics of what every linear layer reads.
+`calibrate` runs them again for ranges that need histograms (`ranges`), `observe` for statistics of other tensors; both
+remember what they saw in a cache.
+"""
+
+from quantkit.quantization.observe.calibration import calibrate, observe
+from quantkit.quantization.observe.observations import Observations, observe_model
+from quantkit.quantization.observe.range import Range, RangeRule
+from quantkit.quantization.observe.run import CalibrationRun
+from quantkit.quantization.observe.statistics import Detail, Statistics
+
+__all__ = [
+    "CalibrationRun",
+    "Detail",
+    "Observations",
+    "Range",
+    "RangeRule",
+    "Statistics",
+    "calibrate",
+    "observe",
+    "observe_model",
+]

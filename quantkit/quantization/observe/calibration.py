@@ -5,118 +5,40 @@ counted and any length will do. What is kept are sums and extremes (`observe`) o
 memory does not grow with the number of rows, and the result is the same for any number of threads.
 """
 
-import io
-import json
-import logging
-import math
 import tempfile
 import threading
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx_ir as ir
 
 from quantkit.engines import open_engine, seats
-from quantkit.errors import DatasetError, OutputError
-from quantkit.files import cache_folder, digest_of, write_bytes, write_json
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import save_model
+from quantkit.quantization.observe.cache import (
+    cached,
+    read_ranges,
+    read_statistics,
+    write_ranges,
+    write_statistics,
+)
 from quantkit.quantization.observe.histogram import Histogram
+from quantkit.quantization.observe.range import Range
 from quantkit.quantization.observe.ranges import METHODS
 from quantkit.quantization.observe.reductions import NumberedJob, Summaries, histograms
-from quantkit.quantization.observe.statistics import (
-    Detail,
-    Statistics,
-    StatisticsObserver,
-    as_arrays,
-    from_arrays,
-)
+from quantkit.quantization.observe.run import CalibrationRun
+from quantkit.quantization.observe.statistics import Detail, Statistics, StatisticsObserver
 from quantkit.runtime.batching import Batch
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import Engine, ThreadEngine
 from quantkit.runtime.profile import RuntimeProfile
-from quantkit.runtime.run import Row, run_each
+from quantkit.runtime.run import run_each
 from quantkit.runtime.session import Arrays, Session
 from quantkit.runtime.sessions import Reduction
-from quantkit.runtime.where import HERE, Where
 
 # Activations of all rows under way are held at once; fewer rows run at a time when they would pass this.
 _MEMORY_LIMIT = 1 << 30
-_LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Range:
-    """One tensor: the range chosen for its 256 levels, and the range seen."""
-
-    low: float
-    high: float
-    seen_low: float
-    seen_high: float
-
-    @classmethod
-    def of(cls, low: np.ndarray, high: np.ndarray) -> "Range":
-        """Return smallest and largest of all channels' extremes: the estimator minmax."""
-        least, most = float(low.min()), float(high.max())
-        return cls(low=least, high=most, seen_low=least, seen_high=most)
-
-    def around_zero(self) -> "Range":
-        """Return the range widened to 127 levels above zero and 128 below it, which makes the zero point 128.
-
-        With as much on both sides zero would lie between two levels, and be rounded to either.
-        """
-        largest = max(abs(self.low), abs(self.high))
-        return replace(self, low=-largest * 128 / 127, high=largest)
-
-    def as_json(self) -> dict[str, float]:
-        """Return the four numbers by name."""
-        return {"low": self.low, "high": self.high, "seen_low": self.seen_low, "seen_high": self.seen_high}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CalibrationRun:
-    """What to observe, on what, where, and how ranges are taken from it.
-
-    Attributes:
-        rows: the calibration rows.
-        pad_id: the token that stands for none.
-        method: the estimator, with its `percentile` if it has one.
-        model_name: what messages call the model.
-        where: threads of this process, or a cluster: what is seen is the same.
-    """
-
-    rows: Sequence[Row]
-    pad_id: int
-    method: str = "minmax"
-    percentile: float = 99.99
-    model_name: str | None = None
-    where: Where = HERE
-
-    def tokens(self) -> int:
-        """Return the number of tokens that are observed."""
-        return sum(len(row.input_ids) for row in self.rows)
-
-    def by_method(self, method: str, percentile: float) -> "CalibrationRun":
-        """Return the same run for another estimator."""
-        return replace(self, method=method, percentile=percentile)
-
-    def batches(self) -> list[Batch]:
-        """Return every row that is not all padding as a batch of its own, longest first.
-
-        Raises:
-            DatasetError: there is none.
-        """
-        found = [
-            Batch(indices=(index,), length=len(row.input_ids))
-            for index, row in enumerate(self.rows)
-            if len(row.input_ids) and (row.input_ids != self.pad_id).any()
-        ]
-        if not found:
-            raise DatasetError("the calibration set holds nothing but padding; give questions with text")
-        return sorted(found, key=lambda batch: -batch.length)
 
 
 class _Histograms:
@@ -164,19 +86,12 @@ def calibrate(
         EvaluationError: an activation is NaN or infinite.
     """
     names = [tensor.name or "" for tensor in tensors]
-    cached = cache_folder() / "calibration" / f"{key}.json"
-    found = _read_cached(cached, key, names)
+    path = cached(f"{key}.json")
+    found = read_ranges(path, key, names)
     if found is None:
         found = _observe(model, tensors, run)
-        _write_cached(cached, {"key": key, "ranges": {name: found[name].as_json() for name in names}})
+        write_ranges(path, key, found)
     return found
-
-
-def calibration_key(model_digest: str, data_digest: str, settings: dict[str, object]) -> str:
-    """Return the digest that the cache compares: model, data, settings, and the CPU whose kernels ran."""
-    return digest_of(
-        {"model": model_digest, "data": data_digest, "settings": settings, "cpu": cpu_facts().kernels_json()}
-    )
 
 
 def observe(
@@ -198,8 +113,8 @@ def observe(
     if not tensors:
         return {}
     names = [tensor.name or "" for tensor in tensors]
-    cached = cache_folder() / "calibration" / f"{key}-statistics.npz"
-    found = None if detail > Detail.CHANNELS else _read_cached_statistics(cached, names)
+    path = cached(f"{key}-statistics.npz")
+    found = None if detail > Detail.CHANNELS else read_statistics(path, names)
     if found is None:
         batches = run.batches()
         observer = StatisticsObserver(names, batches, detail=detail)
@@ -209,7 +124,7 @@ def observe(
             reduced = _Reduced(reduction=summaries, consume=observer.consume_summary)
         _run_observed(model, tensors, run, observer.consume, reduced)
         found = observer.statistics()
-        _write_cached_statistics(cached, found)
+        write_statistics(path, found)
     return found
 
 
@@ -248,31 +163,9 @@ def _run_observed(
         _save_observed(model, tensors, path)
         row_bytes = _bytes_per_token(model.graph, names) * batches[0].length
         most = max(1, min(len(batches), _MEMORY_LIMIT // row_bytes))
-        if run.where.engine == "ray":
-            with _open_ray(path, names, run, len(batches) if reduced else most, reduced) as far:
-                run_each(far, job, reduced.consume if reduced else consume, label="calibrate")
-            return
-        cores = cpu_facts().cores
-        workers = min(cores, most)
-        # A session with several threads is for one worker only.
-        threads = cores if workers == 1 else 1
-        session = Session(path, outputs=names, threads=threads, name=run.model_name)
-        with ThreadEngine([session] * workers) as engine:
-            run_each(engine, job, consume, label="calibrate")
-
-
-def _open_ray(
-    path: Path, names: tuple[str, ...], run: CalibrationRun, most: int, reduced: _Reduced | None
-) -> Engine:
-    """Open the observed model on a cluster, with an instance for each of its cores, or as many as there is use for."""
-    profile = RuntimeProfile(instances=min(seats(run.where), most)).on(run.where)
-    return open_engine(
-        path,
-        outputs=names,
-        profile=profile,
-        name=run.model_name,
-        reduction=reduced.reduction if reduced else None,
-    )
+        with _opened(path, names, run, reduced, (most, len(batches))) as engine:
+            take = reduced.consume if reduced and run.where.engine == "ray" else consume
+            run_each(engine, job, take, label="calibrate")
 
 
 def _save_observed(model: ir.Model, tensors: Sequence[ir.Value], path: Path) -> None:
@@ -299,46 +192,29 @@ def _bytes_per_token(graph: ir.Graph, names: Sequence[str]) -> int:
     return 4 * sum(widths.get(name, 1) for name in names)
 
 
-def _read_cached(path: Path, key: str, names: Sequence[str]) -> dict[str, Range] | None:
-    """Return the cached ranges; None when there are none, or the file is broken or of another calibration."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["key"] != key:
-            return None
-        found = {name: Range(**content["ranges"][name]) for name in names}
-        return found if all(_is_range(entry) for entry in found.values()) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _opened(
+    path: Path, names: tuple[str, ...], run: CalibrationRun, reduced: _Reduced | None, most: tuple[int, int]
+) -> Engine:
+    """Open the observed model in this process, or with an instance for each core of a cluster there is use for.
 
-
-def _read_cached_statistics(path: Path, names: Sequence[str]) -> dict[str, Statistics] | None:
-    """Return the cached statistics; None when there are none, or the file is broken or of other tensors."""
-    try:
-        # A file of a single array is no mapping: TypeError.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            found = from_arrays(arrays)
-        return {name: found[name] for name in names}
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-
-
-def _write_cached_statistics(path: Path, statistics: Mapping[str, Statistics]) -> None:
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **as_arrays(statistics))
-    try:
-        write_bytes(path, content.getvalue())
-    except OutputError as error:
-        _LOG.warning("the calibration is not cached: %s", error)
-
-
-def _write_cached(path: Path, content: dict[str, object]) -> None:
-    try:
-        write_json(path, content)
-    except OutputError as error:
-        _LOG.warning("the calibration is not cached: %s", error)
-
-
-def _is_range(entry: Range) -> bool:
-    """Tell whether the numbers are finite and in order."""
-    ordered = entry.low <= entry.high and entry.seen_low <= entry.seen_high
-    return ordered and all(math.isfinite(number) for number in entry.as_json().values())
+    Args:
+        path: the model.
+        names: its outputs.
+        run: says where.
+        reduced: what is made of a row where it ran, on a cluster.
+        most: rows under way at a time that are handed over whole; and that are reduced where they ran.
+    """
+    if run.where.engine == "ray":
+        instances = min(seats(run.where), most[1] if reduced else most[0])
+        return open_engine(
+            path,
+            outputs=names,
+            profile=RuntimeProfile(instances=instances).on(run.where),
+            name=run.model_name,
+            reduction=reduced.reduction if reduced else None,
+        )
+    cores = cpu_facts().cores
+    workers = min(cores, most[0])
+    # A session with several threads is for one worker only.
+    session = Session(path, outputs=names, threads=cores if workers == 1 else 1, name=run.model_name)
+    return ThreadEngine([session] * workers)

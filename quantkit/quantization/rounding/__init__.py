@@ -5,7 +5,7 @@ Every rounding has the signature `round_weight(problem) -> QuantizedWeight`; the
 
 from collections.abc import Callable, Mapping
 
-from quantkit.quantization.affine import QuantizedWeight
+from quantkit.quantization.grids import QuantizedWeight
 from quantkit.quantization.rounding.problem import Problem, channel_errors
 from quantkit.tables import ROUNDINGS as _TABLE
 

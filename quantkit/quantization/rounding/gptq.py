@@ -16,7 +16,7 @@ numbers for a weight [K, N]: seconds for K = 4096. There is no limit but memory.
 import numpy as np
 
 from quantkit.errors import QuantizationError, RecipeError
-from quantkit.quantization.affine import LIMITS, QuantizedWeight, encode
+from quantkit.quantization.grids import Grid, QuantizedWeight
 from quantkit.quantization.rounding import nearest
 from quantkit.quantization.rounding.problem import Problem, channel_errors
 
@@ -52,8 +52,8 @@ def round_weight(problem: Problem) -> QuantizedWeight:
     del damped
     levels = np.empty(problem.matrix.shape)
     scaled = problem.matrix.astype(np.float64) / plain.scales
-    levels[order] = _round_rows(scaled[order], factor, LIMITS[problem.weight_type])
-    found = encode(levels, plain.scales, problem.weight_type)
+    levels[order] = _round_rows(scaled[order], factor, problem.grid)
+    found = problem.grid.encode(levels, plain.scales)
     better = channel_errors(problem, found) < channel_errors(problem, plain)
     return QuantizedWeight(
         values=np.where(better, found.values, plain.values), scales=plain.scales, zero_point=plain.zero_point
@@ -75,13 +75,13 @@ def _checked_moment(problem: Problem) -> np.ndarray:
     return moment
 
 
-def _round_rows(scaled: np.ndarray, factor: np.ndarray, limit: int) -> np.ndarray:
+def _round_rows(scaled: np.ndarray, factor: np.ndarray, grid: Grid) -> np.ndarray:
     """Return the levels of `scaled` [inputs, outputs], in units of the scales; rows are taken from the last up.
 
     Args:
         scaled: weights divided by their scales, float64.
         factor: L, lower triangular [inputs, inputs].
-        limit: the largest level.
+        grid: of the levels.
     """
     levels, missed = np.empty_like(scaled), np.empty_like(scaled)
     for end in range(len(scaled), 0, -_BLOCK):
@@ -92,6 +92,6 @@ def _round_rows(scaled: np.ndarray, factor: np.ndarray, limit: int) -> np.ndarra
             column = row - begin
             inside = corner[column, column + 1 :] @ missed[row + 1 : end]
             wanted = scaled[row] + (passed_on[column] + inside) / corner[column, column]
-            levels[row] = np.clip(np.rint(wanted), -limit, limit)
+            levels[row] = grid.nearest(wanted)
             missed[row] = scaled[row] - levels[row]
     return levels

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantkit.quantization.affine import QuantizedWeight, WeightType
+from quantkit.quantization.grids import INT8, Grid, QuantizedWeight
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,14 +17,14 @@ class Problem:
         moment: second moments of the layer's inputs [inputs, inputs], the mean of x xᵀ over tokens, for inputs as the
             layer will read them (smoothed and quantized); None when nothing was calibrated.
         per_channel: one scale per output channel rather than one for all.
-        weight_type: int8; int7, the levels of reduce_range; or uint8 around a zero point of 128.
+        grid: the integers that its weights may take.
     """
 
     name: str
     matrix: np.ndarray
     moment: np.ndarray | None = None
     per_channel: bool = True
-    weight_type: WeightType = "int8"
+    grid: Grid = INT8
 
 
 def channel_errors(problem: Problem, weight: QuantizedWeight) -> np.ndarray:

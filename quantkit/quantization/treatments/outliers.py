@@ -9,17 +9,130 @@ their weights larger; here they are out of the way.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.constants import add_initializer
+from quantkit.graph.edits import add_behind, insert_before
 from quantkit.graph.linear import Linear
+from quantkit.quantization.choice import Choice, Decision, Misfit, View
 from quantkit.quantization.observe.statistics import Statistics
-from quantkit.quantization.write.rewrite import add_behind, insert_before
+from quantkit.quantization.treatments.counted import Counted
 
 _MUCH_LESS = 0.75
+_EIGHT = 8
+# Elsewhere they can cost more time than the noise is worth; a search weighs that. The Slice and the product of eight
+# are small beside the integer product where there are many channels, and their sum where there are fewer outputs.
+_LEAST_CHANNELS, _LEAST_PER_OUTPUT = 128, 2
+# What a search tries, if each leaves much less noise than the one before.
+_TRIED = (8, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Outliers(Counted):
+    """So many channels are multiplied in float.
+
+    By itself it takes eight, where that leaves at most three quarters of the activation's rounding noise, and there are
+    128 channels or more, at least two for each output: behind the GELUs of some layers. A pooled head, which reads one
+    vector a row, has none.
+    """
+
+    setting: ClassVar[str] = "outlier_channels"
+    word: ClassVar[str] = "outliers"
+    treats: ClassVar[str] = "channels that stick out"
+    kernel: ClassVar[str] = "outliers"
+    lost: ClassVar[str] = "the product of outliers; measure it without them"
+
+    def misfit(self, choice: Choice) -> Misfit | None:
+        """Refuse ranges that are those of all channels."""
+        method = choice.range.method
+        if method == "minmax":
+            return None
+        leaves = "leaves the others the range of their extremes, and"
+        return Misfit(
+            entry=f"{self.setting} {leaves} calib_method {method} would be of all channels; give calib_method minmax",
+            option=f"--outlier-channels {self.count}: {leaves} --calib-method {method} would be of all channels; "
+            "give --calib-method minmax",
+        )
+
+    def excess(self, layer: str, inputs: int) -> str | None:
+        """Refuse more than half of the inputs."""
+        if self.open or self.known <= inputs // 2:
+            return None
+        return (
+            f"{self.setting} {self.count} are more than half of the {inputs} inputs of {layer}; "
+            "take fewer, or keep the layer float"
+        )
+
+    def found(self, layers: Sequence[Linear], seen: Statistics, choice: Choice) -> int:
+        """Return eight, or none."""
+        matrices = [layer.matrix() for layer in layers]
+        least = max(_LEAST_CHANNELS, _LEAST_PER_OUTPUT * sum(matrix.shape[1] for matrix in matrices))
+        counts = [_EIGHT] if len(seen.low) >= least and not layers[0].pooled else []
+        return max(worthwhile_counts(seen, matrices, counts, smoothed=_smoothed(choice)), default=0)
+
+    def decide(self, view: View, choice: Choice) -> "FloatChannels":
+        """Take the channels whose absence saves most of the noise."""
+        smoothed = _smoothed(choice)
+        return FloatChannels(
+            channels=outlier_channels(view.seen, view.matrices, self.known, smoothed=smoothed)
+        )
+
+    @classmethod
+    def offered(
+        cls, layers: Sequence[Linear], seen: Statistics, beside: Choice, *, foldable: bool
+    ) -> Iterator[Self]:
+        """Yield those whose absence leaves much less noise."""
+        del foldable
+        matrices = [layer.matrix() for layer in layers]
+        for count in worthwhile_counts(seen, matrices, _TRIED, smoothed=_smoothed(beside)):
+            yield cls(count)
+
+    def example(self, inputs: int) -> "FloatChannels":
+        """Return channels that lie far from each other."""
+        return FloatChannels(channels=np.arange(self.known) * (inputs // self.known))
+
+    def extra_macs(self, outputs: int) -> int:
+        """Return those of the float product."""
+        return self.known * outputs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FloatChannels(Decision):
+    """The channels S, int64 in ascending order."""
+
+    channels: np.ndarray
+
+    @property
+    def apart(self) -> np.ndarray:
+        """All of them."""
+        return self.channels
+
+    def values(self, values: np.ndarray) -> np.ndarray:
+        """Return values [..., channels] with these channels at zero."""
+        rest = values.copy()
+        rest[..., self.channels] = 0
+        return rest
+
+    def matrix(self, matrix: np.ndarray) -> np.ndarray:
+        """Return W', the weight with the rows of these channels at zero."""
+        return without_rows(matrix, self.channels)
+
+    def statistics(self, seen: Statistics) -> Statistics:
+        """Return the statistics with these channels at zero."""
+        return without_channels(seen, self.channels)
+
+    def product(self, values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Return x[S] W[S]."""
+        found: np.ndarray = values[..., self.channels] @ matrix[self.channels]
+        return found
+
+    def beside(self, model: ir.Model, layers: Sequence[Linear]) -> None:
+        """Add x[S] W[S] to what each layer computes."""
+        multiply_outliers(model.graph, layers, self.channels)
 
 
 def outlier_channels(
@@ -154,6 +267,10 @@ def multiply_outliers(graph: ir.Graph, layers: Sequence[Linear], channels: np.nd
         )
         together, alone = f"{name}.with_outliers", f"{name}.without_outliers"
         add_behind(graph, layer.node, product.outputs[0], name=together, alone=alone)
+
+
+def _smoothed(choice: Choice) -> bool:
+    return choice.has("smooth_quant")
 
 
 def _width(low: np.ndarray, high: np.ndarray) -> float:

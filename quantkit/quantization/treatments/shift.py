@@ -12,18 +12,57 @@ nothing at run time where z disappears in biases, and is done nowhere else:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph.biases import Place, bias_place
 from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.observe.statistics import Statistics
 from quantkit.quantization.treatments.smooth.fold import value_layer
-from quantkit.quantization.write.bias import Place, bias_place
+from quantkit.quantization.treatments.whole_model import ModelDecision, ModelTreatment
 
 # Operators that make tensors → their bias input.
 _NORMS = {"LayerNormalization": 2, "SkipLayerNormalization": 3}
 _SKIP_BIAS = 4
+
+
+class Shift(ModelTreatment):
+    """Channels are centred on zero wherever that costs nothing."""
+
+    setting: ClassVar[str] = "channel_shift"
+    nothing: ClassVar[str] = (
+        "no layer reads a tensor that a normalization with a bias, or attention, makes and only biases follow; "
+        "leave --channel-shift out"
+    )
+
+    @staticmethod
+    def decide(model: ir.Model, statistics: Mapping[str, Statistics]) -> "Shifts":
+        """Return z for every tensor that can be shifted."""
+        return Shifts(by_tensor=channel_shifts(model, statistics))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shifts(ModelDecision):
+    """Tensor name → z, float32 [channels]."""
+
+    by_tensor: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        """Return how many tensors are shifted."""
+        return len(self.by_tensor)
+
+    def view(self, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
+        """Return the statistics of the shifted tensors."""
+        shifts = self.by_tensor
+        return {
+            name: shifted(seen, shifts[name]) if name in shifts else seen for name, seen in statistics.items()
+        }
+
+    def rewrite(self, model: ir.Model) -> None:
+        """Move biases."""
+        shift_channels(model, self.by_tensor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,17 +9,21 @@ Everything stays one integer product, with a few rows more. Of the 384 channels 
 most of the noise. The parts are not equal, so that the copies are not rounded alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.graph.channels import private_channels
 from quantkit.graph.constants import add_initializer
+from quantkit.graph.edits import insert_before
 from quantkit.graph.linear import Linear
+from quantkit.quantization.choice import Choice, Decision, Misfit, View
 from quantkit.quantization.observe.statistics import Statistics
+from quantkit.quantization.treatments.counted import Counted
 from quantkit.quantization.treatments.outliers import channel_noise
-from quantkit.quantization.write.rewrite import insert_before
 
 # How many copies are taken: enough for a handful of channels. The kernel takes longer where the number of rows is no
 # multiple of 16.
@@ -30,8 +34,68 @@ _SPREAD = 0.2
 _MANY = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Split(Counted):
+    """So many copies of channels are read.
+
+    By itself it makes sixteen, where one channel alone would take four of them, and the layer before can make them:
+    between two linear layers, where nobody else reads the tensor.
+    """
+
+    setting: ClassVar[str] = "split_channels"
+    word: ClassVar[str] = "split"
+    treats: ClassVar[str] = "channels that stick out"
+    needs: ClassVar[str] = "smooth_quant"
+    kernel: ClassVar[str] = "input_split"
+    lost: ClassVar[str] = "the copies of channels; measure it without them"
+
+    def misfit(self, choice: Choice) -> Misfit | None:
+        """Refuse copies without smoothing."""
+        if choice.has(self.needs):
+            return None
+        nothing = "does nothing without smoothing, which divides the ranges;"
+        return Misfit(
+            entry=f"{self.setting} {nothing} give smooth_quant too",
+            option=f"--split-channels {self.count}: {nothing} leave --smooth-quant off out",
+        )
+
+    def excess(self, layer: str, inputs: int) -> str | None:
+        """Refuse more copies than there are inputs."""
+        if self.open or self.known <= inputs:
+            return None
+        return f"{self.setting} {self.count} are more copies than {layer} has inputs, {inputs}; take fewer"
+
+    def found(self, layers: Sequence[Linear], seen: Statistics, choice: Choice) -> int:
+        """Return sixteen, or none."""
+        del choice
+        free = private_channels(layers[0].activation, [layer.node for layer in layers]) is not None
+        return COPIES if free and sticks_out(seen, [layer.matrix() for layer in layers], COPIES) else 0
+
+    def decide(self, view: View, choice: Choice) -> "Copies | None":
+        """Return the copies that leave the least range times |W_c| in any one; None for a dead tensor."""
+        del choice
+        found = find_split(view.seen, view.matrices, self.known)
+        return found if found.copies.size else None
+
+    @classmethod
+    def offered(
+        cls, layers: Sequence[Linear], seen: Statistics, beside: Choice, *, foldable: bool
+    ) -> Iterator[Self]:
+        """Yield sixteen where a channel sticks out, and copying the tensor is little of the work."""
+        matrices = [layer.matrix() for layer in layers]
+        little = sum(matrix.shape[1] for matrix in matrices) >= len(seen.low)
+        if beside.has(cls.needs) and not foldable and little and sticks_out(seen, matrices, COPIES):
+            yield cls(COPIES)
+
+    def example(self, inputs: int) -> "Copies":
+        """Return one copy of each of the first channels."""
+        times = np.ones(inputs, np.int64)
+        times[: self.known] = 2
+        return split_evenly(times)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Split:
+class Copies(Decision):
     """Which channels are read, and with which part of their weights.
 
     Attributes:
@@ -76,8 +140,16 @@ class Split:
             sample=None if seen.sample is None else self.values(seen.sample),
         )
 
+    def rewrite(self, model: ir.Model, layers: Sequence[Linear]) -> None:
+        """Let the layers read the copies."""
+        split_channels(model.graph, layers, self)
 
-def find_split(statistics: Statistics, matrices: Sequence[np.ndarray], count: int) -> Split:
+    def parameters(self) -> Sequence[np.ndarray]:
+        """Return what is read."""
+        return (self.channels,)
+
+
+def find_split(statistics: Statistics, matrices: Sequence[np.ndarray], count: int) -> Copies:
     """Return the split that leaves the least range times |W_c| in any one copy; a dead tensor has no copies.
 
     Args:
@@ -101,7 +173,7 @@ def sticks_out(statistics: Statistics, matrices: Sequence[np.ndarray], count: in
     return len(weight) >= count and int(_times(weight, count).max(initial=1)) >= _MANY
 
 
-def split_evenly(times: np.ndarray) -> Split:
+def split_evenly(times: np.ndarray) -> Copies:
     """Return the split by which each channel is read so many times, int64 [inputs], 1 or more."""
     inputs = np.arange(len(times))
     channels = np.concatenate([inputs, np.repeat(inputs, times - 1)])
@@ -109,10 +181,10 @@ def split_evenly(times: np.ndarray) -> Split:
     of = times[channels]
     uneven = 1 + _SPREAD * (places - (of - 1) / 2) / np.maximum(of - 1, 1)
     # They are symmetric around 1.
-    return Split(channels=channels, parts=(uneven / of).astype(np.float32))
+    return Copies(channels=channels, parts=(uneven / of).astype(np.float32))
 
 
-def split_channels(graph: ir.Graph, layers: Sequence[Linear], split: Split) -> None:
+def split_channels(graph: ir.Graph, layers: Sequence[Linear], split: Copies) -> None:
     """Let layers of a float graph read the copies: Concat(x, Gather(x, copies)), and weights with more rows.
 
     Args:

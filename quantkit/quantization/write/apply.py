@@ -1,46 +1,29 @@
 """An assignment of choices to layers, written into the graph.
 
-Order: shift · split · smooth · ranges · weights rounded · biases corrected · outliers apart · rewritten, scheme by
-scheme.
+Order: treatments of the whole model · each group's treatments · ranges · weights rounded · biases corrected · what is
+computed apart · rewritten, scheme by scheme.
 
-Layers that read the same tensor and have the same choice are one group: they share smoothing factors, outlier channels,
-the range and the QuantizeLinear.
+Layers that read the same tensor and have the same choice are one group: they share treatments, the range and the
+QuantizeLinear.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from quantkit.files import digest_of, sha256_bytes
 from quantkit.graph.linear import Linear, linear_layers
-from quantkit.quantization.affine import QuantizedWeight, WeightType
-from quantkit.quantization.choice import Choice
-from quantkit.quantization.inputs import Reading
-from quantkit.quantization.observe.calibration import Range, calibrate
-from quantkit.quantization.observe.evidence import Evidence
+from quantkit.quantization.choice import INTEGER, Assignment, Choice, grouped
+from quantkit.quantization.grids import QuantizedWeight
+from quantkit.quantization.observe.calibration import calibrate
+from quantkit.quantization.observe.range import Range
 from quantkit.quantization.observe.statistics import Detail
-from quantkit.quantization.rounding import Problem
-from quantkit.quantization.treatments.outliers import multiply_outliers, without_rows
-from quantkit.quantization.treatments.shift import shift_channels
-from quantkit.quantization.treatments.smooth import smooth
-from quantkit.quantization.treatments.split import split_channels
+from quantkit.quantization.treatments.reading import Reading
+from quantkit.quantization.treatments.treated import Treated
 from quantkit.quantization.write.bias import correct_bias
-from quantkit.quantization.write.blockwise import quantize_blockwise
-from quantkit.quantization.write.dynamic import quantize_dynamic
-from quantkit.quantization.write.static import quantize_static
-
-Assignment = Mapping[str, Choice]
-"""Layer name → choice, for every linear layer of the graph."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Grid:
-    """What all weights have in common."""
-
-    per_channel: bool
-    weight_type: WeightType
+from quantkit.quantization.write.schemes import SCHEMES, Parts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,14 +35,13 @@ class _Group:
     reading: Reading | None
 
 
-def apply(model: ir.Model, assignment: Assignment, evidence: Evidence, grid: Grid) -> dict[str, Range]:
+def apply(model: ir.Model, assignment: Assignment, treated: Treated) -> dict[str, Range]:
     """Rewrite the linear layers of `model` in place.
 
     Args:
         model: the FP32 model.
-        assignment: a choice for every linear layer.
-        evidence: with statistics of every tensor that a calibrated choice reads, with the detail that it needs.
-        grid: the weights' grid.
+        assignment: a settled choice for every linear layer.
+        treated: with statistics of every tensor that a calibrated choice reads, with the detail that it needs.
 
     Returns:
         Layer name → range of its input, for the static ones.
@@ -68,117 +50,89 @@ def apply(model: ir.Model, assignment: Assignment, evidence: Evidence, grid: Gri
         RecipeError: a rounding needs calibration data and there is none.
         QuantizationError: a weight is NaN or infinite.
     """
-    shift_channels(model, evidence.shifts)
-    groups = _smoothed_groups(model, assignment, evidence)
-    ranges = _ranges(model, groups, evidence)
+    for once in treated.whole.values():
+        once.rewrite(model)
+    groups = _treated_groups(model, assignment, treated)
+    ranges = _ranges(model, groups, treated)
     weights: dict[str, QuantizedWeight] = {}
     for place, group in enumerate(groups):
-        if group.choice.scheme in ("static", "dynamic"):
-            weights |= _rounded(model.graph, group, ranges.get(place), evidence, grid)
+        if group.choice.scheme in INTEGER:
+            weights |= _rounded(model.graph, group, ranges.get(place), treated)
     found: dict[str, Range] = {}
     for place, group in enumerate(groups):
-        if group.choice.scheme == "static":
-            bounds = ranges[place]
-            tensor = group.layers[0].activation.name or ""
-            assert group.reading is not None
-            if group.reading.outliers.size:
-                multiply_outliers(model.graph, group.layers, group.reading.outliers)
-            quantize_static(model, group.layers, {tensor: (bounds.low, bounds.high)}, weights)
-            found |= {layer.name: bounds for layer in group.layers}
-        elif group.choice.scheme == "dynamic":
-            quantize_dynamic(model, group.layers, weights)
-        elif group.choice.scheme == "blockwise":
-            quantize_blockwise(model, group.layers, group.choice.block_size)
+        for decision in group.reading.decisions if group.reading else ():
+            decision.beside(model, group.layers)
+        parts = Parts(choice=group.choice, weights=weights, bounds=ranges.get(place))
+        SCHEMES[group.choice.scheme](model, group.layers, parts)
+        if parts.bounds is not None:
+            found |= {layer.name: parts.bounds for layer in group.layers}
     return found
 
 
-def grouped(layers: Sequence[Linear], assignment: Assignment) -> dict[tuple[str, Choice], list[Linear]]:
-    """Return (tensor, choice) → the layers that read that tensor by that choice, in graph order."""
-    found: dict[tuple[str, Choice], list[Linear]] = defaultdict(list)
-    for layer in layers:
-        found[layer.activation.name or "", assignment[layer.name]].append(layer)
-    return dict(found)
-
-
-def _smoothed_groups(model: ir.Model, assignment: Assignment, evidence: Evidence) -> list[_Group]:
-    """Split and smooth the graph, and return its groups as they are afterwards."""
+def _treated_groups(model: ir.Model, assignment: Assignment, treated: Treated) -> list[_Group]:
+    """Treat each group's channels in the graph, and return the groups as they are afterwards."""
     before = grouped(linear_layers(model.graph), assignment)
     readings = {
-        (tensor, choice): evidence.reading(tensor, layers, choice) if choice.calibrated else None
+        (tensor, choice): treated.reading(tensor, layers, choice) if choice.calibrated else None
         for (tensor, choice), layers in before.items()
     }
-    for (tensor, choice), reading in readings.items():
-        layers = before[tensor, choice]
-        if reading is not None and reading.split is not None:
-            split_channels(model.graph, layers, reading.split)
-        if reading is not None and reading.factors is not None:
-            smooth(model, layers, {layers[0].activation.name or "": reading.factors})
+    for key, reading in readings.items():
+        for decision in reading.decisions if reading else ():
+            decision.rewrite(model, before[key])
     # That changed the weights, and for some layers the tensor they read.
     after = {layer.name: layer for layer in linear_layers(model.graph)}
     return [
-        _Group(
-            layers=tuple(after[layer.name] for layer in layers),
-            choice=choice,
-            reading=readings[tensor, choice],
-        )
-        for (tensor, choice), layers in before.items()
+        _Group(layers=tuple(after[layer.name] for layer in layers), choice=key[1], reading=readings[key])
+        for key, layers in before.items()
     ]
 
 
-def _ranges(model: ir.Model, groups: Sequence[_Group], evidence: Evidence) -> dict[int, Range]:
+def _ranges(model: ir.Model, groups: Sequence[_Group], treated: Treated) -> dict[int, Range]:
     """Return place of a static group → the range of its input, smoothed."""
     found: dict[int, Range] = {}
+    run = treated.observations.run
     by_histogram: dict[tuple[str, float], list[int]] = defaultdict(list)
     for place, group in enumerate(groups):
         if group.choice.scheme != "static":
             continue
         assert group.reading is not None
-        if group.choice.method == "minmax":
+        rule = group.choice.range
+        if rule.method == "minmax":
             found[place] = group.reading.extremes()
         else:
-            by_histogram[group.choice.method, group.choice.percentile].append(place)
-    # Smoothing any group moves every tensor in its last bits: all of it is part of the key.
-    smoothed = [
-        [[layer.name for layer in group.layers], sha256_bytes(group.reading.factors.tobytes())]
+            by_histogram[rule.method, rule.percentile].append(place)
+    # Rewriting any group moves every tensor in its last bits: all of it is part of the key.
+    rewritten = [
+        [[layer.name for layer in group.layers], [sha256_bytes(array.tobytes()) for array in arrays]]
         for group in groups
-        if group.reading is not None and group.reading.factors is not None
+        if group.reading is not None and (arrays := group.reading.parameters())
     ]
     for (method, percentile), places in by_histogram.items():
-        assert evidence.run is not None
-        run = evidence.run.by_method(method, percentile)
+        assert run is not None
         tensors = [groups[place].layers[0].activation for place in places]
         names = [layer.name for place in places for layer in groups[place].layers]
-        key = digest_of([evidence.key, method, percentile, names, smoothed])
-        ranges = calibrate(model, tensors, run, key=key)
+        key = digest_of([treated.key, method, percentile, names, rewritten])
+        ranges = calibrate(model, tensors, run.by_method(method, percentile), key=key)
         found |= {place: ranges[tensor.name or ""] for place, tensor in zip(places, tensors, strict=True)}
     return {
-        place: bounds.around_zero() if groups[place].choice.symmetric else bounds
+        place: bounds.around_zero() if groups[place].choice.range.symmetric else bounds
         for place, bounds in found.items()
     }
 
 
 def _rounded(
-    graph: ir.Graph, group: _Group, bounds: Range | None, evidence: Evidence, grid: Grid
+    graph: ir.Graph, group: _Group, bounds: Range | None, treated: Treated
 ) -> dict[str, QuantizedWeight]:
     """Return the rounded weights of a group, and correct its biases where that was chosen."""
-    reading = group.reading
-    inputs = None
-    if reading is not None and group.choice.detail > Detail.CHANNELS:
-        inputs = reading.inputs(bounds or reading.extremes(), fixed=bounds is not None)
-    moment = inputs.moment() if inputs and group.choice.rounding == "gptq" else None
+    reading, choice, inputs = group.reading, group.choice, None
+    if reading is not None and choice.detail > Detail.CHANNELS:
+        inputs = reading.inputs(choice, bounds)
+    matrices = (
+        (layer.name, reading.rest(layer.matrix()) if reading else layer.matrix()) for layer in group.layers
+    )
     found = {}
-    for layer in group.layers:
-        matrix = layer.matrix()
-        if reading is not None:
-            matrix = without_rows(matrix, reading.outliers)
-        problem = Problem(
-            name=layer.name,
-            matrix=matrix,
-            moment=moment,
-            per_channel=grid.per_channel,
-            weight_type=grid.weight_type,
-        )
-        found[layer.name] = evidence.weight(problem, group.choice.rounding)
-        if inputs and group.choice.bias_correction:
-            correct_bias(graph, layer, inputs.shift(matrix, found[layer.name]))
+    for layer, rounded in zip(group.layers, treated.rounded(matrices, choice, inputs), strict=True):
+        found[layer.name] = rounded.weight
+        if rounded.correction is not None:
+            correct_bias(graph, layer, rounded.correction)
     return found

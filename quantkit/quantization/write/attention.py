@@ -19,9 +19,10 @@ from quantkit.errors import QuantizationError
 from quantkit.files import digest_of
 from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import linear_layers
-from quantkit.quantization.affine import LIMITS
-from quantkit.quantization.observe.calibration import Range, observe
-from quantkit.quantization.observe.evidence import Evidence
+from quantkit.quantization.grids import INT8
+from quantkit.quantization.observe.calibration import observe
+from quantkit.quantization.observe.observations import Observations
+from quantkit.quantization.observe.range import Range
 from quantkit.quantization.observe.statistics import Detail
 
 _FUSED = ("Attention", "MultiHeadAttention", "QAttention")
@@ -80,24 +81,26 @@ def score_inputs(model: ir.Model) -> list[ScoreInput]:
     return list(found.values())
 
 
-def calibrate_scores(model: ir.Model, inputs: Sequence[ScoreInput], evidence: Evidence) -> dict[str, Range]:
+def calibrate_scores(
+    model: ir.Model, inputs: Sequence[ScoreInput], observations: Observations
+) -> dict[str, Range]:
     """Return tensor → the range that was seen of it.
 
     Args:
         model: the FP32 model, as `score_inputs` read it.
         inputs: its queries and keys.
-        evidence: of the same model, with the calibration rows.
+        observations: of the same model, with the calibration rows.
 
     Raises:
         EvaluationError: a value is NaN or infinite.
     """
     if not inputs:
         return {}
-    assert evidence.run is not None
+    assert observations.run is not None
     values = _values(model.graph)
-    key = digest_of([evidence.key, "attention", [entry.tensor for entry in inputs]])
+    key = digest_of([observations.key, "attention", [entry.tensor for entry in inputs]])
     statistics = observe(
-        model, [values[entry.tensor] for entry in inputs], evidence.run, key=key, detail=Detail.CHANNELS
+        model, [values[entry.tensor] for entry in inputs], observations.run, key=key, detail=Detail.CHANNELS
     )
     return {name: Range.of(found.low, found.high) for name, found in statistics.items()}
 
@@ -113,7 +116,7 @@ def quantize_scores(model: ir.Model, inputs: Sequence[ScoreInput], ranges: Mappi
     graph, values = model.graph, _values(model.graph)
     for entry in inputs:
         value, bounds = values[entry.tensor], ranges[entry.tensor]
-        step = np.float32(max(abs(bounds.low), abs(bounds.high)) / LIMITS["int8"])
+        step = np.float32(max(abs(bounds.low), abs(bounds.high)) / INT8.limit)
         # A tensor that was zero on all calibration rows stays zero at any step.
         scale = step if step >= np.finfo(np.float32).tiny else np.float32(1)
         name = f"{entry.layer}.output"

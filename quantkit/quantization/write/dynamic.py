@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 import onnx_ir as ir
 
 from quantkit.graph.constants import add_initializer
+from quantkit.graph.edits import insert_before
 from quantkit.graph.linear import Linear
-from quantkit.quantization.affine import QuantizedWeight
-from quantkit.quantization.write.rewrite import gemm_to_matmul, insert_before, use_integer_product
+from quantkit.quantization.grids import QuantizedWeight
+from quantkit.quantization.write.rewrite import gemm_to_matmul, use_integer_product
 
 
 def quantize_dynamic(

@@ -10,9 +10,9 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.constants import add_initializer
+from quantkit.graph.edits import insert_before
 from quantkit.graph.linear import Table
 from quantkit.quantization.affine import quantize_rows
-from quantkit.quantization.write.rewrite import insert_before
 
 
 def quantize_tables(model: ir.Model, tables: Sequence[Table]) -> None:

@@ -16,9 +16,11 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.constants import add_initializer
+from quantkit.graph.edits import insert_before
 from quantkit.graph.linear import Linear
-from quantkit.quantization.affine import QuantizedWeight, affine_uint8
-from quantkit.quantization.write.rewrite import gemm_to_matmul, insert_before, use_integer_product
+from quantkit.quantization.affine import affine_uint8
+from quantkit.quantization.grids import QuantizedWeight
+from quantkit.quantization.write.rewrite import gemm_to_matmul, use_integer_product
 
 
 def quantize_static(

@@ -1,39 +1,49 @@
 """quantize: fused artifact → INT8 artifact, with the kernels that really run read back.
 
-Steps: search (auto) · plan each layer and table · observe calibration rows · rewrite · lay out · save · load in ONNX
-Runtime and run once. A layer that was to be quantized and is executed in float is an error.
+Steps: search (auto) · plan each layer and table · observe calibration rows · settle · rewrite · lay out · save · load
+in ONNX Runtime and run once. A layer that was to be quantized and is executed in float is an error.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
-from quantkit.artifact import Artifact, StageRecord, new_artifact
+from quantkit.artifact import Artifact, new_artifact
 from quantkit.artifact.artifact import CALIBRATION, require_apart
 from quantkit.artifact.measure import measuring
 from quantkit.files import require_free, write_json
 from quantkit.graph.layout import lay_out
 from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.mixed_precision import Chosen, find
-from quantkit.quantization.observe.evidence import Evidence, collect
-from quantkit.quantization.write.apply import Grid, apply
-from quantkit.quantization.write.attention import calibrate_scores, quantize_scores, score_inputs
-from quantkit.quantization.write.embeddings import open_embed_layer_norm, quantize_tables
+from quantkit.quantization.grids import Grid
+from quantkit.quantization.observe import Range, observe_model
+from quantkit.quantization.treatments import WHOLE_MODEL, Treated, treat
+from quantkit.quantization.write import (
+    apply,
+    calibrate_scores,
+    open_embed_layer_norm,
+    quantize_scores,
+    quantize_tables,
+)
 from quantkit.recipe.load import dump_section
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.report.search_files import search_files
-from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
+from quantkit.runtime.cpu import cpu_facts, resolve_target
 from quantkit.runtime.where import Where
 from quantkit.stages.quantize.facts import (
     expected,
+    grid_facts,
     read_back,
     search_facts,
     source,
-    technique_facts,
+    treatment_facts,
 )
 from quantkit.stages.quantize.ingredients import ingredients
-from quantkit.stages.quantize.plan import Plan, make_plan, require_usable, weight_type
+from quantkit.stages.quantize.plan import Plan, grid_for, make_plan
+from quantkit.stages.quantize.usable import require_usable
 from quantkit.tasks.calibration_set import CalibrationSet, select
 from quantkit.tasks.data_places import DataPlaces
 
@@ -78,48 +88,33 @@ def quantize(
     require_usable(artifact, settings)
     cpu = cpu_facts()
     target = resolve_target(settings.target_isa, cpu)
-    grid = Grid(per_channel=settings.per_channel, weight_type=weight_type(settings, target))
+    grid = grid_for(settings, target)
     with measuring() as watch:
         calibration_set = _calibration_set(artifact, settings, data_dir)
-        chosen: Chosen | None = None
-        asked = settings
-        if settings.mode == "auto":
-            assert calibration_set is not None
-            chosen = find(artifact, settings, calibration_set, grid, data_dir=data_dir)
-            settings = chosen.settings
+        asked, chosen = settings, _searched(artifact, settings, calibration_set, grid, data_dir)
+        settings = chosen.settings if chosen else asked
         model = load_model(artifact.model_path)
         opened = open_embed_layer_norm(model)
-        plan = make_plan(artifact, model, settings)
-        scores = score_inputs(model) if settings.attention == "qk" else []
-        facts: dict[str, Any] = {
-            "reduce_range": grid.weight_type == "int7",
-            "weight_type": grid.weight_type,
-            "target_isa": settings.target_isa,
-            "validated_on": [target.name] if validated_here(target, cpu) else [],
-        }
+        plan = make_plan(artifact, model, settings, grid)
         with new_artifact(out, force=force) as draft:
-            evidence = _evidence(artifact, model, calibration_set, plan, settings, chosen)
-            plan = plan.settled(model, evidence)
-            facts |= technique_facts(artifact, settings, plan, evidence)
-            score_ranges = calibrate_scores(model, scores, evidence)
-            ranges = apply(model, plan.assignment, evidence, grid)
-            if scores:
-                facts["attention"] = {"qk": quantize_scores(model, scores, score_ranges)}
-            if calibration_set is not None:
-                facts["calibration"] = source(calibration_set, evidence, settings)
-                content = {name: found.as_json() for name, found in ranges.items()}
-                calibration = {**facts["calibration"], "ids": list(calibration_set.ids), "ranges": content}
-                if scores:
-                    calibration["attention"] = {
-                        entry.layer: score_ranges[entry.tensor].as_json() for entry in scores
-                    }
-                write_json(draft.path / CALIBRATION, calibration)
-            quantize_tables(model, plan.tables)
+            treated = (
+                chosen.treated if chosen else _observed(artifact, model, calibration_set, plan, settings)
+            )
+            plan = plan.settled(model, treated.statistics)
+            facts = grid_facts(grid, settings, target, cpu)
+            facts |= treatment_facts(artifact, settings, plan, treated)
+            rewritten = _rewrite(model, plan, treated)
+            if plan.scores:
+                facts["attention"] = {"qk": len(plan.scores)}
+            if calibration_set is not None and treated.observations.run is not None:
+                facts["calibration"] = source(calibration_set, treated.observations.run, settings)
+                ids = {"ids": list(calibration_set.ids)}
+                write_json(draft.path / CALIBRATION, {**facts["calibration"], **ids, **rewritten.as_json()})
             facts["layout"] = {"name": settings.chosen_layout, **lay_out(model, settings.chosen_layout)}
             save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
             facts |= read_back(artifact, draft.model_path, plan)
             facts["expected"] = expected(artifact, opened, facts)
-            if chosen is not None:
+            if chosen:
                 facts["search"] = search_facts(asked, chosen)
             draft.take_companions(artifact.path)
             record = watch.record(
@@ -129,19 +124,33 @@ def quantize(
                 facts=facts,
                 cpu=cpu.as_json(),
             )
-            stages: tuple[StageRecord, ...] = (*artifact.manifest.stages, record)
             draft.record(
                 task=artifact.task,
                 architecture=artifact.manifest.architecture,
                 precision="int8",
-                stages=stages,
+                stages=(*artifact.manifest.stages, record),
                 parent=artifact.digest,
             )
     made = Artifact.open(out)
-    if chosen is not None:
+    if chosen:
         for name, content in search_files(chosen.report, recipe=dump_section(settings)).items():
             made.write_report(name, content)
     return made
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Rewritten:
+    """The ranges in the new graph: layer name → of its input, and of queries and keys where they are quantized."""
+
+    ranges: Mapping[str, Range]
+    scores: Mapping[str, Range]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return them as calibration.json has them."""
+        found = {"ranges": {name: bounds.as_json() for name, bounds in self.ranges.items()}}
+        if self.scores:
+            found["attention"] = {name: bounds.as_json() for name, bounds in self.scores.items()}
+        return found
 
 
 def _calibration_set(
@@ -152,25 +161,44 @@ def _calibration_set(
     return select(settings.calib, artifact.task, settings.calib_samples, data_dir, settings.seed)
 
 
-def _evidence(
+def _searched(
+    artifact: Artifact,
+    settings: QuantizeSettings,
+    calibration_set: CalibrationSet | None,
+    grid: Grid,
+    data_dir: Path | None,
+) -> Chosen | None:
+    """Return what a search chose; None where none was asked for."""
+    if settings.mode != "auto":
+        return None
+    assert calibration_set is not None
+    return find(artifact, settings, calibration_set, grid, data_dir=data_dir)
+
+
+def _observed(
     artifact: Artifact,
     model: ir.Model,
     calibration_set: CalibrationSet | None,
     plan: Plan,
     settings: QuantizeSettings,
-    chosen: Chosen | None,
-) -> Evidence:
-    """Return what calibration saw: in the search, or now."""
-    if chosen is not None:
-        return chosen.evidence
+) -> Treated:
+    """Return what calibration sees, and what is done to the whole model."""
     if calibration_set is None:
-        return Evidence(statistics={})
-    detail = max(choice.detail for choice in plan.assignment.values())
-    return collect(
+        return Treated()
+    observations = observe_model(
         artifact,
         model,
         calibration_set,
-        detail=detail,
-        shift=settings.channel_shift,
+        detail=max(choice.detail for choice in plan.assignment.values()),
         where=Where.of(settings),
     )
+    return treat(model, observations, [kind for kind in WHOLE_MODEL if getattr(settings, kind.setting)])
+
+
+def _rewrite(model: ir.Model, plan: Plan, treated: Treated) -> _Rewritten:
+    """Write the plan into the graph: layers, queries and keys, tables."""
+    scores = calibrate_scores(model, plan.scores, treated.observations)
+    ranges = apply(model, plan.assignment, treated)
+    quantize_scores(model, plan.scores, scores)
+    quantize_tables(model, plan.tables)
+    return _Rewritten(ranges=ranges, scores={entry.layer: scores[entry.tensor] for entry in plan.scores})

@@ -10,11 +10,24 @@ from quantkit.errors import QuantizationError
 from quantkit.graph.kernels import Execution, trace_execution
 from quantkit.graph.layout import REPLACED, expected_after
 from quantkit.mixed_precision import Chosen
-from quantkit.quantization.observe.evidence import Evidence
+from quantkit.quantization.grids import Grid
+from quantkit.quantization.observe import CalibrationRun
+from quantkit.quantization.treatments import TREATMENTS, WHOLE_MODEL, Treated
 from quantkit.recipe.settings import QuantizeSettings
+from quantkit.runtime.cpu import CpuFacts, TargetIsa, validated_here
 from quantkit.stages.quantize.plan import Plan
 from quantkit.tasks import task
 from quantkit.tasks.calibration_set import CalibrationSet
+
+
+def grid_facts(grid: Grid, settings: QuantizeSettings, target: TargetIsa, cpu: CpuFacts) -> dict[str, Any]:
+    """Return which integers the weights take, and for which CPUs."""
+    return {
+        "reduce_range": grid.name == "int7",
+        "weight_type": grid.name,
+        "target_isa": settings.target_isa,
+        "validated_on": [target.name] if validated_here(target, cpu) else [],
+    }
 
 
 def read_back(artifact: Artifact, path: Path, plan: Plan) -> dict[str, Any]:
@@ -50,28 +63,24 @@ def read_back(artifact: Artifact, path: Path, plan: Plan) -> dict[str, Any]:
     }
 
 
-def technique_facts(
-    artifact: Artifact, settings: QuantizeSettings, plan: Plan, evidence: Evidence
+def treatment_facts(
+    artifact: Artifact, settings: QuantizeSettings, plan: Plan, treated: Treated
 ) -> dict[str, Any]:
-    """Return what became of techniques that single layers or tensors have.
-
-    They are `channel_shift`, `outlier_channels` and `split_channels`.
+    """Return what became of treatments that single layers or tensors have: setting → layer → how many, or how many.
 
     Raises:
-        QuantizationError: channels were to be shifted, and none was.
+        QuantizationError: tensors of the whole model were to be treated, and none could be.
     """
     facts: dict[str, Any] = {}
-    if settings.outlier_channels == "auto" or plan.outliers:
-        facts["outlier_channels"] = plan.outliers
-    if settings.split_channels == "auto" or plan.splits:
-        facts["split_channels"] = plan.splits
-    if settings.channel_shift:
-        facts["channel_shift"] = len(evidence.shifts)
-    if settings.channel_shift and not evidence.shifts:
-        raise QuantizationError(
-            f"{artifact.model_path}: channel_shift: no layer reads a tensor that a normalization with a bias, or "
-            "attention, makes and only biases follow; leave --channel-shift out"
-        )
+    for kind in reversed(TREATMENTS):
+        found = plan.treated(kind.setting)
+        if kind.per_layer and (found or getattr(settings, kind.setting) == "auto"):
+            facts[kind.setting] = found
+    for once in WHOLE_MODEL:
+        if getattr(settings, once.setting):
+            facts[once.setting] = len(treated.whole[once.setting])
+            if not facts[once.setting]:
+                raise QuantizationError(f"{artifact.model_path}: {once.setting}: {once.nothing}")
     return facts
 
 
@@ -105,17 +114,18 @@ def expected(artifact: Artifact, opened: int, facts: Mapping[str, Any]) -> dict[
     return expected_after(fusions, counts) if fusions else fusions
 
 
-def source(calibration_set: CalibrationSet, evidence: Evidence, settings: QuantizeSettings) -> dict[str, Any]:
+def source(
+    calibration_set: CalibrationSet, run: CalibrationRun, settings: QuantizeSettings
+) -> dict[str, Any]:
     """Return where the calibration comes from."""
-    assert evidence.run is not None
     return {
         "schema": "quantkit/calibration/1",
         "set": calibration_set.name,
         "dataset": calibration_set.dataset.digest,
         "source": calibration_set.source_digest,
         "questions": len(calibration_set.ids),
-        "features": len(evidence.run.rows),
-        "tokens": evidence.run.tokens(),
+        "features": len(run.rows),
+        "tokens": run.tokens(),
         "method": settings.calib_method,
         "percentile": settings.percentile if settings.calib_method == "percentile" else None,
         "smooth_quant": settings.smooth_quant,

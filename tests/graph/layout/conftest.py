@@ -11,7 +11,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
-from quantkit.quantization.affine import LIMITS, WeightType
+from quantkit.quantization.grids import GRIDS
 
 HIDDEN, WIDE = 8, 24
 PICKED = np.array([3, 11, 20])
@@ -84,6 +84,6 @@ class FeedForward:
 
 
 @pytest.fixture
-def feed_forward(exact_grids: frozenset[WeightType]) -> FeedForward:
+def feed_forward(exact_grids: frozenset[str]) -> FeedForward:
     """Return what builds feed-forward layers, with the widest signed weights whose products are summed exactly here."""
-    return FeedForward(limit=max(LIMITS[grid] for grid in exact_grids if grid != "uint8"))
+    return FeedForward(limit=max(GRIDS[grid].limit for grid in exact_grids if grid != "uint8"))

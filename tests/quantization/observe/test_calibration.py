@@ -19,15 +19,12 @@ from quantkit.files import cache_folder
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.affine import affine_uint8
 from quantkit.quantization.observe import calibration
-from quantkit.quantization.observe.calibration import (
-    CalibrationRun,
-    Range,
-    calibrate,
-    calibration_key,
-    observe,
-)
+from quantkit.quantization.observe.cache import calibration_key
+from quantkit.quantization.observe.calibration import calibrate, observe
 from quantkit.quantization.observe.histogram import Histogram
+from quantkit.quantization.observe.range import Range
 from quantkit.quantization.observe.ranges import METHODS
+from quantkit.quantization.observe.run import CalibrationRun
 from quantkit.quantization.observe.statistics import Detail
 from quantkit.runtime.cpu import CpuFacts
 

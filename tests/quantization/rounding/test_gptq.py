@@ -1,19 +1,16 @@
 """GPTQ: never worse than nearest, and nearest where there is nothing to gain."""
 
-from typing import get_args
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quantkit.errors import QuantizationError, RecipeError
-from quantkit.quantization.affine import LIMITS, WeightType
+from quantkit.quantization.grids import GRIDS, INT8, Grid
 from quantkit.quantization.rounding import ROUNDINGS, Problem, channel_errors
 
 pytestmark = pytest.mark.avx2
 
-WEIGHT_TYPES = get_args(WeightType)
 gptq, nearest = ROUNDINGS["gptq"], ROUNDINGS["nearest"]
 
 
@@ -24,9 +21,7 @@ def inputs(tokens: int, width: int, seed: int = 0) -> np.ndarray:
     return (mixed + random.normal(size=(tokens, width)) / 3) * random.uniform(0.1, 3, width)
 
 
-def problem(
-    x: np.ndarray, outputs: int, *, weight_type: WeightType = "int8", per_channel: bool = True
-) -> Problem:
+def problem(x: np.ndarray, outputs: int, *, grid: Grid = INT8, per_channel: bool = True) -> Problem:
     """Return a weight of noise that reads `x`."""
     matrix = np.random.default_rng(1).normal(size=(x.shape[1], outputs)).astype(np.float32)
     return Problem(
@@ -34,52 +29,52 @@ def problem(
         matrix=matrix,
         moment=x.T @ x / len(x),
         per_channel=per_channel,
-        weight_type=weight_type,
+        grid=grid,
     )
 
 
 @given(
     seed=st.integers(0, 1000),
     shape=st.tuples(st.integers(1, 12), st.integers(1, 20), st.integers(1, 5)),
-    weight_type=st.sampled_from(WEIGHT_TYPES),
+    grid=st.sampled_from(list(GRIDS.values())),
     per_channel=st.booleans(),
     silent=st.booleans(),
 )
 def test_no_channel_is_worse(
-    seed: int, shape: tuple[int, int, int], weight_type: WeightType, per_channel: bool, silent: bool
+    seed: int, shape: tuple[int, int, int], grid: Grid, per_channel: bool, silent: bool
 ) -> None:
     """Every output's expected error is at most nearest's, also with fewer tokens than inputs and silent inputs."""
     tokens, width, outputs = shape
     x = inputs(tokens, width, seed)
     if silent:
         x[:, :: 1 + seed % 3] = 0
-    asked = problem(x, outputs, weight_type=weight_type, per_channel=per_channel)
+    asked = problem(x, outputs, grid=grid, per_channel=per_channel)
     found, plain = gptq(asked), nearest(asked)
     assert (channel_errors(asked, found) <= channel_errors(asked, plain)).all()
     assert (found.values.dtype, found.zero_point) == (plain.values.dtype, plain.zero_point)
     assert np.array_equal(found.scales, plain.scales)
-    assert np.abs(found.values.astype(int) - found.zero_point).max() <= LIMITS[weight_type]
+    assert np.abs(found.values.astype(int) - found.zero_point).max() <= grid.limit
 
 
-@given(seed=st.integers(0, 1000), weight_type=st.sampled_from(WEIGHT_TYPES))
-def test_weights_on_the_grid_stay(seed: int, weight_type: WeightType) -> None:
+@given(seed=st.integers(0, 1000), grid=st.sampled_from(list(GRIDS.values())))
+def test_weights_on_the_grid_stay(seed: int, grid: Grid) -> None:
     """Weights that are levels already come back exactly."""
     random = np.random.default_rng(seed)
-    limit = LIMITS[weight_type]
+    limit = grid.limit
     levels = random.integers(-limit, limit + 1, (9, 3))
     levels[0] = limit
     # A power of two: levels times the scale are exact, and so is the scale found.
     matrix = (levels * 2.0**-6).astype(np.float32)
     x = inputs(50, 9, seed)
-    found = gptq(Problem(name="w", matrix=matrix, moment=x.T @ x, weight_type=weight_type))
+    found = gptq(Problem(name="w", matrix=matrix, moment=x.T @ x, grid=grid))
     assert np.array_equal(found.dequantize(), matrix)
 
 
-@pytest.mark.parametrize("weight_type", WEIGHT_TYPES)
-def test_error_on_the_inputs(weight_type: WeightType) -> None:
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_error_on_the_inputs(grid: Grid) -> None:
     """On correlated inputs the error of real outputs falls to less than half of nearest's, over several blocks."""
     x = inputs(2000, 300)
-    asked = problem(x, 16, weight_type=weight_type)
+    asked = problem(x, 16, grid=grid)
     exact = x @ asked.matrix
     errors = [np.square(x @ rounding(asked).dequantize() - exact).mean() for rounding in (gptq, nearest)]
     assert errors[0] < 0.5 * errors[1]

@@ -1,5 +1,6 @@
 """Factors of least expected error: never worse than SmoothQuant's, by a formula that is checked by rounding."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,19 @@ from hypothesis import strategies as st
 
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.affine import affine_uint8
-from quantkit.quantization.inputs import rounded_to
+from quantkit.quantization.observe.statistics import Statistics
 from quantkit.quantization.rounding import ROUNDINGS, Problem
-from quantkit.quantization.treatments.smooth import alpha_factors, least_error_factors, smooth
-from quantkit.quantization.treatments.smooth.least_error import expected_error
+from quantkit.quantization.treatments.reading import rounded_to
+from quantkit.quantization.treatments.smooth.alpha import alpha_factors
+from quantkit.quantization.treatments.smooth.fold import smooth
+from quantkit.quantization.treatments.smooth.least_error import _problem, least_error_factors
+
+
+def expected_error(
+    seen: Statistics, matrices: Sequence[np.ndarray], factors: np.ndarray, *, gptq: bool
+) -> float:
+    """Return the expected squared error per token, summed over the outputs of all `matrices`, by the formula."""
+    return _problem(seen, matrices, gptq=gptq).error(factors.astype(np.float64))
 
 
 def drawn(seed: int, channels: int, tokens: int, spread: float) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -8,9 +8,11 @@ import pytest
 
 from quantkit.graph.linear import Linear, linear_layers
 from quantkit.quantization.choice import FLOAT, Choice
-from quantkit.quantization.observe.evidence import Evidence
 from quantkit.quantization.observe.statistics import Statistics
+from quantkit.quantization.treatments.outliers import Outliers
 from quantkit.quantization.treatments.settle import settled
+from quantkit.quantization.treatments.smooth import Smooth
+from quantkit.quantization.treatments.split import Split
 
 
 def seen(magnitude: np.ndarray) -> Statistics:
@@ -45,19 +47,18 @@ def layers(bench: Any) -> list[Linear]:
     return found
 
 
-@pytest.mark.parametrize("smooth", [None, "auto"])
+@pytest.mark.parametrize("smooth", [(), (Smooth(),)], ids=["plain", "smooth"])
 def test_eight_where_they_stick_out(layers: list[Linear], smooth: Any) -> None:
     """Eight channels 20 times as wide are out for both their readers; even or few channels stay, and many outputs."""
     even, wide, few = (np.ones(count, np.float32) for count in (128, 128, 32))
     wide[8:16] = few[:8] = 20
     tensors = {"x": seen(wide), "y": seen(even), "z": seen(few), "w": seen(wide), "wide": seen(even[:100])}
-    evidence = Evidence(statistics=tensors)
-    choice = Choice(scheme="static", smooth=smooth, find_outliers=True)
-    found = settled(layers, dict.fromkeys("abcdef", choice), evidence)
-    assert {"a": 8, "b": 8, "c": 0, "d": 0, "e": 0, "f": 0} == {
-        name: one.outliers for name, one in found.items()
+    choice = Choice(scheme="static", treatments=(Outliers("auto"), *smooth))
+    found = settled(layers, dict.fromkeys("abcdef", choice), tensors)
+    eight = (Outliers(8), *smooth)
+    assert {name: eight if name in "ab" else smooth for name in "abcdef"} == {
+        name: one.treatments for name, one in found.items()
     }
-    assert not any(one.find_outliers for one in found.values())
 
 
 def test_copies_where_the_layer_before_can_make_them(layers: list[Linear]) -> None:
@@ -65,20 +66,21 @@ def test_copies_where_the_layer_before_can_make_them(layers: list[Linear]) -> No
     even, wide, hidden = (np.ones(count, np.float32) for count in (128, 128, 100))
     wide[8] = hidden[8] = 40
     tensors = {"x": seen(wide), "y": seen(even), "z": seen(even[:32]), "w": seen(wide), "wide": seen(hidden)}
-    choice = Choice(scheme="static", smooth="auto", find_split=True)
+    choice = Choice(scheme="static", treatments=(Split("auto"), Smooth()))
     open_choices = dict.fromkeys("abcdef", choice)
-    found = settled(layers, open_choices, Evidence(statistics=tensors))
-    assert {"f": 16} == {name: one.split for name, one in found.items() if one.split}
-    assert not any(one.find_split for one in found.values())
-    alike = settled(layers, open_choices, Evidence(statistics=tensors | {"wide": seen(even[:100])}))
-    assert not any(one.split for one in alike.values())
+    found = settled(layers, open_choices, tensors)
+    assert {"f": (Split(16), Smooth())} | dict.fromkeys("abcde", (Smooth(),)) == {
+        name: one.treatments for name, one in found.items()
+    }
+    alike = settled(layers, open_choices, tensors | {"wide": seen(even[:100])})
+    assert {(Smooth(),)} == {one.treatments for one in alike.values()}
 
 
 def test_what_is_settled_stays(layers: list[Linear]) -> None:
     """Numbers that were given, and layers that are float, are as they were, and need no statistics."""
     given = {
-        "a": Choice(scheme="static", outliers=3),
+        "a": Choice(scheme="static", treatments=(Outliers(3),)),
         "b": FLOAT,
         "c": Choice(scheme="dynamic"),
     } | dict.fromkeys("def", FLOAT)
-    assert given == settled(layers, given, Evidence(statistics={}))
+    assert given == settled(layers, given, {})

@@ -12,10 +12,11 @@ from hypothesis.extra import numpy as arrays
 
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.choice import Choice
-from quantkit.quantization.observe.evidence import Evidence
+from quantkit.quantization.observe.observations import Observations
 from quantkit.quantization.observe.statistics import Statistics
-from quantkit.quantization.treatments.shift import channel_shifts, shift_channels, shifted
-from quantkit.quantization.write.apply import Grid, apply
+from quantkit.quantization.treatments.shift import Shift, channel_shifts, shift_channels, shifted
+from quantkit.quantization.treatments.treated import treat
+from quantkit.quantization.write.apply import apply
 
 pytestmark = pytest.mark.avx2
 
@@ -164,10 +165,8 @@ def test_less_noise(bench: Any, observed: Observe, encoder: ir.Model) -> None:
     static = Choice(scheme="static")
     for centred in (False, True):
         model, seen = encoder.clone(), observed(encoder)
-        shifts = channel_shifts(model, seen) if centred else {}
-        seen = {name: shifted(one, shifts[name]) if name in shifts else one for name, one in seen.items()}
-        evidence = Evidence(statistics=seen, shifts=shifts)
+        treated = treat(model, Observations(statistics=seen), (Shift,) if centred else ())
         assignment = {layer.name: static for layer in linear_layers(model.graph)}
-        apply(model, assignment, evidence, Grid(per_channel=True, weight_type="int8"))
+        apply(model, assignment, treated)
         errors.append(np.square(bench.compute(model) - expected).mean())
     assert errors[1] < errors[0] / 2

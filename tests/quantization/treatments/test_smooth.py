@@ -7,8 +7,8 @@ import onnx_ir as ir
 import pytest
 
 from quantkit.graph.linear import Linear, linear_layers
-from quantkit.quantization.treatments.smooth import alpha_factors, smooth
-from quantkit.quantization.treatments.smooth.fold import folds
+from quantkit.quantization.treatments.smooth.alpha import alpha_factors
+from quantkit.quantization.treatments.smooth.fold import folds, smooth
 
 pytestmark = pytest.mark.avx2
 

@@ -11,18 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantkit.graph.linear import linear_layers
-from quantkit.quantization.affine import WeightType
 from quantkit.quantization.choice import Choice
-from quantkit.quantization.observe.evidence import Evidence
+from quantkit.quantization.grids import GRIDS
+from quantkit.quantization.observe.observations import Observations
+from quantkit.quantization.observe.range import RangeRule
 from quantkit.quantization.observe.statistics import Statistics
-from quantkit.quantization.treatments.split import find_split, split_channels, split_evenly
-from quantkit.quantization.write.apply import Grid, apply
+from quantkit.quantization.treatments.smooth import Smooth
+from quantkit.quantization.treatments.split import Split, find_split, split_channels, split_evenly
+from quantkit.quantization.treatments.treated import Treated
+from quantkit.quantization.write.apply import apply
 
 pytestmark = pytest.mark.avx2
 
 CHANNELS, OUTPUTS, TOKENS = 48, 24, 2000
 ODD = [7, 30]
-STATIC = Choice(scheme="static", smooth="auto", rounding="gptq", bias_correction=True)
+STATIC = Choice(scheme="static", treatments=(Smooth(),), rounding="gptq", bias_correction=True)
 
 
 def tokens(seed: int = 0) -> np.ndarray:
@@ -103,9 +106,8 @@ def test_a_dead_tensor_is_not_split() -> None:
     dead = seen(np.zeros((4, CHANNELS), np.float32))
     assert not len(find_split(dead, [weight()], 16).copies)
     model = model_of(weight())
-    choice = replace(STATIC, rounding="nearest", split=16)
-    evidence = Evidence(statistics={"x": dead})
-    apply(model, {"layer0": choice}, evidence, Grid(per_channel=True, weight_type="int8"))
+    choice = replace(STATIC, rounding="nearest", treatments=(Split(16), Smooth()))
+    apply(model, {"layer0": choice}, Treated(observations=Observations(statistics={"x": dead})))
     assert not {"Gather", "Concat"} & {node.op_type for node in model.graph}
 
 
@@ -154,17 +156,19 @@ def test_statistics_are_those_of_the_copied_tensor() -> None:
 
 @pytest.mark.parametrize("grid", [True, False], ids=["per channel", "per tensor"])
 @pytest.mark.parametrize(
-    "changes", [{}, {"symmetric": True}, {"smooth": 0.8}], ids=["plain", "symmetric", "alpha"]
+    "changes",
+    [{}, {"range": RangeRule(symmetric=True)}, {"treatments": (Smooth(0.8),)}],
+    ids=["plain", "symmetric", "alpha"],
 )
-def test_one_of_two_readers_is_split(changes: dict[str, Any], grid: bool, exact_grid: WeightType) -> None:
+def test_one_of_two_readers_is_split(changes: dict[str, Any], grid: bool, exact_grid: str) -> None:
     """A layer with copies stays within 2 % of float, and one that reads the tensor by another choice is whole."""
     values = tokens()
-    evidence = Evidence(statistics={"x": seen(values)})
+    treated = Treated(observations=Observations(statistics={"x": seen(values)}))
     model = model_of(weight(1), weight(2))
     wanted = compute(model, values[:300])
-    split = replace(STATIC, bias_correction=False, split=16, **changes)
-    chosen = {"layer0": split, "layer1": replace(split, split=0)}
-    apply(model, chosen, evidence, Grid(per_channel=grid, weight_type=exact_grid))
+    whole = replace(STATIC, bias_correction=False, per_channel=grid, grid=GRIDS[exact_grid], **changes)
+    chosen = {"layer0": replace(whole, treatments=(Split(16), *whole.treatments)), "layer1": whole}
+    apply(model, chosen, treated)
     rows = {
         (node.name or "").split(".")[0]: node.inputs[0].const_value.shape[0]
         for node in model.graph
@@ -177,16 +181,16 @@ def test_one_of_two_readers_is_split(changes: dict[str, Any], grid: bool, exact_
         assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).mean()
 
 
-def test_splitting_makes_less_noise(exact_grid: WeightType) -> None:
+def test_splitting_makes_less_noise(exact_grid: str) -> None:
     """As executed, the error of a layer with two channels that stick out is less than half of what smoothing leaves."""
     values = tokens()
-    evidence = Evidence(statistics={"x": seen(values)})
+    treated = Treated(observations=Observations(statistics={"x": seen(values)}))
     errors = {}
-    for split in (0, 16):
+    for split in ((), (Split(16),)):
         model = model_of(weight())
         [wanted] = compute(model, values[:500])
-        choice = replace(STATIC, bias_correction=False, split=split)
-        apply(model, {"layer0": choice}, evidence, Grid(per_channel=True, weight_type=exact_grid))
+        choice = replace(STATIC, bias_correction=False, grid=GRIDS[exact_grid], treatments=(*split, Smooth()))
+        apply(model, {"layer0": choice}, treated)
         [found] = compute(model, values[:500])
-        errors[split] = float(np.square(found - wanted).mean())
-    assert errors[16] < 0.5 * errors[0]
+        errors[len(split)] = float(np.square(found - wanted).mean())
+    assert errors[1] < 0.5 * errors[0]

@@ -10,21 +10,25 @@ import pytest
 
 from quantkit.files import cache_folder
 from quantkit.graph.linear import linear_layers
-from quantkit.quantization.affine import WeightType
-from quantkit.quantization.choice import FLOAT, Choice
-from quantkit.quantization.inputs import Reading
+from quantkit.quantization.choice import FLOAT, Choice, grouped
+from quantkit.quantization.grids import GRIDS, INT8, Grid
 from quantkit.quantization.observe import calibration
-from quantkit.quantization.observe.calibration import CalibrationRun, Range, observe
-from quantkit.quantization.observe.evidence import Evidence
+from quantkit.quantization.observe.calibration import observe
+from quantkit.quantization.observe.observations import Observations
+from quantkit.quantization.observe.range import Range, RangeRule
 from quantkit.quantization.observe.ranges import METHODS
-from quantkit.quantization.write.apply import Grid, apply, grouped
+from quantkit.quantization.observe.run import CalibrationRun
+from quantkit.quantization.treatments.outliers import FloatChannels, Outliers
+from quantkit.quantization.treatments.reading import Reading
+from quantkit.quantization.treatments.smooth import Factors, Smooth
+from quantkit.quantization.treatments.treated import Treated
+from quantkit.quantization.write.apply import apply
 
 pytestmark = pytest.mark.avx2
 
-GRID = Grid(per_channel=True, weight_type="int8")
 STATIC, DYNAMIC = Choice(scheme="static"), Choice(scheme="dynamic")
-SMOOTH = Choice(scheme="static", smooth="auto")
-OUTLIERS = Choice(scheme="static", outliers=2, rounding="gptq", bias_correction=True)
+SMOOTH = Choice(scheme="static", treatments=(Smooth(),))
+OUTLIERS = Choice(scheme="static", treatments=(Outliers(2),), rounding="gptq", bias_correction=True)
 BLOCKWISE = Choice(scheme="blockwise", block_size=16)
 # Root mean square error after four 8-bit layers in a row, as a share of the logits' standard deviation.
 NEAR = 0.04
@@ -47,9 +51,9 @@ def random_rows(count: int = 24) -> list[Row]:
 
 
 @pytest.fixture
-def grid(exact_grid: WeightType) -> Grid:
+def grid(exact_grid: str) -> Grid:
     """Return a grid for tests that run what they quantize."""
-    return replace(GRID, weight_type=exact_grid)
+    return GRIDS[exact_grid]
 
 
 @pytest.fixture
@@ -73,23 +77,25 @@ def encoder(bench: Any) -> ir.Model:
     return model
 
 
-def evidence_of(model: ir.Model, assignment: Mapping[str, Choice]) -> Evidence:
-    """Return what calibration sees for an assignment, as `collect` does."""
+def treated_of(model: ir.Model, assignment: Mapping[str, Choice]) -> Treated:
+    """Return what calibration sees for an assignment, as `observe_model` does."""
     wanted = [layer for layer in linear_layers(model.graph) if assignment[layer.name].calibrated]
     tensors = list({layer.activation.name: layer.activation for layer in wanted}.values())
     run = CalibrationRun(rows=random_rows(), pad_id=0)
     detail = max(choice.detail for choice in assignment.values())
-    return Evidence(statistics=observe(model, tensors, run, key="k", detail=detail), run=run, key="k")
+    statistics = observe(model, tensors, run, key="k", detail=detail)
+    return Treated(observations=Observations(statistics=statistics, run=run, key="k"))
 
 
 def applied(
-    model: ir.Model, *chosen: Choice, grid: Grid = GRID
+    model: ir.Model, *chosen: Choice, grid: Grid = INT8
 ) -> tuple[ir.Model, dict[str, Range], dict[str, Choice]]:
     """Return a quantized copy, its ranges and the assignment; one choice is for all layers."""
-    assignment = dict(zip(LAYERS, chosen * (6 if len(chosen) == 1 else 1), strict=True))
-    evidence = evidence_of(model, assignment)
+    of_grid = [replace(choice, grid=grid) for choice in chosen * (6 if len(chosen) == 1 else 1)]
+    assignment = dict(zip(LAYERS, of_grid, strict=True))
+    treated = treated_of(model, assignment)
     copy = model.clone()
-    return copy, apply(copy, assignment, evidence, grid), assignment
+    return copy, apply(copy, assignment, treated), assignment
 
 
 def noise_of(bench: Any, model: ir.Model, expected: np.ndarray) -> float:
@@ -141,25 +147,25 @@ def test_statistics_do_not_depend_on_what_else_is_observed(encoder: ir.Model) ->
         for path in (cache_folder() / "calibration").glob("*"):
             path.unlink()
         copy = encoder.clone()
-        apply(copy, assignment, evidence_of(encoder, seen), GRID)
+        apply(copy, assignment, treated_of(encoder, seen))
         found.append(ir.to_proto(copy).SerializeToString(deterministic=True))
     assert found[0] == found[1]
 
 
 def test_ranges_of_another_smoothing_are_not_taken(encoder: ir.Model) -> None:
     """Ranges by histogram depend on what is smoothed anywhere in the graph, and so does what the cache compares."""
-    clipped = Choice(scheme="static", method="mse")
+    clipped = Choice(scheme="static", range=RangeRule(method="mse"))
     wanted = (SMOOTH, SMOOTH, SMOOTH, SMOOTH, clipped, clipped)
     alone = ir.to_proto(applied(encoder, *wanted)[0]).SerializeToString(deterministic=True)
     for path in (cache_folder() / "calibration").glob("*.json"):
         path.unlink()
     # Another smoothing leaves the function as it is but for rounding, which moves ranges in their last bits.
-    applied(encoder, *(replace(choice, smooth=0.3) for choice in wanted[:4]), clipped, clipped)
+    applied(encoder, *(replace(choice, treatments=(Smooth(0.3),)) for choice in wanted[:4]), clipped, clipped)
     after = ir.to_proto(applied(encoder, *wanted)[0]).SerializeToString(deterministic=True)
     assert alone == after
 
 
-@pytest.mark.parametrize("other", [FLOAT, DYNAMIC, BLOCKWISE, replace(SMOOTH, smooth=0.9)])
+@pytest.mark.parametrize("other", [FLOAT, DYNAMIC, BLOCKWISE, replace(SMOOTH, treatments=(Smooth(0.9),))])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_one_of_query_key_value_is_chosen_otherwise(
     bench: Any, encoder: ir.Model, other: Choice, place: int, grid: Grid
@@ -184,15 +190,16 @@ def test_one_of_query_key_value_is_chosen_otherwise(
     assert noise_of(bench, model, expected) < NEAR
 
 
-@pytest.mark.parametrize("smooth", [None, "auto", 0.5])
+@pytest.mark.parametrize("smooth", [(), (Smooth(),), (Smooth(0.5),)], ids=["plain", "auto", "alpha"])
 @pytest.mark.parametrize("method", ["minmax", *METHODS])
 def test_ranges(encoder: ir.Model, method: str, smooth: Any) -> None:
     """The range is within what the smoothed tensor takes; minmax is all of it, and is what the file holds."""
     model, ranges, _ = applied(
-        encoder, Choice(scheme="static", method=method, percentile=99.0, smooth=smooth)
+        encoder,
+        Choice(scheme="static", range=RangeRule(method=method, percentile=99.0), treatments=smooth),
     )
     assert list(LAYERS) == list(ranges)
-    widest = applied(encoder, Choice(scheme="static", smooth=smooth))[1]
+    widest = applied(encoder, Choice(scheme="static", treatments=smooth))[1]
     for name, found in ranges.items():
         # Extremes are of the smoothed graph for histograms, and of the plain one divided by factors for minmax.
         assert widest[name].low == pytest.approx(found.seen_low, rel=1e-4)
@@ -209,22 +216,22 @@ def test_symmetric_ranges(bench: Any, encoder: ir.Model, method: str, grid: Grid
     """Around zero the zero point is 128, the range as wide as the wider side, and the result near float."""
     expected = bench.compute(encoder)
     model, ranges, _ = applied(
-        encoder, Choice(scheme="static", smooth="auto", symmetric=True, method=method), grid=grid
+        encoder, replace(SMOOTH, range=RangeRule(method=method, symmetric=True)), grid=grid
     )
     zeros = [constant(model, name) for name in model.graph.initializers if name.endswith(".input_zero_point")]
     assert [128] * 4 == [int(zero) for zero in zeros]
     for found in ranges.values():
         assert found.low == pytest.approx(-found.high * 128 / 127, rel=1e-12)
-    plain = applied(encoder, Choice(scheme="static", smooth="auto", method=method))[1]
+    plain = applied(encoder, replace(SMOOTH, range=RangeRule(method=method)))[1]
     assert ranges["head"].high == max(-plain["head"].low, plain["head"].high)
     assert noise_of(bench, model, expected) < NEAR
 
 
-@pytest.mark.parametrize("smooth", [None, "auto"])
+@pytest.mark.parametrize("smooth", [(), (Smooth(),)], ids=["plain", "smooth"])
 def test_outlier_channels(bench: Any, encoder: ir.Model, smooth: Any, grid: Grid) -> None:
     """The channel that sticks out is multiplied in float; the range is that of the others, and the error smaller."""
     expected = bench.compute(encoder)
-    chosen = replace(OUTLIERS, smooth=smooth)
+    chosen = replace(OUTLIERS, treatments=(*OUTLIERS.treatments, *smooth))
     model, ranges, _ = applied(encoder, chosen, grid=grid)
     layers = bench.trace(model).layers
     assert {layer.name for layer in layers if not layer.integer} == {f"{name}.outliers" for name in LAYERS}
@@ -232,8 +239,8 @@ def test_outlier_channels(bench: Any, encoder: ir.Model, smooth: Any, grid: Grid
     assert {layer.name for layer in layers if layer.integer} == set(LAYERS)
     assert 3 in constant(model, "query.outlier_channels")
     assert noise_of(bench, model, expected) < NEAR
-    if smooth is None:
-        without, wide, _ = applied(encoder, replace(chosen, outliers=0), grid=grid)
+    if not smooth:
+        without, wide, _ = applied(encoder, replace(chosen, treatments=()), grid=grid)
         assert ranges["query"].high - ranges["query"].low < 0.3 * (wide["query"].high - wide["query"].low)
         assert noise_of(bench, model, expected) < 0.5 * noise_of(bench, without, expected)
 
@@ -264,7 +271,7 @@ def last_layer_shift(bench: Any, encoder: ir.Model, chosen: Choice, grid: Grid) 
 @pytest.mark.parametrize("scheme", ["static", "dynamic"])
 def test_gptq_and_bias_correction(bench: Any, encoder: ir.Model, scheme: Any) -> None:
     """On the calibration rows GPTQ errs less than nearest, and a corrected bias leaves no mean error to speak of."""
-    coarse = Grid(per_channel=True, weight_type="int7")
+    coarse = GRIDS["int7"]
     plain = Choice(scheme=scheme)
     shift, size = last_layer_shift(bench, encoder, plain, coarse)
     corrected, _ = last_layer_shift(bench, encoder, replace(plain, bias_correction=True), coarse)
@@ -275,40 +282,39 @@ def test_gptq_and_bias_correction(bench: Any, encoder: ir.Model, scheme: Any) ->
 
 
 def test_moments_need_a_pass(encoder: ir.Model) -> None:
-    """A calibrated choice without evidence is not guessed at."""
+    """A calibrated choice of which nothing was seen is not guessed at."""
     copy = encoder.clone()
     with pytest.raises(KeyError):
-        apply(copy, dict.fromkeys(LAYERS, STATIC), Evidence(statistics={}), GRID)
+        apply(copy, dict.fromkeys(LAYERS, STATIC), Treated())
 
 
-def test_one_evidence_serves_many_assignments(encoder: ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Applying one assignment after another with the same evidence gives what each gives by itself."""
+def test_one_observation_serves_many_assignments(encoder: ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Applying one assignment after another with the same observations gives what each gives by itself."""
     several = [(SMOOTH,), MIXED, (replace(SMOOTH, rounding="gptq", bias_correction=True),), (STATIC,)]
     alone = [
         ir.to_proto(applied(encoder, *chosen)[0]).SerializeToString(deterministic=True) for chosen in several
     ]
-    evidence = evidence_of(encoder, dict.fromkeys(LAYERS, replace(SMOOTH, rounding="gptq")))
+    treated = treated_of(encoder, dict.fromkeys(LAYERS, replace(SMOOTH, rounding="gptq")))
     monkeypatch.setattr(calibration, "Session", None)
     for chosen, expected in zip(several, alone, strict=True):
         copy = encoder.clone()
         assignment: Mapping[str, Choice] = dict(
             zip(LAYERS, chosen * (6 if len(chosen) == 1 else 1), strict=True)
         )
-        apply(copy, assignment, evidence, GRID)
+        apply(copy, assignment, treated)
         assert expected == ir.to_proto(copy).SerializeToString(deterministic=True)
 
 
 def test_extremes_after_smoothing(encoder: ir.Model) -> None:
     """Low and high are the widest of the smoothed channels."""
-    seen = evidence_of(encoder, dict.fromkeys(LAYERS, STATIC)).statistics["x"]
+    seen = treated_of(encoder, dict.fromkeys(LAYERS, STATIC)).statistics["x"]
     factors = np.linspace(0.5, 2, 32, dtype=np.float32)
-    nothing = np.array([], np.int64)
-    found = Reading(whole=seen, outliers=nothing, factors=factors).extremes()
+    found = Reading(whole=seen, decisions=(Factors(factors=factors),)).extremes()
     assert (float((seen.low / factors).min()), float((seen.high / factors).max())) == (found.low, found.high)
     assert (found.low, found.high) == (found.seen_low, found.seen_high)
-    assert Reading(whole=seen, outliers=nothing, factors=None).extremes().low == float(seen.low.min())
+    assert Reading(whole=seen).extremes().low == float(seen.low.min())
     widest = np.array([np.argmax(seen.magnitude)])
     others = np.delete(np.concatenate([seen.low, seen.high]).reshape(2, -1), widest, axis=1)
-    narrower = Reading(whole=seen, outliers=widest, factors=None).extremes()
+    narrower = Reading(whole=seen, decisions=(FloatChannels(channels=widest),)).extremes()
     assert (float(others.min()), float(others.max())) == (narrower.low, narrower.high)
     assert replace(found, low=-3.0, high=2.0).around_zero().high == 3.0

@@ -8,8 +8,9 @@ import onnx_ir as ir
 import pytest
 
 from quantkit.errors import QuantizationError
-from quantkit.quantization.observe.calibration import CalibrationRun, Range
-from quantkit.quantization.observe.evidence import Evidence
+from quantkit.quantization.observe.observations import Observations
+from quantkit.quantization.observe.range import Range
+from quantkit.quantization.observe.run import CalibrationRun
 from quantkit.quantization.write.attention import ScoreInput, calibrate_scores, quantize_scores, score_inputs
 
 pytestmark = pytest.mark.avx2
@@ -95,14 +96,14 @@ def test_a_tensor_of_zeros(unfused: ir.Model) -> None:
 def test_ranges_are_those_of_the_rows(bench: Any, unfused: ir.Model) -> None:
     """The extremes of all tokens of all rows; the graph's outputs are as before."""
     rows = [Row(input_ids=ids, token_type_ids=np.zeros_like(ids)) for ids in bench.ids()["input_ids"]]
-    evidence = Evidence(statistics={}, run=CalibrationRun(rows=rows, pad_id=0), key="a")
-    found = calibrate_scores(unfused, [QUERY, KEY], evidence)
+    observations = Observations(run=CalibrationRun(rows=rows, pad_id=0), key="a")
+    found = calibrate_scores(unfused, [QUERY, KEY], observations)
     for name in ("query", "key"):
         values, bounds_found = observed(bench, unfused, f"{name}_split"), found[f"{name}_y"]
         assert bounds_found.low == pytest.approx(float(values.min()), rel=1e-5)
         assert bounds_found.high == pytest.approx(float(values.max()), rel=1e-5)
     assert ["logits"] == [value.name for value in unfused.graph.outputs]
-    assert calibrate_scores(unfused, [], evidence) == {}
+    assert calibrate_scores(unfused, [], observations) == {}
 
 
 def test_fused_attention_is_refused(bench: Any) -> None:

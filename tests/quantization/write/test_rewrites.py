@@ -9,7 +9,7 @@ import pytest
 from quantkit.errors import QuantizationError
 from quantkit.graph.linear import embedding_tables, linear_layers
 from quantkit.graph.model import load_model
-from quantkit.quantization.affine import WeightType
+from quantkit.quantization.grids import GRIDS
 from quantkit.quantization.rounding import ROUNDINGS, Problem
 from quantkit.quantization.write.dynamic import quantize_dynamic
 from quantkit.quantization.write.embeddings import open_embed_layer_norm, quantize_tables
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.avx2
 NEAR = 0.04
 
 
-def near(weight_type: WeightType) -> float:
+def near(weight_type: str) -> float:
     """Return the bound for a grid: with half the levels steps are twice as large."""
     return NEAR * (2 if weight_type == "int7" else 1)
 
@@ -90,13 +90,13 @@ def ranges_of(bench: Any, model: ir.Model) -> dict[str, tuple[float, float]]:
 
 
 def quantize(
-    bench: Any, model: ir.Model, mode: str, *, per_channel: bool = True, weight_type: WeightType = "int8"
+    bench: Any, model: ir.Model, mode: str, *, per_channel: bool = True, weight_type: str = "int8"
 ) -> None:
     """Quantize every layer, rounded to nearest."""
     layers = linear_layers(model.graph)
     weights = {
         layer.name: ROUNDINGS["nearest"](
-            Problem(name=layer.name, matrix=layer.matrix(), per_channel=per_channel, weight_type=weight_type)
+            Problem(name=layer.name, matrix=layer.matrix(), per_channel=per_channel, grid=GRIDS[weight_type])
         )
         for layer in layers
     }
@@ -114,7 +114,7 @@ def difference(actual: np.ndarray, expected: np.ndarray) -> float:
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
 def test_integer_kernels_run(
-    bench: Any, encoder: ir.Model, mode: str, per_channel: bool, weight_type: WeightType
+    bench: Any, encoder: ir.Model, mode: str, per_channel: bool, weight_type: str
 ) -> None:
     """Every layer keeps its name, runs in an integer kernel, and the result is near float."""
     expected = bench.compute(encoder)
@@ -141,7 +141,7 @@ def test_shared_activation_is_quantized_once(
 
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
-def test_pooled_heads(bench: Any, classifier: ir.Model, mode: str, weight_type: WeightType) -> None:
+def test_pooled_heads(bench: Any, classifier: ir.Model, mode: str, weight_type: str) -> None:
     """Pooled heads run in integer kernels under their own names, bias included."""
     expected = bench.compute(classifier)
     quantize(bench, classifier, mode, weight_type=weight_type)
@@ -174,7 +174,7 @@ def test_uint8_weights_are_the_same_weights(bench: Any, encoder: ir.Model, mode:
 @pytest.mark.parametrize("weight_type", ["int8"], indirect=True)
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
 def test_uint8_weights_give_the_same_numbers(
-    bench: Any, encoder: ir.Model, mode: str, weight_type: WeightType
+    bench: Any, encoder: ir.Model, mode: str, weight_type: str
 ) -> None:
     """Where products of int8 weights are summed exactly, those of the same uint8 weights give the same results."""
     found = []
@@ -188,7 +188,7 @@ def test_uint8_weights_give_the_same_numbers(
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
 @pytest.mark.parametrize("second", ["MatMul (h, b_weight)", "Gemm (h2, b_weight)"])
-def test_layer_right_behind_another(bench: Any, mode: str, second: str, exact_grid: WeightType) -> None:
+def test_layer_right_behind_another(bench: Any, mode: str, second: str, exact_grid: str) -> None:
     """A layer that reads another layer's product directly reads it after rewriting, too."""
     weights = {
         "words_weight": bench.normal(40, 32),

@@ -8,30 +8,6 @@ factors s the product is unchanged, x W = (x / s)(s W), and the channels of x / 
 puts them into the graph.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from quantkit.quantization.treatments.smooth.treatment import Factors, Smooth
 
-import numpy as np
-
-from quantkit.quantization.observe.statistics import Statistics
-from quantkit.quantization.treatments.smooth.alpha import alpha_factors
-from quantkit.quantization.treatments.smooth.fold import smooth
-from quantkit.quantization.treatments.smooth.least_error import least_error_factors
-
-__all__ = ["alpha_factors", "least_error_factors", "smooth", "smoothing_factors"]
-
-
-def smoothing_factors(
-    statistics: Statistics, matrices: Sequence[np.ndarray], alpha: Literal["auto"] | float, *, gptq: bool
-) -> np.ndarray:
-    """Return s, float32 [channels]: by an alpha, or with "auto" those of least expected error.
-
-    Args:
-        statistics: of the tensor; with its moment for "auto" with GPTQ.
-        matrices: the weights that read it, [channels, outputs] each.
-        alpha: of SmoothQuant, or "auto".
-        gptq: how the weights will be rounded.
-    """
-    if alpha == "auto":
-        return least_error_factors(statistics, matrices, gptq=gptq)
-    return alpha_factors(statistics.magnitude, matrices, alpha)
+__all__ = ["Factors", "Smooth"]

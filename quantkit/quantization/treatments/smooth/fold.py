@@ -15,8 +15,8 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.constants import add_initializer
+from quantkit.graph.edits import insert_before
 from quantkit.graph.linear import Linear
-from quantkit.quantization.write.rewrite import insert_before
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

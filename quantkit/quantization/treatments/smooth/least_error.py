@@ -47,13 +47,6 @@ def least_error_factors(statistics: Statistics, matrices: Sequence[np.ndarray], 
     return _descend(problem, best).astype(np.float32)
 
 
-def expected_error(
-    statistics: Statistics, matrices: Sequence[np.ndarray], factors: np.ndarray, *, gptq: bool
-) -> float:
-    """Return the expected squared error per token, summed over the outputs of all `matrices`."""
-    return _problem(statistics, matrices, gptq=gptq).error(factors.astype(np.float64))
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Problem:
     """high and -low [K], |W| [K, N], Σ_j W_ij² [K] and u [K], not negative; W is float32, the others float64."""

@@ -1,0 +1,85 @@
+"""Observations: what calibration saw of a model, and with which rows more can be seen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from quantkit.artifact import Artifact
+from quantkit.artifact.measure import tool_versions
+from quantkit.errors import DatasetError
+from quantkit.graph.linear import linear_layers
+from quantkit.quantization.observe.cache import calibration_key
+from quantkit.quantization.observe.calibration import observe
+from quantkit.quantization.observe.run import CalibrationRun
+from quantkit.quantization.observe.statistics import Detail, Statistics
+from quantkit.runtime.where import HERE, Where
+from quantkit.tasks.calibration_set import CalibrationSet
+from quantkit.tasks.prepared import Reader
+
+_TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observations:
+    """What calibration saw of one model.
+
+    Attributes:
+        statistics: tensor name → statistics of what its linear layers read; empty when nothing was calibrated.
+        run: the calibration rows, for what has yet to be seen of them.
+        key: digest of model, rows and tools.
+    """
+
+    statistics: Mapping[str, Statistics] = field(default_factory=dict)
+    run: CalibrationRun | None = None
+    key: str = ""
+
+
+def observe_model(
+    artifact: Artifact,
+    model: ir.Model,
+    calibration_set: CalibrationSet,
+    *,
+    detail: Detail,
+    where: Where = HERE,
+) -> Observations:
+    """Run the calibration rows through the model, once.
+
+    Args:
+        artifact: the FP32 artifact.
+        model: its graph, as it will be quantized.
+        calibration_set: the examples.
+        detail: how much is kept of every tensor (`Choice.detail`).
+        where: they run; what is seen is the same.
+
+    Raises:
+        DatasetError: the set holds no text, or too few tokens for second moments.
+        CheckpointError: the tokenizer is missing, or is not the model's.
+        EvaluationError: an activation is NaN or infinite.
+    """
+    reader = Reader.of(artifact)
+    read = reader.prepare(calibration_set.dataset)
+    if all(np.isin(row.input_ids, reader.tokenizer.special_ids).all() for row in read.rows):
+        raise DatasetError(
+            f"{calibration_set.dataset.path}: its {len(calibration_set.ids)} calibration questions hold no text; "
+            "give questions and paragraphs with text as --calib"
+        )
+    run = CalibrationRun(rows=read.rows, pad_id=read.pad_id, model_name=str(artifact.model_path), where=where)
+    # Of every layer, whatever becomes of it: what is seen then depends on nothing but the model and the rows.
+    layers = linear_layers(model.graph)
+    widest = max((layer.shape[0] for layer in layers), default=0)
+    if detail >= Detail.MOMENTS and run.tokens() < widest:
+        raise DatasetError(
+            f"{calibration_set.dataset.path}: {run.tokens():,} tokens in {len(calibration_set.ids)} calibration "
+            f"questions are too few for the second moments of {widest:,} channels, which GPTQ needs; "
+            "give more questions, or choose rounding nearest"
+        )
+    tensors = list({layer.activation.name: layer.activation for layer in layers}.values())
+    matters: dict[str, object] = {
+        "tensors": [tensor.name for tensor in tensors],
+        "features": reader.settings.as_json(),
+        **tool_versions(*_TOOLS),
+    }
+    key = calibration_key(artifact.digest, calibration_set.dataset.digest, matters)
+    return Observations(statistics=observe(model, tensors, run, key=key, detail=detail), run=run, key=key)
