@@ -28,13 +28,13 @@ def test_nothing_is_measured_twice() -> None:
     """What is known is returned, in one process and in the next."""
     counter = Counter()
     first = Journal("key")
-    assert {"value": 1} == first.remembered({"group": "a"}, counter.measure)
-    assert {"value": 1} == first.remembered({"group": "a"}, counter.measure)
-    assert {"value": 2} == first.remembered({"group": "b"}, counter.measure)
+    assert first.remembered({"group": "a"}, counter.measure) == {"value": 1}
+    assert first.remembered({"group": "a"}, counter.measure) == {"value": 1}
+    assert first.remembered({"group": "b"}, counter.measure) == {"value": 2}
     again = Journal("key")
-    assert {"value": 1} == again.remembered({"group": "a"}, counter.measure)
-    assert {"value": 2} == again.remembered({"group": "b"}, counter.measure)
-    assert 2 == counter.times == len(lines(again))
+    assert again.remembered({"group": "a"}, counter.measure) == {"value": 1}
+    assert again.remembered({"group": "b"}, counter.measure) == {"value": 2}
+    assert len(lines(again)) == counter.times == 2
 
 
 def test_another_key_knows_nothing() -> None:
@@ -42,15 +42,15 @@ def test_another_key_knows_nothing() -> None:
     counter = Counter()
     Journal("one").remembered("a", counter.measure)
     Journal("two").remembered("a", counter.measure)
-    assert 2 == counter.times
+    assert counter.times == 2
 
 
 def test_measurements_come_back_with_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The seconds are those of the measurement, not of reading."""
     now = iter([100.0, 102.5])
     monkeypatch.setattr("quantkit.allocation.journal.time.monotonic", lambda: next(now))
-    assert {"value": 1, "seconds": 2.5} == Journal("key").timed("a", Counter().measure)
-    assert {"value": 1, "seconds": 2.5} == Journal("key").timed("a", lambda: pytest.fail("measured again"))
+    assert Journal("key").timed("a", Counter().measure) == {"value": 1, "seconds": 2.5}
+    assert Journal("key").timed("a", lambda: pytest.fail("measured again")) == {"value": 1, "seconds": 2.5}
 
 
 @pytest.mark.parametrize("cut", [1, 2, 30])
@@ -80,7 +80,7 @@ def test_strange_lines_are_passed_over(line: str) -> None:
     journal = Journal("key")
     journal.remembered("a", counter.measure)
     journal.path.write_text(line + "\n" + journal.path.read_text())
-    assert {"value": 1} == Journal("key").remembered("a", counter.measure)
+    assert Journal("key").remembered("a", counter.measure) == {"value": 1}
 
 
 def test_file_that_is_no_text_is_passed_over() -> None:
@@ -90,7 +90,7 @@ def test_file_that_is_no_text_is_passed_over() -> None:
     journal.remembered("a", counter.measure)
     journal.path.write_bytes(b"\xff\xfe\x00" * 9)
     Journal("key").remembered("a", counter.measure)
-    assert 2 == counter.times
+    assert counter.times == 2
 
 
 def test_failed_measurement_is_not_kept() -> None:
@@ -103,7 +103,7 @@ def test_failed_measurement_is_not_kept() -> None:
     with pytest.raises(KeyboardInterrupt):
         journal.remembered("a", interrupted)
     assert not journal.path.exists()
-    assert {"value": 1} == journal.remembered("a", Counter().measure)
+    assert journal.remembered("a", Counter().measure) == {"value": 1}
 
 
 def test_cache_that_cannot_be_written_only_warns(
@@ -114,8 +114,8 @@ def test_cache_that_cannot_be_written_only_warns(
     monkeypatch.setenv("QUANTKIT_CACHE", str(tmp_path / "file"))
     counter = Counter()
     journal = Journal("key")
-    assert {"value": 1} == journal.remembered("a", counter.measure)
-    assert {"value": 1} == journal.remembered("a", counter.measure)
+    assert journal.remembered("a", counter.measure) == {"value": 1}
+    assert journal.remembered("a", counter.measure) == {"value": 1}
     assert "the search cannot be continued if it is interrupted" in caplog.text
 
 
@@ -124,4 +124,4 @@ def test_lines_say_what_they_are_about() -> None:
     journal = Journal("key")
     journal.remembered({"alone": ["encoder.layer.0.output"]}, Counter().measure)
     entry = json.loads(lines(journal)[0])
-    assert ({"alone": ["encoder.layer.0.output"]}, {"value": 1}) == (entry["what"], entry["found"])
+    assert (entry["what"], entry["found"]) == ({"alone": ["encoder.layer.0.output"]}, {"value": 1})

@@ -57,8 +57,8 @@ def test_fastest_that_passes_is_the_result_and_others_give_context() -> None:
     """When the first passes it is the best; what more accuracy would cost is measured all the same."""
     fake = Fake(lambda solution: 0.0)
     found = fake.search()
-    assert (0, True, CONTEXT) == (found.best, found.met, len(found.verdicts))
-    assert "fastest" == fake.origins[0]
+    assert (found.best, found.met, len(found.verdicts)) == (0, True, CONTEXT)
+    assert fake.origins[0] == "fastest"
     assert sorted(costs(found)) == costs(found)
 
 
@@ -98,7 +98,7 @@ def test_slack_is_spent_on_less_damage() -> None:
     fake = Fake(lambda solution: solution.damage)
     found = fake.search(slack=0.3)
     best = found.solutions[found.best]
-    assert "least damage for 30% more cost" == fake.origins[-1]
+    assert fake.origins[-1] == "least damage for 30% more cost"
     assert best.cost <= 1.3 * cheapest.cost
     assert best.damage < cheapest.damage
 
@@ -148,7 +148,7 @@ def test_deadline_within_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(100))
     monkeypatch.setattr("quantkit.allocation.search.time.monotonic", lambda: next(now))
     found = Fake(lambda solution: solution.damage).search(deadline=1.5)
-    assert 3 == len(found.verdicts)
+    assert len(found.verdicts) == 3
 
 
 @settings(max_examples=40)
@@ -183,7 +183,7 @@ def test_slots_that_do_no_damage_at_all() -> None:
     slots = {"a": (Priced(damage=0.0, cost=1.0), Priced(damage=0.0, cost=2.0))}
     fake = Fake(lambda solution: 0.5)
     found = walk(slots, fake.verify, Asked(target=TARGET, slack=0.0, deadline=FAR))
-    assert (1, False) == (len(found.verdicts), found.met)
+    assert (len(found.verdicts), found.met) == (1, False)
 
 
 def test_limits_that_nothing_keeps() -> None:
@@ -191,4 +191,4 @@ def test_limits_that_nothing_keeps() -> None:
     fake = Fake(lambda solution: 0.0)
     with pytest.raises(UsageError, match=r"^no choice .* within the limits \(covered at least 1.5\)"):
         fake.search(coverage=1.5)
-    assert [] == fake.visited
+    assert fake.visited == []

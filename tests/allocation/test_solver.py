@@ -98,7 +98,7 @@ def test_equal_to_trying_everything(
     if found is None:
         assert strict is None
         return
-    assert [] == [str(limit) for limit in limits if not limit.allows(found)]
+    assert [str(limit) for limit in limits if not limit.allows(found)] == []
     assert getattr(found, bounded) <= bound * (1 + TOLERANCE)
     assert lenient is not None
     largest = max(getattr(option, wanted) for options in slots.values() for option in options)
@@ -125,7 +125,7 @@ def test_cheapest_within_limits(problem: tuple[Slots, list[Limit]]) -> None:
     if found is None or expected is None:
         assert found is expected
         return
-    assert [] == [str(limit) for limit in limits if not limit.allows(found)]
+    assert [str(limit) for limit in limits if not limit.allows(found)] == []
     assert found.cost == pytest.approx(expected[0], rel=1e-12)
     largest = max(option.damage for options in slots.values() for option in options)
     assert found.damage == pytest.approx(expected[1], rel=1e-12, abs=4e-6 * largest)

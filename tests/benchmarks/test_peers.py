@@ -30,27 +30,29 @@ ENVIRONMENTS = script("environments")
 
 def test_ratios_are_taken_within_a_round() -> None:
     """Throughput is compared pass by pass, so a machine that slows down for a round changes no ratio."""
-    assert (2.0, (2.0, 2.0)) == ROWS.against([1.0, 5.0, 2.0], [2.0, 10.0, 4.0])
+    assert ROWS.against([1.0, 5.0, 2.0], [2.0, 10.0, 4.0]) == (2.0, (2.0, 2.0))
 
 
 def test_throughput_is_the_median_with_its_extremes() -> None:
     """One odd round moves the spread and not the middle."""
-    assert (2.0, (0.5, 3.0)) == ROWS.against([1.0, 4.0, 1.0], [2.0, 2.0, 3.0])
+    assert ROWS.against([1.0, 4.0, 1.0], [2.0, 2.0, 3.0]) == (2.0, (0.5, 3.0))
 
 
 def test_changed_counts_questions_that_got_better_too() -> None:
     """The share of changed questions has no direction."""
     baseline = ROWS.Scores(f1=(1.0, 0.5, 0.0, 0.0), exact_match=(1.0, 0.0, 0.0, 0.0))
     scores = ROWS.Scores(f1=(1.0, 0.4, 0.2, 0.0), exact_match=(1.0, 0.0, 0.0, 0.0))
-    assert 50.0 == ROWS.changed_share(scores, baseline)
+    assert ROWS.changed_share(scores, baseline) == 50.0
 
 
 def test_a_failed_peer_is_a_row_and_its_message_stands_below() -> None:
     """A peer that cannot be run does not disappear from the table."""
     table = ROWS.markdown([ROWS.Row(name="peer", runtime="onnxruntime", error="no wheel")])
-    assert ["| peer | ORT | failed | - | - | - | - | - | - | - | - |", "", "* peer: no wheel"] == (
-        table.splitlines()[2:]
-    )
+    assert (table.splitlines()[2:]) == [
+        "| peer | ORT | failed | - | - | - | - | - | - | - | - |",
+        "",
+        "* peer: no wheel",
+    ]
 
 
 def test_every_row_has_a_cell_for_every_column() -> None:
@@ -77,7 +79,7 @@ def test_every_row_has_a_cell_for_every_column() -> None:
 
 def test_the_result_is_the_last_line_whatever_a_tool_prints_before() -> None:
     """Tools log to standard output; the script's JSON is its last line."""
-    assert {"seconds": 1.0} == ENVIRONMENTS.json_of('2026 [INFO] {"not": "this"}\n{"seconds": 1.0}\n')
+    assert ENVIRONMENTS.json_of('2026 [INFO] {"not": "this"}\n{"seconds": 1.0}\n') == {"seconds": 1.0}
 
 
 @pytest.mark.parametrize("output", ["", "done\n", "[1]\n"])
@@ -106,7 +108,7 @@ def test_calibration_rows_are_read_back_in_order(tmp_path: Path) -> None:
     arrays = {f"input_ids.{row}": np.full((1, 3), row) for row in range(11)}
     np.savez(tmp_path / "rows.npz", **arrays)
     rows = measured.read_rows(tmp_path / "rows.npz")
-    assert list(range(11)) == [int(row["input_ids"][0, 0]) for row in rows]
+    assert [int(row["input_ids"][0, 0]) for row in rows] == list(range(11))
 
 
 @pytest.mark.parametrize("path", sorted((PEERS / "requirements").glob("*.txt")), ids=lambda path: path.stem)
@@ -114,4 +116,4 @@ def test_every_peer_is_pinned(path: Path) -> None:
     """An environment built next year has the same tools; nothing floats."""
     names = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
     loose = {name for name in names if name and "==" not in name}
-    assert set() == loose
+    assert loose == set()

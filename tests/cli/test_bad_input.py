@@ -39,7 +39,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _write_checkpoint(Path("ck"))
         for arguments in ("export ck -o fp32", "quantize fp32 -o int8 --mode dynamic"):
             made = CliRunner().invoke(main, arguments.split())
-            assert 0 == made.exit_code, made.stderr
+            assert made.exit_code == 0, made.stderr
         _spoil_checkpoints()
         _spoil_artifacts()
         _write_datasets()
@@ -235,7 +235,7 @@ def test_bad_input_prints_what_the_document_says(
     before = _listing(world)
     result = run(command)
     pattern = ".+".join(re.escape(part) for part in line.split("…"))
-    assert 1 == len(result.stderr.splitlines()), result.stderr
+    assert len(result.stderr.splitlines()) == 1, result.stderr
     assert re.fullmatch(pattern, result.stderr.strip()), result.stderr
     assert (int(code), "") == (result.exit_code, result.stdout)
     assert before == _listing(world)
@@ -255,5 +255,5 @@ def _listing(folder: Path) -> dict[str, int]:
 def test_strange_text_is_no_mistake(run: Callable[[str], Any]) -> None:
     """Long questions, long paragraphs, empty texts and emoji are evaluated."""
     result = run("evaluate fp32 --data strange.json --json")
-    assert 0 == result.exit_code, result.stderr
-    assert 3 == json.loads(result.stdout)["questions"]
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["questions"] == 3

@@ -100,7 +100,7 @@ def test_every_command_is_documented(name: str) -> None:
         for spelling in (*option.opts, *option.secondary_opts)
         if spelling not in section and spelling not in ("-m",)
     ]
-    assert [] == missing
+    assert missing == []
     assert (command(name).help or "").startswith(COMMANDS[name][1])
 
 
@@ -116,7 +116,7 @@ def test_every_command_has_json(name: str) -> None:
     """--json is everywhere, and every option has a help text."""
     options = [parameter for parameter in command(name).params if isinstance(parameter, click.Option)]
     assert "--json" in {spelling for option in options for spelling in option.opts}
-    assert [] == [option.name for option in options if not option.help]
+    assert [option.name for option in options if not option.help] == []
 
 
 def test_every_command_of_the_table_exists() -> None:
@@ -187,9 +187,9 @@ def test_mistake_is_one_line_and_exit_2(
     """A mistake is one line on stderr, nothing on stdout, exit code 2."""
     monkeypatch.chdir(tmp_path)
     result = invoke(*arguments)
-    assert 2 == result.exit_code, result.output
-    assert "" == result.stdout
-    assert 1 == len(result.stderr.splitlines()), result.stderr
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1, result.stderr
     assert result.stderr.startswith(line)
 
 
@@ -221,7 +221,7 @@ def test_what_the_user_can_mend_is_one_line(raising: Any, error: BaseException, 
     """Errors of quantkit, the disk, the memory and Ctrl-C are one line each."""
     result = raising(error)
     assert (code, "") == (result.exit_code, result.stdout)
-    assert 1 == len(result.stderr.splitlines())
+    assert len(result.stderr.splitlines()) == 1
     assert result.stderr.startswith(line)
 
 
@@ -231,7 +231,7 @@ def test_what_the_user_can_mend_is_one_line(raising: Any, error: BaseException, 
 def test_a_crash_is_a_traceback_and_exit_1(raising: Any, error: BaseException) -> None:
     """What is nobody's mistake but ours never looks like a verdict."""
     result = raising(error)
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     assert "Traceback" in result.stderr
 
 
@@ -239,9 +239,9 @@ def test_traceback_on_request(raising: Any, monkeypatch: pytest.MonkeyPatch) -> 
     """--traceback and QUANTKIT_DEBUG show where an error comes from; the exit code stays."""
     monkeypatch.setenv("QUANTKIT_DEBUG", "")
     result = raising(FusionError("x: one line"), "--traceback")
-    assert 2 == result.exit_code
+    assert result.exit_code == 2
     assert "Traceback" in result.stderr
-    assert "error: x: one line" == result.stderr.splitlines()[-1]
+    assert result.stderr.splitlines()[-1] == "error: x: one line"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -277,8 +277,8 @@ main(["evaluate", "x"])
     process.send_signal(number)
     _, errors = process.communicate(timeout=600)
     said = [line for line in errors.splitlines() if line != "ready"]
-    assert (2, ["interrupted; nothing was left half-written"]) == (process.returncode, said)
-    assert [] == list(tmp_path.iterdir())
+    assert (process.returncode, said) == (2, ["interrupted; nothing was left half-written"])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -299,7 +299,7 @@ builtins.__import__ = interrupted
 main()
 """
     answer = python(code)
-    assert (2, "interrupted; nothing was left half-written\n") == (answer.returncode, answer.stderr)
+    assert (answer.returncode, answer.stderr) == (2, "interrupted; nothing was left half-written\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
@@ -316,7 +316,7 @@ def test_closed_pipe_is_quiet() -> None:
         timeout=600,
     )
     os.close(writer)
-    assert (141, b"") == (process.returncode, process.stderr)
+    assert (process.returncode, process.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_bash_completion(words: str, number: int, expected: set[str]) -> None:
     environment = {"_QUANTKIT_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(number)}
     answer = python("from quantkit.cli.main import main; main(prog_name='quantkit')", env=environment)
     values = {line.partition(",")[2] for line in answer.stdout.splitlines()}
-    assert (expected, "") == (values, answer.stderr)
+    assert (values, answer.stderr) == (expected, "")
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_bash_completion(words: str, number: int, expected: set[str]) -> None:
 def test_completion_script(shell: str, mark: str) -> None:
     """The script of each shell is printed; how to keep it is said on stderr."""
     result = invoke("completion", shell)
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     assert mark in result.stdout
     assert "to keep it" in result.stderr
     assert mark in json.loads(invoke("completion", shell, "--json").stdout)["script"]
@@ -363,7 +363,7 @@ def test_stdout_of_another_encoding(arguments: list[str], tmp_path: Path) -> Non
         check=False,
         timeout=1200,
     )
-    assert 0 == answer.returncode, answer.stderr
+    assert answer.returncode == 0, answer.stderr
     if "--json" in arguments:
         assert str(tmp_path / "Köln") == json.loads(answer.stdout)["folders"]["cache"]
 
@@ -376,11 +376,11 @@ def test_doctor_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("requests.Session.get", fail)
     facts = json.loads(invoke("doctor", "--json").stdout)
-    assert {"squad", "squad-train", "callcentre"} == set(facts["data"])
+    assert set(facts["data"]) == {"squad", "squad-train", "callcentre"}
     assert facts["data"]["squad"] is None
     assert facts["packages"]["onnxruntime"]
     table = invoke("doctor")
-    assert 0 == table.exit_code
+    assert table.exit_code == 0
     assert facts["packages"]["onnxruntime"] in table.stdout
 
 

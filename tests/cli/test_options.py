@@ -39,7 +39,7 @@ def given(section: str, *arguments: str) -> Given:
         found.append(given)
 
     result = CliRunner().invoke(command, arguments)
-    assert 0 == result.exit_code, result.output
+    assert result.exit_code == 0, result.output
     return found[0]
 
 

@@ -52,7 +52,7 @@ def test_options_become_settings(made: Artifact, stage, tmp_path: Path) -> None:
     techniques = "--weight-type uint8 --rounding gptq --bias-correction --symmetric --attention qk"
     options = f"--mode auto --calib c.json --target-isa avx2 {SEARCH} {techniques} --json"
     result = invoke("quantize", made.path, "-o", tmp_path / "out", *options.split())
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     auto = AutoSettings(
         target=0.995, select="s.json", select_samples=7, gate_data="g.json", budget=60.0, confidence=0.9
     )
@@ -67,7 +67,7 @@ def test_options_become_settings(made: Artifact, stage, tmp_path: Path) -> None:
         target_isa="avx2",
         auto=auto,
     )
-    assert [expected] == calls
+    assert calls == [expected]
     assert made.digest == json.loads(result.stdout)["artifact"]
 
 
@@ -86,9 +86,9 @@ def test_result_is_told(made: Artifact, stage, tmp_path: Path) -> None:
     pytest.importorskip("jinja2")
     stage()
     result = invoke("quantize", made.path, "-o", tmp_path / "out", "--mode", "auto")
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     told = ("99.9 % of the FP32 F1: met", "99.904 %", "1.81 x FP32", "85.00 %", "28.0 MB", "16 static")
-    assert [] == [words for words in told if words not in result.stdout]
+    assert [words for words in told if words not in result.stdout] == []
     for name in ("search.yaml", "search.html", "pareto.png"):
         assert str(made.report_path(name)) in result.stdout
         assert made.report_path(name).is_file()
@@ -99,7 +99,7 @@ def test_missed_target_is_exit_3(made: Artifact, stage, tmp_path: Path, more: li
     """The artifact is there, what is printed says what it is worth, and a script can tell."""
     stage(met=False)
     result = invoke("quantize", made.path, "-o", tmp_path / "out", "--mode", "auto", *more)
-    assert 3 == result.exit_code
+    assert result.exit_code == 3
     assert more or "MISSED" in result.stdout
 
 
@@ -111,7 +111,7 @@ def test_options_of_the_search_need_a_search(
     """An option that nothing would use is a mistake."""
     calls = stage()
     result = invoke("quantize", made.path, "-o", tmp_path / "out", *mode, *option)
-    assert (2, []) == (result.exit_code, calls)
+    assert (result.exit_code, calls) == (2, [])
     assert result.stderr.startswith(f"error: {option[0]}: is for --mode auto, and the mode is ")
 
 
@@ -119,7 +119,7 @@ def test_a_number_that_cannot_be_names_its_option(made: Artifact, stage, tmp_pat
     """Fields inside `auto` are told by their own option."""
     calls = stage()
     result = invoke("quantize", made.path, "-o", tmp_path / "out", "--mode", "auto", "--confidence", "1")
-    assert (2, []) == (result.exit_code, calls)
+    assert (result.exit_code, calls) == (2, [])
     assert result.stderr.startswith("error: --confidence: should be less than 1, got 1")
 
 
@@ -127,5 +127,5 @@ def test_search_without_the_extra_keeps_its_report(make_search, monkeypatch, cap
     """A search is not lost because nothing can draw; what is not written is said."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     files = search_files(make_search(), recipe="mode: static\n")
-    assert {"search.json", "search.yaml"} == set(files)
+    assert set(files) == {"search.json", "search.yaml"}
     assert 'run pip install "quantkit[report]"' in caplog.text

@@ -30,17 +30,17 @@ def test_publish_verify_pull(passed: Path, tmp_path: Path) -> None:
         invoke("pull", "tiny:1.0", "-o", tmp_path / "out", "--registry", registry, "--json"),
         invoke("verify", tmp_path / "out", "--json"),
     ]
-    assert [0] * 5 == [answer.exit_code for answer in answers]
+    assert [answer.exit_code for answer in answers] == [0] * 5
     objects = [json.loads(answer.stdout) for answer in answers]
-    assert [
+    assert [content["schema"] for content in objects] == [
         "quantkit/publication/1",
         "quantkit/publication/1",
         "quantkit/verification/1",
         "quantkit/artifact/1",
         "quantkit/verification/1",
-    ] == [content["schema"] for content in objects]
-    assert 1 == len({content["artifact"] for content in objects})
-    assert (False, True) == (objects[0]["already_published"], objects[1]["already_published"])
+    ]
+    assert len({content["artifact"] for content in objects}) == 1
+    assert (objects[0]["already_published"], objects[1]["already_published"]) == (False, True)
     assert objects[2]["verified"]
 
 
@@ -66,11 +66,11 @@ def test_refusals_have_their_exit_codes(passed: Path, tmp_path: Path, make_artif
     pass_gate(foreign, digest="9" * 64)
     other = make_artifact(tmp_path / "other", model=b"d")
     pass_gate(other)
-    assert 0 == invoke("publish", passed, registry, "--name", "tiny", "--version", "1").exit_code
+    assert invoke("publish", passed, registry, "--name", "tiny", "--version", "1").exit_code == 0
     artifacts = (ungated.path, failed.path, foreign.path, other.path)
     answers = [invoke("publish", path, registry, "--name", "tiny", "--version", "1") for path in artifacts]
-    assert [3, 3, 2, 2] == [answer.exit_code for answer in answers]
-    assert [1] * 4 == [len(answer.stderr.splitlines()) for answer in answers]
+    assert [answer.exit_code for answer in answers] == [3, 3, 2, 2]
+    assert [len(answer.stderr.splitlines()) for answer in answers] == [1] * 4
 
 
 def test_verify_of_changed_bytes_is_exit_2(passed: Path, tmp_path: Path) -> None:
@@ -79,10 +79,10 @@ def test_verify_of_changed_bytes_is_exit_2(passed: Path, tmp_path: Path) -> None
     invoke("publish", passed, registry, "--name", "tiny", "--version", "1")
     (registry / "tiny" / "1" / "config.json").write_text("{}")
     answer = invoke("verify", "tiny:1", "--registry", registry, "--json")
-    assert 2 == answer.exit_code
+    assert answer.exit_code == 2
     assert not json.loads(answer.stdout)["verified"]
     assert "config.json: its bytes are not those of the manifest" in answer.stderr
-    assert 1 == len(answer.stderr.splitlines())
+    assert len(answer.stderr.splitlines()) == 1
 
 
 def test_pull_into_a_folder_in_use(passed: Path, tmp_path: Path) -> None:
@@ -90,6 +90,6 @@ def test_pull_into_a_folder_in_use(passed: Path, tmp_path: Path) -> None:
     registry = tmp_path / "registry"
     invoke("publish", passed, registry, "--name", "tiny", "--version", "1")
     answer = invoke("pull", "tiny:1", "-o", passed, "--registry", registry)
-    assert 2 == answer.exit_code
+    assert answer.exit_code == 2
     assert "is not empty" in answer.stderr
-    assert 0 == invoke("pull", "tiny:1", "-o", passed, "--registry", registry, "--force").exit_code
+    assert invoke("pull", "tiny:1", "-o", passed, "--registry", registry, "--force").exit_code == 0

@@ -23,19 +23,19 @@ def test_report_prints_and_writes(make_artifact, pass_gate, tmp_path: Path) -> N
     assert f"no throughput of all: quantkit bench {artifact.path}" in text
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     code, text, _ = _call("report", str(artifact.path), "--json")
-    assert ("quantkit/report/2", 100.0) == (
+    assert (
         json.loads(text)["schema"],
         json.loads(text)["entries"][0]["score"],
-    )
+    ) == ("quantkit/report/2", 100.0)
     assert _call("report", str(artifact.path), "--markdown")[1].startswith("# quantkit report\n")
 
 
 def test_mistakes_are_one_line(make_artifact, tmp_path: Path) -> None:
     """No artifact, both formats, and a file that is no bench report."""
     artifact = str(make_artifact(tmp_path / "small").path)
-    assert 2 == _call("report")[0]
+    assert _call("report")[0] == 2
     assert "only one of them" in _call("report", artifact, "--json", "--markdown")[2]
     code, _, messages = _call("report", artifact, "--bench", str(tmp_path / "small" / "config.json"))
-    assert 2 == code
+    assert code == 2
     assert "is not a quantkit/bench/2 report" in messages
-    assert 1 == messages.count("\n")
+    assert messages.count("\n") == 1

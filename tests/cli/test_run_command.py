@@ -35,7 +35,7 @@ def run(*arguments: str) -> Result:
 def test_run_ends_with_the_table(fakes: Any, tmp_path: Path) -> None:
     """People read every step, F1, ratio, coverage, size, throughput, the verdict and the published path."""
     result = run()
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     expected = (
         "export",
         "peak memory",
@@ -46,9 +46,9 @@ def test_run_ends_with_the_table(fakes: Any, tmp_path: Path) -> None:
         "2.00 x FP32",
         "pass",
     )
-    assert [] == [
+    assert [
         part for part in (*expected, "registry/minilm-squad-dynamic/1.0.0") if part not in result.stdout
-    ]
+    ] == []
     assert "gate: pass, ratio 1.000000" in result.stderr
     assert (tmp_path / "runs" / "minilm-dynamic" / "03-int8").is_dir()
     assert "(already published)" in run().stdout
@@ -58,7 +58,7 @@ def test_json_is_the_report(fakes: Any, tmp_path: Path) -> None:
     """--json prints one object, which is also in the work folder."""
     result = run("--json", "--work", "here")
     content = json.loads(result.stdout)
-    assert "quantkit/run/1" == content["schema"]
+    assert content["schema"] == "quantkit/run/1"
     assert json.loads((tmp_path / "here" / "run.json").read_text()) == content
 
 
@@ -86,16 +86,16 @@ def test_overrides_reach_the_stages(fakes: Any, tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(stages_module, "export", note_export)
     monkeypatch.setattr(stages_module, "quantize", note_quantize)
-    assert 0 == run("--checkpoint", "mine", "--set", "quantize.seed=9", "--data-dir", "d").exit_code
-    assert ("mine", 9, Path("d")) == (seen["checkpoint"], seen["settings"].seed, seen["data_dir"])
+    assert run("--checkpoint", "mine", "--set", "quantize.seed=9", "--data-dir", "d").exit_code == 0
+    assert (seen["checkpoint"], seen["settings"].seed, seen["data_dir"]) == ("mine", 9, Path("d"))
 
 
 def test_dry_run(fakes: Any, tmp_path: Path) -> None:
     """A plan is a table or one JSON object, and leaves no trace."""
     table = run("--dry-run")
-    assert 0 == table.exit_code, table.stderr
+    assert table.exit_code == 0, table.stderr
     assert "first time" in table.stdout
     plan = json.loads(run("--dry-run", "--json").stdout)
-    assert "quantkit/plan/1" == plan["schema"]
-    assert "export" == plan["steps"][0]["step"]
+    assert plan["schema"] == "quantkit/plan/1"
+    assert plan["steps"][0]["step"] == "export"
     assert not (tmp_path / "runs").exists()

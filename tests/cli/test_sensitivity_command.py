@@ -49,7 +49,7 @@ def test_options_become_settings(made: Artifact, calls, tmp_path: Path) -> None:
     """Every option is a field of the section; JSON is the report that the artifact keeps."""
     options = "--calib squad --calib-samples 7 --questions 9 --budget 60 --seed 3 --data-dir d --json"
     result = invoke("sensitivity", made.path, *options.split())
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     expected = SensitivitySettings(calib="squad", calib_samples=7, questions=9, budget=60.0, seed=3)
     assert [{"artifact": made.digest, "settings": expected, "data_dir": Path("d")}] == calls
     assert json.loads(made.report_path("sensitivity.json").read_text()) == json.loads(result.stdout)
@@ -58,11 +58,11 @@ def test_options_become_settings(made: Artifact, calls, tmp_path: Path) -> None:
 def test_table_has_the_worst_first(made: Artifact, calls) -> None:
     """The group to look at is on top, with the longest bar."""
     result = invoke("sensitivity", made.path, "--calib", "squad")
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     rows = [line for line in result.stdout.splitlines() if "%" in line]
     damages = [float(re.findall(r"\d\.\d*e-\d+|0\.\d+|\b\de-\d+", row)[0]) for row in rows]
-    assert 25 == len(rows)
-    assert ["4", "output"] == rows[0].split()[:2]
+    assert len(rows) == 25
+    assert rows[0].split()[:2] == ["4", "output"]
     assert sorted(damages, reverse=True) == damages
     assert "█" * 12 in rows[0]
 
@@ -91,7 +91,7 @@ def test_plot_chooses_the_place(made: Artifact, calls, tmp_path: Path) -> None:
     """--plot writes there and not into the artifact."""
     pytest.importorskip("matplotlib")
     result = invoke("sensitivity", made.path, "--calib", "squad", "--plot", tmp_path / "x.png")
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
     assert not made.report_path("sensitivity.png").exists()
 
@@ -100,7 +100,7 @@ def test_missing_matplotlib_costs_only_the_figure(made: Artifact, calls, monkeyp
     """What was measured is printed and kept; that there is no figure is said."""
     without_matplotlib(monkeypatch)
     result = invoke("sensitivity", made.path, "--calib", "squad")
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     assert made.report_path("sensitivity.json").is_file()
     assert (
         'no figure: a figure needs matplotlib, which is not installed; run pip install "quantkit[report]"'
@@ -112,7 +112,7 @@ def test_missing_matplotlib_is_told_before_the_work(made: Artifact, calls, monke
     """A figure that was asked for and cannot be is a mistake, minutes earlier."""
     without_matplotlib(monkeypatch)
     result = invoke("sensitivity", made.path, "--calib", "squad", "--plot", "x.png")
-    assert (2, []) == (result.exit_code, calls)
+    assert (result.exit_code, calls) == (2, [])
     assert "error: a figure needs matplotlib" in result.stderr
 
 
@@ -126,5 +126,5 @@ def test_missing_matplotlib_is_told_before_the_work(made: Artifact, calls, monke
 def test_mistakes(made: Artifact, calls, options: list[str], line: str) -> None:
     """A number that cannot be is one line."""
     result = invoke("sensitivity", made.path, "--calib", "squad", *options)
-    assert (2, []) == (result.exit_code, calls)
+    assert (result.exit_code, calls) == (2, [])
     assert result.stderr.startswith(line)

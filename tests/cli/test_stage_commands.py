@@ -63,22 +63,22 @@ def test_export_is_export_and_fuse(made: Artifact, stage, tmp_path: Path) -> Non
         "--json",
     )
     result = invoke("export", "-m", "checkpoint", "-o", tmp_path / "out", *options)
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     assert made.digest == json.loads(result.stdout)["artifact"]
     assert "a library talks" in result.stderr
     (arguments, chosen), (fuse_arguments, fuse_chosen) = exported[0], fused[0]
-    assert "checkpoint" == arguments[0]
+    assert arguments[0] == "checkpoint"
     assert not arguments[1].parent.exists()
     assert {"task": "squad", "settings": ExportSettings(opset=15, atol=0.01)} == chosen
     assert (made, tmp_path / "out") == fuse_arguments
     assert {"settings": FuseSettings(allow_partial=True), "force": False} == fuse_chosen
-    assert ["made"] == [path.name for path in tmp_path.iterdir()]
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
 def test_export_without_fusing(made: Artifact, stage, tmp_path: Path) -> None:
     """--no-fuse exports straight to the output folder."""
     exported = stage("quantkit.pipeline.fusing.export", made)
-    assert 0 == invoke("export", "checkpoint", "-o", tmp_path / "out", "--no-fuse").exit_code
+    assert invoke("export", "checkpoint", "-o", tmp_path / "out", "--no-fuse").exit_code == 0
     assert tmp_path / "out" == exported[0][0][1]
 
 
@@ -86,7 +86,7 @@ def test_export_refuses_a_folder_in_use_before_any_work(made: Artifact, stage) -
     """An output folder that is not empty is told before minutes of export."""
     exported = stage("quantkit.pipeline.fusing.export", made)
     result = invoke("export", "checkpoint", "-o", made.path)
-    assert (2, []) == (result.exit_code, exported)
+    assert (result.exit_code, exported) == (2, [])
     assert "is not empty" in result.stderr
 
 
@@ -94,7 +94,7 @@ def test_fuse(made: Artifact, stage, tmp_path: Path) -> None:
     """Options reach the stage; what was made is printed."""
     calls = stage("quantkit.stages.fuse.fuse", made)
     result = invoke("fuse", made.path, "-o", tmp_path / "out", "--no-embed-layer-norm", "--force")
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     assert {"settings": FuseSettings(embed_layer_norm=False), "force": True} == calls[0][1]
     assert made.digest in result.stdout
 
@@ -107,7 +107,7 @@ def test_quantize_options_become_settings(made: Artifact, stage, tmp_path: Path)
     )
     more = "--no-per-channel --reduce-range yes --keep-float a --nodes-to-exclude b --data-dir d --json"
     result = invoke("quantize", made.path, "-o", tmp_path / "out", *options.split(), *more.split())
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     because = "asked for on the command line"
     expected = QuantizeSettings(
         mode="static",
@@ -120,8 +120,8 @@ def test_quantize_options_become_settings(made: Artifact, stage, tmp_path: Path)
         reduce_range="yes",
         keep_float=(KeepFloat(pattern="a", because=because), KeepFloat(pattern="b", because=because)),
     )
-    assert {"settings": expected, "data_dir": Path("d"), "force": False} == calls[0][1]
-    assert "quantkit/artifact/1" == json.loads(result.stdout)["schema"]
+    assert calls[0][1] == {"settings": expected, "data_dir": Path("d"), "force": False}
+    assert json.loads(result.stdout)["schema"] == "quantkit/artifact/1"
 
 
 def test_quantize_config_is_below_options(made: Artifact, stage, tmp_path: Path) -> None:
@@ -141,14 +141,14 @@ def test_quantize_config_is_below_options(made: Artifact, stage, tmp_path: Path)
         "--save-config",
         saved,
     )
-    assert 0 == first.exit_code, first.stderr
+    assert first.exit_code == 0, first.stderr
     expected = QuantizeSettings(mode="dynamic", seed=6, keep_float=(KeepFloat(pattern="a", because="b"),))
-    assert expected == calls[0][1]["settings"]
-    assert 0 == invoke("quantize", made.path, "-o", tmp_path / "out", "--config", saved).exit_code
-    assert expected == calls[1][1]["settings"]
+    assert calls[0][1]["settings"] == expected
+    assert invoke("quantize", made.path, "-o", tmp_path / "out", "--config", saved).exit_code == 0
+    assert calls[1][1]["settings"] == expected
     config.write_text("mood: dynamic\n")
     wrong = invoke("quantize", made.path, "-o", tmp_path / "out", "--config", config)
-    assert 2 == wrong.exit_code
+    assert wrong.exit_code == 2
     assert "mood: unknown key; did you mean mode?" in wrong.stderr
 
 
@@ -225,15 +225,15 @@ def test_noisy_bench_is_inconclusive(made: Artifact, stage) -> None:
     made.write_report("bench.png", b"old")
     stage("quantkit.stages.bench.bench", report)
     table = invoke("bench", made.path)
-    assert 4 == table.exit_code
+    assert table.exit_code == 4
     assert "too noisy" in table.stdout
     assert "too noisy: after 20 rounds a median is known to 70 % only, 10 % are asked for" in table.stderr
     printed = invoke("bench", made.path, "--json")
-    assert (4, None, "too noisy") == (
+    assert (
         printed.exit_code,
         json.loads(printed.stdout)["results"][0]["ratio"],
         json.loads(made.report_path("bench.json").read_text())["verdict"],
-    )
+    ) == (4, None, "too noisy")
     assert not made.report_path("bench.png").exists()
 
 

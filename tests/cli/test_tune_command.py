@@ -75,7 +75,7 @@ def test_profile_is_kept(made: Artifact, tuned: tuple[Tuned, list[TuneSettings]]
     """The profile in the artifact is what other commands read; its digest stays; the table shows grid and choice."""
     result, calls = tuned
     said = invoke("tune", made.path, "--budget", 60, "--engines", "threads", "--latency-bound", 50)
-    assert 0 == said.exit_code, said.output
+    assert said.exit_code == 0, said.output
     assert TuneSettings(budget=60.0, engines=("threads",), latency_bound=50.0) == calls[0]
     again = Artifact.open(made.path)
     assert made.digest == again.digest
@@ -90,7 +90,7 @@ def test_profile_is_kept(made: Artifact, tuned: tuple[Tuned, list[TuneSettings]]
 def test_elsewhere(made: Artifact, tuned: tuple[Tuned, list[TuneSettings]], tmp_path: Path) -> None:
     """With -o the artifact stays as it is; --json prints the report."""
     said = invoke("tune", made.path, "-o", tmp_path / "out.json", "--json")
-    assert 0 == said.exit_code, said.output
+    assert said.exit_code == 0, said.output
     assert tuned[0].report.as_json() == json.loads(said.stdout)
     assert tuned[0].profile == RuntimeProfile.read(tmp_path / "out.json")
     assert not made.report_path("runtime.json").exists()
@@ -102,5 +102,5 @@ def test_sealed(
     """What cannot be written into is refused before the search, with one line and exit code 2."""
     monkeypatch.setattr("os.access", lambda *_: False)
     said = invoke("tune", made.path)
-    assert (2, 0) == (said.exit_code, len(tuned[1]))
+    assert (said.exit_code, len(tuned[1])) == (2, 0)
     assert "cannot be written; write the profile elsewhere with -o FILE" in said.stderr

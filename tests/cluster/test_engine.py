@@ -89,7 +89,7 @@ def test_equals_local(profile: RuntimeProfile, save_encoder: Any) -> None:
     """Results are those of the local engine to the last bit, with an actor on each node."""
     path, job = save_encoder(), a_job()
     with open_engine(path, outputs=OUTPUTS, profile=profile) as engine:
-        assert 2 == len(nodes_of(engine))
+        assert len(nodes_of(engine)) == 2
         found = run_job(engine, job, label="ray")
         assert engine.ran_seconds > 0
     assert_same(found, run_local(path, job))
@@ -186,7 +186,7 @@ def test_mistakes_as_local(profile: RuntimeProfile, save_encoder: Any) -> None:
 
 def test_too_small(profile: RuntimeProfile, save_encoder: Any) -> None:
     """More instances than the cluster has cores are refused at once, and closed engines hold none."""
-    assert {} == cluster_module._RESERVED
+    assert cluster_module._RESERVED == {}
     with pytest.raises(UsageError, match="has room for 2 instances of 1 threads, not for 3"):
         open_engine(save_encoder(), outputs=OUTPUTS, profile=profile.model_copy(update={"instances": 3}))
     with pytest.raises(UsageError, match="no node with 2 cores"):

@@ -80,8 +80,8 @@ def test_the_same_model_gets_full_marks(make: Callable[..., Artifact], texts: Ca
     artifact = make("fp32")
     exam = Exam(artifact, texts(*ROWS), confidence=0.9, label="exam")
     marks = exam.sit(exam.open(artifact.model_path))
-    assert (4, 75.0) == (exam.windows, exam.baseline)
-    assert (0.0, 0.0, 75.0, 1.0) == (marks.divergence, marks.changed, marks.score, marks.ratio)
+    assert (exam.windows, exam.baseline) == (4, 75.0)
+    assert (marks.divergence, marks.changed, marks.score, marks.ratio) == (0.0, 0.0, 75.0, 1.0)
     assert (marks.expected_ratio, marks.expected_ratio_low) == pytest.approx((1.0, 1.0), abs=1e-12)
 
 
@@ -89,7 +89,7 @@ def test_marks_by_hand(make: Callable[..., Artifact], texts: Callable[..., Datas
     """One word read otherwise: its two answers change, one to right and one to wrong, and expected scores tell."""
     exam = Exam(make("fp32"), texts(*ROWS), confidence=0.9, label="exam")
     marks = exam.sit(exam.open(make("other", dull=(0, 1)).model_path))
-    assert (0.5, 75.0, 1.0) == (marks.changed, marks.score, marks.ratio)
+    assert (marks.changed, marks.score, marks.ratio) == (0.5, 75.0, 1.0)
     sigma = 1 / (1 + np.exp(-1.0))
     # Two of four texts: from (sigma, 1 - sigma) to its reverse.
     assert marks.divergence == pytest.approx((2 * sigma - 1) / 2, rel=1e-6)

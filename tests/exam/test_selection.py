@@ -61,7 +61,7 @@ def ids(dataset: Dataset) -> list[str]:
 def test_more_of_the_calibration_file(texts: Path) -> None:
     """Without --select the rest of the calibration file is taken, never what was calibrated on."""
     calibrated, selected = chosen(texts, select_samples=20)
-    assert 20 == len(selected.examples)
+    assert len(selected.examples) == 20
     assert not set(calibrated.ids).intersection(ids(selected))
 
 
@@ -69,7 +69,7 @@ def test_another_file_less_what_was_calibrated_on(texts: Path, tmp_path: Path) -
     """A file that shares questions with the calibration file gives only the others."""
     other = write(tmp_path / "other.jsonl", range(30, 60))
     calibrated, selected = chosen(texts, samples=40, select=other, select_samples=30)
-    assert {f"t{n}" for n in range(40, 60)} == set(ids(selected))
+    assert set(ids(selected)) == {f"t{n}" for n in range(40, 60)}
     assert not set(calibrated.ids).intersection(ids(selected))
 
 
@@ -95,7 +95,7 @@ def test_gates_questions_are_refused(texts: Path, tmp_path: Path) -> None:
 def test_gate_beside_the_selection_is_fine(texts: Path, tmp_path: Path) -> None:
     """A gate on other questions says nothing."""
     gate = write(tmp_path / "gate.jsonl", range(50, 60))
-    assert 20 == len(chosen(texts, select_samples=20, gate_data=gate)[1].examples)
+    assert len(chosen(texts, select_samples=20, gate_data=gate)[1].examples) == 20
 
 
 def test_gate_that_is_named_must_be_there(texts: Path) -> None:
@@ -114,14 +114,14 @@ def test_gate_that_nobody_named_only_warns(
 
     monkeypatch.setattr("quantkit.exam.selection.load", absent)
     _, selected = chosen(Path("callcentre"), task="squad", select_samples=20)
-    assert 20 == len(selected.examples)
+    assert len(selected.examples) == 20
     assert "questions of the gate (squad) is not known: squad: is nowhere here" in caplog.text
 
 
 def test_task_without_a_usual_gate_asks_nothing(texts: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing is known of a classifier's gate, and nothing is said."""
     chosen(texts, select_samples=20)
-    assert "" == caplog.text
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("count", [40, 39])

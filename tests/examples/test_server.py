@@ -89,12 +89,16 @@ def test_answers_are_those_of_evaluate(artifact: Artifact, equal_lengths: bool, 
     answers, metrics = _run(SERVER.create_app(artifact, profile, wait_ms=500), work)
     assert [score.answer for score in expected] == [answer["answer"] for answer in answers]
     assert all(0 < answer["score"] <= 1.000001 for answer in answers)
-    assert (24, 24, 0, 0, 0) == tuple(
-        metrics[name] for name in ("answered", "windows", "rejected", "failed", "inside")
+    assert tuple(metrics[name] for name in ("answered", "windows", "rejected", "failed", "inside")) == (
+        24,
+        24,
+        0,
+        0,
+        0,
     )
     assert metrics["mean_batch"] > 1
     if equal_lengths:
-        assert 0 == metrics["padding"]
+        assert metrics["padding"] == 0
 
 
 def test_a_full_server_refuses(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,14 +116,14 @@ def test_a_full_server_refuses(artifact: Artifact, monkeypatch: pytest.MonkeyPat
         codes = []
         for one in asyncio.as_completed([client.post("/answer", json=asked) for _ in range(12)]):
             codes.append((await one).status_code)
-            if 9 == codes.count(503):
+            if codes.count(503) == 9:
                 refused.set()
         return codes, (await client.post("/answer", json=asked)).status_code
 
     app = SERVER.create_app(artifact, RuntimeProfile(instances=1, token_budget=4096), queue=3)
     codes, later = _run(app, work)
-    assert {200: 3, 503: 9} == {code: codes.count(code) for code in (200, 503)}
-    assert 200 == later
+    assert {code: codes.count(code) for code in (200, 503)} == {200: 3, 503: 9}
+    assert later == 200
 
 
 def test_bad_questions_are_refused_and_long_ones_answered(artifact: Artifact) -> None:
@@ -132,7 +136,7 @@ def test_bad_questions_are_refused_and_long_ones_answered(artifact: Artifact) ->
 
     app = SERVER.create_app(artifact, RuntimeProfile(instances=1), queue=2)
     code, windows, health = _run(app, work)
-    assert 422 == code
+    assert code == 422
     assert windows > 2
     assert ("ok", artifact.digest, 1) == (
         health["status"],
@@ -153,7 +157,7 @@ def test_a_stopped_server_says_so(artifact: Artifact) -> None:
             asked = await client.post("/answer", json={"question": "a", "context": "b"})
             return [(await client.get("/health")).status_code, asked.status_code]
 
-    assert [503, 503] == asyncio.run(main())
+    assert asyncio.run(main()) == [503, 503]
 
 
 @pytest.fixture
@@ -171,7 +175,7 @@ def test_a_real_server_is_loaded_and_ends_gracefully(running: tuple[subprocess.P
     asked = LOAD.questions(DATA, 20)
     closed = asyncio.run(LOAD.load(url, asked, concurrency=8, rate=None))
     poisson = asyncio.run(LOAD.load(url, asked, concurrency=1, rate=500.0))
-    assert (20, 20) == (len(closed.latencies), len(poisson.latencies))
+    assert (len(closed.latencies), len(poisson.latencies)) == (20, 20)
     assert closed.mean_batch > 1
     assert "p99" in str(poisson)
     found: list[httpx.Response] = []
@@ -186,7 +190,7 @@ def test_a_real_server_is_loaded_and_ends_gracefully(running: tuple[subprocess.P
             break
     process.send_signal(signal.SIGTERM)
     late.join()
-    assert ([200], 0) == ([one.status_code for one in found], process.wait(600))
+    assert ([one.status_code for one in found], process.wait(600)) == ([200], 0)
 
 
 def test_a_published_artifact_is_pulled_and_verified(
@@ -198,9 +202,9 @@ def test_a_published_artifact_is_pulled_and_verified(
     SERVER.DirectoryRegistry(tmp_path / "registry").publish(artifact, name="support-qa", version="1.0.0")
     pulled = SERVER.open_artifact("support-qa:1.0.0", tmp_path / "registry", tmp_path)
     assert (artifact.digest, tmp_path / "artifact") == (pulled.digest, pulled.path)
-    assert [] == caplog.records
+    assert caplog.records == []
     SERVER.open_artifact(str(pulled.path), tmp_path / "registry", tmp_path)
-    assert [] == caplog.records
+    assert caplog.records == []
     SERVER.open_artifact(str(artifact.path), tmp_path / "registry", tmp_path)
     assert "is not published" in caplog.text
 
@@ -209,7 +213,7 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     """A reference that is not in the registry ends with exit code 2."""
     command = [sys.executable, str(EXAMPLE / "server.py"), "nothing:1.0", "--registry", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert ended.stderr.startswith("error: ")
 
 

@@ -83,7 +83,7 @@ def test_no_mask_is_added() -> None:
     """A graph whose scores get no mask is left as it is."""
     tiny = model("t = Transpose <perm = [0, 2, 1]> (x) s = MatMul (x, t) p = Softmax (s) y = MatMul (p, x)")
     before = tiny.SerializeToString()
-    assert 0 == cut_added_masks(tiny, Path(), "tiny")
+    assert cut_added_masks(tiny, Path(), "tiny") == 0
     assert tiny.SerializeToString() == before
 
 

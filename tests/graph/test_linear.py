@@ -74,8 +74,11 @@ def test_pooled() -> None:
         one=np.asarray(0, np.int64),
         bias=np.ones(4, np.float32),
     )
-    assert {"a": True, "b": False, "c": True, "y": False} == {
-        layer.name: layer.pooled for layer in linear_layers(graph)
+    assert {layer.name: layer.pooled for layer in linear_layers(graph)} == {
+        "a": True,
+        "b": False,
+        "c": True,
+        "y": False,
     }
 
 

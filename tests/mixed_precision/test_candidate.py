@@ -22,26 +22,26 @@ def marks(divergence: float, expected: float, low: float) -> Marks:
 def test_alone_its_own_bound_counts() -> None:
     """One candidate says nothing of a rate but its own."""
     own = marks(0.01, 0.99, 0.98)
-    assert pytest.approx(0.98, abs=1e-12) == expected_ratio_of(own, [own]).low
+    assert expected_ratio_of(own, [own]).low == pytest.approx(0.98, abs=1e-12)
 
 
 def test_small_loss_is_bounded_by_divergence() -> None:
     """A tenth of the divergence is a tenth of the most that the most divergent may have lost."""
     coarse, fine = marks(0.01, 0.99, 0.98), marks(0.001, 1.0, 0.995)
-    assert pytest.approx(1 - 0.002, abs=1e-12) == expected_ratio_of(fine, [coarse, fine]).low
+    assert expected_ratio_of(fine, [coarse, fine]).low == pytest.approx(1 - 0.002, abs=1e-12)
 
 
 def test_collapsed_candidate_gives_no_rate() -> None:
     """A loss of more than 5 % does not grow in proportion any more."""
     collapsed, fine = marks(5.0, 0.4, 0.3), marks(0.001, 1.0, 0.995)
-    assert 0.995 == pytest.approx(expected_ratio_of(fine, [collapsed, fine]).low, abs=1e-12)
-    assert 0.3 == expected_ratio_of(collapsed, [collapsed]).low
+    assert expected_ratio_of(fine, [collapsed, fine]).low == pytest.approx(0.995, abs=1e-12)
+    assert expected_ratio_of(collapsed, [collapsed]).low == 0.3
 
 
 def test_same_answers_need_no_rate() -> None:
     """A candidate that diverges by nothing has its own bound."""
     same = marks(0.0, 1.0, 1.0)
-    assert 1.0 == expected_ratio_of(same, [same]).low
+    assert expected_ratio_of(same, [same]).low == 1.0
 
 
 @given(

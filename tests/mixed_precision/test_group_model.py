@@ -54,7 +54,7 @@ def test_outliers_are_measured(smoothed: Any) -> None:
     request = CostRequest(
         inputs=64, outputs=(48, 32), scheme="static", treatments=(("outlier_channels", 8), *smoothed)
     )
-    assert "static outliers 8, 64 to 48, 32" == str(request)
+    assert str(request) == "static outliers 8, 64 to 48, 32"
     assert measure_costs([request], tokens=8)[request] > 0
 
 
@@ -64,7 +64,7 @@ def test_copies_are_measured(smoothed: Any) -> None:
     request = CostRequest(
         inputs=64, outputs=(48, 32), scheme="static", treatments=(("split_channels", 16), *smoothed)
     )
-    assert "static split 16, 64 to 48, 32" == str(request)
+    assert str(request) == "static split 16, 64 to 48, 32"
     assert measure_costs([request], tokens=8)[request] > 0
 
 

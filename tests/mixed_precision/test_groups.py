@@ -60,9 +60,9 @@ def test_layers_of_one_tensor_are_one_group() -> None:
     ]
     assert [*kinds, *kinds, "classifier"] == [group.kind for group in found]
     first, output, _, *_, head = found
-    assert (("x", 32, (32, 32, 32)), 3 * 32 * 32) == ((first.tensor, first.inputs, first.outputs), first.macs)
-    assert ((32, (3,)), True) == ((head.inputs, head.outputs), head.pooled)
-    assert (False, True, False) == (first.foldable, output.foldable, head.foldable)
+    assert ((first.tensor, first.inputs, first.outputs), first.macs) == (("x", 32, (32, 32, 32)), 3 * 32 * 32)
+    assert ((head.inputs, head.outputs), head.pooled) == ((32, (3,)), True)
+    assert (first.foldable, output.foldable, head.foldable) == (False, True, False)
     assert not first.pooled
 
 

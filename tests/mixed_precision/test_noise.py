@@ -112,7 +112,7 @@ def bench() -> Bench:
 def test_float_has_none(bench: Bench) -> None:
     """A layer that stays float has no noise, and the signal is the mean square of its outputs."""
     found = bench.noise(FLOAT)
-    assert (0.0, 300.0) == (found.noise, found.sqnr_db)
+    assert (found.noise, found.sqnr_db) == (0.0, 300.0)
     outputs = [bench.values.astype(np.float64) @ layer.matrix() for layer in bench.layers]
     expected = sum(float(np.square(output).sum()) for output in outputs) / TOKENS
     assert found.signal == pytest.approx(expected, rel=1e-5)
@@ -198,7 +198,7 @@ def test_blocks_that_do_not_divide_the_width() -> None:
 
 def test_best_range(bench: Bench) -> None:
     """The range minmax is left only for a method that saves half of the noise: what is clipped must hardly matter."""
-    assert STATIC == best_range("x", bench.layers, STATIC, bench_of(np.clip(bench.values, -1, 1)).treated)
+    assert best_range("x", bench.layers, STATIC, bench_of(np.clip(bench.values, -1, 1)).treated) == STATIC
     values = np.random.default_rng(3).normal(size=(1024, CHANNELS)).astype(np.float32)
     values[5, 7] = 60
     for unread, method in ((None, "minmax"), (7, "percentile")):

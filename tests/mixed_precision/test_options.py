@@ -73,7 +73,7 @@ def offered(wide: int, outputs: tuple[int, ...], *, foldable: bool) -> list[Choi
 def test_outlier_channels_are_offered_where_they_pay(wide: int, expected: list[tuple[Any, ...]]) -> None:
     """Where nothing sticks out there are none; 8 where they do, and 32 where those leave much less noise."""
     found = offered(wide, (4,), foldable=True)
-    assert expected == [choice.treatments for choice in found]
+    assert [choice.treatments for choice in found] == expected
     assert {choice.rounding for choice in found} <= {"nearest"}
 
 

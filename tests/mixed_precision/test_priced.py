@@ -15,6 +15,7 @@ from quantkit.mixed_precision.options import PLAIN, STATIC, Option
 from quantkit.mixed_precision.priced import limits_of, slots_of
 from quantkit.mixed_precision.sensitivity import Damage
 from quantkit.quantization.choice import FLOAT, Choice
+from quantkit.quantization.treatments.outliers import Outliers
 
 DAMAGE = Damage(divergence=0.02, changed=0.1, together=())
 
@@ -44,7 +45,7 @@ def option(choice: Choice, noise: float = 1.0) -> Option:
 
 
 def outliers(count: int) -> Choice:
-    return Choice(scheme="static", outliers=count)
+    return Choice(scheme="static", treatments=(Outliers(count),))
 
 
 def test_damage_grows_with_the_noise() -> None:

@@ -47,7 +47,7 @@ def test_bundles(layers: int, most: int) -> None:
     names = [member.name for bundle in found for member in bundle]
     assert sorted(member.name for member in groups) == sorted(names)
     for bundle in found:
-        assert 1 == len({member.kind for member in bundle})
+        assert len({member.kind for member in bundle}) == 1
         same_kind = [member.name for member in groups if member.kind == bundle[0].kind]
         start = same_kind.index(bundle[0].name)
         assert same_kind[start : start + len(bundle)] == [member.name for member in bundle]
@@ -61,7 +61,7 @@ def test_kinds_are_cut_evenly() -> None:
     assert found is not None
     for kind in KINDS:
         sizes = [len(bundle) for bundle in found if bundle[0].kind == kind]
-        assert 3 == len(sizes)
+        assert len(sizes) == 3
         assert max(sizes) - min(sizes) <= 1
 
 
@@ -166,9 +166,9 @@ def measure(monkeypatch: pytest.MonkeyPatch):
 def test_time_enough_for_each_alone(measure) -> None:
     """With much time every group is measured alone, on as many questions as may be."""
     bench, found, count = measure(1e4)
-    assert 100 == count
+    assert count == 100
     assert [member.name for member in bench.groups] == list(found)
-    assert {(0.001, ())} == {(damage.divergence, damage.together) for damage in found.values()}
+    assert {(damage.divergence, damage.together) for damage in found.values()} == {(0.001, ())}
     # One more finds out how long a pass takes.
     assert len(bench.groups) + 1 == len(bench.measured)
 
@@ -176,23 +176,23 @@ def test_time_enough_for_each_alone(measure) -> None:
 def test_less_time_means_fewer_questions(measure) -> None:
     """Before groups are measured together, fewer questions are asked; most_questions is never exceeded."""
     _, found, count = measure(14 * 3.5)
-    assert 28 == count
-    assert 20 == measure(1e4, key="other", most_questions=20)[2]
-    assert {()} == {damage.together for damage in found.values()}
+    assert count == 28
+    assert measure(1e4, key="other", most_questions=20)[2] == 20
+    assert {damage.together for damage in found.values()} == {()}
 
 
 def test_little_time_means_together(measure) -> None:
     """Neighbours that were measured together share the damage by their noise, and say with whom."""
     _, found, count = measure(9.0)
-    assert 8 == count
+    assert count == 8
     first, second = found["layer.0.attention.self.*"], found["layer.1.attention.self.*"]
-    assert ("layer.1.attention.self.*",) == first.together
-    assert ("layer.0.attention.self.*",) == second.together
-    assert pytest.approx(0.002, rel=1e-12) == first.divergence + second.divergence
+    assert first.together == ("layer.1.attention.self.*",)
+    assert second.together == ("layer.0.attention.self.*",)
+    assert first.divergence + second.divergence == pytest.approx(0.002, rel=1e-12)
     # Groups number 1 and 4.
-    assert pytest.approx(4.0, rel=1e-12) == second.divergence / first.divergence
+    assert second.divergence / first.divergence == pytest.approx(4.0, rel=1e-12)
     total = sum(damage.divergence for damage in found.values())
-    assert pytest.approx(0.013, rel=1e-12) == total
+    assert total == pytest.approx(0.013, rel=1e-12)
 
 
 def test_no_time_is_an_error_with_what_is_needed(measure) -> None:
@@ -206,14 +206,14 @@ def test_goes_on_where_it_was(measure, monkeypatch: pytest.MonkeyPatch) -> None:
     first, expected, count = measure(14 * 3.5)
     second, found, again = measure(14 * 3.9)
     assert (expected, count) == (found, again)
-    assert [] == second.measured
+    assert second.measured == []
     assert len(first.measured) == 14
 
 
 def test_another_budget_may_ask_more(measure) -> None:
     """Who gives more time gets more questions."""
-    assert 28 == measure(14 * 3.5)[2]
-    assert 56 == measure(14 * 7.0, budget=200.0)[2]
+    assert measure(14 * 3.5)[2] == 28
+    assert measure(14 * 7.0, budget=200.0)[2] == 56
 
 
 def test_interrupted_search_measures_the_rest(measure, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,4 +242,4 @@ def test_groups_without_noise_share_alike(measure, monkeypatch: pytest.MonkeyPat
         name: Rated(choice=STATIC, noise=Noise(noise=0.0, signal=1.0)) for name in references(bench.groups)
     }
     found, _ = damages_of(bench, quiet, Questions(100), Journal("key"), seconds=9.0, budget=9.0)
-    assert {0.001} == {round(damage.divergence, 12) for damage in found.values()}
+    assert {round(damage.divergence, 12) for damage in found.values()} == {0.001}

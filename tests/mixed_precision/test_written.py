@@ -129,7 +129,7 @@ def test_recipe_gives_what_was_measured(data: st.DataObject, tmp_path: Path) -> 
     expected = {
         layer: bench.fitted(OFFERED[chosen[group.name]]) for group in bench.groups for layer in group.layers
     }
-    assert expected == resolved(bench, found)
+    assert resolved(bench, found) == expected
 
 
 def test_every_pattern_names_one_group_alone() -> None:
@@ -138,9 +138,9 @@ def test_every_pattern_names_one_group_alone() -> None:
     found = written(bench, {group.name: 0 for group in bench.groups})
     patterns = [entry.pattern for entry in found.schemes]
     assert "encoder.0.self.*" in patterns
-    assert {"net.a", "net.b", "net.c"} <= set(patterns)
+    assert set(patterns) >= {"net.a", "net.b", "net.c"}
     for entry in found.schemes:
-        assert "damage 0.012 nats, 41.5 dB; 310 µs per 1,000 tokens; FP32 319 µs" == entry.because
+        assert entry.because == "damage 0.012 nats, 41.5 dB; 310 µs per 1,000 tokens; FP32 319 µs"
 
 
 def test_float_says_what_it_saves() -> None:
@@ -149,7 +149,7 @@ def test_float_says_what_it_saves() -> None:
     chosen = {group.name: len(OFFERED) - 1 for group in bench.groups}
     chosen["encoder.0.self.*"] = 0
     found = written(bench, chosen)
-    assert 1 == len(found.schemes)
+    assert len(found.schemes) == 1
     for entry in found.keep_float:
         assert entry.because.startswith("damage 0.012 nats, 41.5 dB; 319 µs per 1,000 tokens; static smooth")
 
@@ -160,12 +160,12 @@ def test_what_was_asked_stays() -> None:
     asked = ASKED.model_copy(update={"keep_float": (own,)})
     bench = workbench_of(("head",))
     found = written(bench, {group.name: 0 for group in bench.groups}, asked)
-    assert ("static", "questions.json", False, 3) == (
+    assert (
         found.mode,
         found.calib,
         found.per_channel,
         found.seed,
-    )
+    ) == ("static", "questions.json", False, 3)
     assert own == found.keep_float[0]
 
 
@@ -177,7 +177,7 @@ def test_layers_beside_one_that_is_kept_stay_float() -> None:
     asked = ASKED.model_copy(update={"keep_float": (own,)})
     found = written(bench, {group.name: 0 for group in bench.groups}, asked)
     plan = resolved(bench, found)
-    assert {FLOAT} == {plan[f"encoder.0.self.{part}"] for part in ("query", "key", "value")}
+    assert {plan[f"encoder.0.self.{part}"] for part in ("query", "key", "value")} == {FLOAT}
     assert all(entry.because for entry in found.keep_float)
 
 

@@ -60,7 +60,7 @@ def test_quick(tiny_artifact: Make, questions: Path, tmp_path: Path, monkeypatch
     out = tmp_path / "out"
     report = mlperf(artifact, out, request(questions))
     evaluated = evaluate(artifact, settings=EvaluateSettings(data=str(questions)))
-    assert ("not-submittable", 0) == (report.verdict, report.exit_code)
+    assert (report.verdict, report.exit_code) == ("not-submittable", 0)
     assert "a quick run" in report.not_submittable
     for runs, scenario in zip(report.runs, ("Offline", "SingleStream"), strict=True):
         assert runs.accuracy is not None
@@ -76,9 +76,12 @@ def test_quick(tiny_artifact: Make, questions: Path, tmp_path: Path, monkeypatch
     assert report.runs[1].performance is not None
     assert report.runs[1].performance.early_stopping_ms is not None
     assert MlperfReport.read(out / "mlperf.json") == report
-    assert ["NOT-SUBMITTABLE", "NOT-SUBMITTABLE.txt", "mlperf.json", "whole-logs"] == sorted(
-        path.name for path in out.iterdir()
-    )
+    assert sorted(path.name for path in out.iterdir()) == [
+        "NOT-SUBMITTABLE",
+        "NOT-SUBMITTABLE.txt",
+        "mlperf.json",
+        "whole-logs",
+    ]
     marked = [path for path in out.rglob("*") if path.name in ("user.conf", "README.md")]
     assert len(marked) == 5
     assert all("NOT SUBMITTABLE" in path.read_text(encoding="utf-8") for path in marked)
@@ -93,9 +96,9 @@ def test_invalid_is_seen(tiny_artifact: Make, questions: Path, tmp_path: Path) -
     assert not done.valid
     assert "Increase expected QPS" in done.invalid_because
     verdicts = {check.name: check for check in report.checks}
-    assert "fail" == verdicts["Offline performance: LoadGen's verdict"].verdict
+    assert verdicts["Offline performance: LoadGen's verdict"].verdict == "fail"
     assert verdicts["Offline performance: LoadGen's verdict"].observed.startswith("INVALID: Increase")
-    assert "fail" == verdicts["Offline performance: minima met"].verdict
+    assert verdicts["Offline performance: minima met"].verdict == "fail"
 
 
 @pytest.mark.parametrize("scenario", ["offline", "single-stream"])
@@ -111,7 +114,7 @@ def test_a_model_that_fails(
         mlperf(tiny_artifact(**fault), tmp_path / "out", asked)
     assert str(caught.value).startswith(f"{scenario} accuracy: ")
     assert "\n" not in str(caught.value)
-    assert [] == [path for path in tmp_path.iterdir() if "out" in path.name]
+    assert [path for path in tmp_path.iterdir() if "out" in path.name] == []
 
 
 def test_killed(tiny_artifact: Make, questions: Path, tmp_path: Path) -> None:
@@ -123,7 +126,7 @@ def test_killed(tiny_artifact: Make, questions: Path, tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="single-stream performance: its process was ended by SIGKILL"):
         mlperf(tiny_artifact(), tmp_path / "out", asked)
     killer.join()
-    assert [] == [path for path in tmp_path.iterdir() if "out" in path.name]
+    assert [path for path in tmp_path.iterdir() if "out" in path.name] == []
 
 
 @pytest.mark.parametrize("changes", [{"engine": "processes"}, {"max_batch": 1}])
@@ -153,7 +156,7 @@ def test_it_ends_with_whoever_started_it(tiny_artifact: Make, questions: Path, t
         assert process.stdout.readline().startswith(b"answered ")
         assert process.stdin is not None
         process.stdin.close()
-        assert 2 == process.wait(300)
+        assert process.wait(300) == 2
 
 
 def kill_run(deadline: float) -> None:
@@ -190,10 +193,10 @@ def test_single_stream_has_one_instance() -> None:
     """SingleStream gives the threads of all instances to one."""
     profile = RuntimeProfile(instances=3, threads=2)
     assert profile_for("offline", profile) == profile
-    assert (1, 6) == (
+    assert (
         profile_for("single-stream", profile).instances,
         profile_for("single-stream", profile).threads,
-    )
+    ) == (1, 6)
 
 
 def test_reasons() -> None:
@@ -206,7 +209,7 @@ def test_reasons() -> None:
         "599 s instead of 600 s",
         "no performance run",
     )
-    assert expected == MlperfSettings.model_validate(whole).reasons()
+    assert MlperfSettings.model_validate(whole).reasons() == expected
 
 
 def test_report_is_json(tiny_artifact: Make, questions: Path, tmp_path: Path) -> None:
@@ -231,4 +234,4 @@ def test_real_samples(minilm_fp32: Artifact, shared: Path, tmp_path: Path) -> No
     assert report.runs[0].accuracy is not None
     assert report.runs[0].accuracy.f1 == pytest.approx(evaluated.f1, abs=1e-9)
     whole = replace(asked, settings=MlperfSettings())
-    assert SAMPLES == len(campaign._bench(minilm_fp32, whole, data_dir, tmp_path).prepared.rows)
+    assert len(campaign._bench(minilm_fp32, whole, data_dir, tmp_path).prepared.rows) == SAMPLES

@@ -27,7 +27,7 @@ def failed(root: Path, reference: Reference | None = None) -> set[str]:
 
 def test_whole_submission(submission: Path) -> None:
     """Nothing is wrong with a submission that has everything."""
-    assert set() == failed(submission)
+    assert failed(submission) == set()
 
 
 def rewrite(path: Path, changes: dict[str, Any], errors: tuple[str, ...] = ()) -> None:
@@ -119,7 +119,7 @@ FAULTS: list[tuple[Spoil, set[str]]] = [
 def test_each_fault_is_found(submission: Path, spoil: Spoil, expected: set[str]) -> None:
     """One fault fails the checks that are about it, and no other."""
     spoil(submission)
-    assert expected == failed(submission)
+    assert failed(submission) == expected
 
 
 def test_closed(submission: Path) -> None:
@@ -128,20 +128,20 @@ def test_closed(submission: Path) -> None:
     path = submission / "closed/Acme/systems/box.json"
     path.write_text(path.read_text().replace('"open"', '"closed"').replace('"edge"', '"datacenter"'))
     generous = Reference(f1=10.0, whose="a small model")
-    assert {"compliance", "suite"} == failed(submission, generous)
+    assert failed(submission, generous) == {"compliance", "suite"}
     low = submission / "closed/Acme/results/box/bert-99.9/Offline/accuracy/accuracy.txt"
     low.write_text('{"exact_match": 80.0, "f1": 90.7}\nhash=ab\n')
-    assert {"compliance", "suite", "Offline: F1, 99.9 %"} == failed(submission, generous)
+    assert failed(submission, generous) == {"compliance", "suite", "Offline: F1, 99.9 %"}
 
 
 def test_reference_of_the_open_division(submission: Path) -> None:
     """In the open division the reference is the one given; it is named, and both shares are shown."""
     reference = Reference(f1=91.05, whose="the baseline 0123")
     checks = {check.name: check for check in check_submission(submission, reference)}
-    assert "pass" == checks["Offline: F1, 99.9 %"].verdict
+    assert checks["Offline: F1, 99.9 %"].verdict == "pass"
     assert "the baseline 0123" in checks["Offline: F1, 99.9 %"].required
     assert not checks["Offline: F1, 99 %"].decides
-    assert {"Offline: F1, 99.9 %", "SingleStream: F1, 99.9 %"} == failed(submission, Reference(f1=91.2))
+    assert failed(submission, Reference(f1=91.2)) == {"Offline: F1, 99.9 %", "SingleStream: F1, 99.9 %"}
 
 
 def test_no_submission(tmp_path: Path) -> None:

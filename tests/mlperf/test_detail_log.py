@@ -30,7 +30,7 @@ def test_every_entry_is_read(entries: list[tuple[str, Any, bool]], ascii_only: b
     expected: dict[str, Any] = {}
     for key, value, _ in entries:
         expected.setdefault(key, value)
-    assert expected == log.values
+    assert log.values == expected
     assert [f"{key}: {value}" for key, value, is_error in entries if is_error] == list(log.errors)
 
 
@@ -69,7 +69,7 @@ def test_results() -> None:
     """Latencies are in milliseconds; an early stopping estimate of 0 is none."""
     values = {"result_90.00_percentile_latency_ns": 2_500_000, "early_stopping_latency_ss": 0}
     log = DetailLog.parse("\n".join(line(key, value, False) for key, value in values.items()), name="log")
-    assert {"p90": 2.5} == log.latency_ms
+    assert log.latency_ms == {"p90": 2.5}
     assert log.early_stopping_ms is None
 
 

@@ -24,7 +24,7 @@ def run(code: str, folder: Path) -> dict[str, object]:
 def test_outcome(tmp_path: Path) -> None:
     """The outcome is what the process wrote; other lines on its stdout do no harm."""
     code = "print('answered 2\\nanswered x\\nnoise'); Path('outcome.json').write_text('{\"answered\": 3}')"
-    assert {"answered": 3} == run(code, tmp_path)
+    assert run(code, tmp_path) == {"answered": 3}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(isolation, "track", clock.track)
     with pytest.raises(EvaluationError, match=r"answered nothing for 0\.2 s and was ended"):
         watch(command, tmp_path, label="offline accuracy", expected=3, patience=0.2)
-    assert 0 == clock.left
+    assert clock.left == 0
     assert clock.now - clock.last > 0.2
     assert is_gone(int((tmp_path / "pid").read_text()))
 

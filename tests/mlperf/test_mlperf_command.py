@@ -32,34 +32,34 @@ def test_quick_json(tiny_artifact: Make, questions: Path, tmp_path: Path) -> Non
         artifact.path, "-o", out, "--quick", "--data", questions, "--scenario", "offline",
         "--mode", "accuracy", "--baseline", artifact.path, "--json",
     )  # fmt: skip
-    assert 0 == made.exit_code, made.stderr
+    assert made.exit_code == 0, made.stderr
     report = json.loads(made.stdout)
-    assert ("quantkit/mlperf/1", "not-submittable") == (report["schema"], report["verdict"])
+    assert (report["schema"], report["verdict"]) == ("quantkit/mlperf/1", "not-submittable")
     assert report["runs"][0]["accuracy"]["f1"] == report["reference_f1"]
     assert report["reference"].startswith("the baseline ")
     again = invoke(out, "--check")
-    assert 3 == again.exit_code
+    assert again.exit_code == 3
     assert "meant as a result" in again.stdout
 
 
 def test_check(submission: Path) -> None:
     """--check exits with 0 where nothing would be rejected and with 3 where something would."""
-    assert 0 == invoke(submission, "--check").exit_code
+    assert invoke(submission, "--check").exit_code == 0
     (submission / "open/Acme/documentation/README.md").unlink()
     made = invoke(submission, "--check", "--json")
-    assert 3 == made.exit_code
-    assert "fail" == json.loads(made.stdout)["verdict"]
+    assert made.exit_code == 3
+    assert json.loads(made.stdout)["verdict"] == "fail"
 
 
 def test_describe_system(tmp_path: Path) -> None:
     """The file that is written is one that --system takes; one that is there stays."""
     path = tmp_path / "box.json"
     made = invoke("--describe-system", path, "--submitter", "Acme", "--set", "cooling=air")
-    assert 0 == made.exit_code
+    assert made.exit_code == 0
     content = json.loads(path.read_text())
-    assert ("air", "Acme", "") == (content["cooling"], content["submitter"], content["status"])
+    assert (content["cooling"], content["submitter"], content["status"]) == ("air", "Acme", "")
     assert "fill in" in made.stderr
-    assert 2 == invoke("--describe-system", path).exit_code
+    assert invoke("--describe-system", path).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_mistakes(
     tiny_artifact("a")
     monkeypatch.chdir(tmp_path)
     made = invoke(*arguments)
-    assert (2, "") == (made.exit_code, made.stdout)
+    assert (made.exit_code, made.stdout) == (2, "")
     assert said in made.stderr
-    assert 1 == len(made.stderr.splitlines())
+    assert len(made.stderr.splitlines()) == 1
 
 
 def test_without_loadgen(
@@ -97,7 +97,7 @@ def test_without_loadgen(
     """Without LoadGen one line names the extra that brings it."""
     monkeypatch.setitem(sys.modules, "mlperf_loadgen", None)
     made = invoke(tiny_artifact().path, "-o", tmp_path / "out", "--quick", "--data", questions)
-    assert 2 == made.exit_code
+    assert made.exit_code == 2
     assert 'run pip install "quantkit[mlperf]"' in made.stderr
     assert not (tmp_path / "out").exists()
 
@@ -114,9 +114,9 @@ def test_interrupted(tiny_artifact: Make, questions: Path, tmp_path: Path) -> No
         run = started_run(process.pid, time.monotonic() + 600)
         process.send_signal(signal.SIGINT)
         printed, said = process.communicate(timeout=600)
-    assert (2, "", "interrupted; nothing was left half-written\n") == (process.returncode, printed, said)
+    assert (process.returncode, printed, said) == (2, "", "interrupted; nothing was left half-written\n")
     assert not run.is_running()
-    assert [] == [path for path in tmp_path.iterdir() if "out" in path.name]
+    assert [path for path in tmp_path.iterdir() if "out" in path.name] == []
 
 
 def started_run(pid: int, deadline: float) -> psutil.Process:

@@ -26,7 +26,7 @@ def test_layout(submission: Path) -> None:
         expected |= {f"whole-logs/{scenario}/mlperf_log_accuracy.json"}
     files = {str(path.relative_to(submission)) for path in submission.rglob("*") if path.is_file()}
     source = {name for name in files if name.startswith("open/Acme/src/quantkit/")}
-    assert expected == files - source
+    assert files - source == expected
     assert "open/Acme/src/quantkit/mlperf/loadgen_run.py" in source
     assert all(name.endswith(".py") for name in source)
 
@@ -42,11 +42,11 @@ def test_the_hash_is_of_the_whole_log(submission: Path) -> None:
 def test_measurements(submission: Path) -> None:
     """measurements.json says what the weights are and how they came about."""
     content = json.loads((submission / BASE / "Offline" / "measurements.json").read_text())
-    assert ("No", "fp32", "int64") == (
+    assert (
         content["retraining"],
         content["weight_data_types"],
         content["input_data_types"],
-    )
+    ) == ("No", "fp32", "int64")
 
 
 def test_calibration_of_a_float_model(tiny_artifact: Callable[..., Artifact]) -> None:

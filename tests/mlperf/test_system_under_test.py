@@ -106,7 +106,7 @@ def test_failures_end_the_process(fault: str, said: str) -> None:
     with pytest.raises(Ended):
         sut.issue([SimpleNamespace(id=1, index=0)])
     assert said in str(faults[0])
-    assert [] == answers
+    assert answers == []
 
 
 def test_a_sample_there_is_not() -> None:

@@ -21,7 +21,7 @@ def test_a_submittable_run_changes_no_minimum(scenario: ScenarioName, qps: float
     load = Load(scenario=scenario, target_qps=qps, target_latency_ms=latency)
     assert load.submittable
     (key, value), *rest = settings(user_conf(load)).items()
-    assert [] == rest
+    assert rest == []
     assert (
         key
         == {
@@ -48,4 +48,4 @@ def test_a_marked_run_says_why(samples: int, duration: int) -> None:
         "bert.Offline.performance_sample_count_override": str(samples),
         "bert.Offline.min_query_count": str(samples),
     }
-    assert expected == settings(text)
+    assert settings(text) == expected

@@ -123,7 +123,7 @@ def test_the_walk_sees_every_section() -> None:
         ("quantize", "schemes", "block_size"),
         ("bench", "ray_address"),
     } <= set(SETTINGS)
-    assert [] == [location for location, marks in SETTINGS.items() if not (marks or steps_of(location))]
+    assert [location for location, marks in SETTINGS.items() if not (marks or steps_of(location))] == []
 
 
 @pytest.mark.parametrize("location", [place for place in SETTINGS if place not in PLACES], ids=".".join)

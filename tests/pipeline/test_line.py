@@ -27,13 +27,13 @@ def line(tmp_path: Path):
 def test_search_knows_what_the_gate_judges_by(line) -> None:
     """A search in a run keeps off the questions that the same run is judged on."""
     settings = line(mode="auto", calib="c.json").quantize_settings
-    assert "judged.json" == settings.auto.gate_data
+    assert settings.auto.gate_data == "judged.json"
 
 
 def test_other_gate_data_stays(line) -> None:
     """Who names the gate's questions is believed."""
     settings = line(mode="auto", calib="c.json", auto={"gate_data": "other.json"}).quantize_settings
-    assert "other.json" == settings.auto.gate_data
+    assert settings.auto.gate_data == "other.json"
 
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])

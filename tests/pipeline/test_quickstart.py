@@ -51,12 +51,12 @@ def test_killed_quickstart_goes_on(tmp_path: Path) -> None:
                 assert stamp == whole.setdefault(name, stamp)
     process = start(tmp_path)
     output, errors = process.communicate(timeout=3000)
-    assert 0 == process.returncode, errors
+    assert process.returncode == 0, errors
     report = json.loads(output)
-    assert "pass" == report["verdict"]
+    assert report["verdict"] == "pass"
     assert DirectoryRegistry(tmp_path / "registry").verify("quickstart:1.0.0").verified
-    assert [] == list((tmp_path / "work").rglob(f"*{PARTIAL}*"))
+    assert list((tmp_path / "work").rglob(f"*{PARTIAL}*")) == []
     again = start(tmp_path)
     second = json.loads(again.communicate(timeout=3000)[0])
     assert second["already_published"]
-    assert {"gate", "publish"} == {step["step"] for step in second["steps"] if step["action"] == "run"}
+    assert {step["step"] for step in second["steps"] if step["action"] == "run"} == {"gate", "publish"}

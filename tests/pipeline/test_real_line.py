@@ -39,14 +39,14 @@ def _evaluate(artifact: Artifact, shared: Path, limit: int | None) -> Evaluation
 def test_thousand_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path) -> None:
     """On 1,000 real questions both INT8 forms keep 98 % of F1 (one standard error is 0.5 %), in integer kernels."""
     baseline = _evaluate(minilm_fp32, shared, 1000)
-    assert 1000 == baseline.questions
+    assert baseline.questions == 1000
     for mode, artifact in _quantize(minilm_fp32, tmp_path, shared).items():
         found = _evaluate(artifact, shared, 1000)
         inspection = inspect(artifact)
         assert found.f1 >= 0.98 * baseline.f1, mode
-        assert 1.0 == inspection.int8_coverage
+        assert inspection.int8_coverage == 1.0
         assert inspection.size_bytes <= 28e6
-        assert 1.0 == inspection.int8_embedding_share
+        assert inspection.int8_embedding_share == 1.0
 
 
 @pytest.mark.slow
@@ -57,7 +57,7 @@ def test_all_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path, exac
     That is for 255 levels, so where int8 saturates weights are uint8, and not the 7 bits that are the default there.
     """
     baseline = _evaluate(minilm_fp32, shared, None)
-    assert (10570, 10833) == (baseline.questions, baseline.features)
+    assert (baseline.questions, baseline.features) == (10570, 10833)
     assert baseline.f1 == pytest.approx(75.496, abs=0.05)
     assert baseline.exact_match == pytest.approx(64.011, abs=0.05)
     least = {"static": 0.999, "dynamic": 0.9888}
@@ -73,4 +73,4 @@ def test_all_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path, exac
             ),
             settings=GateSettings(min_ratio=least[mode]),
         )
-        assert "pass" == report.verdict, (mode, report.ratio)
+        assert report.verdict == "pass", (mode, report.ratio)

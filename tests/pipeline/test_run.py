@@ -55,7 +55,7 @@ def recipe(fakes_module: ModuleType, tmp_path: Path) -> Any:
 
 def test_the_order_of_the_line() -> None:
     """Someone who reads the table sees what happens, in order."""
-    assert [
+    assert [step.name for step in STEPS] == [
         "export",
         "fuse",
         "quantize",
@@ -65,26 +65,31 @@ def test_the_order_of_the_line() -> None:
         "gate",
         "bench",
         "publish",
-    ] == [step.name for step in STEPS]
+    ]
 
 
 def test_a_noisy_bench_ends_no_run(fakes: Any, recipe: Any, tmp_path: Path) -> None:
     """A bench without a ratio is reported as too noisy, and the artifact is published all the same."""
     fakes.bench_verdict = "too noisy"
     report = run(recipe(), work=tmp_path / "work")
-    assert ("pass", None, "too noisy") == (report.verdict, report.qps_ratio, report.bench)
+    assert (report.verdict, report.qps_ratio, report.bench) == ("pass", None, "too noisy")
     assert report.published is not None
 
 
 def test_a_run_ends_in_the_registry(fakes: Any, recipe: Any, tmp_path: Path) -> None:
     """A recipe that passes is published, with all its reports, and verifies."""
     report = run(recipe(), work=tmp_path / "work")
-    assert WHOLE == fakes.finished()
-    assert ("pass", 0, 1.0, 2.0) == (report.verdict, report.exit_code, report.ratio, report.qps_ratio)
+    assert fakes.finished() == WHOLE
+    assert (report.verdict, report.exit_code, report.ratio, report.qps_ratio) == ("pass", 0, 1.0, 2.0)
     found = DirectoryRegistry(tmp_path / "registry").verify("tiny:1.0.0")
     assert found.verified
-    assert {"bench.json", "evaluation.json", "gate.json", "gate.junit.xml", "gate.md", "inspection.json"} <= {
-        Path(file.name).name for file in found.files
+    assert {Path(file.name).name for file in found.files} >= {
+        "bench.json",
+        "evaluation.json",
+        "gate.json",
+        "gate.junit.xml",
+        "gate.md",
+        "inspection.json",
     }
     assert report.as_json() == json.loads((tmp_path / "work" / "run.json").read_text())
 
@@ -102,8 +107,8 @@ def test_a_second_run_does_nothing_again(fakes: Any, recipe: Any, tmp_path: Path
     """Everything finished and unchanged is kept; publishing the same bytes again is no error."""
     run(recipe(), work=tmp_path / "work")
     report = run(recipe(), work=tmp_path / "work")
-    assert WHOLE == fakes.finished()
-    assert {"gate", "publish"} == {step.step for step in report.steps if step.action == "run"}
+    assert fakes.finished() == WHOLE
+    assert {step.step for step in report.steps if step.action == "run"} == {"gate", "publish"}
     assert report.already_published
 
 
@@ -133,7 +138,7 @@ def test_changed_checkpoint_and_tools_run_again(
     run(recipe(publish=None), work=tmp_path / "work")
     fakes.checkpoint = "other"
     run(recipe(publish=None), work=tmp_path / "work")
-    assert WHOLE + WHOLE == fakes.finished()
+    assert fakes.finished() == WHOLE + WHOLE
     monkeypatch.setattr(export_module, "tool_versions", lambda *packages: {"onnxruntime": "0.0.1"})
     planned = plan(recipe(publish=None), work=tmp_path / "work")
     assert "tools: " in planned.steps[0].why
@@ -145,7 +150,7 @@ def test_a_damaged_artifact_is_made_again(fakes: Any, recipe: Any, tmp_path: Pat
     run(recipe(publish=None), work=tmp_path / "work")
     (tmp_path / "work" / "02-fused" / "model.onnx").write_bytes(b"other")
     report = run(recipe(publish=None), work=tmp_path / "work")
-    assert "fuse" == fakes.finished()[len(WHOLE)]
+    assert fakes.finished()[len(WHOLE)] == "fuse"
     assert "cannot be used" in next(step.why for step in report.steps if step.step == "fuse")
     Artifact.open(tmp_path / "work" / "02-fused")
 
@@ -154,7 +159,7 @@ def test_force_does_everything_again(fakes: Any, recipe: Any, tmp_path: Path) ->
     """--force keeps nothing."""
     run(recipe(publish=None), work=tmp_path / "work")
     run(recipe(publish=None), work=tmp_path / "work", force=True)
-    assert WHOLE + WHOLE == fakes.finished()
+    assert fakes.finished() == WHOLE + WHOLE
 
 
 @pytest.mark.parametrize(
@@ -178,7 +183,7 @@ def test_a_gate_that_does_not_pass_publishes_nothing(
 def test_without_fusing_the_export_is_the_baseline(fakes: Any, recipe: Any, tmp_path: Path) -> None:
     """A recipe that switches fusing off quantizes and compares what was exported."""
     run(recipe(fuse={"enabled": False}, bench=None), work=tmp_path / "work")
-    assert ["export", "quantize", "evaluate-fp32", "evaluate-int8", "inspect"] == fakes.finished()
+    assert fakes.finished() == ["export", "quantize", "evaluate-fp32", "evaluate-int8", "inspect"]
     parent = Artifact.open(tmp_path / "work" / "03-int8").manifest.parent
     assert Artifact.open(tmp_path / "work" / "01-export").digest == parent
 
@@ -192,7 +197,7 @@ def test_data_that_is_missing_is_told_before_the_work(
     for attempt in (run, plan):
         with pytest.raises(DatasetError, match=r"nowhere\.json: there is no such dataset"):
             attempt(wanted, work=tmp_path / "work")
-    assert [] == fakes.finished()
+    assert fakes.finished() == []
 
 
 def test_an_artifact_is_no_work_folder(fakes: Any, recipe: Any, tmp_path: Path, make_artifact: Any) -> None:
@@ -200,7 +205,7 @@ def test_an_artifact_is_no_work_folder(fakes: Any, recipe: Any, tmp_path: Path, 
     artifact = make_artifact(tmp_path / "artifact")
     with pytest.raises(UsageError, match="is an artifact, not a folder for runs"):
         run(recipe(), work=artifact.path)
-    assert [] == fakes.finished()
+    assert fakes.finished() == []
     assert artifact.digest == Artifact.open(artifact.path).digest
 
 
@@ -209,17 +214,18 @@ def test_dry_run_says_what_and_why_and_writes_nothing(fakes: Any, recipe: Any, t
     work = tmp_path / "work"
     first = plan(recipe(), work=work)
     assert not work.exists()
-    assert [] == fakes.finished()
-    assert ("export", "run", "first time") == (first.steps[0].step, first.steps[0].action, first.steps[0].why)
+    assert fakes.finished() == []
+    assert (first.steps[0].step, first.steps[0].action, first.steps[0].why) == ("export", "run", "first time")
     run(recipe(), work=work)
     kept = {step.step: step.action for step in plan(recipe(), work=work).steps}
-    assert {"gate": "run", "publish": "run"} == {
-        step: action for step, action in kept.items() if action == "run"
+    assert {step: action for step, action in kept.items() if action == "run"} == {
+        "gate": "run",
+        "publish": "run",
     }
     changed = plan(recipe(quantize={"mode": "dynamic", "seed": 5}), work=work).steps
-    assert "changed settings: seed 0 → 5" == changed[2].why
-    assert "after quantize, whose result may change" == changed[4].why
-    assert ("evaluate baseline", "keep") == (changed[3].step, changed[3].action)
+    assert changed[2].why == "changed settings: seed 0 → 5"
+    assert changed[4].why == "after quantize, whose result may change"
+    assert (changed[3].step, changed[3].action) == ("evaluate baseline", "keep")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +243,7 @@ def test_a_search_that_is_asked_otherwise_runs_again(
     work = tmp_path / "work"
     searched = {"mode": "auto", "calib": "callcentre"}
     run(recipe(quantize=searched, publish=None), work=work)
-    assert "keep" == plan(recipe(quantize=searched), work=work).steps[2].action
+    assert plan(recipe(quantize=searched), work=work).steps[2].action == "keep"
     step = plan(recipe(quantize={**searched, "auto": {setting: other}}), work=work).steps[2]
     assert ("run", f"changed settings: {said}") == (step.action, step.why)
 
@@ -255,7 +261,7 @@ def test_dry_run_asks_nobody(
     monkeypatch.setattr(export_module, "checkpoint_digest", ask)
     monkeypatch.setattr(datasets, "find_known", ask)
     steps = plan(static, work=tmp_path / "work").steps
-    assert {"gate", "publish"} == {step.step for step in steps if step.action == "run"}
+    assert {step.step for step in steps if step.action == "run"} == {"gate", "publish"}
 
 
 def test_one_run_at_a_time(fakes: Any, recipe: Any, tmp_path: Path) -> None:
@@ -265,7 +271,7 @@ def test_one_run_at_a_time(fakes: Any, recipe: Any, tmp_path: Path) -> None:
         pytest.raises(UsageError, match="another run is at work there"),
     ):
         run(recipe(), work=tmp_path / "work")
-    assert [] == fakes.finished()
+    assert fakes.finished() == []
     run(recipe(), work=tmp_path / "work")
 
 
@@ -275,7 +281,7 @@ def test_leftovers_of_dead_runs_are_cleared(fakes: Any, recipe: Any, tmp_path: P
     leftover.mkdir(parents=True)
     (leftover / "model.onnx").write_bytes(b"half")
     run(recipe(), work=tmp_path / "work")
-    assert [] == list((tmp_path / "work").rglob(f"*{PARTIAL}*"))
+    assert list((tmp_path / "work").rglob(f"*{PARTIAL}*")) == []
 
 
 @pytest.mark.parametrize(
@@ -286,7 +292,7 @@ def test_an_unreadable_ledger_is_no_ledger(fakes: Any, recipe: Any, tmp_path: Pa
     run(recipe(publish=None), work=tmp_path / "work")
     (tmp_path / "work" / "steps.json").write_text(content)
     run(recipe(publish=None), work=tmp_path / "work")
-    assert "export" == fakes.finished()[len(WHOLE)]
+    assert fakes.finished()[len(WHOLE)] == "export"
 
 
 def test_interrupt_keeps_what_is_finished(
@@ -303,7 +309,7 @@ def test_interrupt_keeps_what_is_finished(
             patched.setattr(stages_module, stage, interrupt)
             with pytest.raises(KeyboardInterrupt):
                 run(recipe(publish=None), work=work)
-        assert [] == list(work.rglob(f"*{PARTIAL}*"))
+        assert list(work.rglob(f"*{PARTIAL}*")) == []
         before = len(fakes.finished())
         run(recipe(publish=None), work=work)
         done = WHOLE.index("evaluate-fp32" if stage == "evaluate" else stage)
@@ -322,8 +328,8 @@ def test_error_of_a_stage_passes_through(
         patched.setattr(stages_module, "quantize", fail)
         with pytest.raises(ArtifactError, match="one line"):
             run(recipe(), work=tmp_path / "work")
-    assert "pass" == run(recipe(), work=tmp_path / "work").verdict
-    assert WHOLE == fakes.finished()
+    assert run(recipe(), work=tmp_path / "work").verdict == "pass"
+    assert fakes.finished() == WHOLE
 
 
 def start(work: Path, log: Path, pause: float) -> "subprocess.Popen[bytes]":
@@ -364,9 +370,9 @@ def test_killed_anywhere_a_run_goes_on(tmp_path: Path) -> None:
                 assert identity == whole.setdefault(name, identity)
         if process.returncode == 0:
             break
-        assert -9 == process.returncode, errors.decode()
-    assert 0 == process.returncode
+        assert process.returncode == -9, errors.decode()
+    assert process.returncode == 0
     assert kills >= 3
-    assert "pass" == json.loads(output)["verdict"]
+    assert json.loads(output)["verdict"] == "pass"
     assert DirectoryRegistry(tmp_path / "registry").verify("tiny:1.0.0").verified
-    assert [] == list(work.rglob(f"*{PARTIAL}*"))
+    assert list(work.rglob(f"*{PARTIAL}*")) == []

@@ -66,7 +66,7 @@ def test_keep_float_wins(layers: list[Linear]) -> None:
     """A layer that is kept stays float whatever an entry says; the others of its pattern do not."""
     asked = settings({"pattern": "query", "scheme": "blockwise"})
     found = choices(layers, asked, {"layer.0.query"})
-    assert (FLOAT, "blockwise") == (found["layer.0.query"], found["layer.1.query"].scheme)
+    assert (found["layer.0.query"], found["layer.1.query"].scheme) == (FLOAT, "blockwise")
 
 
 def test_an_unknown_pattern_is_an_error_of_schemes(layers: list[Linear]) -> None:
@@ -118,7 +118,7 @@ def test_outlier_channels_of_the_section(layers: list[Linear]) -> None:
     found = [choice.treatments for choice in choices(layers, asked, set()).values()]
     assert [(Smooth(),), (Outliers(4), Smooth()), (Smooth(),), (Outliers("auto"), Smooth())] == found
     opened = choices(layers, settings({"pattern": "query", "outlier_channels": "auto"}), set())
-    assert [True, False, True, False] == [choice.has("outlier_channels") for choice in opened.values()]
+    assert [choice.has("outlier_channels") for choice in opened.values()] == [True, False, True, False]
 
 
 def test_split_channels_stand_for_outlier_channels(layers: list[Linear]) -> None:
@@ -126,7 +126,7 @@ def test_split_channels_stand_for_outlier_channels(layers: list[Linear]) -> None
     asked = settings({"pattern": "layer.0.query", "split_channels": 16}, outlier_channels="auto")
     found = choices(layers, asked, set())["layer.0.query"]
     assert (Split(16), Smooth()) == found.treatments
-    assert "static smooth split 16" == found.label
+    assert found.label == "static smooth split 16"
 
 
 def test_split_channels_of_the_section(layers: list[Linear]) -> None:
@@ -197,7 +197,7 @@ def test_entries_that_would_do_nothing(layers: list[Linear], entry: dict[str, An
 )
 def test_sections_that_mean_the_same_are_equal(content: dict[str, Any], expected: Choice) -> None:
     """What a scheme or method does not use does not tell choices apart, so groups and caches do not split."""
-    assert expected == section_choice(QuantizeSettings.model_validate(content))
+    assert section_choice(QuantizeSettings.model_validate(content)) == expected
 
 
 @pytest.mark.parametrize(

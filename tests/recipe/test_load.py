@@ -45,7 +45,7 @@ def test_every_family_has_a_recipe_for_every_mode() -> None:
     families = ("bert-base", "bert-large", "distilbert", "minilm", "roberta-base")
     modes = ("static", "dynamic", "auto")
     expected = {f"{family}-{mode}" for family in families for mode in modes} | {"quickstart"}
-    assert expected == {path.stem for path in SHIPPED}
+    assert {path.stem for path in SHIPPED} == expected
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_every_family_has_a_recipe_for_every_mode() -> None:
 def test_searches_do_not_see_the_gates_questions(path: Path) -> None:
     """What a shipped recipe searches on is another dataset than the one its gate judges by."""
     recipe = load_recipe(path)
-    assert "auto" == recipe.quantize.mode
+    assert recipe.quantize.mode == "auto"
     assert recipe.evaluate.data not in (recipe.quantize.calib, recipe.quantize.auto.select)
 
 
@@ -65,12 +65,12 @@ def test_shipped_recipe_loads(path: Path) -> None:
     assert path.stem == recipe.name
     jsonschema.validate(yaml.safe_load(path.read_text()), recipe_schema())
     assert all(kept.because for kept in recipe.quantize.keep_float)
-    assert "# yaml-language-server: $schema=../docs/recipe.schema.json" == path.read_text().splitlines()[0]
+    assert path.read_text().splitlines()[0] == "# yaml-language-server: $schema=../docs/recipe.schema.json"
 
 
 def test_bert_large_is_held_to_mlperf() -> None:
     """The BERT-Large recipes use MLPerf's reference F1."""
-    assert 90.874 == load_recipe("bert-large-static").gate.reference_f1
+    assert load_recipe("bert-large-static").gate.reference_f1 == 90.874
 
 
 def test_committed_schema_is_current() -> None:
@@ -117,17 +117,17 @@ def test_mistake_is_named_with_its_line(written, text: str, line: str) -> None:
     """A mistake is one line: the file, the line, the key, what was expected."""
     with pytest.raises(RecipeError, match=line) as raised:
         load_recipe(written(text))
-    assert 1 == len(str(raised.value).splitlines())
+    assert len(str(raised.value).splitlines()) == 1
 
 
 def test_words_and_numbers_are_those_of_yaml_1_2(written) -> None:
     """`yes` is a word and `1e-4` a number, as the people who write recipes expect."""
     recipe = load_recipe(written(SHORT + "  reduce_range: yes\nexport: {atol: 1e-4, external_data: no}\n"))
-    assert ("yes", 1e-4, "no") == (
+    assert (
         recipe.quantize.reduce_range,
         recipe.export.atol,
         recipe.export.external_data,
-    )
+    ) == ("yes", 1e-4, "no")
 
 
 def test_overrides_win_and_are_named(written) -> None:
@@ -136,7 +136,7 @@ def test_overrides_win_and_are_named(written) -> None:
     overrides = parse_overrides(("quantize.seed=7", "bench.repeats=3", "gate.reference_f1=90.874"))
     recipe = load_recipe(path, overrides)
     assert recipe.bench is not None
-    assert (7, 3, 90.874) == (recipe.quantize.seed, recipe.bench.repeats, recipe.gate.reference_f1)
+    assert (recipe.quantize.seed, recipe.bench.repeats, recipe.gate.reference_f1) == (7, 3, 90.874)
     with pytest.raises(RecipeError, match=r"^--set quantize.sead: unknown key; did you mean seed\?"):
         load_recipe(path, parse_overrides(("quantize.sead=7",)))
     with pytest.raises(RecipeError, match=r"expected section\.key=value"):
@@ -147,7 +147,7 @@ def test_checkpoint_is_relative_to_the_recipe(written, tmp_path: Path) -> None:
     """A folder beside the recipe is found from anywhere; a Hugging Face id stays one."""
     (tmp_path / "mine").mkdir()
     assert str(tmp_path / "mine") == load_recipe(written(SHORT.replace("org/model", "mine"))).checkpoint
-    assert "org/model" == load_recipe(written(SHORT)).checkpoint
+    assert load_recipe(written(SHORT)).checkpoint == "org/model"
 
 
 def test_quickstart_is_a_checkpoint_everywhere(
@@ -171,7 +171,7 @@ def test_data_beside_the_recipe_is_found(written, tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text("{}")
     recipe = load_recipe(written(SHORT + "evaluate: {data: mine.json}\n"))
     assert str(tmp_path / "mine.json") == recipe.evaluate.data
-    assert "squad" == load_recipe(written(SHORT)).evaluate.data
+    assert load_recipe(written(SHORT)).evaluate.data == "squad"
 
 
 def test_unknown_recipe_is_suggested() -> None:
@@ -187,13 +187,13 @@ def test_section_survives_saving(tmp_path: Path) -> None:
     path.write_text(dump_section(settings))
     assert settings == QuantizeSettings.model_validate(load_section(path, "quantize", QuantizeSettings))
     path.write_text(SHORT)
-    assert {"mode": "dynamic"} == load_section(path, "quantize", QuantizeSettings)
+    assert load_section(path, "quantize", QuantizeSettings) == {"mode": "dynamic"}
 
 
 @given(st.text(max_size=60))
 def test_no_text_crashes_the_parser(text: str) -> None:
     """Whatever a file holds is a document or a RecipeError."""
-    assert 1 >= len(message(lambda: parse_yaml(text, "text")).splitlines())
+    assert len(message(lambda: parse_yaml(text, "text")).splitlines()) <= 1
 
 
 JSON = st.recursive(
@@ -209,4 +209,4 @@ def test_no_value_crashes_the_loader(
     """Any plain data is a recipe or a RecipeError of one line."""
     path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
     path.write_text(json.dumps(content))
-    assert 1 >= len(message(lambda: load_recipe(path)).splitlines())
+    assert len(message(lambda: load_recipe(path)).splitlines()) <= 1

@@ -32,7 +32,7 @@ flags\t\t: fpu sse
 def test_cpuinfo() -> None:
     """The first core's name and the instruction sets that matter are read, in a fixed order."""
     expected = ("Example CPU 9000", ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8"))
-    assert expected == parse_cpuinfo(X86)
+    assert parse_cpuinfo(X86) == expected
 
 
 def test_cpuinfo_of_arm() -> None:

@@ -63,7 +63,7 @@ def test_same_face_as_onnxruntime(model: Path) -> None:
 @pytest.mark.usefixtures("openvino")
 def test_precision_is_recorded(model: Path) -> None:
     """What OpenVINO computes in is asked of it, and can be asked for."""
-    assert "f32" == OpenVinoSession(model, outputs=OUTPUTS, precision="f32").precision
+    assert OpenVinoSession(model, outputs=OUTPUTS, precision="f32").precision == "f32"
     assert OpenVinoSession(model, outputs=OUTPUTS).precision in ("f32", "bf16", "f16")
 
 
@@ -88,7 +88,7 @@ def test_threads_share_a_session(model: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [] == wrong
+    assert wrong == []
 
 
 @pytest.mark.usefixtures("openvino")
@@ -127,6 +127,6 @@ def test_without_openvino(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_telling_line() -> None:
     """Of a message of many lines, the one that says what is wrong is kept, and cut where it is long."""
     text = "Exception from src/core.cpp:1:\nException from b.cpp:2:\nUnable to read the model: x\n"
-    assert "Unable to read the model: x" == telling_line(RuntimeError(text))
-    assert "Exception from a" == telling_line(RuntimeError("Exception from a\n"))
-    assert 160 == len(telling_line(RuntimeError("x" * 500)))
+    assert telling_line(RuntimeError(text)) == "Unable to read the model: x"
+    assert telling_line(RuntimeError("Exception from a\n")) == "Exception from a"
+    assert len(telling_line(RuntimeError("x" * 500))) == 160

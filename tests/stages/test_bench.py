@@ -31,18 +31,20 @@ def test_offline(make_span_artifact: Make, span_questions: Path) -> None:
     artifacts = [make_span_artifact("fp32"), make_span_artifact("int8", seed=1)]
     report = bench(artifacts, settings=settings_for(span_questions, token_budget=64))
     first, second = report.results
-    assert ("offline", "measured", 6, 3) == (report.scenario, report.verdict, report.windows, report.repeats)
+    assert (report.scenario, report.verdict, report.windows, report.repeats) == ("offline", "measured", 6, 3)
     assert report.threads == cpu_facts().cores
-    assert ("fp32", 1.0, (1.0, 1.0), 0.0) == (first.name, first.ratio, first.spread, first.noise)
+    assert (first.name, first.ratio, first.spread, first.noise) == ("fp32", 1.0, (1.0, 1.0), 0.0)
     assert second.artifact == artifacts[1].digest
     assert second.ratio is not None
     assert second.interval is not None
     assert second.spread[0] <= second.interval[0] <= second.ratio <= second.interval[1] <= second.spread[1]
-    assert 3 == len(second.rates)
+    assert len(second.rates) == 3
     assert second.qps == sorted(second.rates)[1] > 0
-    assert {} == second.latency_ms
-    assert ("onnxruntime", "threads", 64) == tuple(
-        second.profile[name] for name in ("runtime", "engine", "token_budget")
+    assert second.latency_ms == {}
+    assert tuple(second.profile[name] for name in ("runtime", "engine", "token_budget")) == (
+        "onnxruntime",
+        "threads",
+        64,
     )
 
 
@@ -61,7 +63,7 @@ def test_server(make_span_artifact: Make, span_questions: Path) -> None:
     artifacts = [make_span_artifact("a"), make_span_artifact("b", seed=1)]
     settings = settings_for(span_questions, "server", repeats=2, max_repeats=2, latency_bound=60_000.0)
     report = bench(artifacts, settings=settings)
-    assert 60_000.0 == report.latency_bound_ms
+    assert report.latency_bound_ms == 60_000.0
     for result in report.results:
         assert result.qps > 0
         assert result.latency_ms["p99"] <= 60_000.0
@@ -90,7 +92,7 @@ def test_rounds_are_interleaved(
     artifacts = [make_span_artifact("a"), make_span_artifact("b", seed=1)]
     bench(artifacts, settings=settings_for(span_questions, scenario))
     turns = [name for place, name in enumerate(order) if place == 0 or order[place - 1] != name]
-    assert ["a", "b"] * 4 == turns
+    assert turns == ["a", "b"] * 4
 
 
 def test_too_noisy(make_span_artifact: Make, span_questions: Path) -> None:
@@ -98,8 +100,8 @@ def test_too_noisy(make_span_artifact: Make, span_questions: Path) -> None:
     artifacts = [make_span_artifact("a"), make_span_artifact("b", seed=1)]
     settings = settings_for(span_questions, max_repeats=4, max_spread=1e-9)
     report = bench(artifacts, settings=settings)
-    assert ("too noisy", 4) == (report.verdict, report.repeats)
-    assert [1.0, None] == [result.ratio for result in report.results]
+    assert (report.verdict, report.repeats) == ("too noisy", 4)
+    assert [result.ratio for result in report.results] == [1.0, None]
 
 
 def test_sample_is_fixed(span_questions: Path) -> None:
@@ -139,9 +141,9 @@ def test_fixed_profile(make_span_artifact: Make) -> None:
         profile = profile_for(artifact, BenchSettings(**changes), one_by_one=one_by_one)
         return profile.instances, profile.threads, profile.max_batch
 
-    assert (6, 1, None) == found(False, threads=6)
-    assert (2, 3, None) == found(False, threads=6, instances=2)
-    assert (1, 6, 1) == found(True, threads=6)
+    assert found(False, threads=6) == (6, 1, None)
+    assert found(False, threads=6, instances=2) == (2, 3, None)
+    assert found(True, threads=6) == (1, 6, 1)
     with pytest.raises(UsageError, match="--instances 4: cannot share 6 threads evenly"):
         found(False, threads=6, instances=4)
 
@@ -155,7 +157,7 @@ def test_tuned_profile(make_span_artifact: Make, span_questions: Path) -> None:
     own = RuntimeProfile(instances=1, token_budget=32, cpu=cpu_facts().as_json())
     artifact.write_report(RUNTIME_REPORT, own.as_json())
     report = bench([artifact], settings=settings)
-    assert (1, 32) == (report.results[0].profile["instances"], report.results[0].profile["token_budget"])
+    assert (report.results[0].profile["instances"], report.results[0].profile["token_budget"]) == (1, 32)
     with pytest.raises(UsageError, match="--token-budget: is for profile fixed"):
         bench([artifact], settings=settings_for(span_questions, profile="tuned", token_budget=64))
     other = own.model_copy(update={"cpu": {"model": "Other", "cores": 3}})
@@ -168,6 +170,6 @@ def test_openvino(make_span_artifact: Make, span_questions: Path) -> None:
     """OpenVINO runs the same artifact, and the report says in which precision."""
     pytest.importorskip("openvino")
     report = bench([make_span_artifact()], settings=settings_for(span_questions, runtime="openvino"))
-    assert "openvino" == report.results[0].profile["runtime"]
+    assert report.results[0].profile["runtime"] == "openvino"
     assert report.results[0].profile["precision"] in ("f32", "bf16", "f16")
     assert "openvino" in report.tools

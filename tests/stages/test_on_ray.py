@@ -66,11 +66,11 @@ def test_bench(address: str, make_span_artifact: Make, span_questions: Path) -> 
     )
     artifacts = [make_span_artifact("a"), make_span_artifact("b", seed=1)]
     report = bench(artifacts, settings=settings)
-    assert [2, 2] == [len(result.rates) for result in report.results]
-    assert {("ray", 2, 1)} == {
+    assert [len(result.rates) for result in report.results] == [2, 2]
+    assert {
         (result.profile["engine"], result.profile["instances"], result.profile["threads"])
         for result in report.results
-    }
+    } == {("ray", 2, 1)}
 
 
 @pytest.mark.parametrize(

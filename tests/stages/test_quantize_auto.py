@@ -109,7 +109,7 @@ def facts_of(artifact: Artifact) -> dict[str, Any]:
 def journal_lines() -> list[str]:
     """Return what is in the one journal of this test's cache."""
     journals = list((Journal("any").path.parent).glob("*.jsonl"))
-    assert 1 == len(journals)
+    assert len(journals) == 1
     return journals[0].read_text().splitlines()
 
 
@@ -135,13 +135,13 @@ def test_report_is_about_what_was_made(searched: Artifact, fp32: Artifact) -> No
     assert (fp32.digest, True) == (report.artifact, report.met)
     assert best.int8_coverage == facts["int8_coverage"]
     assert best.size_bytes == searched.model_path.stat().st_size
-    assert GROUPS == len(report.groups) == sum(best.choices.values())
+    assert sum(best.choices.values()) == len(report.groups) == GROUPS
     layers: dict[str, int] = {}
     for group in report.groups:
         layers[group.chosen] = layers.get(group.chosen, 0) + len(group.sensitivity.layers)
     assert facts["schemes"] == layers
-    assert {"target": 0.98, "met": True} == {name: facts["search"][name] for name in ("target", "met")}
-    assert "auto" == facts["search"]["asked"]["mode"]
+    assert {name: facts["search"][name] for name in ("target", "met")} == {"target": 0.98, "met": True}
+    assert facts["search"]["asked"]["mode"] == "auto"
 
 
 def test_candidates_were_measured(searched: Artifact) -> None:
@@ -178,7 +178,7 @@ def test_recipe_makes_the_same_artifact(searched: Artifact, fp32: Artifact, tmp_
     """What the search wrote is the whole instruction: the same bytes, without a search."""
     recipe = searched.report_path("search.yaml")
     result = invoke("quantize", fp32.path, "-o", tmp_path / "again", "--config", recipe, "--json")
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     again = Artifact.open(tmp_path / "again")
     assert searched.digest == again.digest == json.loads(result.stdout)["artifact"]
     assert "search" not in facts_of(again)
@@ -195,7 +195,7 @@ def test_a_kept_layer_keeps_its_group(
     made = quantize(fp32, tmp_path / "int8", settings=settings)
     report, facts = report_of(made), facts_of(made)
     best = report.candidates[report.chosen]
-    assert GROUPS - 1 == len(report.groups)
+    assert len(report.groups) == GROUPS - 1
     assert best.int8_coverage == facts["int8_coverage"]
     assert best.size_bytes == made.model_path.stat().st_size
     assert {query, query.replace("query", "key"), query.replace("query", "value")} <= set(facts["kept_float"])
@@ -233,7 +233,7 @@ def test_interrupted_search_goes_on(
     settings = settings_of(tiny_classifier, auto={"target": 0.98})
     with pytest.raises(KeyboardInterrupt):
         quantize(fp32, out, settings=settings)
-    assert [] == [path.name for path in tmp_path.iterdir() if "int8" in path.name]
+    assert [path.name for path in tmp_path.iterdir() if "int8" in path.name] == []
     before = journal_lines()
     assert stop_after[stage] == [kind_of(line) for line in before].count(stage)
     measured.clear()
@@ -262,12 +262,12 @@ def test_missed_target(tiny_classifier: Path, fp32: Artifact, costs: None, tmp_p
         *("quantize", fp32.path, "-o", out, *options.split(), "--calib", data / "calibration.jsonl"),
         *("--select", data / "selection.jsonl"),
     )
-    assert 3 == result.exit_code, result.stderr
+    assert result.exit_code == 3, result.stderr
     assert "MISSED" in result.stdout
     made = Artifact.open(out)
     report = report_of(made)
-    assert (False, False) == (report.met, facts_of(made)["search"]["met"])
-    assert 2.0 == facts_of(made)["search"]["target"]
+    assert (report.met, facts_of(made)["search"]["met"]) == (False, False)
+    assert facts_of(made)["search"]["target"] == 2.0
     lows = [candidate.expected_ratio_low for candidate in report.candidates]
     assert max(lows) == lows[report.chosen]
     if made.report_path("search.html").exists():
@@ -315,7 +315,7 @@ def test_mistakes_leave_nothing(
     with pytest.raises(error, match=line) as raised:
         quantize(fp32, out / "int8", settings=settings_of(tiny_classifier, **changes))
     assert "\n" not in str(raised.value)
-    assert not out.exists() or [] == list(out.iterdir())
+    assert not out.exists() or list(out.iterdir()) == []
 
 
 def test_budget_that_is_too_small_is_exit_2(
@@ -330,7 +330,7 @@ def test_budget_that_is_too_small_is_exit_2(
         *arguments.split(),
         *("--calib", data / "calibration.jsonl", "--select", data / "selection.jsonl"),
     )
-    assert (2, "", 1) == (result.exit_code, result.stdout, len(result.stderr.splitlines())), result.stderr
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1), result.stderr
     assert result.stderr.startswith("error: --budget: ")
     assert not (tmp_path / "int8").exists()
 
@@ -348,8 +348,8 @@ def test_other_target_isa_is_not_validated_here(
         pytest.skip("this CPU has no VNNI, so avx2 is its own target")
     made = quantize(fp32, tmp_path / "int8", settings=settings_of(tiny_classifier, target_isa="avx2"))
     facts, report = facts_of(made), report_of(made)
-    assert ("int7", []) == (facts["weight_type"], facts["validated_on"])
-    assert ("avx2", ()) == (report.target_isa, report.validated_on)
+    assert (facts["weight_type"], facts["validated_on"]) == ("int7", [])
+    assert (report.target_isa, report.validated_on) == ("avx2", ())
     data = EvaluateSettings(data=str(tiny_classifier / "data" / "evaluation.jsonl"))
     judged = judge_evidence(
         GateEvidence(
@@ -362,7 +362,7 @@ def test_other_target_isa_is_not_validated_here(
         settings=GateSettings(min_ratio=0.5, min_int8_coverage=0.0),
     )
     isa = next(check for check in judged.checks if check.name == "isa")
-    assert ("fail", "evaluated with avx2 kernels") == (isa.verdict, isa.required)
+    assert (isa.verdict, isa.required) == ("fail", "evaluated with avx2 kernels")
     assert isa.observed.endswith("which say nothing about avx2; evaluate it on such a CPU and gate it there")
 
 
@@ -372,7 +372,7 @@ def test_sensitivity_in_graph_order(tiny_classifier: Path, fp32: Artifact, tmp_p
     calib = tiny_classifier / "data" / "calibration.jsonl"
     options = "--calib-samples 60 --questions 20 --json --calib"
     result = invoke("sensitivity", fp32.path, *options.split(), calib, "--plot", tmp_path / "figure.png")
-    assert 0 == result.exit_code, result.stderr
+    assert result.exit_code == 0, result.stderr
     report = Sensitivity.model_validate(json.loads(result.stdout))
     assert (fp32.digest, 20) == (report.artifact, report.questions)
     layers = [layer.name for layer in linear_layers(load_model(fp32.model_path).graph)]
@@ -391,7 +391,7 @@ def test_sensitivity_goes_on(tiny_classifier: Path, fp32: Artifact, monkeypatch:
     first = sensitivity(fp32, settings=settings)
     monkeypatch.setattr(Workbench, "built", lambda *arguments: pytest.fail("measured again"))
     assert first.groups == sensitivity(fp32, settings=settings).groups
-    assert GROUPS == [kind_of(line) for line in journal_lines()].count("alone")
+    assert [kind_of(line) for line in journal_lines()].count("alone") == GROUPS
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_quickstart(tmp_path: Path) -> None:
     made = quantize(fp32, tmp_path / "int8", settings=settings)
     report, facts = report_of(made), facts_of(made)
     best = report.candidates[report.chosen]
-    assert (True, 24, 17) == (report.met, report.selection_questions, len(report.groups))
+    assert (report.met, report.selection_questions, len(report.groups)) == (True, 24, 17)
     assert best.int8_coverage == facts["int8_coverage"]
     assert best.size_bytes == made.model_path.stat().st_size
     recipe = made.report_path("search.yaml")

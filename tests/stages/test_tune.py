@@ -57,7 +57,7 @@ def search(machine: FakeMachine, *, budget: float = 120.0, **changes: Any) -> tu
         "max_spread": 0.1,
     }
     found = one.run(**{**options, **changes})
-    assert 0 <= min(told)
+    assert min(told) >= 0
     assert sum(told) <= budget
     return one, found
 
@@ -74,22 +74,22 @@ def test_the_best_is_found(noise: float) -> None:
     """Shape and token budget from the grid, and options that help together although tried alone."""
     one, found = search(FakeMachine(hilly, noise))
     best = found.profile
-    assert (2, 2, 512, True, False) == (
+    assert (
         best.instances,
         best.threads,
         best.token_budget,
         best.equal_lengths,
         best.arena,
-    )
+    ) == (2, 2, 512, True, False)
     assert found.sure
     assert hilly(best) / hilly(BASE) == pytest.approx(found.ratios.median, rel=0.05)
-    assert {"grid", "grid again", "options", "final"} == {trial.step for trial in one.trials}
+    assert {trial.step for trial in one.trials} == {"grid", "grid again", "options", "final"}
 
 
 def test_nothing_surely_faster_keeps_the_default() -> None:
     """When all are the same but for noise, the default stays."""
     _, found = search(FakeMachine(lambda _: 200.0, noise=0.03))
-    assert (BASE, False) == (found.profile, found.sure)
+    assert (found.profile, found.sure) == (BASE, False)
 
 
 def test_time_is_bounded() -> None:
@@ -121,25 +121,29 @@ def test_what_cannot_run_is_no_candidate() -> None:
     machine.measure = measure  # type: ignore[method-assign]
     one, found = search(machine)
     assert not found.profile.equal_lengths
-    assert {"x: has no mask to leave out"} == {skipped.reason for skipped in one.skipped}
+    assert {skipped.reason for skipped in one.skipped} == {"x: has no mask to leave out"}
     profiles = [tuple(skipped.profile.values()) for skipped in one.skipped]
     assert len(profiles) == len(set(profiles)) >= 1
 
 
 def test_space() -> None:
     """Shapes use all cores, or half of many; budgets fit; a variation changes what it says and nothing else."""
-    assert [(1, 1)] == shapes(1)
-    assert [(2, 1), (1, 2)] == shapes(2)
-    assert [(4, 1), (2, 2), (1, 4), (2, 1), (1, 2)] == shapes(4)
+    assert shapes(1) == [(1, 1)]
+    assert shapes(2) == [(2, 1), (1, 2)]
+    assert shapes(4) == [(4, 1), (2, 2), (1, 4), (2, 1), (1, 2)]
     small = grid(BASE, cores=2, runtimes=("onnxruntime", "openvino"), largest=600)
-    assert {(128, 2), (128, 1), (256, 2), (256, 1), (512, 1)} == {
-        (profile.token_budget, profile.instances) for profile in small
+    assert {(profile.token_budget, profile.instances) for profile in small} == {
+        (128, 2),
+        (128, 1),
+        (256, 2),
+        (256, 1),
+        (512, 1),
     }
     varied = list(variations(BASE, ("threads", "processes")))
     assert all(key(other) != key(BASE) for other in varied)
     assert not any(other.engine == "processes" for other in variations(BASE, ("threads",)))
     both = together(BASE, [varied[0], varied[-1]])
-    assert (True, False) == (both.equal_lengths, both.arena)
+    assert (both.equal_lengths, both.arena) == (True, False)
 
 
 def test_machine_keeps_engines(make_encoder_artifact: Make, span_questions: Path) -> None:
@@ -151,8 +155,8 @@ def test_machine_keeps_engines(make_encoder_artifact: Make, span_questions: Path
     with machine:
         for changes in ({}, {"token_budget": 128}, {"arena": False}, {"spinning": True}, {}):
             assert machine.measure(profile.model_copy(update=changes), 4) > 0
-        assert 2 == len(machine._engines)
-    assert 0 == len(machine._engines)
+        assert len(machine._engines) == 2
+    assert len(machine._engines) == 0
 
 
 def test_held_rate(make_encoder_artifact: Make, span_questions: Path) -> None:
@@ -182,7 +186,7 @@ def test_tune(make_encoder_artifact: Make, span_questions: Path) -> None:
     assert artifact.digest == tuned.report.artifact == tuned.profile.measured["artifact"]
     assert tuned.report.chosen == {name: getattr(tuned.profile, name) for name in tuned.report.chosen}
     assert (1.0 if not tuned.report.sure else tuned.report.ratio) == tuned.report.ratio
-    assert {"onnxruntime"} == set(tuned.report.runtimes)
+    assert set(tuned.report.runtimes) == {"onnxruntime"}
     assert not artifact.report_path("runtime.json").exists()
 
 

@@ -162,7 +162,7 @@ def test_the_table_pins_the_official_files() -> None:
         "squad": ("dev-v1.1.json", "95aa6a52d5d6", 4_854_279),
         "squad-train": ("train-v1.1.json", "3527663986b8", 30_288_272),
     }
-    assert expected == pinned
+    assert pinned == expected
 
 
 @pytest.mark.real

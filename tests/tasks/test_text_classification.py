@@ -48,7 +48,7 @@ def test_one_line_is_one_prediction(tmp_path: Path, tokenizer: Tokenizer) -> Non
     outputs = [(np.array([0.1, 0.2], np.float32),), (np.array([-1.0, 3.0], np.float32),)]
     predictions = TASK.predict(dataset, features, outputs, FeatureSettings())
     expected = [("1", "1", "good", 1.0, 1.0), ("2", "mail", "good", 0.0, 0.0)]
-    assert expected == [(row.id, row.group, row.answer, row.exact_match, row.f1) for row in predictions]
+    assert [(row.id, row.group, row.answer, row.exact_match, row.f1) for row in predictions] == expected
 
 
 def test_expected_scores_are_the_right_label_s_probabilities(tmp_path: Path, tokenizer: Tokenizer) -> None:

@@ -27,24 +27,24 @@ def measured(rounds: Sequence[Sequence[float]], max_spread: float = 0.1) -> tupl
 def test_warm_up_does_not_count() -> None:
     """The first round is thrown away; three that agree are enough."""
     found, calls = measured([(1, 99), (10, 20), (10, 20), (10, 20)])
-    assert (4, ((10, 10, 10), (20, 20, 20)), True) == (calls, found.rates, found.settled)
-    assert 2.0 == found.ratios(1).median
+    assert (calls, found.rates, found.settled) == (4, ((10, 10, 10), (20, 20, 20)), True)
+    assert found.ratios(1).median == 2.0
 
 
 def test_ratios_are_taken_within_rounds() -> None:
     """A round that was slow for both does not move the ratio, nor make it unsure."""
     found, _ = measured([(1, 1), (10, 20), (1, 2), (10, 20)])
-    assert (2.0, 0.0, True) == (found.ratios(1).median, found.noise(1), found.settled)
-    assert (1.0, 0.0) == (found.ratios(0).median, found.noise(0))
+    assert (found.ratios(1).median, found.noise(1), found.settled) == (2.0, 0.0, True)
+    assert (found.ratios(0).median, found.noise(0)) == (1.0, 0.0)
 
 
 def test_more_rounds_until_settled() -> None:
     """Rounds are added while the interval is too wide, and end as soon as it is not."""
     found, calls = measured([(1, 1), (10, 20), (10, 30), (10, 20)])
-    assert (7, False) == (calls, found.settled)
-    assert 6 == len(found.rates[0])
+    assert (calls, found.settled) == (7, False)
+    assert len(found.rates[0]) == 6
     wide, calls = measured([(1, 1), (10, 20), (10, 30), (10, 20)], max_spread=0.6)
-    assert (4, True) == (calls, wide.settled)
+    assert (calls, wide.settled) == (4, True)
 
 
 def test_one_contestant_is_judged_by_its_rate() -> None:

@@ -29,8 +29,8 @@ def test_arrivals_are_poisson() -> None:
     """Gaps have the mean and the spread of an exponential; a seed repeats itself, and rates only stretch it."""
     slow, fast = arrival_times(20_000, 10, seed=3), arrival_times(20_000, 40, seed=3)
     gaps = np.diff(slow)
-    assert 0.1 == pytest.approx(gaps.mean(), rel=0.03)
-    assert 0.1 == pytest.approx(gaps.std(), rel=0.05)
+    assert gaps.mean() == pytest.approx(0.1, rel=0.03)
+    assert gaps.std() == pytest.approx(0.1, rel=0.05)
     np.testing.assert_allclose(slow, 4 * fast, rtol=1e-12)
     assert not np.array_equal(slow, arrival_times(20_000, 10, seed=4))
 
@@ -48,7 +48,7 @@ def test_batch_of_what_waits(lengths: list[int], equal: bool, most: int | None) 
     profile = RuntimeProfile(instances=1, token_budget=60, equal_lengths=equal, max_batch=most)
     places = fitting(lengths, profile)
     taken = [lengths[place] for place in places]
-    assert 0 == places[0]
+    assert places[0] == 0
     assert sorted(set(places)) == places
     assert len(places) == 1 or len(places) * max(taken) <= 60
     assert len(places) <= (most or math.inf)
@@ -60,8 +60,8 @@ def test_every_query_is_answered_once(make_load: Make) -> None:
     for seconds, workers in ((0.0, 1), (0.001, 2)):
         load = make_load(50, seconds=seconds, workers=workers)
         trial = serve(load, rate=5000.0, bound=60.0, seed=0)
-        assert (True, 50) == (trial.held, len(trial.latencies))
-        assert 50 == sum(rows for rows, _ in load.engine.shapes)  # type: ignore[attr-defined]
+        assert (trial.held, len(trial.latencies)) == (True, 50)
+        assert sum(rows for rows, _ in load.engine.shapes) == 50  # type: ignore[attr-defined]
         assert all(latency >= 0 for latency in trial.latencies)
 
 
@@ -108,15 +108,15 @@ def test_search_gives_up() -> None:
         rates.append(search.rate)
         search.tell(Trial(rate=search.rate, held=False, latencies=()))
     assert search.best is None
-    assert 2 <= min(rates)
+    assert min(rates) >= 2
     assert len(rates) <= 6
 
 
 def test_lone_latency(make_load: Make) -> None:
     """A long query by itself: of few rows the longest, the fastest of three times."""
     load, ticks = make_load(5), iter([0.0, 3.0, 10.0, 12.0, 20.0, 25.0])
-    assert 2.0 == lone_latency(load, lambda: next(ticks))
-    assert [(1, 6)] * 3 == load.engine.shapes  # type: ignore[attr-defined]
+    assert lone_latency(load, lambda: next(ticks)) == 2.0
+    assert load.engine.shapes == [(1, 6)] * 3  # type: ignore[attr-defined]
 
 
 def test_searches_take_turns() -> None:
@@ -129,4 +129,4 @@ def test_searches_take_turns() -> None:
 
     searches = [RateSearch(10.0, factor=1.2, steps=3) for _ in range(2)]
     search_rates(searches, try_rate, lambda: None)
-    assert [0, 1] * 3 == order
+    assert order == [0, 1] * 3

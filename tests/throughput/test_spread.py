@@ -43,5 +43,5 @@ def test_interval_encloses_the_median() -> None:
 def test_width_is_relative() -> None:
     """The width does not depend on the unit; all the same is no spread, and around zero nothing is sure."""
     assert spread_of([1, 2, 3]).width == spread_of([10, 20, 30]).width == 1.0
-    assert 0.0 == spread_of([0.0, 0.0]).width
+    assert spread_of([0.0, 0.0]).width == 0.0
     assert math.inf == spread_of([-1.0, 0.0, 1.0]).width

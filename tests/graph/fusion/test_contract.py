@@ -22,18 +22,18 @@ def test_a_missing_fusion_names_pass_layer_node_and_reason() -> None:
     """The error is one line: which pass, how many of how many, where it stopped, why, and what to do."""
     with pytest.raises(FusionError) as caught:
         check_contract((PARTIAL,), {"MultiHeadAttention": 6})
-    assert f"{LINE}; use --allow-partial-fusion to accept" == str(caught.value)
+    assert str(caught.value) == f"{LINE}; use --allow-partial-fusion to accept"
 
 
 def test_allow_partial_returns_the_line() -> None:
     """With allow_partial the same line comes back as a warning."""
-    assert (LINE,) == check_contract((PARTIAL,), {"MultiHeadAttention": 6}, allow_partial=True)
+    assert check_contract((PARTIAL,), {"MultiHeadAttention": 6}, allow_partial=True) == (LINE,)
 
 
 def test_a_met_contract_says_nothing() -> None:
     """As many as promised, or more, is no breach, whatever else was missed."""
-    assert () == check_contract((PARTIAL,), {"MultiHeadAttention": 5, "BiasGelu": 0})
-    assert () == check_contract((PARTIAL,), {"MultiHeadAttention": 4})
+    assert check_contract((PARTIAL,), {"MultiHeadAttention": 5, "BiasGelu": 0}) == ()
+    assert check_contract((PARTIAL,), {"MultiHeadAttention": 4}) == ()
 
 
 def test_an_operator_that_is_nowhere() -> None:
@@ -53,7 +53,7 @@ def test_many_misses_are_counted() -> None:
 def test_counts_leave_out_zeros_and_cleaning() -> None:
     """The counts name operators that are in the graph."""
     results = (PARTIAL, PassResult(name="BiasGelu", matched=0), PassResult(name="CleanUp", matched=90))
-    assert {"MultiHeadAttention": 5} == fused_counts(results)
+    assert fused_counts(results) == {"MultiHeadAttention": 5}
 
 
 def test_every_pass_has_its_specification() -> None:

@@ -62,7 +62,7 @@ def test_fuses_two_lookups(bench: Any) -> None:
     """Without segments (DistilBERT) both segment inputs are left out."""
     model = embeddings(bench, WORDS + COUNTED + "sum = Add(w, p) " + NORM)
     assert bench.fuse_and_compare(EmbedLayerNormalization, model, feeds(), atol=2e-6).matched == 1
-    assert [None, None] == [model.graph[-1].inputs[1], model.graph[-1].inputs[4]]
+    assert [model.graph[-1].inputs[1], model.graph[-1].inputs[4]] == [None, None]
 
 
 def test_shapes_of_the_lookups_may_be_asked_for(bench: Any) -> None:

@@ -77,15 +77,15 @@ def test_pooler_tanh_is_no_anchor(bench: Any) -> None:
     """A plain Tanh is neither matched nor missed."""
     model = activation(bench, "h = Add(linear, b)", "y = Tanh(h)")
     result = bench.fuse(FastGelu, model)
-    assert (0, ()) == (result.matched, result.missed)
+    assert (result.matched, result.missed) == (0, ())
 
 
 def test_gelu_after_gemm(bench: Any) -> None:
     """Without a bias Add BiasGelu says so, and Gelu takes it."""
     model = activation(bench, "h = Neg(linear)", ERF["divide"])
     missed = BiasGelu()(model).missed
-    assert [("Div_2", "its input comes from Neg Neg_1, not from an Add of a bias")] == [
-        (miss.node, miss.reason) for miss in missed
+    assert [(miss.node, miss.reason) for miss in missed] == [
+        ("Div_2", "its input comes from Neg Neg_1, not from an Add of a bias")
     ]
     assert bench.fuse_and_compare(Gelu, model, feeds(bench), atol=1e-6).matched == 1
     assert bench.operators(model) == ["MatMul", "Neg", "Gelu"]

@@ -95,16 +95,16 @@ def test_names_and_inputs(bench: Any) -> None:
     bench.fuse(MultiHeadAttention, model)
     node = fused_node(model)
     names = [entry.name for entry in model.graph if entry.op_type == "MatMul"]
-    assert [f"encoder.layer.3.attention.{part}" for part in ("query", "key", "value")] == names
+    assert names == [f"encoder.layer.3.attention.{part}" for part in ("query", "key", "value")]
     assert node.name == "encoder.layer.3.attention"
     bias = node.inputs[3]
     assert bias.name == "encoder.layer.3.attention.bias"
     expected = np.concatenate([bench.normal(HIDDEN, seed=number) for number in range(3)])
     np.testing.assert_array_equal(bias.const_value.numpy(), expected)
-    assert (HEADS, pytest.approx(SIZE**-0.5)) == (
+    assert (
         node.attributes["num_heads"].as_int(),
         node.attributes["scale"].as_float(),
-    )
+    ) == (HEADS, pytest.approx(SIZE**-0.5))
 
 
 def test_a_row_without_attended_tokens_stays_finite(bench: Any) -> None:
@@ -180,7 +180,7 @@ def test_fuses_every_form(bench: Any, changes: dict[str, str]) -> None:
     """Scale, mask, transposes and biases may be written in the ways the specification lists."""
     model = attention(bench, **changes)
     result = bench.fuse_and_compare(MultiHeadAttention, model, feeds(bench), atol=2e-6)
-    assert (1, ()) == (result.matched, result.missed)
+    assert (result.matched, result.missed) == (1, ())
 
 
 @pytest.mark.parametrize(

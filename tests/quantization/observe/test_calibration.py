@@ -118,7 +118,7 @@ def test_equals_numpy(model: ir.Model, table: np.ndarray, method: str) -> None:
         slack = 0.0 if not tolerance else 2.0**-9
         expected = {"low": low, "high": high}
         actual = {"low": found[name].low, "high": found[name].high}
-        assert expected == pytest.approx(actual, abs=slack)
+        assert actual == pytest.approx(expected, abs=slack)
         seen = {"low": float(values.min()), "high": float(values.max())}
         assert seen == pytest.approx(
             {"low": found[name].seen_low, "high": found[name].seen_high}, abs=tolerance
@@ -143,7 +143,7 @@ def test_the_model_is_left_as_it_was(model: ir.Model, bench: Any) -> None:
     """Outputs, nodes and results are the same afterwards, and also after a failure."""
     expected = bench.compute(model)
     calibrate(model, tensors(model), run_of(random_rows(2)), key="k")
-    assert ["logits"] == [output.name for output in model.graph.outputs]
+    assert [output.name for output in model.graph.outputs] == ["logits"]
     np.testing.assert_array_equal(bench.compute(model), expected)
 
 
@@ -210,7 +210,7 @@ def test_nan_activation(model: ir.Model, table: np.ndarray, method: str) -> None
     with pytest.raises(EvaluationError, match=r"holds NaN or Infinity for calibration row 1"):
         calibrate(model, tensors(model), run_of([row(1, 2), row(3, 7)], method), key="k")
     assert not (cache_folder() / "calibration" / "k.json").exists()
-    assert ["logits"] == [output.name for output in model.graph.outputs]
+    assert [output.name for output in model.graph.outputs] == ["logits"]
 
 
 @pytest.mark.parametrize("method", ["percentile", "entropy"])
@@ -301,7 +301,7 @@ def test_observed_statistics(model: ir.Model, table: np.ndarray, monkeypatch: py
 def test_observing_nothing(model: ir.Model, no_session: Callable[[], None]) -> None:
     """When no tensor is asked for, nothing runs."""
     no_session()
-    assert {} == observe(model, [], run_of(random_rows(3)), key="k", detail=Detail.CHANNELS)
+    assert observe(model, [], run_of(random_rows(3)), key="k", detail=Detail.CHANNELS) == {}
 
 
 def test_statistics_cache(model: ir.Model, no_session: Callable[[], None]) -> None:
@@ -346,7 +346,7 @@ def test_broken_statistics_are_computed_again(model: ir.Model, spoil: Callable[[
     good = path.read_bytes()
     path.write_bytes(spoil(good))
     found = observe(model, tensors(model), rows, key="k", detail=Detail.CHANNELS)
-    assert ["x", "halved"] == list(found)
+    assert list(found) == ["x", "halved"]
     with np.load(path, allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["0.mean"], found["x"].mean)
 

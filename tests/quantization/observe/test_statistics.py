@@ -79,8 +79,8 @@ def test_pooled_tensors() -> None:
     observer = StatisticsObserver(["pooled"], [batch], detail=Detail.MOMENTS)
     observer.consume(batch, (np.float32([[1, -2, 3]]),))
     seen = observer.statistics()["pooled"]
-    assert (1, [1, -2, 3], [1, -2, 3]) == (seen.tokens, seen.low.tolist(), seen.high.tolist())
-    assert [[1, -2, 3], [-2, 4, -6], [3, -6, 9]] == seen.moment.tolist()  # type: ignore[union-attr]
+    assert (seen.tokens, seen.low.tolist(), seen.high.tolist()) == (1, [1, -2, 3], [1, -2, 3])
+    assert seen.moment.tolist() == [[1, -2, 3], [-2, 4, -6], [3, -6, 9]]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("count", [1, 3, 40])
@@ -101,7 +101,7 @@ def test_sample_is_of_every_row(monkeypatch: pytest.MonkeyPatch, count: int) -> 
 def test_without_moments() -> None:
     """What is large is kept only when it was asked for."""
     seen = observe(random_rows(1, 3), range(3), detail=Detail.CHANNELS)["x"]
-    assert (None, None) == (seen.moment, seen.sample)
+    assert (seen.moment, seen.sample) == (None, None)
     assert seen.square.shape == (CHANNELS,)
 
 

@@ -39,14 +39,14 @@ def test_without_smoothing_the_widest_are_taken() -> None:
     """What widens the one range is out, whatever the layers make of it."""
     seen = statistics_of([0, -9, 0, -1], [1, 0, 20, 1])
     weight = np.array([[9.0], [0.001], [0.001], [9.0]], np.float32)
-    assert [1, 2] == outlier_channels(seen, [weight], 2, smoothed=False).tolist()
+    assert outlier_channels(seen, [weight], 2, smoothed=False).tolist() == [1, 2]
 
 
 def test_with_smoothing_the_layers_weigh_them() -> None:
     """A wide channel that hardly matters keeps its own range; a narrower one that the layers amplify is out."""
     seen = statistics_of([0, 0, 0], [20, 5, 1])
     weights = [np.array([[0.01], [1.0], [1.0]], np.float32), np.array([[0.01], [2.0], [0.0]], np.float32)]
-    assert [1] == outlier_channels(seen, weights, 1, smoothed=True).tolist()
+    assert outlier_channels(seen, weights, 1, smoothed=True).tolist() == [1]
 
 
 def test_remaining_noise_by_hand() -> None:
@@ -81,12 +81,12 @@ def test_statistics_without_channels() -> None:
     found = without_channels(seen, np.array([1]))
     assert found.moment is not None
     assert found.sample is not None
-    assert [[1, 0, 1], [0, 0, 0], [1, 0, 1]] == found.moment.tolist()
-    assert [[1, 0, 1]] * 4 == found.sample.tolist()
-    assert ([-1, 0, -3], [1, 0, 3]) == (found.low.tolist(), found.high.tolist())
-    assert ([1, 0, 1], [1, 0, 1]) == (found.mean.tolist(), found.square.tolist())
+    assert found.moment.tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 1]]
+    assert found.sample.tolist() == [[1, 0, 1]] * 4
+    assert (found.low.tolist(), found.high.tolist()) == ([-1, 0, -3], [1, 0, 3])
+    assert (found.mean.tolist(), found.square.tolist()) == ([1, 0, 1], [1, 0, 1])
     assert seen.moment is not None
-    assert 9 == seen.moment.sum()
+    assert seen.moment.sum() == 9
     assert seen is without_channels(seen, np.array([], np.int64))
 
 
@@ -104,6 +104,6 @@ def test_the_product_stays(bench: Any, channels: list[int]) -> None:
         rest = add_initializer(model.graph, f"{layer.name}.rest", without_rows(layer.matrix(), chosen))
         layer.node.replace_input_with(1, rest)
     names = [layer.name for layer in linear_layers(model.graph)]
-    assert ["a.outliers", "a", "b.outliers", "b"] == names
-    assert 1 == sum(node.name == "a.input_outliers" for node in model.graph)
+    assert names == ["a.outliers", "a", "b.outliers", "b"]
+    assert sum(node.name == "a.input_outliers" for node in model.graph) == 1
     np.testing.assert_allclose(bench.compute(model), expected, atol=1e-5, rtol=0)

@@ -77,7 +77,7 @@ def test_same_function_and_centred(bench: Any, observed: Observe, encoder: ir.Mo
     before = observed(encoder)
     expected, nodes = bench.compute(encoder).astype(np.float64), [node.op_type for node in encoder.graph]
     shifts = channel_shifts(encoder, before)
-    assert {"x", "mixed", "y", "z"} == set(shifts)
+    assert set(shifts) == {"x", "mixed", "y", "z"}
     shift_channels(encoder, shifts)
     noise = bench.compute(encoder) - expected
     assert 20 * np.log10(np.linalg.norm(expected) / np.linalg.norm(noise)) >= 110
@@ -109,7 +109,7 @@ def test_attention_and_residual_that_are_not_fused(bench: Any, observed: Observe
     unfused.graph.insert_before(linear_layers(unfused.graph)[0].node, norm)
     expected = bench.compute(unfused, optimize=False)
     shifts = channel_shifts(unfused, observed(unfused))
-    assert {"normed", "mixed"} == set(shifts)
+    assert set(shifts) == {"normed", "mixed"}
     shift_channels(unfused, shifts)
     found = bench.compute(unfused, optimize=False)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
@@ -136,7 +136,7 @@ def test_what_cannot_be_taken_back_stays(observed: Observe, encoder: ir.Model, w
         tanh = ir.node("Tanh", [nodes["inner"].outputs[0]])
         encoder.graph.insert_after(nodes["inner"], tanh)
         nodes["bent"].replace_input_with(0, tanh.outputs[0])
-    assert {"x", "mixed", "z"} == set(channel_shifts(encoder, seen))
+    assert set(channel_shifts(encoder, seen)) == {"x", "mixed", "z"}
     # Statistics that were shifted by what the graph is not would spoil every range.
     with pytest.raises(ValueError, match=r"^y: cannot be shifted"):
         shift_channels(encoder, {"x": np.zeros(32, np.float32), "y": np.zeros(32, np.float32)})

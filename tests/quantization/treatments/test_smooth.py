@@ -67,7 +67,7 @@ def test_same_function(bench: Any, encoder: ir.Model, alpha: float) -> None:
     noise = bench.compute(encoder) - expected
     assert 20 * np.log10(np.linalg.norm(expected) / np.linalg.norm(noise)) >= 120
     multiplied = [node.name for node in encoder.graph if node.op_type == "Mul"]
-    assert ["query.input_smooth", "head.input_smooth"] == multiplied
+    assert multiplied == ["query.input_smooth", "head.input_smooth"]
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -115,9 +115,9 @@ def test_copies_lower_the_most_in_any_one() -> None:
     """By hand: of weights 12, 5 and 4 two copies go to the first, as 12 / 3 is still no less than any other share."""
     values = np.diag([12.0, 5.0, 4.0]).astype(np.float32)
     split = find_split(seen(values), [np.ones((3, 1), np.float32)], 2)
-    assert [0, 0] == split.copies.tolist()
+    assert split.copies.tolist() == [0, 0]
     three = find_split(seen(values), [np.ones((3, 1), np.float32)], 3)
-    assert [0, 0, 1] == three.copies.tolist()
+    assert three.copies.tolist() == [0, 0, 1]
 
 
 def test_the_product_stays() -> None:
@@ -129,7 +129,7 @@ def test_the_product_stays() -> None:
     layers = linear_layers(model.graph)[:2]
     split_channels(model.graph, layers, find_split(seen(tokens()), matrices[:2], 16))
     assert [node.op_type for node in model.graph] == ["Gather", "Concat", "MatMul", "MatMul", "MatMul"]
-    assert "x" == linear_layers(model.graph)[2].activation.name
+    assert linear_layers(model.graph)[2].activation.name == "x"
     assert [layer.shape[0] for layer in linear_layers(model.graph)] == [
         CHANNELS + 16,
         CHANNELS + 16,
@@ -176,7 +176,7 @@ def test_one_of_two_readers_is_split(changes: dict[str, Any], grid: bool, exact_
         and node.inputs[0] is not None
         and node.inputs[0].const_value is not None
     }
-    assert {"layer0": CHANNELS + 16, "layer1": CHANNELS} == rows
+    assert rows == {"layer0": CHANNELS + 16, "layer1": CHANNELS}
     for found, expected in zip(compute(model, values[:300]), wanted, strict=True):
         assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).mean()
 

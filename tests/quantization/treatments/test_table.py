@@ -66,4 +66,4 @@ def test_the_order_is_that_of_the_table() -> None:
     """Channels are copied before some are taken apart, and smoothed last; labels begin at the integers."""
     done = in_order((Smooth(), Outliers(8), Split(16)))
     assert (Split(16), Outliers(8), Smooth()) == done
-    assert "static smooth outliers 8 split 16" == Choice(scheme="static", treatments=done).label
+    assert Choice(scheme="static", treatments=done).label == "static smooth outliers 8 split 16"

@@ -119,10 +119,10 @@ def test_every_scheme_in_one_graph(bench: Any, encoder: ir.Model, grid: Grid) ->
     model, ranges, assignment = applied(encoder, *MIXED, grid=grid)
     kernels = {layer.name: layer.kernel for layer in bench.trace(model).layers}
     integer = {"MatMulIntegerToFloat"}
-    assert {"query", "key", "output"} == set(ranges)
+    assert set(ranges) == {"query", "key", "output"}
     assert {kernels[name] for name in ("query", "key", "output")} == integer
     assert kernels["inner"] in {"MatMulIntegerToFloat", "DynamicQuantizeMatMul"}
-    assert ("MatMul", "MatMulNBits") == (kernels["value"], kernels["head"])
+    assert (kernels["value"], kernels["head"]) == ("MatMul", "MatMulNBits")
     assert list(assignment) == list(LAYERS)
     assert 0 < noise_of(bench, model, expected) < NEAR
 
@@ -198,7 +198,7 @@ def test_ranges(encoder: ir.Model, method: str, smooth: Any) -> None:
         encoder,
         Choice(scheme="static", range=RangeRule(method=method, percentile=99.0), treatments=smooth),
     )
-    assert list(LAYERS) == list(ranges)
+    assert list(ranges) == list(LAYERS)
     widest = applied(encoder, Choice(scheme="static", treatments=smooth))[1]
     for name, found in ranges.items():
         # Extremes are of the smoothed graph for histograms, and of the plain one divided by factors for minmax.
@@ -219,7 +219,7 @@ def test_symmetric_ranges(bench: Any, encoder: ir.Model, method: str, grid: Grid
         encoder, replace(SMOOTH, range=RangeRule(method=method, symmetric=True)), grid=grid
     )
     zeros = [constant(model, name) for name in model.graph.initializers if name.endswith(".input_zero_point")]
-    assert [128] * 4 == [int(zero) for zero in zeros]
+    assert [int(zero) for zero in zeros] == [128] * 4
     for found in ranges.values():
         assert found.low == pytest.approx(-found.high * 128 / 127, rel=1e-12)
     plain = applied(encoder, replace(SMOOTH, range=RangeRule(method=method)))[1]
@@ -252,7 +252,7 @@ def test_outlier_channels_of_one_layer(bench: Any, encoder: ir.Model, grid: Grid
     gathered = [
         node.name for node in model.graph if node.op_type == "Gather" and "outliers" in (node.name or "")
     ]
-    assert ["query.input_outliers"] == gathered
+    assert gathered == ["query.input_outliers"]
     assert noise_of(bench, model, expected) < NEAR
 
 
@@ -302,7 +302,7 @@ def test_one_observation_serves_many_assignments(encoder: ir.Model, monkeypatch:
             zip(LAYERS, chosen * (6 if len(chosen) == 1 else 1), strict=True)
         )
         apply(copy, assignment, treated)
-        assert expected == ir.to_proto(copy).SerializeToString(deterministic=True)
+        assert ir.to_proto(copy).SerializeToString(deterministic=True) == expected
 
 
 def test_extremes_after_smoothing(encoder: ir.Model) -> None:

@@ -43,7 +43,7 @@ def bounds(largest: float) -> Range:
 
 def test_queries_and_keys_are_found(unfused: ir.Model) -> None:
     """They are the outputs of the two layers that a Softmax reads the product of, with their biases."""
-    assert [QUERY, KEY] == score_inputs(unfused)
+    assert score_inputs(unfused) == [QUERY, KEY]
 
 
 def test_scaling_before_the_product_and_masks_after_it(unfused: ir.Model) -> None:
@@ -56,7 +56,7 @@ def test_scaling_before_the_product_and_masks_after_it(unfused: ir.Model) -> Non
     chosen = ir.node("Where", [constant("kept", 1), added.outputs[0], constant("least", 1)], name="choice")
     graph.insert_after(node_of(unfused, "scores"), [added, chosen])
     node_of(unfused, "probabilities").replace_input_with(0, chosen.outputs[0])
-    assert [QUERY, KEY] == score_inputs(unfused)
+    assert score_inputs(unfused) == [QUERY, KEY]
 
 
 def test_layers_without_bias(unfused: ir.Model) -> None:
@@ -102,7 +102,7 @@ def test_ranges_are_those_of_the_rows(bench: Any, unfused: ir.Model) -> None:
         values, bounds_found = observed(bench, unfused, f"{name}_split"), found[f"{name}_y"]
         assert bounds_found.low == pytest.approx(float(values.min()), rel=1e-5)
         assert bounds_found.high == pytest.approx(float(values.max()), rel=1e-5)
-    assert ["logits"] == [value.name for value in unfused.graph.outputs]
+    assert [value.name for value in unfused.graph.outputs] == ["logits"]
     assert calibrate_scores(unfused, [], observations) == {}
 
 

@@ -66,8 +66,8 @@ def test_names_and_shapes_stay(bench: Any, model: ir.Model) -> None:
     """Layers run as MatMulNBits under their names with their shapes; integer is what the probe says."""
     quantize_blockwise(model, linear_layers(model.graph), 32)
     execution = bench.trace(model)
-    assert [("a", (WIDTH, 24)), ("b", (24, 3))] == [(layer.name, layer.shape) for layer in execution.layers]
-    assert {"MatMulNBits"} == {layer.kernel for layer in execution.layers}
+    assert [(layer.name, layer.shape) for layer in execution.layers] == [("a", (WIDTH, 24)), ("b", (24, 3))]
+    assert {layer.kernel for layer in execution.layers} == {"MatMulNBits"}
     assert {layer.integer for layer in execution.layers} == {multiplies_integers(32, zero_points=False)}
     assert [output.name for output in model.graph.outputs] == ["logits"]
 
@@ -90,7 +90,7 @@ def test_pooled_heads(bench: Any, transposed: bool) -> None:
     next(node for node in model.graph if node.attributes.get("axis") is not None).name = "first_token"
     expected = bench.compute(model)
     quantize_blockwise(model, linear_layers(model.graph), 16)
-    assert [("head", "MatMulNBits")] == [(layer.name, layer.kernel) for layer in bench.trace(model).layers]
+    assert [(layer.name, layer.kernel) for layer in bench.trace(model).layers] == [("head", "MatMulNBits")]
     np.testing.assert_allclose(bench.compute(model), expected, rtol=0, atol=0.02 * np.ptp(expected))
 
 

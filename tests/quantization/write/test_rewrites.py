@@ -146,8 +146,9 @@ def test_pooled_heads(bench: Any, classifier: ir.Model, mode: str, weight_type: 
     expected = bench.compute(classifier)
     quantize(bench, classifier, mode, weight_type=weight_type)
     execution = bench.trace(classifier)
-    assert {("pooler", (32, 24)), ("classifier", (24, 3))} == {
-        (layer.name, layer.shape) for layer in execution.layers if layer.integer
+    assert {(layer.name, layer.shape) for layer in execution.layers if layer.integer} == {
+        ("pooler", (32, 24)),
+        ("classifier", (24, 3)),
     }
     assert execution.int8_coverage == 1.0
     assert difference(bench.compute(classifier), expected) < near(weight_type)

@@ -174,7 +174,7 @@ def test_the_artifact_is_whole(exported: tuple[Path, Artifact]) -> None:
     source = Source(checkpoint=str(checkpoint), task=artifact.task)
     assert record.key == ingredients(source, ExportSettings(), DataPlaces()).key("export")
     assert record.facts["parameters"] > 10_000
-    assert {"torch", "transformers", "onnx", "onnxruntime"} <= set(record.tools)
+    assert set(record.tools) >= {"torch", "transformers", "onnx", "onnxruntime"}
 
 
 def test_the_same_checkpoint_gives_the_same_bytes(
@@ -196,7 +196,7 @@ def test_external_data_can_be_forced(
     split = export(
         str(checkpoint), tmp_path / "split", task="squad", settings=ExportSettings(external_data="yes")
     )
-    assert {"model.onnx", "model.onnx.data"} <= set(split.manifest.files)
+    assert set(split.manifest.files) >= {"model.onnx", "model.onnx.data"}
     assert "model.onnx.data" not in whole.manifest.files
     assert split.manifest.files["model.onnx"].size < whole.manifest.files["model.onnx"].size / 2
     feeds = {name: np.ones((2, 9), np.int64) for name in ("input_ids", "attention_mask", "token_type_ids")}

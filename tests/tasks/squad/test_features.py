@@ -60,7 +60,7 @@ def test_windows_of_a_question_cover_its_paragraph(
             zip(tokens.ids.tolist(), tokens.offsets.tolist(), strict=True)
         )
     }
-    assert expected == rebuilt
+    assert rebuilt == expected
 
 
 def test_every_token_may_begin_an_answer_in_one_window(wordpiece: Tokenizer) -> None:
@@ -72,7 +72,7 @@ def test_every_token_may_begin_an_answer_in_one_window(wordpiece: Tokenizer) -> 
         for index in range(row.widest[1])
     ]
     assert len(rows) > 2
-    assert list(range(30)) == starts
+    assert starts == list(range(30))
 
 
 def test_byte_level_question_loses_its_leading_space(byte_level: Tokenizer) -> None:
@@ -163,4 +163,4 @@ def test_features_equal_those_of_transformers(shared: Path) -> None:
         (row.input_ids.tolist(), row.token_type_ids.tolist(), [tuple(pair) for pair in row.offsets.tolist()])
         for row in rows
     ]
-    assert expected == actual
+    assert actual == expected
