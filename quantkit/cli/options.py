@@ -64,14 +64,6 @@ ray_address_option: Decorator = click.option(
     metavar="HOST:PORT",
     help="Running Ray cluster, for --engine ray [default: $RAY_ADDRESS, or here].",
 )
-registry_option: Decorator = click.option(
-    "--registry",
-    type=FOLDER,
-    envvar="QUANTKIT_REGISTRY",
-    default=Path("registry"),
-    show_default="registry, or $QUANTKIT_REGISTRY",
-    help="Folder of the registry.",
-)
 
 
 def chosen(argument: str | None, option: str | None, what: str) -> str:

@@ -14,6 +14,7 @@ from quantkit.pipeline.work import Ingredients, WorkFolder
 from quantkit.recipe.load import dump_section
 from quantkit.recipe.settings import QuantizeSettings, Recipe
 from quantkit.records import BenchReport, Evaluation, GateReport, Inspection
+from quantkit.registry.protocol import Pinned
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.stages.bench import bench
 from quantkit.stages.evaluate import evaluate
@@ -54,7 +55,7 @@ class Line:
         self._inspection: Inspection | None = None
         self._gate: GateReport | None = None
         self.bench: BenchReport | None = None
-        self.published: Path | None = None
+        self.published: Path | Pinned | None = None
         self.was_published = False
 
     @property

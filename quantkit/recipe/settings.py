@@ -330,7 +330,10 @@ class TuneSettings(Section):
 class PublishSettings(Section):
     """gated artifact → registry."""
 
-    registry: str = Field(default="registry", description="folder of the registry")
+    registry: str = Field(default="registry", description="folder of the registry, or oci://host[:port]/path")
+    insecure: bool = Field(
+        default=False, description="allow plain HTTP to an OCI registry on another machine"
+    )
     name: str = Field(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="name in the registry")
     version: str = Field(
         pattern=r"^[0-9A-Za-z]+(?:[._+-][0-9A-Za-z]+)*$", description="version; never overwritten"
