@@ -27,7 +27,7 @@ from quantkit.records import (
 )
 from quantkit.records.gate import Verdict
 
-pytest_plugins = ["encoder_files"]
+pytest_plugins = ["encoder_files", "oci_server"]
 
 ArtifactMaker = Callable[..., Artifact]
 GatePasser = Callable[..., GateReport]

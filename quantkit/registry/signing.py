@@ -85,8 +85,11 @@ class Signer:
                 _require_file(path)
         try:
             if self.certificate is not None:
+                # The library takes no empty chain; the certificate itself in it changes nothing.
                 return library.Config().use_certificate_signer(
-                    private_key=self.key, signing_certificate=self.certificate, certificate_chain=self.chain
+                    private_key=self.key,
+                    signing_certificate=self.certificate,
+                    certificate_chain=self.chain or (self.certificate,),
                 )
             return library.Config().use_elliptic_key_signer(
                 private_key=self.key, password=password.encode() if password else None

@@ -26,13 +26,6 @@ def registry(tmp_path: Path) -> DirectoryRegistry:
     return DirectoryRegistry(tmp_path / "registry")
 
 
-@pytest.fixture
-def passed(tmp_path: Path, make_artifact, pass_gate) -> Artifact:
-    artifact = make_artifact(tmp_path / "artifact")
-    pass_gate(artifact)
-    return artifact
-
-
 def test_published_artifact_opens_and_hashes_its_reports(
     registry: DirectoryRegistry, passed: Artifact
 ) -> None:

@@ -79,7 +79,9 @@ def _from_auths(host: str, where: str, config: dict[str, Any]) -> Credentials | 
     if entry.get("identitytoken"):
         return Credentials(identity_token=str(entry["identitytoken"]))
     try:
-        user, colon, password = base64.b64decode(str(entry.get("auth", ""))).decode().partition(":")
+        user, colon, password = (
+            base64.b64decode(str(entry.get("auth", "")), validate=True).decode().partition(":")
+        )
     except (binascii.Error, UnicodeDecodeError):
         raise RegistryError(f"{where}: the entry of {host} is damaged; log in again") from None
     return Credentials(user=user, password=password.rstrip("\0")) if colon else None

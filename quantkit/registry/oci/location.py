@@ -83,7 +83,7 @@ def split(text: str) -> tuple[Location, str]:
     """
     before, _, digest = text.partition("@")
     path, slash, last = before.removeprefix(SCHEME).rpartition("/")
-    if not text.startswith(SCHEME) or not slash or ":" not in last:
+    if not text.startswith(SCHEME) or not slash or path.endswith("/") or ":" not in last:
         raise RegistryError(
             f"{text}: names no version; give oci://host/path/name:version, such as oci://localhost:5000/tiny:1.0.0"
         )
