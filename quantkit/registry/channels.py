@@ -102,9 +102,9 @@ def promote(registry: Registry, reference: str, channel: str) -> Moved:
         RegistryError: there is no such version, it does not verify, it is older, or the channel's name is a
             version's.
     """
+    checked_channel(channel)
     wanted = registry.resolve(reference)
     name = wanted.name
-    checked_channel(channel)
     releases = {release.version: release for release in registry.releases(name)}
     if channel in releases:
         raise RegistryError(f"{registry}: {name}:{channel} is a version; choose another word for the channel")

@@ -78,11 +78,11 @@ class Signer:
                 named.rename(folder)
 
     def _configured(self) -> Any:
-        library = _library("signing", "--sign-key")
-        password = os.environ.get(PASSWORD)
         for path in (self.key, self.certificate, *self.chain):
             if path is not None:
                 _require_file(path)
+        library = _library("signing", "--sign-key")
+        password = os.environ.get(PASSWORD)
         try:
             if self.certificate is not None:
                 # The library takes no empty chain; the certificate itself in it changes nothing.
@@ -117,8 +117,8 @@ def require_signature(folder: Path, signer: Path) -> None:
         RegistryError: it is not signed, not by this key, or a file was changed, added or removed since.
         UsageError: the file is no public key, or model-signing is not installed.
     """
-    library = _library("verifying", "--require-signer")
     _require_file(signer)
+    library = _library("verifying", "--require-signer")
     if not is_signed(folder):
         raise RegistryError(f"{folder}: is not signed; ask its publisher for a signed release")
     try:

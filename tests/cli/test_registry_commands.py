@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from oci_server import RegistryServer
 
 from quantkit.cli.main import main
 
@@ -93,3 +94,71 @@ def test_pull_into_a_folder_in_use(passed: Path, tmp_path: Path) -> None:
     assert 2 == answer.exit_code
     assert "is not empty" in answer.stderr
     assert 0 == invoke("pull", "tiny:1", "-o", passed, "--registry", registry, "--force").exit_code
+
+
+@pytest.fixture(params=["directory", "oci"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return a registry of each kind, as --registry takes it."""
+    if request.param == "directory":
+        return str(tmp_path / "registry")
+    server: RegistryServer = request.getfixturevalue("memory_registry")
+    return f"oci://{server.host}/team"
+
+
+def test_channels_on_the_command_line(passed: Path, place: str) -> None:
+    """promote, list, rollback and gc answer with one object each, alike for a folder and OCI."""
+    for version in ("1", "2"):
+        assert 0 == invoke("publish", passed, place, "--name", "tiny", "--version", version).exit_code
+        promoted = invoke("promote", f"tiny:{version}", "production", "--registry", place, "--json")
+    assert {
+        "schema": "quantkit/channel/1",
+        "name": "tiny",
+        "channel": "production",
+        "before": "1",
+        "version": "2",
+    } == json.loads(promoted.stdout)
+    listed = json.loads(invoke("list", "--registry", place, "--json").stdout)
+    (tiny,) = listed["names"]
+    assert ("quantkit/registry/1", {"production": "2"}) == (listed["schema"], tiny["channels"])
+    assert [[], ["production"]] == [version["channels"] for version in tiny["versions"]]
+    assert "production" in invoke("list", "tiny", "--registry", place).stdout
+    rolled = invoke("rollback", "tiny:production", "--registry", place)
+    assert "before: 2" in rolled.stdout
+    garbage = ("gc", "tiny", "--keep", "0", "--registry", place)
+    assert "tiny:2" in invoke(*garbage).stdout
+    assert ["2"] == [entry["version"] for entry in json.loads(invoke(*garbage, "--json").stdout)["versions"]]
+    assert json.loads(invoke(*garbage, "--delete", "--json").stdout)["deleted"]
+    assert 2 == invoke("verify", "tiny:2", "--registry", place).exit_code
+    assert 0 == invoke("verify", "tiny:production", "--registry", place).exit_code
+
+
+def test_the_whole_reference_in_one(passed: Path, memory_registry: RegistryServer, tmp_path: Path) -> None:
+    """oci:// with name and version needs no --registry, and its digest pins it."""
+    registry = f"oci://{memory_registry.host}/team"
+    answer = json.loads(
+        invoke("publish", passed, registry, "--name", "tiny", "--version", "1", "--json").stdout
+    )
+    assert answer["path"].startswith(f"{registry}/tiny:1@sha256:")
+    assert 0 == invoke("verify", answer["path"], "--digest", answer["artifact"]).exit_code
+    assert 0 == invoke("pull", f"{registry}/tiny:1", "-o", tmp_path / "out").exit_code
+    assert "tiny:1" in invoke("list", f"{registry}/tiny").stdout
+    wrong = invoke("verify", answer["path"], "--digest", "0" * 64)
+    assert 2 == wrong.exit_code
+    assert "as --digest says" in wrong.stderr
+
+
+def test_what_is_published_unsigned_is_not_signed_later(passed: Path, place: str, tmp_path: Path) -> None:
+    """Publishing again with a key says so, instead of doing nothing."""
+    pytest.importorskip("model_signing.signing", reason="pip install 'quantkit[sign]'")
+    from signing_keys import make_key
+
+    publish = ("publish", passed, place, "--name", "tiny", "--version", "1")
+    private, public = make_key(tmp_path, "release")
+    assert 0 == invoke(*publish).exit_code
+    answer = invoke(*publish, "--sign-key", private)
+    assert 2 == answer.exit_code
+    assert "is published without a signature" in answer.stderr
+    signed = invoke(*publish[:-1], "2", "--sign-key", private, "--json")
+    assert json.loads(signed.stdout)["signed"]
+    verified = invoke("verify", "tiny:2", "--registry", place, "--require-signer", public, "--json")
+    assert "valid" == json.loads(verified.stdout)["signature"]

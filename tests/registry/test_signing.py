@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from oci_server import RegistryServer
+from signing_keys import make_chain, make_key
 
 from quantkit.artifact import Artifact
 from quantkit.errors import RegistryError, UsageError
@@ -21,26 +22,6 @@ from quantkit.registry.signing import Signer, require_signature
 from quantkit.registry.signing import _hashing as hashing
 
 pytest.importorskip("model_signing.signing", reason="pip install 'quantkit[sign]'")
-
-
-def make_key(folder: Path, name: str) -> tuple[Path, Path]:
-    """Return a private and a public key, in PEM."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    public.write_bytes(
-        key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
-    return private, public
 
 
 @pytest.fixture
@@ -215,42 +196,6 @@ def test_a_certificate_leads_to_its_root(passed: Artifact, tmp_path: Path) -> No
     registry.publish(passed, name="tiny", version="1", signer=Signer(key=key, certificate=certificate))
     assert "valid" == registry.verify("tiny:1", Expected.parse(signer=root)).signature
     assert not registry.verify("tiny:1", Expected.parse(signer=roots[1][2])).verified
-
-
-def make_chain(folder: Path, name: str) -> tuple[Path, Path, Path]:
-    """Return a key, its certificate, and the root that signed it."""
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    private, _ = make_key(folder, name)
-    key = serialization.load_pem_private_key(private.read_bytes(), None)
-    root_key = ec.generate_private_key(ec.SECP256R1())
-    begin = datetime.now(UTC) - timedelta(days=1)
-    paths = []
-    for subject, owner, authority in (("root", root_key, True), ("leaf", key, False)):
-        named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} {subject}")])
-        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} root")])
-        usage = x509.KeyUsage(not authority, *([False] * 4), authority, authority, *([False] * 2))
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(named)
-            .issuer_name(issuer)
-            .public_key(owner.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(begin)
-            .not_valid_after(begin + timedelta(days=30))
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
-            .sign(root_key, hashes.SHA256())
-        )
-        path = folder / f"{name}-{subject}.crt"
-        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        paths.append(path)
-    return private, paths[1], paths[0]
 
 
 def test_without_the_extra_the_line_says_what_to_install(

@@ -73,7 +73,7 @@ def named(name: str, **changes: Any) -> dict[str, Any]:
     [
         b"",
         b"null",
-        b"[" * 100_000,
+        pytest.param(b"[" * 100_000, id="deep"),
         b"\xff",
         hostile(artifactType="application/vnd.oci.image"),
         hostile(layers=[]),
@@ -101,7 +101,10 @@ def named(name: str, **changes: Any) -> dict[str, Any]:
                 "a\0",
             )
         ),
-        hostile(layers=[named("manifest.json"), *(named(str(number)) for number in range(1000))]),
+        pytest.param(
+            hostile(layers=[named("manifest.json"), *(named(str(number)) for number in range(1000))]),
+            id="many",
+        ),
     ],
 )
 def test_hostile_manifests_are_refused(content: bytes) -> None:

@@ -71,7 +71,13 @@ def test_a_credential_helper_is_asked(
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[" * 100_000, '{"auths": {"host": {"auth": "!"}}}', '{"credsStore": "../x"}']
+    "content",
+    [
+        "{",
+        pytest.param("[" * 100_000, id="deep"),
+        '{"auths": {"host": {"auth": "!"}}}',
+        '{"credsStore": "../x"}',
+    ],
 )
 def test_a_damaged_login_is_one_line(no_login: Path, content: str) -> None:
     """Whatever the file holds, the line says which file."""
