@@ -9,32 +9,36 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from quantkit.errors import RegistryError
 from quantkit.records.record import Record, Report
 from quantkit.registry.protocol import Registry, Released
-from quantkit.registry.reference import Reference, version_order
+from quantkit.registry.reference import VERSION, Reference, version_order
 
-_CHANNEL = re.compile(r"[a-z](?:[a-z0-9]|-(?=[a-z0-9])){0,62}")
+_CHANNEL = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
+_LONGEST = 63
+Channel = Annotated[str, Field(pattern=f"^{_CHANNEL}$", max_length=_LONGEST)]
 
 
 class Move(Record):
     """One step of a channel: where it pointed from then on."""
 
     action: Literal["promote", "rollback"]
-    version: str
-    artifact: str = Field(description="digest of the artifact")
-    at: str = Field(description="when, in UTC, by the clock of whoever did it")
+    version: str = Field(pattern=f"^{VERSION.pattern}$")
+    artifact: str = Field(description="digest of the artifact", pattern="^[0-9a-f]{64}$")
+    at: str = Field(description="when, in UTC, by the clock of whoever did it", pattern=r"^[0-9T:-]{19}Z$")
 
 
 class Channels(Report):
     """All channels of one name."""
 
     format: Literal["quantkit/channels/1"] = Field(default="quantkit/channels/1", alias="schema")
-    channels: Mapping[str, tuple[Move, ...]] = Field(default={}, description="channel → its steps, in order")
+    channels: Mapping[Channel, tuple[Move, ...]] = Field(
+        default={}, description="channel → its steps, in order"
+    )
 
     def way(self, channel: str) -> list[Move]:
         """Return the versions a rollback can go back along, the current one last."""
@@ -82,7 +86,7 @@ def checked_channel(channel: str) -> str:
     Raises:
         RegistryError: it is no word.
     """
-    if not _CHANNEL.fullmatch(channel):
+    if not re.fullmatch(_CHANNEL, channel) or len(channel) > _LONGEST:
         raise RegistryError(
             f"{channel!r}: is no channel; use lower-case letters, digits and single - between them, "
             "such as production"

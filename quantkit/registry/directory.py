@@ -21,7 +21,7 @@ from quantkit.errors import ArtifactError, OutputError, RegistryError
 from quantkit.files import PARTIAL, inside, naming_output_errors, new_folder, write_json
 from quantkit.registry.channels import Channels, publication_order
 from quantkit.registry.evidence import require_evidence
-from quantkit.registry.expected import Expected
+from quantkit.registry.expected import Expected, require_pulled
 from quantkit.registry.protocol import Released
 from quantkit.registry.reference import NAME, VERSION, Reference, version_order
 from quantkit.registry.release import assemble, copy_file
@@ -271,16 +271,3 @@ def pull_folder(
             copy_file(source, folder, name)
         require_pulled(folder, expected)
     return Artifact.open(out, check=False)
-
-
-def require_pulled(folder: Path, expected: Expected | None) -> None:
-    """Check a folder that was just copied: every byte, the evidence, and what is expected of it.
-
-    Raises:
-        RegistryError: it was never published, or is not what is expected.
-        ArtifactError: a byte of it is not what the manifest says.
-        PublishRefused: its evidence does not hold.
-    """
-    artifact = Artifact.open(folder)
-    require_evidence(artifact)
-    (expected or Expected()).check(folder, artifact.manifest)

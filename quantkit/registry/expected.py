@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantkit.artifact import Manifest
+from quantkit.artifact import Artifact, Manifest
 from quantkit.errors import RegistryError, UsageError
+from quantkit.registry.evidence import require_evidence
 from quantkit.registry.reference import Reference
 from quantkit.registry.release import release_of
 from quantkit.registry.signing import require_signature
@@ -72,3 +73,16 @@ class Expected:
                 raise RegistryError(
                     f"{folder}: its signature does not say which release it is; publish it again"
                 )
+
+
+def require_pulled(folder: Path, expected: Expected | None) -> None:
+    """Check a folder that was just copied: every byte, the evidence, and what is expected of it.
+
+    Raises:
+        RegistryError: it was never published, or is not what is expected.
+        ArtifactError: a byte of it is not what the manifest says.
+        PublishRefused: its evidence does not hold.
+    """
+    artifact = Artifact.open(folder)
+    require_evidence(artifact)
+    (expected or Expected()).check(folder, artifact.manifest)

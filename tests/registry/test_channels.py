@@ -1,5 +1,6 @@
 """Channels, on a folder and over OCI: forwards to what is newer, back by a rollback, and garbage is what is left."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from quantkit.artifact import Artifact
 from quantkit.errors import RegistryError
 from quantkit.registry import DirectoryRegistry
 from quantkit.registry.channels import promote, rollback, unreferenced
+from quantkit.registry.oci.client import Blob
 from quantkit.registry.oci.registry import OciRegistry
 from quantkit.registry.protocol import Registry
 
@@ -170,3 +172,28 @@ def test_two_who_promote_at_once_keep_both_steps(
     monkeypatch.setattr("quantkit.registry.oci.registry.time.sleep", another_promotes)
     promote(registry, "tiny:2", "production")
     assert {"production": "2", "staging": "1"} == registry.channels("tiny").pointing()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b'{"schema": "quantkit/channels/2"}',
+        b'{"schema": "quantkit/channels/1", "channels": {"\\u001b[2J": []}}',
+        b'{"schema": "quantkit/channels/1", "channels": {"a": [{"version": "../x"}]}}',
+    ],
+)
+def test_a_record_that_is_none_is_one_line(
+    memory_registry: RegistryServer, passed: Artifact, content: bytes
+) -> None:
+    """Whoever may push can write anything there; nothing of it is believed."""
+    registry = OciRegistry.at(f"oci://{memory_registry.host}/team")
+    registry.publish(passed, name="tiny", version="1")
+    promote(registry, "tiny:1", "production")
+    blob = Blob.of(content)
+    memory_registry.blobs[blob.digest] = content
+    layer = {"digest": blob.digest, "size": blob.size}
+    memory_registry.move_tag("team/tiny", "quantkit-channels", json.dumps({"layers": [layer]}).encode())
+    with pytest.raises(RegistryError, match="is no record of channels") as refused:
+        registry.channels("tiny")
+    assert 1 == len(str(refused.value).splitlines())

@@ -62,8 +62,9 @@ class Layout:
 
     @property
     def artifact(self) -> str:
-        """The digest of the artifact, as the annotation says it."""
-        return self.annotations.get(ARTIFACT_DIGEST, "")
+        """The digest of the artifact, as the annotation says it; empty where it says none."""
+        said = self.annotations.get(ARTIFACT_DIGEST, "")
+        return said if re.fullmatch("[0-9a-f]{64}", said) else ""
 
     @property
     def signed(self) -> bool:

@@ -10,7 +10,7 @@ promises what.
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from quantkit.files import inside, naming, naming_output_errors, new_folder
 from quantkit.progress import track
 from quantkit.registry.channels import Channels, now, publication_order
 from quantkit.registry.evidence import require_evidence
-from quantkit.registry.expected import Expected
+from quantkit.registry.expected import Expected, require_pulled
 from quantkit.registry.oci import seen
 from quantkit.registry.oci.channel_record import RECORD, read_channels, write_channels
 from quantkit.registry.oci.client import Blob, Client
@@ -30,7 +30,7 @@ from quantkit.registry.oci.layout import CREATED, Layout, Packed, pack, unpack
 from quantkit.registry.oci.location import Location, parse_pinned
 from quantkit.registry.oci.transport import Transport
 from quantkit.registry.protocol import Pinned, Released
-from quantkit.registry.reference import Reference
+from quantkit.registry.reference import VERSION, Reference, version_order
 from quantkit.registry.release import assemble
 from quantkit.registry.signing import Signer
 from quantkit.registry.verification import Verification, verify_artifact
@@ -117,7 +117,8 @@ class OciRegistry:
             return None
         if not all(self.client.has_blob(repository, digest) for digest in found.values()):
             return None
-        return Pinned(location=self.location.place(wanted), digest=layout.digest)
+        seen.require_unmoved(self.location.place(wanted), layout.digest)
+        return self._pinned(wanted, layout)
 
     def resolve(self, reference: str) -> Reference:
         """Return `name:version` for itself, with or without a digest, or for `name:channel`.
@@ -137,10 +138,11 @@ class OciRegistry:
         wanted, layout = self._locate(reference)
         pinned = self._pinned(wanted, layout)
         expected = (expected or Expected()).named(wanted)
+        self._require_unmoved(pinned, expected, reference)
         with tempfile.TemporaryDirectory(prefix="quantkit-") as above:
             folder = Path(above) / "artifact"
             folder.mkdir()
-            with naming(folder, Path(str(pinned))), self._unmoved(wanted, layout, expected, "@" in reference):
+            with naming(folder, Path(str(pinned))):
                 self._fetch(wanted, layout, folder)
                 found = verify_artifact(folder, expected)
                 problem = found.problem.replace(str(folder), str(pinned)) if found.problem else None
@@ -159,17 +161,14 @@ class OciRegistry:
             PublishRefused: its evidence does not hold.
             OutputError: `out` cannot be written.
         """
-        from quantkit.registry.directory import require_pulled
-
         wanted, layout = self._locate(reference)
+        pinned = self._pinned(wanted, layout)
         expected = (expected or Expected()).named(wanted)
-        with (
-            self._unmoved(wanted, layout, expected, "@" in reference),
-            new_folder(out, force=force) as folder,
-        ):
+        self._require_unmoved(pinned, expected, reference)
+        with new_folder(out, force=force) as folder:
             self._fetch(wanted, layout, folder)
             require_pulled(folder, expected)
-        seen.remember(self.location.place(wanted), layout.digest)
+        seen.remember(pinned.location, pinned.digest)
         return Artifact.open(out, check=False)
 
     def names(self) -> list[str]:
@@ -186,7 +185,9 @@ class OciRegistry:
         """Return the published versions of a name, in the order of the times their publishers wrote down."""
         found = []
         for version in self._versions(name):
-            layout = self._layout(Reference.checked(name, version), version)
+            layout = None
+            with contextlib.suppress(RegistryError):  # a tag of another tool's is no version
+                layout = self._layout(Reference.checked(name, version), version)
             if layout is not None:
                 found.append(
                     Released(
@@ -246,25 +247,19 @@ class OciRegistry:
         return None if content is None else unpack(content, self.location.place(reference))
 
     def _versions(self, name: str) -> list[str]:
-        """Return the tags that are versions: no channel, no record, no fallback tag of the referrers API."""
+        """Return the tags that can be versions: no channel, no record, no fallback tag of the referrers API."""
         repository = self.location.repository(Reference.checked(name, "0").name)
         others = {RECORD, *read_channels(self.client, repository)[0].channels}
-        tags = [
-            tag for tag in self.client.tags(repository) if tag not in others and not tag.startswith("sha256-")
-        ]
-        return sorted(tags)
+        tags = (tag for tag in self.client.tags(repository) if tag not in others and VERSION.fullmatch(tag))
+        return sorted((tag for tag in tags if not tag.startswith("sha256-")), key=version_order)
 
     def _pinned(self, reference: Reference, layout: Layout) -> Pinned:
         return Pinned(location=self.location.place(reference), digest=layout.digest)
 
-    @contextlib.contextmanager
-    def _unmoved(
-        self, reference: Reference, layout: Layout, expected: Expected, pinned: bool
-    ) -> Iterator[None]:
+    def _require_unmoved(self, pinned: Pinned, expected: Expected, reference: str) -> None:
         """Refuse a tag that moved since it was seen here, unless the caller says which digest is right."""
-        if not pinned and expected.digest is None:
-            seen.require_unmoved(self.location.place(reference), layout.digest)
-        yield
+        if "@" not in reference and expected.digest is None:
+            seen.require_unmoved(pinned.location, pinned.digest)
 
     def _fetch(self, reference: Reference, layout: Layout, folder: Path) -> None:
         repository = self.location.repository(reference.name)

@@ -258,6 +258,21 @@ def test_names_and_releases(registry: OciRegistry, passed: Artifact) -> None:
     ]
 
 
+def test_tags_of_other_tools_are_no_versions(
+    in_memory: OciRegistry, memory_registry: RegistryServer, passed: Artifact
+) -> None:
+    """Whatever else lives in the repository, the list is of releases, and nothing in it can speak to a terminal."""
+    in_memory.publish(passed, name="tiny", version="1")
+    memory_registry.move_tag("team/tiny", "image", b'{"layers": []}')
+    memory_registry.move_tag("team/tiny", "_odd__", b"{}")
+    memory_registry.move_tag("team/tiny", f"sha256-{'0' * 64}.sig", b"{}")
+    hostile = memory_registry.content("team/tiny", "1").replace(passed.digest.encode(), b"\\u001b[2J")
+    memory_registry.move_tag("team/tiny", "2", hostile)
+    assert {"1": passed.digest, "2": ""} == {
+        release.version: release.artifact for release in in_memory.releases("tiny")
+    }
+
+
 def test_removed_versions_are_gone(registry: OciRegistry, passed: Artifact) -> None:
     """What is removed is no version any more, and the others stay."""
     for version in ("1", "2"):
