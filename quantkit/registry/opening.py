@@ -1,13 +1,16 @@
 """From what the user wrote to a registry: a folder, or `oci://host[:port]/path`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quantkit.errors import RegistryError
 from quantkit.registry.directory import DirectoryRegistry
-from quantkit.registry.oci.location import SCHEME, split
-from quantkit.registry.oci.registry import OciRegistry
+from quantkit.registry.oci.location import SCHEME, Location, split
 from quantkit.registry.protocol import Registry
 from quantkit.registry.reference import Reference
+
+if TYPE_CHECKING:
+    from quantkit.registry.oci.registry import OciRegistry
 
 
 def open_registry(text: str, *, insecure: bool = False) -> Registry:
@@ -21,7 +24,7 @@ def open_registry(text: str, *, insecure: bool = False) -> Registry:
         RegistryError: it begins with `oci://` and is no such address.
     """
     if text.startswith(SCHEME):
-        return OciRegistry.at(text, insecure=insecure)
+        return _oci(Location.parse(text), insecure=insecure)
     return DirectoryRegistry(Path(text))
 
 
@@ -38,7 +41,7 @@ def find_registry(reference: str, registry: str, *, insecure: bool = False) -> t
     """
     if reference.startswith(SCHEME):
         location, within = split(reference)
-        return OciRegistry.of(location, insecure=insecure), within
+        return _oci(location, insecure=insecure), within
     return open_registry(registry, insecure=insecure), reference
 
 
@@ -58,9 +61,16 @@ def find_names(name: str | None, registry: str, *, insecure: bool = False) -> tu
         return place, place.names()
     if name.startswith(SCHEME):
         location, within = split(f"{name.rstrip('/')}:0")
-        place, wanted = OciRegistry.of(location, insecure=insecure), Reference.parse(within).name
+        place, wanted = _oci(location, insecure=insecure), Reference.parse(within).name
     else:
         place, wanted = open_registry(registry, insecure=insecure), Reference.checked(name, "0").name
     if not place.releases(wanted):
         raise RegistryError(f"{place}: has nothing under the name {wanted}; see `quantkit list`")
     return place, [wanted]
+
+
+def _oci(location: Location, *, insecure: bool) -> "OciRegistry":
+    """Return the registry at a location; only now is HTTP imported, which folders do without."""
+    from quantkit.registry.oci.registry import OciRegistry
+
+    return OciRegistry.of(location, insecure=insecure)
