@@ -30,7 +30,7 @@ from quantkit.records import (
 from quantkit.records.gate import Verdict
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 
-pytest_plugins = ["encoder_files"]
+pytest_plugins = ["encoder_files", "oci_server"]
 
 ArtifactMaker = Callable[..., Artifact]
 GatePasser = Callable[..., GateReport]

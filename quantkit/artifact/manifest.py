@@ -21,6 +21,8 @@ from quantkit.records.record import Record
 
 NAME = "manifest.json"
 REPORTS = "reports"
+# A signature over all other files, the manifest included; so the manifest cannot list it.
+SIGNATURE = "model.sig"
 SCHEMA = "quantkit/manifest/1"
 
 
@@ -137,9 +139,9 @@ class Manifest(Record):
 
 
 def content_files(folder: Path) -> list[str]:
-    """Return the names, sorted, of all files of an artifact but its manifest and its reports."""
+    """Return the names, sorted, of all files of an artifact but its manifest, its reports and its signature."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return [name for name in names if name != NAME and not name.startswith(f"{REPORTS}/")]
+    return [name for name in names if name not in (NAME, SIGNATURE) and not name.startswith(f"{REPORTS}/")]
 
 
 def hash_files(folder: Path, names: list[str]) -> dict[str, FileRecord]:

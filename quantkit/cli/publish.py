@@ -1,56 +1,60 @@
 """quantkit publish: a gated artifact goes to the registry."""
 
-from pathlib import Path
-
 import click
 
-from quantkit.cli import options, show
+from quantkit.cli import options, registry_options, show
 
 
 @click.command("publish")
 @click.argument("artifact", type=options.ARTIFACT)
-@click.argument("registry_folder", metavar="[REGISTRY]", required=False, type=options.FOLDER)
+@click.argument("registry_place", metavar="[REGISTRY]", required=False, type=registry_options.REGISTRY)
 @options.settings("PublishSettings", only=("name", "version"))
-@options.registry_option
+@registry_options.at_options
+@registry_options.signing_options
 @options.json_option
 def command(
     *,
     artifact: str,
-    registry_folder: Path | None,
+    registry_place: str | None,
     given: options.Given,
-    registry: Path,
+    at: registry_options.At,
+    signing: registry_options.Signing,
     as_json: bool,
 ) -> None:
     """Publish an artifact that passed its gate.
 
     Refused (exit code 3) without a passing gate report for exactly these bytes. Publishing the same bytes
-    under the same version again is done already, and says so.
+    under the same version again is done already, and says so. REGISTRY is a folder or oci://host/path.
     """
     from quantkit.artifact import Artifact
     from quantkit.recipe.settings import PublishSettings
     from quantkit.stages.publish import already_published, publish
 
-    settings = given.build(PublishSettings, under={"registry": str(registry_folder or registry)})
+    place = {"registry": registry_place or at.registry, "insecure": at.insecure}
+    settings = given.build(PublishSettings, under=place)
+    signer = signing.signer()
     opened = Artifact.open(artifact)
     before = already_published(opened, settings=settings)
-    place = publish(opened, settings=settings)
+    published = publish(opened, settings=settings, signer=signer)
+    reference = f"{settings.name}:{settings.version}"
     if as_json:
         show.print_json(
             {
                 "schema": "quantkit/publication/1",
-                "reference": f"{settings.name}:{settings.version}",
+                "reference": reference,
                 "registry": settings.registry,
-                "path": str(place),
+                "path": str(published),
                 "artifact": opened.digest,
+                "signed": signer is not None,
                 "already_published": before,
             }
         )
         return
-    show.print_facts(
-        "",
-        [
-            ("published", f"{settings.name}:{settings.version}" + (" (already)" if before else "")),
-            ("digest", opened.digest),
-            ("path", str(place)),
-        ],
-    )
+    facts = [
+        ("published", reference + (" (already)" if before else "")),
+        ("digest", opened.digest),
+        ("path", str(published)),
+    ]
+    if signer is not None:
+        facts.append(("signed with", str(signer.key)))
+    show.print_facts("", facts)

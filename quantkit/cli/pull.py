@@ -4,23 +4,28 @@ from pathlib import Path
 
 import click
 
-from quantkit.cli import options, show
+from quantkit.cli import options, registry_options, show
 
 
 @click.command("pull")
 @click.argument("reference", metavar="REF|PATH", type=options.ARTIFACT)
-@options.registry_option
+@registry_options.asked_options
+@registry_options.at_options
 @options.output_options
-def command(*, reference: str, registry: Path, output: options.Output) -> None:
+def command(
+    *, reference: str, asked: registry_options.Asked, at: registry_options.At, output: options.Output
+) -> None:
     """Copy a published artifact out of a registry.
 
-    REF is name:version. The copy is hashed and its evidence read before it appears.
+    REF is name:version, name:channel, or oci://host/path/name:version. The copy is hashed, its evidence read,
+    and its digest and signature checked when asked for, before it appears.
     """
-    from quantkit.registry import DirectoryRegistry, pull_folder
+    from quantkit.registry import pull_folder
 
-    path = Path(reference)
+    expected, path = asked.expected(), Path(reference)
     if path.is_dir():
-        artifact = pull_folder(path, output.path, force=output.force)
+        artifact = pull_folder(path, output.path, force=output.force, expected=expected)
     else:
-        artifact = DirectoryRegistry(registry).pull(reference, output.path, force=output.force)
+        registry, within = at.find(reference)
+        artifact = registry.pull(within, output.path, force=output.force, expected=expected)
     show.print_artifact(artifact, as_json=output.as_json)

@@ -1,5 +1,6 @@
 """The table a run ends with."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantkit.cli import show
@@ -48,7 +49,7 @@ def print_run(report: "RunReport") -> None:
             report.verdict + (f" ({', '.join(report.failed_checks)})" if report.failed_checks else ""),
         ),
         ("published", _published(report)),
-        ("report", f"{report.published or report.work + '/03-int8'}/reports/gate.md"),
+        ("report", str(_folder(report) / "reports" / "gate.md")),
     ]
     show.print_facts("", facts)
 
@@ -57,6 +58,12 @@ def _published(report: "RunReport") -> str:
     if report.published is None:
         return "no"
     return report.published + (" (already published)" if report.already_published else "")
+
+
+def _folder(report: "RunReport") -> Path:
+    """Return where the candidate can be looked into: its published folder, or in the run's when it has none."""
+    published = Path(report.published or "")
+    return published if report.published and published.is_dir() else Path(report.work) / "03-int8"
 
 
 def _memory(count: int) -> str:

@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from quantkit.artifact import Artifact
     from quantkit.records import SearchReport, Sensitivity
+    from quantkit.registry.channels import Moved
 
 
 def say(line: str) -> None:
@@ -104,6 +105,23 @@ def print_artifact(artifact: "Artifact", *, as_json: bool) -> None:
         )
         facts.extend((f"  {name}", _flat(value)) for name, value in record.facts.items() if _flat(value))
     print_facts("", facts)
+
+
+def print_moved(moved: "Moved", *, as_json: bool) -> None:
+    """Print where a channel points now, and where it pointed before."""
+    if as_json:
+        print_json(
+            {
+                "schema": "quantkit/channel/1",
+                "name": moved.name,
+                "channel": moved.channel,
+                "before": moved.before,
+                "version": moved.after,
+            }
+        )
+        return
+    before = "the same before" if moved.before == moved.after else f"before: {moved.before or 'nothing'}"
+    print_facts("", [(f"{moved.name}:{moved.channel}", f"{moved.after} ({before})")])
 
 
 def print_search(report: "SearchReport", artifact: "Artifact") -> None:

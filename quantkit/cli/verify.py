@@ -4,32 +4,42 @@ from pathlib import Path
 
 import click
 
-from quantkit.cli import options, show
+from quantkit.cli import options, registry_options, show
 
 
 @click.command("verify")
 @click.argument("reference", metavar="REF|PATH", type=options.ARTIFACT)
-@options.registry_option
+@registry_options.asked_options
+@registry_options.at_options
 @options.json_option
-def command(*, reference: str, registry: Path, as_json: bool) -> int:
+def command(*, reference: str, asked: registry_options.Asked, at: registry_options.At, as_json: bool) -> int:
     """Hash a published artifact again and read its evidence.
 
-    REF is name:version in the registry; a path is a folder that was pulled, or the version's own. Every file
-    is hashed, reports included; the seal of the manifest and the gate's verdict are checked.
+    REF is name:version in the registry, or oci://host/path/name:version; a path is a folder that was pulled,
+    or the version's own. Every file is hashed, reports included; the seal of the manifest, the gate's verdict,
+    and what is asked for with --digest and --require-signer are checked.
     """
-    from quantkit.registry import DirectoryRegistry, verify_artifact
+    from quantkit.registry import verify_artifact
 
-    path = Path(reference)
-    found = verify_artifact(path) if path.is_dir() else DirectoryRegistry(registry).verify(reference)
+    expected, path = asked.expected(), Path(reference)
+    if path.is_dir():
+        found = verify_artifact(path, expected)
+    else:
+        registry, within = at.find(reference)
+        found = registry.verify(within, expected)
     if as_json:
         show.print_json(found.as_json())
     else:
         rows = [(finding.name, finding.finding, f"{finding.size:,}") for finding in found.files]
         show.print_table(found.path, ("file", "bytes are", "size"), rows, right=(2,))
-        state = "verified" if found.verified else "NOT verified"
-        show.print_facts(
-            "", [("digest", found.artifact), ("gate", found.verdict or "not read"), ("state", state)]
-        )
+        facts = [
+            ("release", found.release or "not named"),
+            ("digest", found.artifact),
+            ("gate", found.verdict or "not read"),
+            ("signature", found.signature),
+            ("state", "verified" if found.verified else "NOT verified"),
+        ]
+        show.print_facts("", facts)
     if found.problem:
         from quantkit.errors import ArtifactError
 

@@ -57,7 +57,9 @@ class RunReport(Report):
     steps: tuple[StepReport, ...]
     seconds: float
     artifact: str = Field(description="digest of the candidate")
-    published: str | None = Field(description="folder in the registry; None when it was not published")
+    published: str | None = Field(
+        description="folder, or reference in an OCI registry; None when it was not published"
+    )
     already_published: bool = False
 
     @property
@@ -89,6 +91,6 @@ def sum_up(line: Line, steps: list[StepReport], seconds: float) -> RunReport:
         steps=tuple(steps),
         seconds=round(seconds, 3),
         artifact=line.candidate.digest,
-        published=str(line.published.folder) if line.published else None,
+        published=str(line.published.place) if line.published else None,
         already_published=line.published is not None and line.published.already,
     )

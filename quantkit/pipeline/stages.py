@@ -20,6 +20,7 @@ from quantkit.recipe.settings import (
     Recipe,
 )
 from quantkit.records import BenchReport, Evaluation, GateReport, Inspection
+from quantkit.registry.protocol import Pinned
 from quantkit.stages.bench import bench
 from quantkit.stages.bench import ingredients as bench_ingredients
 from quantkit.stages.evaluate import evaluate
@@ -58,9 +59,14 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """Where the candidate is in the registry, and whether it was there before."""
+    """Where the candidate is in the registry, and whether it was there before.
 
-    folder: Path
+    Attributes:
+        place: its folder, or its reference in an OCI registry.
+        already: it was there before.
+    """
+
+    place: Path | Pinned
     already: bool
 
 
@@ -135,7 +141,7 @@ def _publish(candidate: Artifact, recipe: Recipe, data: DataPlaces, folder: Path
     plain = without_places(recipe).model_copy(update={"publish": None})
     candidate.write_report("recipe.yaml", dump_section(plain))
     already = already_published(candidate, settings=recipe.publish)
-    return Published(folder=publish(candidate, settings=recipe.publish), already=already)
+    return Published(place=publish(candidate, settings=recipe.publish), already=already)
 
 
 def _require_own(digest: str, artifact: Artifact) -> None:

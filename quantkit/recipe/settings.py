@@ -15,6 +15,7 @@ RayAddress = Annotated[str, Cli(metavar="HOST:PORT")]
 AutoOrOff = Literal["auto", "off"]
 SAME_BYTES = NotInKey(because="where calibration runs changes no byte of what is made")
 SAME_ANSWERS = NotInKey(because="where and how often a model runs at once changes no answer")
+SAME_RELEASE = NotInKey(because="how a registry is reached changes no byte of what is published")
 
 # What the section of quantize says for all layers and an entry of `schemes` for some.
 SmoothQuant = Annotated[
@@ -370,7 +371,10 @@ class TuneSettings(Section):
 class PublishSettings(Section):
     """gated artifact → registry."""
 
-    registry: str = Field(default="registry", description="folder of the registry")
+    registry: str = Field(default="registry", description="folder of the registry, or oci://host[:port]/path")
+    insecure: Annotated[bool, Cli(gives=True), SAME_RELEASE] = Field(
+        default=False, description="allow plain HTTP to an OCI registry on another machine"
+    )
     name: str = Field(
         pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="name in the registry, such as minilm-squad"
     )

@@ -8,65 +8,28 @@ that of two publishers of one version exactly one wins, also on a file system wi
 import contextlib
 import fcntl
 import os
-import re
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantkit.artifact import Artifact, Manifest
 from quantkit.artifact.manifest import NAME as MANIFEST
-from quantkit.artifact.manifest import REPORTS, hash_files
+from quantkit.artifact.manifest import SIGNATURE
 from quantkit.errors import ArtifactError, OutputError, RegistryError
-from quantkit.files import PARTIAL, inside, naming_output_errors, new_folder, write_text
-from quantkit.registry.evidence import report_sources, require_evidence
+from quantkit.files import PARTIAL, inside, naming_output_errors, new_folder, write_json
+from quantkit.registry.channels import Channels, publication_order
+from quantkit.registry.evidence import require_evidence
+from quantkit.registry.expected import Expected, require_pulled
+from quantkit.registry.protocol import Released
+from quantkit.registry.reference import NAME, VERSION, Reference, version_order
+from quantkit.registry.release import assemble, copy_file
+from quantkit.registry.signing import Signer, is_signed
 from quantkit.registry.verification import Verification, verify_artifact
 
-_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_VERSION = re.compile(r"[0-9A-Za-z]+(?:[._+-][0-9A-Za-z]+)*")
 _LOCK = ".lock"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reference:
-    """`name:version`, the way to say which published artifact is meant."""
-
-    name: str
-    version: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Reference":
-        """Read `name:version`.
-
-        Raises:
-            RegistryError: it is not of that form.
-        """
-        name, colon, version = text.partition(":")
-        if not colon:
-            raise RegistryError(
-                f"{text}: expected name:version, such as minilm-squad:1.0.0, or an artifact folder"
-            )
-        return cls.checked(name, version)
-
-    @classmethod
-    def checked(cls, name: str, version: str) -> "Reference":
-        """Return the reference, refusing names that are not plain words (and so never a path).
-
-        Raises:
-            RegistryError: naming the part that is wrong.
-        """
-        if not _NAME.fullmatch(name):
-            raise RegistryError(
-                f"{name!r}: is no name; use lower-case letters, digits and single . _ - between them"
-            )
-        if not _VERSION.fullmatch(version):
-            raise RegistryError(
-                f"{version!r}: is no version; use letters, digits and single . _ + - between them"
-            )
-        return cls(name=name, version=version)
-
-    def __str__(self) -> str:
-        return f"{self.name}:{self.version}"
+_CHANNELS = ".channels.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +38,10 @@ class DirectoryRegistry:
 
     folder: Path
 
-    def publish(self, artifact: Artifact, *, name: str, version: str) -> Path:
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def publish(self, artifact: Artifact, *, name: str, version: str, signer: Signer | None = None) -> Path:
         """Copy an artifact that passed its gate into the registry and return where it is.
 
         Every byte is hashed again on the way.
@@ -93,9 +59,13 @@ class DirectoryRegistry:
         with self._publishing(reference):
             if place.exists():
                 raise self._taken(reference)
+            if version in self.channels(name).channels:
+                raise RegistryError(f"{self.folder}: {reference} is a channel; choose another version")
             try:
                 with new_folder(place) as folder:
-                    _copy(source, folder)
+                    assemble(source, folder, reference)
+                    if signer is not None:
+                        signer.sign(folder, f"{name}-{version}")
                     require_evidence(Artifact.open(folder))
             except (OSError, OutputError) as error:
                 if not (place / MANIFEST).is_file():
@@ -104,14 +74,24 @@ class DirectoryRegistry:
         return place
 
     def find(self, reference: str) -> Path:
-        """Return the folder of `name:version`.
+        """Return the folder of `name:version`, or of the version that `name:channel` points to.
+
+        Raises:
+            RegistryError: there is none; it says which versions there are.
+        """
+        return self._place(self.resolve(reference))
+
+    def resolve(self, reference: str) -> Reference:
+        """Return `name:version` for itself or for `name:channel`.
 
         Raises:
             RegistryError: there is none; it says which versions there are.
         """
         wanted = Reference.parse(reference)
-        place = self._place(wanted)
-        if not (place / MANIFEST).is_file():
+        if not (self._place(wanted) / MANIFEST).is_file():
+            current = self.channels(wanted.name).current(wanted.version)
+            if current is not None:
+                return self.resolve(f"{wanted.name}:{current.version}")
             there = self.versions(wanted.name)
             hint = (
                 f"published: {', '.join(there)}"
@@ -119,7 +99,7 @@ class DirectoryRegistry:
                 else f"names here: {', '.join(self.names()) or 'none'}"
             )
             raise RegistryError(f"{self.folder}: has no {wanted}; {hint}")
-        return place
+        return wanted
 
     def digest(self, reference: str) -> str | None:
         """Return the digest of `name:version`, or None when it is not published."""
@@ -127,11 +107,22 @@ class DirectoryRegistry:
         place = self._place(wanted)
         return Manifest.read(place).digest if (place / MANIFEST).is_file() else None
 
+    def holds(self, artifact: Artifact, reference: str) -> Path | None:
+        """Return where exactly these bytes are published, verified, under this name and version.
+
+        Raises:
+            ArtifactError: the published manifest was changed.
+            RegistryError: name or version is no word.
+        """
+        if self.digest(reference) != artifact.digest:
+            return None
+        return self.find(reference) if self.verify(reference).verified else None
+
     def names(self) -> list[str]:
         """Return the names under which anything is published, sorted."""
         if not self.folder.is_dir():
             return []
-        there = (path.name for path in self.folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir())
+        there = (path.name for path in self.folder.iterdir() if NAME.fullmatch(path.name) and path.is_dir())
         return sorted(name for name in there if self.versions(name))
 
     def versions(self, name: str) -> list[str]:
@@ -140,27 +131,91 @@ class DirectoryRegistry:
         if not folder.is_dir():
             return []
         there = [path.name for path in folder.iterdir() if (path / MANIFEST).is_file()]
-        return sorted((version for version in there if _VERSION.fullmatch(version)), key=_version_order)
+        return sorted((version for version in there if VERSION.fullmatch(version)), key=version_order)
 
-    def verify(self, reference: str) -> Verification:
+    def releases(self, name: str) -> list[Released]:
+        """Return the published versions of a name, in the order they were published.
+
+        The time is that of the manifest's file; copy a registry with `cp -a`, which keeps it.
+        """
+        found = []
+        for version in self.versions(name):
+            place = self._place(Reference(name=name, version=version))
+            found.append(
+                Released(
+                    version=version,
+                    artifact=Manifest.read(place).digest,
+                    published=(place / MANIFEST).stat().st_mtime,
+                    signed=is_signed(place),
+                )
+            )
+        return sorted(found, key=publication_order)
+
+    def verify(self, reference: str, expected: Expected | None = None) -> Verification:
         """Hash everything of `name:version` again and read its evidence; see `verify_artifact`.
 
         Raises:
             RegistryError: there is no such version.
             ArtifactError: its manifest was changed.
         """
-        return verify_artifact(self.find(reference))
+        wanted = self.resolve(reference)
+        return verify_artifact(self._place(wanted), (expected or Expected()).named(wanted))
 
-    def pull(self, reference: str, out: Path, *, force: bool = False) -> Artifact:
+    def pull(
+        self, reference: str, out: Path, *, force: bool = False, expected: Expected | None = None
+    ) -> Artifact:
         """Copy `name:version` out of the registry; the copy is verified before it appears.
 
         Raises:
-            RegistryError: there is no such version.
+            RegistryError: there is no such version, or it is not what is expected.
             ArtifactError: a byte of it is not what the manifest says.
             PublishRefused: its evidence does not hold.
             OutputError: `out` cannot be written.
         """
-        return pull_folder(self.find(reference), out, force=force)
+        wanted = self.resolve(reference)
+        return pull_folder(
+            self._place(wanted), out, force=force, expected=(expected or Expected()).named(wanted)
+        )
+
+    def channels(self, name: str) -> Channels:
+        """Return the channels of a name.
+
+        Raises:
+            ArtifactError: their file was damaged.
+        """
+        path = self.folder / Reference.checked(name, "0").name / _CHANNELS
+        return Channels.read(path) if path.is_file() else Channels()
+
+    def change_channels(self, name: str, channel: str, step: Callable[[Channels], Channels]) -> None:
+        """Let `step` change the channels of a name while no other publisher or mover can.
+
+        Raises:
+            RegistryError: nothing is published under this name, or `step` refuses.
+            OutputError: the registry cannot be written.
+        """
+        del channel  # the record is all there is: no link of that name could move at the same instant
+        if not self.versions(name):
+            there = ", ".join(self.names()) or "none"
+            raise RegistryError(f"{self.folder}: has no {name}; names here: {there}")
+        with self._publishing(Reference.checked(name, "0")):
+            before = self.channels(name)
+            after = step(before)
+            if after != before:
+                write_json(self.folder / name / _CHANNELS, after.as_json())
+
+    def remove(self, name: str, version: str) -> None:
+        """Remove a version: it goes at once, by a rename, and then its bytes.
+
+        Raises:
+            OutputError: the registry cannot be written.
+        """
+        place = self._place(Reference.checked(name, version))
+        with self._publishing(Reference.checked(name, version)), naming_output_errors(place):
+            grave = Path(tempfile.mkdtemp(prefix=f".{version}{PARTIAL}", dir=place.parent))
+            try:
+                place.rename(grave / version)
+            finally:
+                shutil.rmtree(grave, ignore_errors=True)
 
     def _place(self, reference: Reference) -> Path:
         try:
@@ -196,11 +251,13 @@ class DirectoryRegistry:
             os.close(handle)
 
 
-def pull_folder(source: Path, out: Path, *, force: bool = False) -> Artifact:
+def pull_folder(
+    source: Path, out: Path, *, force: bool = False, expected: Expected | None = None
+) -> Artifact:
     """Copy a published artifact's folder to `out`; the copy is verified before it appears.
 
     Raises:
-        RegistryError: the artifact was never published.
+        RegistryError: the artifact was never published, or is not what is expected.
         ArtifactError: a byte of it is not what the manifest says.
         PublishRefused: its evidence does not hold.
         OutputError: `out` cannot be written.
@@ -209,39 +266,8 @@ def pull_folder(source: Path, out: Path, *, force: bool = False) -> Artifact:
     if not manifest.reports:
         raise RegistryError(f"{source}: was never published; publish it first, or copy it as it is")
     with new_folder(out, force=force) as folder:
-        for name in (MANIFEST, *manifest.files, *manifest.reports):
-            _copy_file(source, folder, name)
-        require_evidence(Artifact.open(folder))
+        signature = (SIGNATURE,) if is_signed(source) else ()
+        for name in (MANIFEST, *manifest.files, *manifest.reports, *signature):
+            copy_file(source, folder, name)
+        require_pulled(folder, expected)
     return Artifact.open(out, check=False)
-
-
-def _copy(artifact: Artifact, folder: Path) -> None:
-    """Copy an artifact and the reports that are published; the new manifest hashes the reports too."""
-    for name in artifact.manifest.files:
-        _copy_file(artifact.path, folder, name)
-    sources = report_sources(artifact, require_evidence(artifact).gate)
-    reports = sorted(name for name, source in sources.items() if artifact.report_path(source).is_file())
-    for name in reports:
-        _copy_file(artifact.path, folder, f"{REPORTS}/{name}", taken_from=f"{REPORTS}/{sources[name]}")
-    hashed = hash_files(folder, [f"{REPORTS}/{name}" for name in reports])
-    manifest = artifact.manifest.model_copy(update={"reports": hashed})
-    write_text(folder / MANIFEST, manifest.serialized())
-
-
-def _copy_file(source: Path, folder: Path, name: str, *, taken_from: str | None = None) -> None:
-    origin, target = inside(source, taken_from or name), inside(folder, name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copyfile(origin, target)
-    except FileNotFoundError:
-        raise ArtifactError(
-            f"{origin}: is missing; the artifact is not whole, make or pull it again"
-        ) from None
-    with target.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
-def _version_order(version: str) -> list[tuple[int, int, str]]:
-    """Return a sort key that puts 1.10 after 1.9."""
-    parts = re.split(r"[._+-]", version)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]

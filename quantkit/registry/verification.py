@@ -11,6 +11,9 @@ from quantkit.errors import MISTAKE, PASSED, QuantkitError
 from quantkit.files import inside, sha256_file
 from quantkit.records.record import Record, Report
 from quantkit.registry.evidence import require_evidence
+from quantkit.registry.expected import Expected
+from quantkit.registry.release import release_of
+from quantkit.registry.signing import is_signed
 
 Finding = Literal["ok", "changed", "missing", "not listed"]
 
@@ -33,6 +36,12 @@ class Verification(Report):
     files: tuple[FileFinding, ...] = Field(description="every file, the manifest first")
     published: bool = Field(description="whether the manifest hashes reports, as a published one does")
     verdict: str | None = Field(description="of the gate report, when it is about exactly these bytes")
+    release: str | None = Field(
+        default=None, description="name:version it was published as; None before releases were named"
+    )
+    signature: Literal["none", "not checked", "valid"] = Field(
+        default="none", description="not checked: there is one, and no key was given"
+    )
     problem: str | None = Field(default=None, description="the first thing that does not hold, in one line")
 
     @property
@@ -41,8 +50,12 @@ class Verification(Report):
         return PASSED if self.verified else MISTAKE
 
 
-def verify_artifact(path: Path) -> Verification:
+def verify_artifact(path: Path, expected: Expected | None = None) -> Verification:
     """Hash every file of a published artifact again, reports included, and check its evidence.
+
+    Args:
+        path: the published folder.
+        expected: the digest, key and name that it must have too.
 
     Raises:
         ArtifactError: there is no manifest, or the manifest itself was changed (its seal is broken).
@@ -56,7 +69,9 @@ def verify_artifact(path: Path) -> Verification:
         for name in content_files(path)
         if name not in manifest.files
     ]
-    verdict, problem = None, None
+    expected = expected or Expected()
+    verdict, problem, release = None, None, None
+    signature: Literal["none", "not checked", "valid"] = "not checked" if is_signed(path) else "none"
     wrong = [finding for finding in findings if finding.finding != "ok"]
     if wrong:
         problem = f"{path / wrong[0].name}: {_SAID[wrong[0].finding]}; pull or publish the artifact again"
@@ -65,6 +80,9 @@ def verify_artifact(path: Path) -> Verification:
     else:
         try:
             verdict = require_evidence(Artifact.open(path, check=False)).gate.verdict
+            release = release_of(path, manifest)
+            expected.check(path, manifest)
+            signature = "valid" if expected.signer else signature
         except QuantkitError as error:
             problem = str(error)
     return Verification(
@@ -74,6 +92,8 @@ def verify_artifact(path: Path) -> Verification:
         files=tuple(findings),
         published=bool(manifest.reports),
         verdict=verdict,
+        release=str(release) if release else None,
+        signature=signature,
         problem=problem,
     )
 

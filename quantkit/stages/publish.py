@@ -3,29 +3,41 @@
 from pathlib import Path
 
 from quantkit.artifact import Artifact
+from quantkit.errors import RegistryError
 from quantkit.recipe.settings import PublishSettings
-from quantkit.registry.directory import DirectoryRegistry
 from quantkit.registry.evidence import require_evidence
-from quantkit.registry.verification import verify_artifact
+from quantkit.registry.opening import open_registry
+from quantkit.registry.protocol import Pinned, Registry
+from quantkit.registry.signing import Signer
 
 
-def publish(artifact: Artifact, *, settings: PublishSettings) -> Path:
-    """Publish an artifact that passed its gate and return its folder in the registry.
+def publish(artifact: Artifact, *, settings: PublishSettings, signer: Signer | None = None) -> Path | Pinned:
+    """Publish an artifact that passed its gate and return its folder, or its reference in an OCI registry.
 
-    Publishing the same bytes under the same name and version again is done already: the published folder is
-    verified and returned.
+    Publishing the same bytes under the same name and version again is done already: what is published is verified
+    and returned.
 
     Raises:
         PublishRefused: there is no passing gate report for exactly these bytes.
-        RegistryError: the version exists with other bytes, or the report is of another artifact.
+        RegistryError: the version exists with other bytes, or without the signature that is asked for; the report is
+            of another artifact; or the registry fails.
         ArtifactError: a byte is not what the manifest says.
         OutputError: the registry cannot be written.
+        UsageError: the key cannot sign.
     """
-    registry = DirectoryRegistry(Path(settings.registry))
-    if already_published(artifact, settings=settings):
-        require_evidence(Artifact.open(artifact.path))
-        return registry.find(f"{settings.name}:{settings.version}")
-    return registry.publish(artifact, name=settings.name, version=settings.version)
+    if signer is not None:
+        signer.check()
+    registry, reference = _open(settings)
+    place = registry.holds(artifact, reference)
+    if place is None:
+        return registry.publish(artifact, name=settings.name, version=settings.version, signer=signer)
+    require_evidence(Artifact.open(artifact.path))
+    if signer is not None and not _is_signed(registry, settings):
+        raise RegistryError(
+            f"{registry}: {reference} is published without a signature and is never overwritten; "
+            "publish and sign another version"
+        )
+    return place
 
 
 def already_published(artifact: Artifact, *, settings: PublishSettings) -> bool:
@@ -33,10 +45,17 @@ def already_published(artifact: Artifact, *, settings: PublishSettings) -> bool:
 
     Raises:
         ArtifactError: the published manifest was changed.
-        RegistryError: name or version is no word.
+        RegistryError: name or version is no word, or the registry fails.
     """
-    registry = DirectoryRegistry(Path(settings.registry))
-    reference = f"{settings.name}:{settings.version}"
-    if registry.digest(reference) != artifact.digest:
-        return False
-    return verify_artifact(registry.find(reference)).verified
+    registry, reference = _open(settings)
+    return registry.holds(artifact, reference) is not None
+
+
+def _open(settings: PublishSettings) -> tuple[Registry, str]:
+    registry = open_registry(settings.registry, insecure=settings.insecure)
+    return registry, f"{settings.name}:{settings.version}"
+
+
+def _is_signed(registry: Registry, settings: PublishSettings) -> bool:
+    releases = registry.releases(settings.name)
+    return any(release.signed for release in releases if release.version == settings.version)

@@ -127,6 +127,7 @@ def test_every_command_of_the_table_exists() -> None:
         "main",
         "show",
         "run_table",
+        "registry_options",
     }
     for module, _ in COMMANDS.values():
         assert isinstance(importlib.import_module(f"quantkit.cli.{module}").command, click.Command)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from oci_server import RegistryServer
 
 from quantkit.cli.main import main
 
@@ -93,3 +94,71 @@ def test_pull_into_a_folder_in_use(passed: Path, tmp_path: Path) -> None:
     assert answer.exit_code == 2
     assert "is not empty" in answer.stderr
     assert invoke("pull", "tiny:1", "-o", passed, "--registry", registry, "--force").exit_code == 0
+
+
+@pytest.fixture(params=["directory", "oci"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return a registry of each kind, as --registry takes it."""
+    if request.param == "directory":
+        return str(tmp_path / "registry")
+    server: RegistryServer = request.getfixturevalue("memory_registry")
+    return f"oci://{server.host}/team"
+
+
+def test_channels_on_the_command_line(passed: Path, place: str) -> None:
+    """promote, list, rollback and gc answer with one object each, alike for a folder and OCI."""
+    for version in ("1", "2"):
+        assert invoke("publish", passed, place, "--name", "tiny", "--version", version).exit_code == 0
+        promoted = invoke("promote", f"tiny:{version}", "production", "--registry", place, "--json")
+    assert json.loads(promoted.stdout) == {
+        "schema": "quantkit/channel/1",
+        "name": "tiny",
+        "channel": "production",
+        "before": "1",
+        "version": "2",
+    }
+    listed = json.loads(invoke("list", "--registry", place, "--json").stdout)
+    (tiny,) = listed["names"]
+    assert (listed["schema"], tiny["channels"]) == ("quantkit/registry/1", {"production": "2"})
+    assert [version["channels"] for version in tiny["versions"]] == [[], ["production"]]
+    assert "production" in invoke("list", "tiny", "--registry", place).stdout
+    rolled = invoke("rollback", "tiny:production", "--registry", place)
+    assert "before: 2" in rolled.stdout
+    garbage = ("gc", "tiny", "--keep", "0", "--registry", place)
+    assert "tiny:2" in invoke(*garbage).stdout
+    assert [entry["version"] for entry in json.loads(invoke(*garbage, "--json").stdout)["versions"]] == ["2"]
+    assert json.loads(invoke(*garbage, "--delete", "--json").stdout)["deleted"]
+    assert invoke("verify", "tiny:2", "--registry", place).exit_code == 2
+    assert invoke("verify", "tiny:production", "--registry", place).exit_code == 0
+
+
+def test_the_whole_reference_in_one(passed: Path, memory_registry: RegistryServer, tmp_path: Path) -> None:
+    """oci:// with name and version needs no --registry, and its digest pins it."""
+    registry = f"oci://{memory_registry.host}/team"
+    answer = json.loads(
+        invoke("publish", passed, registry, "--name", "tiny", "--version", "1", "--json").stdout
+    )
+    assert answer["path"].startswith(f"{registry}/tiny:1@sha256:")
+    assert invoke("verify", answer["path"], "--digest", answer["artifact"]).exit_code == 0
+    assert invoke("pull", f"{registry}/tiny:1", "-o", tmp_path / "out").exit_code == 0
+    assert "tiny:1" in invoke("list", f"{registry}/tiny").stdout
+    wrong = invoke("verify", answer["path"], "--digest", "0" * 64)
+    assert wrong.exit_code == 2
+    assert "as --digest says" in wrong.stderr
+
+
+def test_what_is_published_unsigned_is_not_signed_later(passed: Path, place: str, tmp_path: Path) -> None:
+    """Publishing again with a key says so, instead of doing nothing."""
+    pytest.importorskip("model_signing.signing", reason="pip install 'quantkit[sign]'")
+    from signing_keys import make_key
+
+    publish = ("publish", passed, place, "--name", "tiny", "--version", "1")
+    private, public = make_key(tmp_path, "release")
+    assert invoke(*publish).exit_code == 0
+    answer = invoke(*publish, "--sign-key", private)
+    assert answer.exit_code == 2
+    assert "is published without a signature" in answer.stderr
+    signed = invoke(*publish[:-1], "2", "--sign-key", private, "--json")
+    assert json.loads(signed.stdout)["signed"]
+    verified = invoke("verify", "tiny:2", "--registry", place, "--require-signer", public, "--json")
+    assert json.loads(verified.stdout)["signature"] == "valid"

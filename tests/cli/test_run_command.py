@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from oci_server import RegistryServer
 
 from quantkit.cli.main import main
 from quantkit.pipeline import stages as stages_module
@@ -52,6 +53,14 @@ def test_run_ends_with_the_table(fakes: Any, tmp_path: Path) -> None:
     assert "gate: pass, ratio 1.000000" in result.stderr
     assert (tmp_path / "runs" / "minilm-dynamic" / "03-int8").is_dir()
     assert "(already published)" in run().stdout
+
+
+def test_a_run_ends_in_an_oci_registry(fakes: Any, memory_registry: RegistryServer, tmp_path: Path) -> None:
+    """The table has the reference with its digest, and leads to reports that lie on this machine."""
+    result = run("--set", f"publish.registry=oci://{memory_registry.host}/team", "--work", "here")
+    assert result.exit_code == 0, result.stderr
+    expected = f"oci://{memory_registry.host}/team/minilm-squad-dynamic:1.0.0@sha256:"
+    assert [part for part in (expected, "here/03-int8/reports/gate.md") if part not in result.stdout] == []
 
 
 def test_json_is_the_report(fakes: Any, tmp_path: Path) -> None:

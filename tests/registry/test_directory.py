@@ -25,13 +25,6 @@ def registry(tmp_path: Path) -> DirectoryRegistry:
     return DirectoryRegistry(tmp_path / "registry")
 
 
-@pytest.fixture
-def passed(tmp_path: Path, make_artifact, pass_gate) -> Artifact:
-    artifact = make_artifact(tmp_path / "artifact")
-    pass_gate(artifact)
-    return artifact
-
-
 def test_published_artifact_opens_and_hashes_its_reports(
     registry: DirectoryRegistry, passed: Artifact
 ) -> None:
@@ -39,11 +32,9 @@ def test_published_artifact_opens_and_hashes_its_reports(
     place = registry.publish(passed, name="tiny", version="1.0.0")
     assert registry.folder / "tiny" / "1.0.0" == place
     assert passed.digest == Artifact.open(place).digest
-    assert set(Manifest.read(place).reports) == {
-        "reports/gate.json",
-        "reports/evaluation.json",
-        "reports/predictions.json",
-    }
+    names = ("gate.json", "evaluation.json", "predictions.json")
+    written = ("release.json", "provenance.intoto.json", "bom.cdx.json")
+    assert set(Manifest.read(place).reports) == {f"reports/{name}" for name in (*names, *written)}
     assert registry.verify("tiny:1.0.0").verified
 
 
@@ -211,14 +202,14 @@ def test_without_locks_the_rename_decides(
     monkeypatch.setattr("quantkit.registry.directory.fcntl.flock", no_lock)
     from quantkit.registry import directory
 
-    copy = directory._copy
+    assemble = directory.assemble
 
-    def copy_late(artifact: Artifact, folder: Path) -> None:
-        copy(artifact, folder)
+    def assemble_late(artifact: Artifact, folder: Path, reference: Reference) -> None:
+        assemble(artifact, folder, reference)
         if artifact.digest == passed.digest:
             elsewhere.publish(other, name="tiny", version="1")
 
-    monkeypatch.setattr(directory, "_copy", copy_late)
+    monkeypatch.setattr(directory, "assemble", assemble_late)
     with pytest.raises(RegistryError, match="never overwritten"):
         registry.publish(passed, name="tiny", version="1")
     assert other.digest == Artifact.open(registry.find("tiny:1")).digest

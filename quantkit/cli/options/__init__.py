@@ -33,7 +33,6 @@ __all__ = [
     "grouped",
     "json_option",
     "output_options",
-    "registry_option",
     "settings",
 ]
 
@@ -48,13 +47,6 @@ force_option: Decorator = click.option(
 )
 data_dir_option: Decorator = click.option(
     "--data-dir", type=FOLDER, help="Where datasets are looked for first, before $QUANTKIT_DATA."
-)
-registry_option: Decorator = click.option(
-    "--registry",
-    type=FOLDER,
-    envvar="QUANTKIT_REGISTRY",
-    default=Path("registry"),
-    help="Folder of the registry.  [default: registry, or $QUANTKIT_REGISTRY]",
 )
 
 

@@ -189,7 +189,9 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "PublishSettings": (
         Option(path=('registry',), names=('--registry',), default='registry',
-               help='Folder of the registry.'),
+               help='Folder of the registry, or oci://host[:port]/path.'),
+        Option(path=('insecure',), names=('--insecure',), kind='flag', gives=True,
+               help='Allow plain HTTP to an OCI registry on another machine.'),
         Option(path=('name',), names=('--name',), required=True,
                help='Name in the registry, such as minilm-squad.'),
         Option(path=('version',), names=('--version',), required=True,

@@ -1,0 +1,159 @@
+"""Options of the commands that meet a registry: where it is, what is expected of it, and who signs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from quantkit.cli import options
+from quantkit.cli.options.places import Named
+from quantkit.cli.options.table import OPTIONS
+
+if TYPE_CHECKING:
+    from quantkit.registry.expected import Expected
+    from quantkit.registry.protocol import Registry
+    from quantkit.registry.signing import Signer
+
+REGISTRY = Named("registry", "dir")
+_SETTINGS = {option.parameter: option for option in OPTIONS["PublishSettings"]}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class At:
+    """Where a registry is, and how it may be reached.
+
+    Attributes:
+        registry: a folder, or `oci://host[:port]/path`.
+        insecure: plain HTTP to another machine is allowed.
+    """
+
+    registry: str
+    insecure: bool
+
+    def find(self, reference: str) -> "tuple[Registry, str]":
+        """Return the registry of a reference, and the reference within it.
+
+        Raises:
+            RegistryError: either is not of its form.
+        """
+        from quantkit.registry.opening import find_registry
+
+        return find_registry(reference, self.registry, insecure=self.insecure)
+
+    def names(self, name: str | None) -> "tuple[Registry, list[str]]":
+        """Return the registry, and the name in it that is meant or all of its names.
+
+        Raises:
+            RegistryError: the name is no word, nothing is published under it, or names are not listed.
+        """
+        from quantkit.registry.opening import find_names
+
+        return find_names(name, self.registry, insecure=self.insecure)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What is asked of a published artifact besides that it is whole.
+
+    Attributes:
+        digest: its digest, as it was written.
+        require_signer: a public key or root certificate.
+    """
+
+    digest: str | None
+    require_signer: Path | None
+
+    def expected(self) -> "Expected":
+        """Return it as the registry takes it.
+
+        Raises:
+            UsageError: the digest is none.
+        """
+        from quantkit.registry.expected import Expected
+
+        return Expected.parse(digest=self.digest, signer=self.require_signer)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signing:
+    """The files that a release is signed with.
+
+    Attributes:
+        sign_key: the private key; None when nothing is signed.
+        sign_cert: the certificate of that key.
+        sign_chain: the certificates between that one and the root.
+    """
+
+    sign_key: Path | None
+    sign_cert: Path | None
+    sign_chain: tuple[Path, ...]
+
+    def signer(self) -> "Signer | None":
+        """Return who signs; None when nobody does.
+
+        Raises:
+            UsageError: there is a certificate and no key, or a chain and no certificate.
+        """
+        from quantkit.errors import UsageError
+        from quantkit.registry.signing import Signer
+
+        if self.sign_key is not None:
+            return Signer(key=self.sign_key, certificate=self.sign_cert, chain=self.sign_chain)
+        if self.sign_cert or self.sign_chain:
+            raise UsageError(
+                "--sign-cert, --sign-chain: nothing is signed without a key; give it with --sign-key"
+            )
+        return None
+
+
+at_options = options.grouped(
+    "at",
+    At,
+    click.option(
+        "--registry",
+        type=REGISTRY,
+        metavar="DIR|oci://HOST/PATH",
+        envvar="QUANTKIT_REGISTRY",
+        default=_SETTINGS["registry"].default,
+        help=f"{_SETTINGS['registry'].help}  "
+        f"[default: {_SETTINGS['registry'].default}, or $QUANTKIT_REGISTRY]",
+    ),
+    _SETTINGS["insecure"].decorate,
+)
+"""Adds --registry and --insecure; the function gets an `At` as `at`."""
+
+asked_options = options.grouped(
+    "asked",
+    Asked,
+    click.option(
+        "--digest", metavar="SHA256", help="Digest that the artifact must have, as publish printed it."
+    ),
+    click.option(
+        "--require-signer",
+        metavar="PEM",
+        type=options.FILE,
+        help="Public key, or root certificate, that the artifact must be signed with; needs quantkit[sign].",
+    ),
+)
+"""Adds --digest and --require-signer; the function gets an `Asked` as `asked`."""
+
+signing_options = options.grouped(
+    "signing",
+    Signing,
+    click.option(
+        "--sign-key",
+        metavar="PEM",
+        type=options.FILE,
+        help="Sign with this private key (EC); its password is $QUANTKIT_SIGN_PASSWORD; needs quantkit[sign].",
+    ),
+    click.option("--sign-cert", metavar="PEM", type=options.FILE, help="Certificate of the key that signs."),
+    click.option(
+        "--sign-chain",
+        metavar="PEM",
+        type=options.FILE,
+        multiple=True,
+        help="Certificates between that one and the root (repeatable).",
+    ),
+)
+"""Adds --sign-key, --sign-cert and --sign-chain; the function gets a `Signing` as `signing`."""

@@ -1,0 +1,76 @@
+"""From what the user wrote to a registry: a folder, or `oci://host[:port]/path`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quantkit.errors import RegistryError
+from quantkit.registry.directory import DirectoryRegistry
+from quantkit.registry.oci.location import SCHEME, Location, split
+from quantkit.registry.protocol import Registry
+from quantkit.registry.reference import Reference
+
+if TYPE_CHECKING:
+    from quantkit.registry.oci.registry import OciRegistry
+
+
+def open_registry(text: str, *, insecure: bool = False) -> Registry:
+    """Return the registry that is meant; nothing is read or asked yet.
+
+    Args:
+        text: a folder, or `oci://host[:port]/path`.
+        insecure: allow plain HTTP to a host that is not this machine.
+
+    Raises:
+        RegistryError: it begins with `oci://` and is no such address.
+    """
+    if text.startswith(SCHEME):
+        return _oci(Location.parse(text), insecure=insecure)
+    return DirectoryRegistry(Path(text))
+
+
+def find_registry(reference: str, registry: str, *, insecure: bool = False) -> tuple[Registry, str]:
+    """Return the registry of a reference, and the reference within it.
+
+    Args:
+        reference: `name:version` in `registry`, or a whole `oci://host/path/name:version`.
+        registry: see `open_registry`.
+        insecure: see `open_registry`.
+
+    Raises:
+        RegistryError: either is not of its form.
+    """
+    if reference.startswith(SCHEME):
+        location, within = split(reference)
+        return _oci(location, insecure=insecure), within
+    return open_registry(registry, insecure=insecure), reference
+
+
+def find_names(name: str | None, registry: str, *, insecure: bool = False) -> tuple[Registry, list[str]]:
+    """Return a registry and the name in it that is meant, or all of its names.
+
+    Args:
+        name: a name in `registry`, a whole `oci://host/path/name`, or None for all.
+        registry: see `open_registry`.
+        insecure: see `open_registry`.
+
+    Raises:
+        RegistryError: the name is no word, nothing is published under it, or the registry does not list its names.
+    """
+    if name is None:
+        place = open_registry(registry, insecure=insecure)
+        return place, place.names()
+    if name.startswith(SCHEME):
+        location, within = split(f"{name.rstrip('/')}:0")
+        place, wanted = _oci(location, insecure=insecure), Reference.parse(within).name
+    else:
+        place, wanted = open_registry(registry, insecure=insecure), Reference.checked(name, "0").name
+    if not place.releases(wanted):
+        raise RegistryError(f"{place}: has nothing under the name {wanted}; see `quantkit list`")
+    return place, [wanted]
+
+
+def _oci(location: Location, *, insecure: bool) -> "OciRegistry":
+    """Return the registry at a location; only now is HTTP imported, which folders do without."""
+    from quantkit.registry.oci.registry import OciRegistry
+
+    return OciRegistry.of(location, insecure=insecure)
