@@ -33,7 +33,7 @@ from quantkit.graph.model import load_model
 from quantkit.quantization.observe.calibration import calibrate
 from quantkit.quantization.observe.run import CalibrationRun
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.tasks import Feature
+from quantkit.tasks import Window
 from quantkit.tasks.calibration_set import select
 from quantkit.tasks.prepared import Prepared, Reader
 
@@ -97,7 +97,7 @@ def calibrate_ours(path: Path, prepared: Prepared, method: str) -> None:
 class _Reader:
     """What onnxruntime takes rows from: one unpadded row at a time."""
 
-    def __init__(self, features: Sequence[Feature], inputs: Sequence[str]) -> None:
+    def __init__(self, features: Sequence[Window], inputs: Sequence[str]) -> None:
         self._rows: Iterator[dict[str, np.ndarray]] = iter(
             [
                 {name: array for name, array in self._feeds(feature).items() if name in inputs}
@@ -106,7 +106,7 @@ class _Reader:
         )
 
     @staticmethod
-    def _feeds(feature: Feature) -> dict[str, np.ndarray]:
+    def _feeds(feature: Window) -> dict[str, np.ndarray]:
         ids, types = feature.input_ids[None], feature.token_type_ids[None]
         return {"input_ids": ids, "token_type_ids": types, "attention_mask": np.ones_like(ids)}
 
@@ -115,7 +115,7 @@ class _Reader:
         return next(self._rows, None)
 
 
-def calibrate_onnxruntime(path: Path, features: Sequence[Feature]) -> None:
+def calibrate_onnxruntime(path: Path, features: Sequence[Window]) -> None:
     """Do one MinMax calibration by onnxruntime, from the file to the ranges."""
     from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
 

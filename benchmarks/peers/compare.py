@@ -337,7 +337,7 @@ def compare(options: Options) -> list[Row]:
         "made": time.strftime("%FT%TZ", time.gmtime()),
         "checkpoint": comparison.exported.digest,
         "dataset": comparison.dataset.digest,
-        "questions": len(comparison.dataset.examples),
+        "questions": len(comparison.dataset.questions),
         "calibration": comparison.calibration_digest,
         "threads": options.threads,
         "equal_lengths": options.equal_lengths,

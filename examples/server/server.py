@@ -36,9 +36,9 @@ from quantkit.runtime.batching import Batch, equal_length_batches, token_budget_
 from quantkit.runtime.engine import Engine
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job
-from quantkit.tasks import Dataset, Feature
+from quantkit.tasks import Dataset, Window
 from quantkit.tasks.prepared import Reader
-from quantkit.tasks.squad import TASK, SquadExample
+from quantkit.tasks.squad import TASK, SquadQuestion
 
 LOG = logging.getLogger("quantkit.server")
 
@@ -67,7 +67,7 @@ class Full(Exception):
 class Waiting:
     """One window that waits for its batch."""
 
-    feature: Feature
+    feature: Window
     logits: asyncio.Future[tuple[Any, ...]]
     since: float = field(default_factory=time.perf_counter)
 
@@ -95,7 +95,7 @@ class Batcher:
         self._news = asyncio.Event()
         self._stopping = False
 
-    async def logits(self, features: Sequence[Feature]) -> list[tuple[Any, ...]]:
+    async def logits(self, features: Sequence[Window]) -> list[tuple[Any, ...]]:
         """Return the outputs of all windows of a question."""
         if self._stopping or (self.inside and self.inside + len(features) > self.room):
             self.count["rejected"] += 1
@@ -207,11 +207,11 @@ def create_app(
         if not batchers:
             raise HTTPException(503, "the server stops", headers={"Retry-After": "5"})
         started = time.perf_counter()
-        example = SquadExample(
+        example = SquadQuestion(
             id="asked", group="", context=asked.context, question=asked.question, answers=("",)
         )
         dataset = Dataset(
-            name="asked", path=Path("asked"), digest="", source="", task=TASK.name, examples=(example,)
+            name="asked", path=Path("asked"), digest="", source="", task=TASK.name, questions=(example,)
         )
         prepared = await asyncio.to_thread(reader.prepare, dataset)
         try:
@@ -224,7 +224,7 @@ def create_app(
         except EvaluationError as error:
             LOG.error("%s", error)
             raise HTTPException(500, "the model could not answer") from error
-        agreed = replace(prepared, dataset=replace(dataset, examples=(replace(example, answers=(text,)),)))
+        agreed = replace(prepared, dataset=replace(dataset, questions=(replace(example, answers=(text,)),)))
         score = agreed.expected_scores(outputs)[0]
         count["answered"] += 1
         times.append(1000 * (time.perf_counter() - started))

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import quantkit
 from quantkit.errors import EvaluationError
-from quantkit.mlperf.run_plan import OUTCOME, RunPlan
+from quantkit.mlperf.run_plan import OUTCOME, LoadgenJob
 from quantkit.progress import track
 
 _STDERR = "stderr.txt"
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 900.0
 """A run that answers nothing for so long hangs: opening the largest model, or one batch of it, takes minutes."""
 
 
-def run_alone(plan: RunPlan, folder: Path, *, expected: int) -> dict[str, Any]:
+def run_alone(plan: LoadgenJob, folder: Path, *, expected: int) -> dict[str, Any]:
     """Do a run in a process of its own.
 
     Args:

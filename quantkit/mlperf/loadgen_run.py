@@ -23,7 +23,7 @@ from quantkit.engines import open_engine
 from quantkit.errors import MISTAKE, QuantkitError, UsageError
 from quantkit.files import write_json
 from quantkit.mlperf.rules import MODEL, MODES, SCENARIOS
-from quantkit.mlperf.run_plan import LOGS, OUTCOME, RunPlan
+from quantkit.mlperf.run_plan import LOGS, OUTCOME, LoadgenJob
 from quantkit.mlperf.samples import SampleLibrary
 from quantkit.mlperf.system_under_test import Answer, SystemUnderTest
 from quantkit.runtime.engine import Engine
@@ -49,7 +49,7 @@ def loadgen() -> Any:
     return mlperf_loadgen
 
 
-def measure(plan: RunPlan, folder: Path) -> dict[str, Any]:
+def measure(plan: LoadgenJob, folder: Path) -> dict[str, Any]:
     """Do what the plan says; LoadGen's logs are in `folder`/logs afterwards.
 
     Returns:
@@ -67,7 +67,7 @@ def measure(plan: RunPlan, folder: Path) -> dict[str, Any]:
         return _run(plan, engine, library, folder)
 
 
-def _run(plan: RunPlan, engine: Engine, library: SampleLibrary, folder: Path) -> dict[str, Any]:
+def _run(plan: LoadgenJob, engine: Engine, library: SampleLibrary, folder: Path) -> dict[str, Any]:
     lg = loadgen()
     assert plan.mode != "estimate"
 
@@ -110,7 +110,7 @@ def _ignore(indices: Sequence[int]) -> None:
 
 
 def _system(
-    plan: RunPlan, engine: Engine, library: SampleLibrary, folder: Path, answer: Any
+    plan: LoadgenJob, engine: Engine, library: SampleLibrary, folder: Path, answer: Any
 ) -> SystemUnderTest:
     def fail(error: BaseException) -> NoReturn:
         _leave(folder, error)
@@ -136,7 +136,7 @@ def _warm_up(sut: SystemUnderTest, engine: Engine, library: SampleLibrary) -> No
         future.result()
 
 
-def _estimate(plan: RunPlan, engine: Engine, library: SampleLibrary, folder: Path) -> dict[str, Any]:
+def _estimate(plan: LoadgenJob, engine: Engine, library: SampleLibrary, folder: Path) -> dict[str, Any]:
     """Measure how fast the scenario goes, on samples drawn at random: twice as many until it took long enough."""
     finished = threading.Event()
     expected = 0
@@ -200,7 +200,7 @@ def main(arguments: Sequence[str]) -> None:
     folder = Path.cwd()
     _end_with_stdin()
     try:
-        outcome = measure(RunPlan.read(Path(arguments[0])), folder)
+        outcome = measure(LoadgenJob.read(Path(arguments[0])), folder)
     except BaseException as error:  # noqa: BLE001 - the process ends here, and says why
         _leave(folder, error)
     write_json(folder / OUTCOME, outcome)

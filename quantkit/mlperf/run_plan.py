@@ -15,7 +15,7 @@ LOGS = "logs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunPlan:
+class LoadgenJob:
     """One run in one process.
 
     Attributes:

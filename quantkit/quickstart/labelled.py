@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from quantkit.files import write_text
 from quantkit.quickstart.generate import Answer, Passage, full_name, slot_names, squad_json
-from quantkit.tasks import FeatureSettings
-from quantkit.tasks.squad import TASK, SquadFeature
+from quantkit.tasks import WindowSettings
+from quantkit.tasks.squad import TASK, SquadWindow
 from quantkit.tasks.tokenizer import Tokenizer
 
 IGNORED = -100
@@ -35,7 +35,7 @@ class Row:
             `IGNORED` outside the paragraph.
     """
 
-    feature: SquadFeature
+    feature: SquadWindow
     span: tuple[int, int]
     slot: int
     slots: NDArray[np.int64]
@@ -64,7 +64,7 @@ class Batch:
     slots: NDArray[np.int64]
 
 
-def label_passages(passages: Sequence[Passage], tokenizer: Tokenizer, settings: FeatureSettings) -> list[Row]:
+def label_passages(passages: Sequence[Passage], tokenizer: Tokenizer, settings: WindowSettings) -> list[Row]:
     """Return the rows of all questions, through the same reading and featurizing as in an evaluation."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "training.json"
@@ -73,8 +73,8 @@ def label_passages(passages: Sequence[Passage], tokenizer: Tokenizer, settings: 
     numbers = {name: number for number, name in enumerate(slot_names(), start=1)}
     asked = {question.id: (passage, question) for passage in passages for question in passage.questions}
     rows = []
-    for feature in cast(list[SquadFeature], TASK.featurize(dataset, tokenizer, settings)):
-        passage, question = asked[dataset.examples[feature.example].id]
+    for feature in cast(list[SquadWindow], TASK.featurize(dataset, tokenizer, settings)):
+        passage, question = asked[dataset.questions[feature.example].id]
         slots = np.full(len(feature.input_ids), IGNORED, np.int64)
         slots[feature.first : feature.first + len(feature.offsets)] = 0
         for said, value in passage.values.items():
@@ -88,7 +88,7 @@ def label_passages(passages: Sequence[Passage], tokenizer: Tokenizer, settings: 
     return rows
 
 
-def _find_span(feature: SquadFeature, answer: Answer) -> tuple[int, int]:
+def _find_span(feature: SquadWindow, answer: Answer) -> tuple[int, int]:
     """Return the first and the last token of an answer, or `NOWHERE`."""
     start, length = answer.answer_start, len(answer.text)
     starts, ends = feature.offsets[:, 0], feature.offsets[:, 1]
@@ -101,7 +101,7 @@ def _find_span(feature: SquadFeature, answer: Answer) -> tuple[int, int]:
 def make_batches(
     passages: Iterator[Passage],
     tokenizer: Tokenizer,
-    settings: FeatureSettings,
+    settings: WindowSettings,
     rng: np.random.Generator,
     *,
     tokens: int,

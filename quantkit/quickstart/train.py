@@ -39,7 +39,7 @@ from quantkit.quickstart.fake_quantization import fake_quantized
 from quantkit.quickstart.generate import HELDOUT, slot_names, write_training
 from quantkit.quickstart.labelled import IGNORED, Batch, make_batches
 from quantkit.quickstart.values import name_words
-from quantkit.tasks import FeatureSettings, Prediction
+from quantkit.tasks import Prediction, WindowSettings
 from quantkit.tasks.squad import TASK
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -211,7 +211,7 @@ def train(
         for number, phase in enumerate(phases):
             passages = write_training(f"phase {number} at {peak_rate}", 8, size=phase.size, long=phase.long)
             batches = make_batches(
-                passages, tokenizer, FeatureSettings(), rng, tokens=_BATCH_TOKENS, positions=_POSITIONS
+                passages, tokenizer, WindowSettings(), rng, tokens=_BATCH_TOKENS, positions=_POSITIONS
             )
             with fake_quantized(model) if phase.rounded else contextlib.nullcontext():
                 losses = []
@@ -267,7 +267,7 @@ def answer(
         the predictions, and per window by how much its best start leads over the second, or its best end if
         that leads by less. A window is a row of its own here, so no padding can help or harm.
     """
-    settings = FeatureSettings()
+    settings = WindowSettings()
     dataset = TASK.read(path, path.stem)
     dataset = dataset if limit is None else dataset.limit(limit)
     features = TASK.featurize(dataset, tokenizer, settings)

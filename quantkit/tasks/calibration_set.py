@@ -55,7 +55,7 @@ class CalibrationSet:
     @property
     def ids(self) -> tuple[str, ...]:
         """The chosen ids, in order."""
-        return tuple(example.id for example in self.dataset.examples)
+        return tuple(example.id for example in self.dataset.questions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def select(
         return _select_named(name_or_path, task, _Count(count, at_most), data_dir, seed)
     _require_file(name_or_path)
     dataset = load(name_or_path, task, data_dir)
-    ids = by_hash((example.id for example in dataset.examples), seed)
+    ids = by_hash((example.id for example in dataset.questions), seed)
     wanted = _Count(count, at_most).of(len(ids), usual=min(COUNT, len(ids)))
     return _choose(dataset.name, dataset, ids, wanted)
 
@@ -193,7 +193,7 @@ def _select_named(name: str, task: str, count: "_Count", data_dir: Path | None, 
     if selection.ids is not None:
         ids = find_known(selection.ids, data_dir).read_text(encoding="ascii").split()
     else:
-        ids = by_hash((example.id for example in dataset.examples), seed)
+        ids = by_hash((example.id for example in dataset.questions), seed)
     return _choose(name, dataset, ids, count.of(len(ids), usual=selection.count))
 
 

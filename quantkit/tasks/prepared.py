@@ -12,7 +12,7 @@ from typing import Self
 from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError
 from quantkit.tasks import task
-from quantkit.tasks.task import Dataset, Feature, FeatureSettings, Outputs, Prediction, Task
+from quantkit.tasks.task import Dataset, Outputs, Prediction, Task, Window, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
 
@@ -28,7 +28,7 @@ class Reader:
 
     task: Task
     tokenizer: Tokenizer
-    settings: FeatureSettings = field(default_factory=FeatureSettings)
+    settings: WindowSettings = field(default_factory=WindowSettings)
 
     @classmethod
     def of(cls, artifact: Artifact) -> Self:
@@ -70,7 +70,7 @@ class Prepared:
 
     reader: Reader
     dataset: Dataset
-    rows: Sequence[Feature]
+    rows: Sequence[Window]
 
     @property
     def pad_id(self) -> int:
@@ -84,7 +84,7 @@ class Prepared:
 
     def name(self, index: int) -> str:
         """Return what people call a row."""
-        return f"question {self.dataset.examples[self.rows[index].example].id}"
+        return f"question {self.dataset.questions[self.rows[index].example].id}"
 
     def first(self, count: int) -> "Prepared":
         """Return the same with so many rows at most, for timing: what is left need not answer every example."""

@@ -22,7 +22,7 @@ from quantkit.tasks.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FeatureSettings:
+class WindowSettings:
     """How text becomes features and logits become answers; the defaults are BERT's and MLPerf's for SQuAD.
 
     Attributes:
@@ -55,7 +55,7 @@ class FeatureSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Example:
+class Question:
     """One question or text. Tasks add what they need to know about it.
 
     Attributes:
@@ -85,7 +85,7 @@ class Dataset:
     digest: str
     source: str
     task: str
-    examples: tuple[Example, ...]
+    questions: tuple[Question, ...]
 
     def without(self, ids: Iterable[str]) -> "Dataset":
         """Return the dataset less the examples with these ids; ids it does not have are no error.
@@ -94,7 +94,7 @@ class Dataset:
             DatasetError: no example is left.
         """
         gone = frozenset(ids)
-        return self._part(tuple(example for example in self.examples if example.id not in gone))
+        return self._part(tuple(example for example in self.questions if example.id not in gone))
 
     def only(self, ids: Iterable[str]) -> "Dataset":
         """Return the examples with these ids, in the order of `ids`.
@@ -102,8 +102,8 @@ class Dataset:
         Raises:
             DatasetError: an id is not in the dataset, is named twice, or there are none.
         """
-        by_id = {example.id: example for example in self.examples}
-        chosen: dict[str, Example] = {}
+        by_id = {example.id: example for example in self.questions}
+        chosen: dict[str, Question] = {}
         for name in ids:
             if name not in by_id:
                 raise DatasetError(f"{self.path}: has no example {name!r}; choose ids that are in the file")
@@ -120,21 +120,21 @@ class Dataset:
         """
         if count < 1:
             raise DatasetError(f"{self.path}: a limit of {count} leaves no example; give 1 or more")
-        return self._part(self.examples[:count])
+        return self._part(self.questions[:count])
 
-    def _part(self, examples: tuple[Example, ...]) -> "Dataset":
-        if not examples:
+    def _part(self, questions: tuple[Question, ...]) -> "Dataset":
+        if not questions:
             raise DatasetError(
-                f"{self.path}: no example is left of {len(self.examples)}; choose at least one"
+                f"{self.path}: no example is left of {len(self.questions)}; choose at least one"
             )
-        if examples == self.examples:
+        if questions == self.questions:
             return self
-        digest = digest_of({"source": self.source, "ids": [example.id for example in examples]})
-        return replace(self, digest=digest, examples=examples)
+        digest = digest_of({"source": self.source, "ids": [example.id for example in questions]})
+        return replace(self, digest=digest, questions=questions)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Feature:
+class Window:
     """One row for the model, of true length: nothing is padded here.
 
     Attributes:
@@ -196,15 +196,15 @@ class Task(Protocol):
             DatasetError: it cannot be read, is empty, truncated, of another schema, or has an id twice.
         """
 
-    def featurize(self, dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings) -> list[Feature]:
+    def featurize(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
         """Return the features of every example, in the order of the examples, at least one each."""
 
     def predict(
         self,
         dataset: Dataset,
-        features: Sequence[Feature],
+        features: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: FeatureSettings,
+        settings: WindowSettings,
     ) -> list[Prediction]:
         """Return one prediction per example, in the order of the examples.
 
@@ -222,9 +222,9 @@ class Task(Protocol):
     def expected_scores(
         self,
         dataset: Dataset,
-        features: Sequence[Feature],
+        features: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: FeatureSettings,
+        settings: WindowSettings,
     ) -> list[float]:
         """Return the score that each example may expect, 0 to 1, when answers are drawn as the outputs say.
 
@@ -235,7 +235,7 @@ class Task(Protocol):
 
 def require_outputs(
     dataset: Dataset,
-    features: Sequence[Feature],
+    features: Sequence[Window],
     outputs: Sequence[Outputs],
     names: tuple[str, ...],
     *,
@@ -258,7 +258,7 @@ def require_outputs(
             f"{dataset.name}: {len(outputs)} outputs for {len(features)} features; evaluate again"
         )
     for index, feature in enumerate(features):
-        place = f"{dataset.name}: question {dataset.examples[feature.example].id}"
+        place = f"{dataset.name}: question {dataset.questions[feature.example].id}"
         if index >= len(outputs) or len(outputs[index]) != len(names):
             raise EvaluationError(f"{place}: the model gave no {' and '.join(names)}; evaluate again")
         for name, array in zip(names, outputs[index], strict=True):
@@ -272,7 +272,7 @@ def require_outputs(
                 raise EvaluationError(
                     f"{place}: {name} holds NaN or Infinity; check the model's weights and its calibration"
                 )
-    missing = set(range(len(dataset.examples))).difference(feature.example for feature in features)
+    missing = set(range(len(dataset.questions))).difference(feature.example for feature in features)
     if missing:
-        lost = dataset.examples[min(missing)].id
+        lost = dataset.questions[min(missing)].id
         raise EvaluationError(f"{dataset.name}: question {lost} has no feature; featurize the whole dataset")

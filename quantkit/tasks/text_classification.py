@@ -21,11 +21,11 @@ from quantkit.metrics.distributions import softmax
 from quantkit.tasks.reading import explain, read_file, without_mark
 from quantkit.tasks.task import (
     Dataset,
-    Example,
-    Feature,
-    FeatureSettings,
     Outputs,
     Prediction,
+    Question,
+    Window,
+    WindowSettings,
     require_outputs,
 )
 from quantkit.tasks.tokenizer import Tokenizer
@@ -34,7 +34,7 @@ _FORMAT = 'give JSON Lines with "id", "text" and "label"'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TextExample(Example):
+class TextQuestion(Question):
     """A text or a pair of texts with its label; its group is its id unless the file says otherwise.
 
     Attributes:
@@ -49,7 +49,7 @@ class TextExample(Example):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TextFeature(Feature):
+class TextWindow(Window):
     """A text's tokens.
 
     Attributes:
@@ -86,7 +86,7 @@ class TextClassification:
             DatasetError: the file is missing, empty, broken, of another schema, or has an id twice.
         """
         content = read_file(path)
-        examples: dict[str, TextExample] = {}
+        questions: dict[str, TextQuestion] = {}
         for number, line in enumerate(without_mark(content).split(b"\n"), start=1):
             if not line.strip():
                 continue
@@ -94,12 +94,12 @@ class TextClassification:
                 row = _Line.model_validate_json(line)
             except pydantic.ValidationError as error:
                 raise DatasetError(f"{path}: line {number}: {explain(error)}; {_FORMAT}") from error
-            if row.id in examples:
+            if row.id in questions:
                 raise DatasetError(
                     f"{path}: line {number}: id {row.id!r} was used before; give every text its own"
                 )
             group = row.id if row.group is None else row.group
-            examples[row.id] = TextExample(
+            questions[row.id] = TextQuestion(
                 id=row.id, group=group, text=row.text, text_pair=row.text_pair, label=row.label
             )
         digest = sha256_bytes(content)
@@ -109,10 +109,10 @@ class TextClassification:
             digest=digest,
             source=digest,
             task=self.name,
-            examples=tuple(examples.values()),
+            questions=tuple(questions.values()),
         )
 
-    def featurize(self, dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings) -> list[Feature]:
+    def featurize(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
         """Return one feature per text, cut to `max_length` tokens; of a pair the longer text is cut first.
 
         Raises:
@@ -122,18 +122,18 @@ class TextClassification:
         if settings.max_length <= tokenizer.specials(2):
             raise UsageError(f"max_length: {settings.max_length} leaves no room for text; raise it")
         tokenizer.check_length(settings.max_length)
-        examples = cast(tuple[TextExample, ...], dataset.examples)
-        first = tokenizer.encode_ids([example.text for example in examples])
-        second = tokenizer.encode_ids([example.text_pair or "" for example in examples])
-        features: list[Feature] = []
-        for index, (example, ids, pair) in enumerate(zip(examples, first, second, strict=True)):
+        questions = cast(tuple[TextQuestion, ...], dataset.questions)
+        first = tokenizer.encode_ids([example.text for example in questions])
+        second = tokenizer.encode_ids([example.text_pair or "" for example in questions])
+        features: list[Window] = []
+        for index, (example, ids, pair) in enumerate(zip(questions, first, second, strict=True)):
             if example.text_pair is None:
                 row = tokenizer.row(ids[: settings.max_length - tokenizer.specials(1)])
             else:
                 kept, kept_pair = shorten(len(ids), len(pair), settings.max_length - tokenizer.specials(2))
                 row = tokenizer.row(ids[:kept], pair[:kept_pair])
             features.append(
-                TextFeature(
+                TextWindow(
                     example=index,
                     input_ids=row[0],
                     token_type_ids=row[1],
@@ -146,9 +146,9 @@ class TextClassification:
     def predict(
         self,
         dataset: Dataset,
-        features: Sequence[Feature],
+        features: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: FeatureSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
+        settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
     ) -> list[Prediction]:
         """Return the label with the highest logit for each text, the first of equal ones.
 
@@ -157,8 +157,8 @@ class TextClassification:
         """
         require_outputs(dataset, features, outputs, self.outputs, per_token=self.per_token)
         predictions = []
-        for feature, (logits,) in zip(cast(Sequence[TextFeature], features), outputs, strict=True):
-            example = dataset.examples[feature.example]
+        for feature, (logits,) in zip(cast(Sequence[TextWindow], features), outputs, strict=True):
+            example = dataset.questions[feature.example]
             best = int(np.argmax(logits))
             right = float(best == feature.label)
             predictions.append(
@@ -175,9 +175,9 @@ class TextClassification:
     def expected_scores(
         self,
         dataset: Dataset,
-        features: Sequence[Feature],
+        features: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: FeatureSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
+        settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
     ) -> list[float]:
         """Return the probability that the model gives the right label of each text.
 
@@ -185,7 +185,7 @@ class TextClassification:
             EvaluationError: logits are missing, NaN or infinite; it names the text.
         """
         require_outputs(dataset, features, outputs, self.outputs, per_token=self.per_token)
-        rows = cast(Sequence[TextFeature], features)
+        rows = cast(Sequence[TextWindow], features)
         return [
             float(softmax(logits)[row.label]) if row.label < len(logits) else 0.0
             for row, (logits,) in zip(rows, outputs, strict=True)
@@ -205,7 +205,7 @@ def shorten(first: int, second: int, room: int) -> tuple[int, int]:
     return first, second
 
 
-def _label_index(dataset: Dataset, example: TextExample, tokenizer: Tokenizer) -> int:
+def _label_index(dataset: Dataset, example: TextQuestion, tokenizer: Tokenizer) -> int:
     labels = tokenizer.labels
     if isinstance(example.label, int):
         if example.label < 0 or (labels and example.label >= len(labels)):

@@ -204,7 +204,7 @@ class _Server:
         return waiting + self._late_answers
 
 
-class RateSearch:
+class HighestRate:
     """Finds the highest rate that holds, by bisection of its logarithm.
 
     Attributes:
@@ -253,8 +253,8 @@ class RateSearch:
             self._failed = trial.rate
 
 
-def search_rates(
-    searches: Sequence[RateSearch], try_rate: Callable[[int, float], Trial], advance: Callable[[], Any]
+def highest_rates(
+    searches: Sequence[HighestRate], try_rate: Callable[[int, float], Trial], advance: Callable[[], Any]
 ) -> None:
     """Run several searches in turns, one trial of each after the other.
 

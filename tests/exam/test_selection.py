@@ -55,13 +55,13 @@ def chosen(
 
 
 def ids(dataset: Dataset) -> list[str]:
-    return [example.id for example in dataset.examples]
+    return [example.id for example in dataset.questions]
 
 
 def test_more_of_the_calibration_file(texts: Path) -> None:
     """Without --select the rest of the calibration file is taken, never what was calibrated on."""
     calibrated, selected = chosen(texts, select_samples=20)
-    assert len(selected.examples) == 20
+    assert len(selected.questions) == 20
     assert not set(calibrated.ids).intersection(ids(selected))
 
 
@@ -95,7 +95,7 @@ def test_gates_questions_are_refused(texts: Path, tmp_path: Path) -> None:
 def test_gate_beside_the_selection_is_fine(texts: Path, tmp_path: Path) -> None:
     """A gate on other questions says nothing."""
     gate = write(tmp_path / "gate.jsonl", range(50, 60))
-    assert len(chosen(texts, select_samples=20, gate_data=gate)[1].examples) == 20
+    assert len(chosen(texts, select_samples=20, gate_data=gate)[1].questions) == 20
 
 
 def test_gate_that_is_named_must_be_there(texts: Path) -> None:
@@ -114,7 +114,7 @@ def test_gate_that_nobody_named_only_warns(
 
     monkeypatch.setattr("quantkit.exam.selection.load", absent)
     _, selected = chosen(Path("callcentre"), task="squad", select_samples=20)
-    assert len(selected.examples) == 20
+    assert len(selected.questions) == 20
     assert "questions of the gate (squad) is not known: squad: is nowhere here" in caplog.text
 
 

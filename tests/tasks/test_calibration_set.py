@@ -27,7 +27,7 @@ def test_a_file_is_sampled_by_hash(path: Path) -> None:
     ids = [f"q0-{number}" for number in range(150)]
     ranked = sorted(ids, key=lambda name: hashlib.sha256(f"3:{name}".encode()).hexdigest())
     assert tuple(ranked[:10]) == chosen.ids
-    assert (chosen.name, len(chosen.dataset.examples)) == ("calls", 10)
+    assert (chosen.name, len(chosen.dataset.questions)) == ("calls", 10)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == chosen.source_digest != chosen.dataset.digest
     assert chosen.ids != select(str(path), "squad", 10, seed=4).ids
 
@@ -145,7 +145,7 @@ def test_squad_is_the_official_list_of_mlperf(shared: Path) -> None:
 def test_callcentre_calibrates_on_other_questions_than_it_is_evaluated_on() -> None:
     """The shipped call-centre set has 100 questions, none of which is in the shipped evaluation set."""
     chosen = select("callcentre", "squad")
-    evaluated = {example.id for example in load("callcentre", "squad").examples}
+    evaluated = {example.id for example in load("callcentre", "squad").questions}
     assert len(chosen.ids) == 100
     assert not evaluated & set(chosen.ids)
 

@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 from quantkit.errors import DatasetError, UsageError
-from quantkit.tasks import TASKS, Dataset, Example, task
+from quantkit.tasks import TASKS, Dataset, Question, task
 
 
 @pytest.fixture
 def dataset() -> Dataset:
     """Return a dataset of three examples."""
-    examples = tuple(Example(id=name, group=name) for name in "abc")
-    return Dataset(name="d", path=Path("d.json"), digest="1", source="1", task="squad", examples=examples)
+    questions = tuple(Question(id=name, group=name) for name in "abc")
+    return Dataset(name="d", path=Path("d.json"), digest="1", source="1", task="squad", questions=questions)
 
 
 def ids(dataset: Dataset) -> str:
     """Return the ids in one word."""
-    return "".join(example.id for example in dataset.examples)
+    return "".join(example.id for example in dataset.questions)
 
 
 @pytest.mark.parametrize("name", TASKS)

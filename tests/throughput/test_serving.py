@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from quantkit.errors import EvaluationError
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.throughput.serving import (
-    RateSearch,
+    HighestRate,
     Trial,
     arrival_times,
     fitting,
+    highest_rates,
     late_allowed,
     lone_latency,
-    search_rates,
     serve,
 )
 from quantkit.throughput.workload import Workload
@@ -93,7 +93,7 @@ def test_an_error_ends_the_trial(make_load: Make) -> None:
 @given(st.floats(50, 5000), st.floats(50, 500))
 def test_search_finds_the_rate(limit: float, start: float) -> None:
     """Wherever it begins, it ends just below the highest rate that holds; fewer trials are less exact."""
-    search = RateSearch(start, factor=1.6, steps=14)
+    search = HighestRate(start, factor=1.6, steps=14)
     while not search.done:
         rate = search.rate
         search.tell(Trial(rate=rate, held=rate <= limit, latencies=()))
@@ -103,7 +103,7 @@ def test_search_finds_the_rate(limit: float, start: float) -> None:
 
 def test_search_gives_up() -> None:
     """When nothing holds, it ends at a small share of where it began, after few trials."""
-    search, rates = RateSearch(100.0, factor=1.6, steps=4), []
+    search, rates = HighestRate(100.0, factor=1.6, steps=4), []
     while not search.done:
         rates.append(search.rate)
         search.tell(Trial(rate=search.rate, held=False, latencies=()))
@@ -127,6 +127,6 @@ def test_searches_take_turns() -> None:
         order.append(index)
         return Trial(rate=rate, held=rate <= 10 * (index + 1), latencies=())
 
-    searches = [RateSearch(10.0, factor=1.2, steps=3) for _ in range(2)]
-    search_rates(searches, try_rate, lambda: None)
+    searches = [HighestRate(10.0, factor=1.2, steps=3) for _ in range(2)]
+    highest_rates(searches, try_rate, lambda: None)
     assert order == [0, 1] * 3

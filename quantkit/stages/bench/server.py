@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from quantkit.errors import UsageError
 from quantkit.recipe.settings import BenchSettings
-from quantkit.throughput import RateSearch, Trial, Workload, lone_latency, search_rates, serve
+from quantkit.throughput import HighestRate, Trial, Workload, highest_rates, lone_latency, serve
 
 _FIRST_STEPS, _STEPS = 6, 3
 _FIRST_FACTOR, _FACTOR = 1.6, 1.1
@@ -38,11 +38,11 @@ class Server:
         """Search each artifact's rate."""
         known = bool(self._rates)
         if known:
-            searches = [RateSearch(rate, factor=_FACTOR, steps=_STEPS) for rate in self._rates]
+            searches = [HighestRate(rate, factor=_FACTOR, steps=_STEPS) for rate in self._rates]
         else:
             self._require_possible()
             searches = [
-                RateSearch(_FULL * load.offline_rate(), factor=_FIRST_FACTOR, steps=_FIRST_STEPS)
+                HighestRate(_FULL * load.offline_rate(), factor=_FIRST_FACTOR, steps=_FIRST_STEPS)
                 for load in self._loads
             ]
         self._seed += 1
@@ -50,7 +50,7 @@ class Server:
         def try_rate(index: int, rate: float) -> Trial:
             return serve(self._loads[index], rate=rate, bound=self._bound, seed=self._seed)
 
-        search_rates(searches, try_rate, lambda: advance(1))
+        highest_rates(searches, try_rate, lambda: advance(1))
         self._rates = []
         for load, search in zip(self._loads, searches, strict=True):
             if search.best is None:

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from quantkit.metrics.answers import exact_match, f1
 from quantkit.metrics.distributions import softmax
-from quantkit.tasks.squad.features import SquadFeature
-from quantkit.tasks.squad.read import SquadExample
-from quantkit.tasks.task import Dataset, Feature, FeatureSettings, Outputs, Prediction, require_outputs
+from quantkit.tasks.squad.features import SquadWindow
+from quantkit.tasks.squad.read import SquadQuestion
+from quantkit.tasks.task import Dataset, Outputs, Prediction, Window, WindowSettings, require_outputs
 
 OUTPUTS = ("start_logits", "end_logits")
 _AT_ONCE = 256  # features scored together: pairs are [features, n_best, n_best] in float64
 
 
 def predict(
-    dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], settings: FeatureSettings
+    dataset: Dataset, features: Sequence[Window], outputs: Sequence[Outputs], settings: WindowSettings
 ) -> list[Prediction]:
     """Return one prediction per question. A question without any legal span gets the empty answer.
 
@@ -37,10 +37,10 @@ def predict(
         EvaluationError: logits are missing, of another length, NaN or infinite; it names the question.
     """
     require_outputs(dataset, features, outputs, OUTPUTS, per_token=True)
-    rows = cast(Sequence[SquadFeature], features)
-    examples = cast(tuple[SquadExample, ...], dataset.examples)
-    scores = [-np.inf] * len(examples)
-    answers = [""] * len(examples)
+    rows = cast(Sequence[SquadWindow], features)
+    questions = cast(tuple[SquadQuestion, ...], dataset.questions)
+    scores = [-np.inf] * len(questions)
+    answers = [""] * len(questions)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
         best = _best_spans(part, outputs[start : start + _AT_ONCE], settings)
@@ -48,12 +48,12 @@ def predict(
             if score > scores[row.example]:
                 scores[row.example] = score
                 begin, end = row.offsets[first, 0], row.offsets[last, 1]
-                answers[row.example] = examples[row.example].context[begin:end]
-    return [_score(example, answer) for example, answer in zip(examples, answers, strict=True)]
+                answers[row.example] = questions[row.example].context[begin:end]
+    return [_score(example, answer) for example, answer in zip(questions, answers, strict=True)]
 
 
 def expected_scores(
-    dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], settings: FeatureSettings
+    dataset: Dataset, features: Sequence[Window], outputs: Sequence[Outputs], settings: WindowSettings
 ) -> list[float]:
     """Return each question's expected F1, 0 to 1: over its `n_best` best spans, by the softmax of their scores.
 
@@ -63,16 +63,16 @@ def expected_scores(
         EvaluationError: as `predict`.
     """
     require_outputs(dataset, features, outputs, OUTPUTS, per_token=True)
-    rows = cast(Sequence[SquadFeature], features)
-    examples = cast(tuple[SquadExample, ...], dataset.examples)
-    spans: list[list[tuple[float, str]]] = [[] for _ in examples]
+    rows = cast(Sequence[SquadWindow], features)
+    questions = cast(tuple[SquadQuestion, ...], dataset.questions)
+    spans: list[list[tuple[float, str]]] = [[] for _ in questions]
     for begin in range(0, len(rows), _AT_ONCE):
         part = rows[begin : begin + _AT_ONCE]
         starts, ends, sums = _spans(part, outputs[begin : begin + _AT_ONCE], settings)
         pairs = sums.reshape(len(part), -1)
         best = np.argsort(-pairs, axis=1, kind="stable")[:, : settings.n_best]
         for place, row in enumerate(part):
-            context = examples[row.example].context
+            context = questions[row.example].context
             for pair in best[place]:
                 if pairs[place, pair] > -np.inf:
                     first, last = np.divmod(pair, sums.shape[2])
@@ -80,11 +80,11 @@ def expected_scores(
                     right = row.offsets[ends[place, last], 1]
                     spans[row.example].append((float(pairs[place, pair]), context[left:right]))
     return [
-        _expected(example, found, settings.n_best) for example, found in zip(examples, spans, strict=True)
+        _expected(example, found, settings.n_best) for example, found in zip(questions, spans, strict=True)
     ]
 
 
-def _expected(example: SquadExample, spans: list[tuple[float, str]], n_best: int) -> float:
+def _expected(example: SquadQuestion, spans: list[tuple[float, str]], n_best: int) -> float:
     best = sorted(spans, key=lambda span: -span[0])[:n_best]
     if not best:
         return f1("", example.answers)
@@ -92,7 +92,7 @@ def _expected(example: SquadExample, spans: list[tuple[float, str]], n_best: int
     return float(shares @ [f1(answer, example.answers) for _, answer in best])
 
 
-def _score(example: SquadExample, answer: str) -> Prediction:
+def _score(example: SquadQuestion, answer: str) -> Prediction:
     return Prediction(
         id=example.id,
         group=example.group,
@@ -103,7 +103,7 @@ def _score(example: SquadExample, answer: str) -> Prediction:
 
 
 def _best_spans(
-    features: Sequence[SquadFeature], outputs: Sequence[Outputs], settings: FeatureSettings
+    features: Sequence[SquadWindow], outputs: Sequence[Outputs], settings: WindowSettings
 ) -> tuple[list[float], list[int], list[int]]:
     """Return (score, first, last) of each feature's best span, in the window; -inf without one."""
     starts, ends, sums = _spans(features, outputs, settings)
@@ -119,7 +119,7 @@ def _best_spans(
 
 
 def _spans(
-    features: Sequence[SquadFeature], outputs: Sequence[Outputs], settings: FeatureSettings
+    features: Sequence[SquadWindow], outputs: Sequence[Outputs], settings: WindowSettings
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return starts and ends in the window, [features, n_best] each, and the scores of all pairs; -inf: not legal."""
     starts, start_logits = _highest([output[0] for output in outputs], settings.n_best)

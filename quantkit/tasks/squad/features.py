@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.errors import UsageError
-from quantkit.tasks.squad.read import SquadExample
-from quantkit.tasks.squad.windows import Window, cut_windows, widest_context
-from quantkit.tasks.task import Dataset, Feature, FeatureSettings
+from quantkit.tasks.squad.read import SquadQuestion
+from quantkit.tasks.squad.windows import Stretch, cut_windows, widest_context
+from quantkit.tasks.task import Dataset, Window, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer, Tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SquadFeature(Feature):
+class SquadWindow(Window):
     """A question with one window of its paragraph.
 
     Attributes:
@@ -26,10 +26,10 @@ class SquadFeature(Feature):
 
     first: int
     offsets: NDArray[np.int32]
-    widest: Window
+    widest: Stretch
 
 
-def featurize(dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings) -> list[Feature]:
+def featurize(dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
     """Return the features of every question, in order; the windows of a question stand together.
 
     Each paragraph is tokenized once, however many questions it has.
@@ -39,28 +39,28 @@ def featurize(dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings)
             for.
     """
     _check_length(tokenizer, settings)
-    examples = cast(tuple[SquadExample, ...], dataset.examples)
-    contexts = list(dict.fromkeys(example.context for example in examples))
+    questions = cast(tuple[SquadQuestion, ...], dataset.questions)
+    contexts = list(dict.fromkeys(example.context for example in questions))
     tokens = dict(zip(contexts, tokenizer.encode(contexts), strict=True))
     # A byte-level tokenizer would take leading white space for a word of the question.
-    questions = tokenizer.encode_ids([example.question.lstrip() for example in examples])
-    features: list[Feature] = []
-    for index, (example, question) in enumerate(zip(examples, questions, strict=True)):
+    encoded = tokenizer.encode_ids([example.question.lstrip() for example in questions])
+    features: list[Window] = []
+    for index, (example, question) in enumerate(zip(questions, encoded, strict=True)):
         query = question[: settings.max_query_length]
         features += _features(index, query, tokens[example.context], tokenizer, settings)
     return features
 
 
 def _features(
-    index: int, query: NDArray[np.int64], context: Tokens, tokenizer: Tokenizer, settings: FeatureSettings
-) -> list[SquadFeature]:
+    index: int, query: NDArray[np.int64], context: Tokens, tokenizer: Tokenizer, settings: WindowSettings
+) -> list[SquadWindow]:
     room = settings.max_length - tokenizer.specials(2) - len(query)
     windows = cut_windows(len(context.ids), room, settings.doc_stride)
     found = []
     for (start, length), (widest_start, widest_length) in zip(windows, widest_context(windows), strict=True):
         input_ids, token_type_ids = tokenizer.row(query, context.ids[start : start + length])
         found.append(
-            SquadFeature(
+            SquadWindow(
                 example=index,
                 input_ids=input_ids,
                 token_type_ids=token_type_ids,
@@ -72,7 +72,7 @@ def _features(
     return found
 
 
-def _check_length(tokenizer: Tokenizer, settings: FeatureSettings) -> None:
+def _check_length(tokenizer: Tokenizer, settings: WindowSettings) -> None:
     if settings.max_length <= settings.max_query_length + tokenizer.specials(2):
         raise UsageError(
             f"max_length: {settings.max_length} leaves no room for the text beside a question of "

@@ -10,26 +10,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantkit.errors import UsageError
-from quantkit.tasks import Dataset, FeatureSettings, task
-from quantkit.tasks.squad.features import SquadFeature, featurize
-from quantkit.tasks.squad.read import SquadExample
+from quantkit.tasks import Dataset, WindowSettings, task
+from quantkit.tasks.squad.features import SquadWindow, featurize
+from quantkit.tasks.squad.read import SquadQuestion
 from quantkit.tasks.tokenizer import Tokenizer
 
-SMALL = FeatureSettings(max_length=24, doc_stride=5, max_query_length=6)
+SMALL = WindowSettings(max_length=24, doc_stride=5, max_query_length=6)
 WORDS = st.lists(st.sampled_from(["who", "wrote", "Köln", "letter.", "日本", "😀", "x" * 9]), max_size=40)
 
 
 def dataset_of(context: str, question: str) -> Dataset:
     """Return a dataset of one question."""
-    example = SquadExample(id="q", group="g", context=context, question=question, answers=("x",))
-    return Dataset(name="d", path=Path("d.json"), digest="0", source="0", task="squad", examples=(example,))
+    example = SquadQuestion(id="q", group="g", context=context, question=question, answers=("x",))
+    return Dataset(name="d", path=Path("d.json"), digest="0", source="0", task="squad", questions=(example,))
 
 
 def rows_of(
-    context: str, question: str, tokenizer: Tokenizer, chosen: FeatureSettings = SMALL
-) -> list[SquadFeature]:
+    context: str, question: str, tokenizer: Tokenizer, chosen: WindowSettings = SMALL
+) -> list[SquadWindow]:
     """Return the features of one question."""
-    return cast(list[SquadFeature], featurize(dataset_of(context, question), tokenizer, chosen))
+    return cast(list[SquadWindow], featurize(dataset_of(context, question), tokenizer, chosen))
 
 
 @pytest.mark.parametrize("family", ["wordpiece", "byte_level"])
@@ -96,7 +96,7 @@ def test_questions_of_a_paragraph_share_its_offsets(
     path = write_squad({"Ann wrote the letter.": {"Who?": ["Ann"], "What?": ["the letter"]}})
     squad = task("squad")
     first, second = cast(
-        list[SquadFeature], squad.featurize(squad.read(path, "d"), wordpiece, FeatureSettings())
+        list[SquadWindow], squad.featurize(squad.read(path, "d"), wordpiece, WindowSettings())
     )
     assert (first.example, second.example) == (0, 1)
     assert np.shares_memory(first.offsets, second.offsets)
@@ -107,17 +107,17 @@ def test_no_room_for_the_paragraph_is_an_error(wordpiece: Tokenizer, byte_level:
     with pytest.raises(
         UsageError, match="max_length: 67 leaves no room for the text beside a question of 64"
     ):
-        rows_of("who", "who", wordpiece, FeatureSettings(max_length=67))
-    rows_of("who", "who", wordpiece, FeatureSettings(max_length=68))
+        rows_of("who", "who", wordpiece, WindowSettings(max_length=67))
+    rows_of("who", "who", wordpiece, WindowSettings(max_length=68))
     with pytest.raises(UsageError, match="max_length: is 600, but the model"):
-        rows_of("who", "who", byte_level, FeatureSettings(max_length=600))
+        rows_of("who", "who", byte_level, WindowSettings(max_length=600))
 
 
-@pytest.mark.parametrize("name", list(FeatureSettings().as_json()))
+@pytest.mark.parametrize("name", list(WindowSettings().as_json()))
 def test_settings_below_one_are_refused(name: str) -> None:
     """No setting may be 0, which would loop, lose tokens or answers."""
     with pytest.raises(UsageError, match=f"{name}: is 0; give"):
-        FeatureSettings(**{name: 0})
+        WindowSettings(**{name: 0})
 
 
 @pytest.mark.real
@@ -127,8 +127,8 @@ def test_squad_dev_has_10833_features(shared: Path) -> None:
     dataset = squad.read(shared / "data" / "squad" / "dev-v1.1.json", "squad")
     tokenizer = Tokenizer.load(shared / "models" / "minilm-l6-squad")
     tokenizer.check_vocabulary(30_522)
-    features = squad.featurize(dataset, tokenizer, FeatureSettings())
-    assert (len(dataset.examples), len(features)) == (10_570, 10_833)
+    features = squad.featurize(dataset, tokenizer, WindowSettings())
+    assert (len(dataset.questions), len(features)) == (10_570, 10_833)
     assert max(len(feature.input_ids) for feature in features) == 384
 
 
@@ -139,10 +139,10 @@ def test_features_equal_those_of_transformers(shared: Path) -> None:
     folder = shared / "models" / "minilm-l6-squad"
     squad = task("squad")
     dataset = squad.read(shared / "data" / "squad" / "dev-v1.1.json", "squad").limit(400)
-    rows = cast(list[SquadFeature], squad.featurize(dataset, Tokenizer.load(folder), FeatureSettings()))
+    rows = cast(list[SquadWindow], squad.featurize(dataset, Tokenizer.load(folder), WindowSettings()))
     reference = transformers.AutoTokenizer.from_pretrained(folder)
     expected = []
-    for example in cast(tuple[SquadExample, ...], dataset.examples):
+    for example in cast(tuple[SquadQuestion, ...], dataset.questions):
         query = len(reference(example.question, add_special_tokens=False, truncation=False)["input_ids"])
         assert query <= 64
         batch = reference(
