@@ -92,12 +92,12 @@ async def load(
 def questions(path: Path, count: int, seed: int = 0) -> list[dict[str, str]]:
     """Return `count` questions of a SQuAD file, chosen at random, again from the start when there are too few."""
     questions = [
-        example for example in TASK.read(path, path.stem).questions if isinstance(example, SquadQuestion)
+        question for question in TASK.read(path, path.stem).questions if isinstance(question, SquadQuestion)
     ]
     random.Random(seed).shuffle(questions)
     return [
-        {"question": example.question, "context": example.context}
-        for example in (questions[number % len(questions)] for number in range(count))
+        {"question": question.question, "context": question.context}
+        for question in (questions[number % len(questions)] for number in range(count))
     ]
 
 

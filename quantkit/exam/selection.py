@@ -80,7 +80,7 @@ def _require_not_the_gates(asked: SelectionRequest, ids: list[str], data_dir: Pa
             raise
         _LOG.warning("whether the selection holds questions of the gate (%s) is not known: %s", name, error)
         return
-    shared = sorted({example.id for example in gate.questions}.intersection(ids))
+    shared = sorted({question.id for question in gate.questions}.intersection(ids))
     if shared:
         raise DatasetError(
             f"{asked.source}: {len(shared)} of the {len(ids)} selection questions are the gate's ({name}), "

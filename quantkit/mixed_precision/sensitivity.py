@@ -64,7 +64,7 @@ def damages_of(
     together.
 
     Args:
-        workbench: groups and evidence.
+        workbench: groups and observations.
         reference: what each group is quantized to.
         calibration_set: the questions.
         journal: what was measured before.
@@ -135,7 +135,7 @@ def _measure(
     """Return group name → damage of its reference.
 
     Args:
-        workbench: groups and evidence.
+        workbench: groups and observations.
         reference: what each group is quantized to.
         exam: the questions.
         seconds: how long it may take; the first pass decides how many groups are measured together.

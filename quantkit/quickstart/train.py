@@ -270,20 +270,20 @@ def answer(
     settings = WindowSettings()
     dataset = TASK.read(path, path.stem)
     dataset = dataset if limit is None else dataset.limit(limit)
-    features = TASK.featurize(dataset, tokenizer, settings)
+    windows = TASK.cut(dataset, tokenizer, settings)
     model.eval()
     outputs, leads = [], []
     with torch.inference_mode(), parametrize.cached():
-        for feature in features:
+        for window in windows:
             output = model(
-                input_ids=torch.from_numpy(feature.input_ids)[None],
-                token_type_ids=torch.from_numpy(feature.token_type_ids)[None],
+                input_ids=torch.from_numpy(window.input_ids)[None],
+                token_type_ids=torch.from_numpy(window.token_type_ids)[None],
             )
             logits = (output.start_logits[0], output.end_logits[0])
             outputs.append(tuple(values.numpy() for values in logits))
             best_two = (values.topk(2).values for values in logits)
             leads.append(min(float(best - second) for best, second in best_two))
-    return TASK.predict(dataset, features, outputs, settings), leads
+    return TASK.predict(dataset, windows, outputs, settings), leads
 
 
 def report(

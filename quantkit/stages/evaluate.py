@@ -112,7 +112,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
     started = time.perf_counter()
     artifact, dataset = subject.artifact, subject.dataset
     reader = Reader.of(artifact)
-    # Opened before featurizing: a model that cannot run is told at once.
+    # Opened before questions are cut: a model that cannot run is told at once.
     profile = _profile(artifact, settings, where)
     with open_engine(artifact.model_path, outputs=reader.task.outputs, profile=profile) as engine:
         prepared = reader.prepare(dataset)
@@ -121,7 +121,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         outputs = run_job(engine, job, label="evaluate")
         ran = time.perf_counter() - running
     predictions = prepared.predict(outputs)
-    if [prediction.id for prediction in predictions] != [example.id for example in dataset.questions]:
+    if [prediction.id for prediction in predictions] != [question.id for question in dataset.questions]:
         raise EvaluationError(
             f"{subject.dataset_name}: {len(predictions)} predictions do not answer its "
             f"{len(dataset.questions)} questions one by one; report this"
@@ -209,7 +209,7 @@ def _read_cached(subject: _Subject) -> Evaluation | None:
     except (QuantkitError, OSError, ValueError, TypeError):
         return None
     asked = (subject.key, subject.artifact.digest, subject.dataset.digest)
-    ids = [example.id for example in subject.dataset.questions]
+    ids = [question.id for question in subject.dataset.questions]
     if (found.key, found.artifact, found.dataset) != asked or [score.id for score in scores] != ids:
         return None
     if scores_digest(scores) != found.predictions_sha256:

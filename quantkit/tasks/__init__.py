@@ -1,4 +1,4 @@
-"""Tasks: what a model does, from a file of examples to scored predictions."""
+"""Tasks: what a model does, from a file of questions to scored predictions."""
 
 import difflib
 from typing import cast

@@ -52,7 +52,7 @@ class KnownDataset:
     Attributes:
         task: the task that reads it.
         source: the public file, or the path of one that ships inside the package.
-        questions: how many examples it has, None for one that ships.
+        questions: how many questions it has, None for one that ships.
     """
 
     task: str

@@ -112,8 +112,8 @@ class TextClassification:
             questions=tuple(questions.values()),
         )
 
-    def featurize(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
-        """Return one feature per text, cut to `max_length` tokens; of a pair the longer text is cut first.
+    def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
+        """Return one window per text, cut to `max_length` tokens; of a pair the longer text is cut first.
 
         Raises:
             DatasetError: a label that the model does not have.
@@ -123,30 +123,30 @@ class TextClassification:
             raise UsageError(f"max_length: {settings.max_length} leaves no room for text; raise it")
         tokenizer.check_length(settings.max_length)
         questions = cast(tuple[TextQuestion, ...], dataset.questions)
-        first = tokenizer.encode_ids([example.text for example in questions])
-        second = tokenizer.encode_ids([example.text_pair or "" for example in questions])
-        features: list[Window] = []
-        for index, (example, ids, pair) in enumerate(zip(questions, first, second, strict=True)):
-            if example.text_pair is None:
+        first = tokenizer.encode_ids([question.text for question in questions])
+        second = tokenizer.encode_ids([question.text_pair or "" for question in questions])
+        windows: list[Window] = []
+        for index, (question, ids, pair) in enumerate(zip(questions, first, second, strict=True)):
+            if question.text_pair is None:
                 row = tokenizer.row(ids[: settings.max_length - tokenizer.specials(1)])
             else:
                 kept, kept_pair = shorten(len(ids), len(pair), settings.max_length - tokenizer.specials(2))
                 row = tokenizer.row(ids[:kept], pair[:kept_pair])
-            features.append(
+            windows.append(
                 TextWindow(
-                    example=index,
+                    question=index,
                     input_ids=row[0],
                     token_type_ids=row[1],
-                    label=_label_index(dataset, example, tokenizer),
+                    label=_label_index(dataset, question, tokenizer),
                     labels=tokenizer.labels,
                 )
             )
-        return features
+        return windows
 
     def predict(
         self,
         dataset: Dataset,
-        features: Sequence[Window],
+        windows: Sequence[Window],
         outputs: Sequence[Outputs],
         settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
     ) -> list[Prediction]:
@@ -155,17 +155,17 @@ class TextClassification:
         Raises:
             EvaluationError: logits are missing, NaN or infinite; it names the text.
         """
-        require_outputs(dataset, features, outputs, self.outputs, per_token=self.per_token)
+        require_outputs(dataset, windows, outputs, self.outputs, per_token=self.per_token)
         predictions = []
-        for feature, (logits,) in zip(cast(Sequence[TextWindow], features), outputs, strict=True):
-            example = dataset.questions[feature.example]
+        for window, (logits,) in zip(cast(Sequence[TextWindow], windows), outputs, strict=True):
+            question = dataset.questions[window.question]
             best = int(np.argmax(logits))
-            right = float(best == feature.label)
+            right = float(best == window.label)
             predictions.append(
                 Prediction(
-                    id=example.id,
-                    group=example.group,
-                    answer=feature.labels[best] if best < len(feature.labels) else str(best),
+                    id=question.id,
+                    group=question.group,
+                    answer=window.labels[best] if best < len(window.labels) else str(best),
                     exact_match=right,
                     f1=right,
                 )
@@ -175,7 +175,7 @@ class TextClassification:
     def expected_scores(
         self,
         dataset: Dataset,
-        features: Sequence[Window],
+        windows: Sequence[Window],
         outputs: Sequence[Outputs],
         settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
     ) -> list[float]:
@@ -184,8 +184,8 @@ class TextClassification:
         Raises:
             EvaluationError: logits are missing, NaN or infinite; it names the text.
         """
-        require_outputs(dataset, features, outputs, self.outputs, per_token=self.per_token)
-        rows = cast(Sequence[TextWindow], features)
+        require_outputs(dataset, windows, outputs, self.outputs, per_token=self.per_token)
+        rows = cast(Sequence[TextWindow], windows)
         return [
             float(softmax(logits)[row.label]) if row.label < len(logits) else 0.0
             for row, (logits,) in zip(rows, outputs, strict=True)
@@ -205,24 +205,26 @@ def shorten(first: int, second: int, room: int) -> tuple[int, int]:
     return first, second
 
 
-def _label_index(dataset: Dataset, example: TextQuestion, tokenizer: Tokenizer) -> int:
+def _label_index(dataset: Dataset, question: TextQuestion, tokenizer: Tokenizer) -> int:
     labels = tokenizer.labels
-    if isinstance(example.label, int):
-        if example.label < 0 or (labels and example.label >= len(labels)):
+    if isinstance(question.label, int):
+        if question.label < 0 or (labels and question.label >= len(labels)):
             raise DatasetError(
-                f"{dataset.path}: {example.id}: the model has no label {example.label}; "
+                f"{dataset.path}: {question.id}: the model has no label {question.label}; "
                 f"{f'give 0 to {len(labels) - 1}' if labels else 'give 0 or more'}"
             )
-        return example.label
-    if example.label not in labels:
-        near = difflib.get_close_matches(example.label, labels, n=1)
+        return question.label
+    if question.label not in labels:
+        near = difflib.get_close_matches(question.label, labels, n=1)
         hint = (
             f"did you mean {near[0]!r}?"
             if near
             else f"it has {', '.join(labels) or 'no id2label in config.json'}"
         )
-        raise DatasetError(f"{dataset.path}: {example.id}: the model has no label {example.label!r}; {hint}")
-    return labels.index(example.label)
+        raise DatasetError(
+            f"{dataset.path}: {question.id}: the model has no label {question.label!r}; {hint}"
+        )
+    return labels.index(question.label)
 
 
 TASK = TextClassification()

@@ -55,7 +55,7 @@ def chosen(
 
 
 def ids(dataset: Dataset) -> list[str]:
-    return [example.id for example in dataset.questions]
+    return [question.id for question in dataset.questions]
 
 
 def test_more_of_the_calibration_file(texts: Path) -> None:

@@ -13,8 +13,8 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.stages.tune import require_place, tune
 from quantkit.stages.tune.machine import HeldRate, Machine, offline
-from quantkit.stages.tune.search import Found, Search
-from quantkit.stages.tune.space import grid, key, shapes, together, variations
+from quantkit.stages.tune.space import key, profile_map, shapes, together, variations
+from quantkit.stages.tune.trials import Found, Trials
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
 
@@ -37,10 +37,10 @@ class FakeMachine:
         return rate
 
 
-def search(machine: FakeMachine, *, budget: float = 120.0, **changes: Any) -> tuple[Search, Found]:
+def search(machine: FakeMachine, *, budget: float = 120.0, **changes: Any) -> tuple[Trials, Found]:
     """Run a search on four cores."""
     told: list[int] = []
-    one = Search(
+    one = Trials(
         reference=BASE,
         measure=machine.measure,
         rows=1000,
@@ -71,7 +71,7 @@ def hilly(profile: RuntimeProfile) -> float:
 
 @pytest.mark.parametrize("noise", [0.0, 0.01])
 def test_the_best_is_found(noise: float) -> None:
-    """Shape and token budget from the grid, and options that help together although tried alone."""
+    """Shape and token budget from the map, and options that help together although tried alone."""
     one, found = search(FakeMachine(hilly, noise))
     best = found.profile
     assert (
@@ -83,7 +83,7 @@ def test_the_best_is_found(noise: float) -> None:
     ) == (2, 2, 512, True, False)
     assert found.sure
     assert hilly(best) / hilly(BASE) == pytest.approx(found.ratios.median, rel=0.05)
-    assert {trial.step for trial in one.trials} == {"grid", "grid again", "options", "final"}
+    assert {trial.step for trial in one.done} == {"map", "map again", "options", "final"}
 
 
 def test_nothing_surely_faster_keeps_the_default() -> None:
@@ -97,7 +97,7 @@ def test_time_is_bounded() -> None:
     machine = FakeMachine(lambda profile: hilly(profile) / 40)
     one, found = search(machine)
     assert machine.now < 3 * 120
-    assert len(one.trials) >= 3
+    assert len(one.done) >= 3
     assert found.qps > 0
 
 
@@ -131,7 +131,7 @@ def test_space() -> None:
     assert shapes(1) == [(1, 1)]
     assert shapes(2) == [(2, 1), (1, 2)]
     assert shapes(4) == [(4, 1), (2, 2), (1, 4), (2, 1), (1, 2)]
-    small = grid(BASE, cores=2, runtimes=("onnxruntime", "openvino"), largest=600)
+    small = profile_map(BASE, cores=2, runtimes=("onnxruntime", "openvino"), largest=600)
     assert {(profile.token_budget, profile.instances) for profile in small} == {
         (128, 2),
         (128, 1),

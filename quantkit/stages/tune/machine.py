@@ -44,18 +44,18 @@ class HeldRate:
                 f"{1000 * self._bound:g} ms; allow more"
             )
         start = self._known or _FULL * load.offline_rate()
-        search = HighestRate(start, factor=_FACTOR, steps=_STEPS)
+        highest = HighestRate(start, factor=_FACTOR, steps=_STEPS)
 
         def try_rate(_: int, rate: float) -> Trial:
             return serve(load, rate=rate, bound=self._bound, seed=self._seed)
 
-        highest_rates([search], try_rate, lambda: None)
-        if search.best is None:
+        highest_rates([highest], try_rate, lambda: None)
+        if highest.best is None:
             raise EvaluationError(
                 f"{load.engine.name}: holds {1000 * self._bound:g} ms at no rate; allow more"
             )
-        self._known = self._known or search.best.rate
-        return search.best.rate
+        self._known = self._known or highest.best.rate
+        return highest.best.rate
 
 
 class Machine(Closing):

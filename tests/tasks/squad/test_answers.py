@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from quantkit.errors import EvaluationError
 from quantkit.metrics.answers import f1
 from quantkit.tasks import Dataset, WindowSettings, task
-from quantkit.tasks.squad.features import SquadWindow
+from quantkit.tasks.squad.cutting import SquadWindow
 from quantkit.tasks.squad.read import SquadQuestion
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -50,16 +50,16 @@ def all_spans(
                 inside = first >= 0 and 0 <= last < len(row.offsets)
                 widest = row.widest[0] <= first < row.widest[0] + row.widest[1]
                 if inside and widest and 0 <= last - first < chosen.max_answer_length:
-                    text = CONTEXTS[row.example][row.offsets[first][0] : row.offsets[last][1]]
+                    text = CONTEXTS[row.question][row.offsets[first][0] : row.offsets[last][1]]
                     score = float(start_logits[start]) + float(end_logits[end])
-                    found.setdefault(row.example, []).append((score, text))
+                    found.setdefault(row.question, []).append((score, text))
     return found
 
 
 def search(rows: list[SquadWindow], outputs: list[Logits], chosen: WindowSettings) -> dict[int, str]:
     """Find each question's answer pair by pair, as the original script does: the first of the best."""
     found = all_spans(rows, outputs, chosen)
-    return {example: max(spans, key=lambda span: span[0])[1] for example, spans in found.items()}
+    return {question: max(spans, key=lambda span: span[0])[1] for question, spans in found.items()}
 
 
 def draw_outputs(data: st.DataObject, rows: list[SquadWindow]) -> list[Logits]:
@@ -83,12 +83,12 @@ def test_answers_equal_a_search_over_all_pairs(
 ) -> None:
     """The answer is what pairing ranks one by one finds first; a great n_best makes it the best span."""
     chosen = replace(SMALL, n_best=n_best)
-    rows = cast(list[SquadWindow], SQUAD.featurize(dataset, wordpiece, chosen))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, chosen))
     outputs = draw_outputs(data, rows)
     found = search(rows, outputs, chosen)
     predictions = SQUAD.predict(dataset, rows, outputs, chosen)
     assert [found.get(index, "") for index in range(len(CONTEXTS))] == [row.answer for row in predictions]
-    assert [example.id for example in dataset.questions] == [row.id for row in predictions]
+    assert [question.id for question in dataset.questions] == [row.id for row in predictions]
 
 
 @pytest.mark.parametrize("n_best", [1, 4, 1000])
@@ -99,14 +99,14 @@ def test_expected_scores_equal_a_sum_over_all_pairs(
 ) -> None:
     """A question's expected F1 is the mean over its `n_best` best spans by their softmax: 0 to 1."""
     chosen = replace(SMALL, n_best=n_best)
-    rows = cast(list[SquadWindow], SQUAD.featurize(dataset, wordpiece, chosen))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, chosen))
     outputs = draw_outputs(data, rows)
     spans = all_spans(rows, outputs, chosen)
     expected = []
-    for index, example in enumerate(cast(tuple[SquadQuestion, ...], dataset.questions)):
+    for index, question in enumerate(cast(tuple[SquadQuestion, ...], dataset.questions)):
         best = sorted(spans.get(index, [(0.0, "")]), key=lambda span: -span[0])[:n_best]
         shares = [math.exp(score - best[0][0]) for score, _ in best]
-        scores = [f1(text, example.answers) for _, text in best]
+        scores = [f1(text, question.answers) for _, text in best]
         expected.append(sum(a * b for a, b in zip(shares, scores, strict=True)) / sum(shares))
     found = SQUAD.expected_scores(dataset, rows, outputs, chosen)
     assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
@@ -115,7 +115,7 @@ def test_expected_scores_equal_a_sum_over_all_pairs(
 
 def test_expected_scores_of_one_span_are_its_f1(dataset: Dataset, wordpiece: Tokenizer) -> None:
     """With one span a question, the expected F1 is the F1 of the answer; sharper logits come near that too."""
-    rows = cast(list[SquadWindow], SQUAD.featurize(dataset, wordpiece, SMALL))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, SMALL))
     outputs = [
         (peak(len(row.input_ids), row.first), peak(len(row.input_ids), row.first))
         if len(row.offsets)
@@ -129,16 +129,16 @@ def test_expected_scores_of_one_span_are_its_f1(dataset: Dataset, wordpiece: Tok
     several = [prediction.f1 for prediction in SQUAD.predict(dataset, rows, sharp, SMALL)]
     soft = SQUAD.expected_scores(dataset, rows, sharp, SMALL)
     for index, prediction in enumerate(several):
-        windows = sum(row.example == index for row in rows)
+        windows = sum(row.question == index for row in rows)
         if windows == 1:
             assert soft[index] == pytest.approx(prediction, abs=1e-9)
 
 
 def test_expected_scores_move_where_answers_do_not(dataset: Dataset, wordpiece: Tokenizer) -> None:
     """A logit that makes a wrong span likelier lowers the expected score though the answer stays right."""
-    rows = cast(list[SquadWindow], SQUAD.featurize(dataset, wordpiece, SMALL))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, SMALL))
     context = CONTEXTS[3]
-    (row,) = [row for row in rows if row.example == 3]
+    (row,) = [row for row in rows if row.question == 3]
     tokens = [context[begin:end] for begin, end in row.offsets]
     right, wrong = row.first + tokens.index("letter"), row.first + tokens.index("who")
     found = []
@@ -163,9 +163,9 @@ def test_the_answer_is_cut_from_the_original_text(request: pytest.FixtureRequest
     """Capitals, accents and emoji stand in the answer as in the paragraph, without the spaces around it."""
     tokenizer: Tokenizer = request.getfixturevalue(family)
     context = "😀 “WHO  wrote” it in Köln"
-    example = SquadQuestion(id="q", group="T", context=context, question="who", answers=("köln!", "Bonn"))
-    dataset = Dataset(name="d", path=Path("d"), digest="0", source="0", task="squad", questions=(example,))
-    rows = cast(list[SquadWindow], SQUAD.featurize(dataset, tokenizer, WindowSettings()))
+    question = SquadQuestion(id="q", group="T", context=context, question="who", answers=("köln!", "Bonn"))
+    dataset = Dataset(name="d", path=Path("d"), digest="0", source="0", task="squad", questions=(question,))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, tokenizer, WindowSettings()))
     (row,) = rows
     begin, end = context.index("Köln"), len(context)
     starts = [index for index, (start, _) in enumerate(row.offsets.tolist()) if start == begin]
@@ -193,7 +193,7 @@ def test_a_logit_that_is_no_number_names_its_question(
     dataset: Dataset, wordpiece: Tokenizer, value: float, which: int
 ) -> None:
     """One NaN or infinite logit is an error with the question's id, never a wrong answer."""
-    rows = cast(list[SquadWindow], SQUAD.featurize(dataset, wordpiece, SMALL))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, SMALL))
     outputs = flat(rows)
     outputs[-1][which][2] = value
     with pytest.raises(
@@ -206,7 +206,7 @@ def test_a_logit_that_is_no_number_names_its_question(
 
 def test_missing_outputs_name_the_question(dataset: Dataset, wordpiece: Tokenizer) -> None:
     """Too few outputs, an empty one, one of another length, or too many are errors."""
-    rows = cast(list[SquadWindow], SQUAD.featurize(dataset, wordpiece, SMALL))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, SMALL))
     outputs = flat(rows)
     with pytest.raises(EvaluationError, match="question q3: the model gave no start_logits and end_logits"):
         SQUAD.predict(dataset, rows, outputs[:-1], SMALL)
@@ -215,13 +215,13 @@ def test_missing_outputs_name_the_question(dataset: Dataset, wordpiece: Tokenize
     short = (outputs[-1][0], outputs[-1][1][:-1])
     with pytest.raises(EvaluationError, match=r"question q3: end_logits has shape \[\d+\] for \d+ tokens"):
         SQUAD.predict(dataset, rows, [*outputs[:-1], short], SMALL)
-    with pytest.raises(EvaluationError, match=r"outputs for .* features; evaluate again"):
+    with pytest.raises(EvaluationError, match=r"outputs for .* windows; evaluate again"):
         SQUAD.predict(dataset, rows, [*outputs, outputs[0]], SMALL)
 
 
-def test_a_question_without_features_is_an_error(dataset: Dataset, wordpiece: Tokenizer) -> None:
+def test_a_question_without_windows_is_an_error(dataset: Dataset, wordpiece: Tokenizer) -> None:
     """Losing a question is an error that names it, never a score over fewer questions."""
-    rows = cast(list[SquadWindow], SQUAD.featurize(dataset, wordpiece, SMALL))
-    kept = [row for row in rows if row.example != 1]
-    with pytest.raises(EvaluationError, match="question q1 has no feature"):
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, SMALL))
+    kept = [row for row in rows if row.question != 1]
+    with pytest.raises(EvaluationError, match="question q1 has no window"):
         SQUAD.predict(dataset, kept, flat(kept), SMALL)

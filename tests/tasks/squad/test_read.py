@@ -26,9 +26,14 @@ def test_a_file_is_read_in_order(tmp_path: Path) -> None:
     answers = [{"text": "Ann", "answer_start": 0}, {"text": "Ann", "answer_start": 99}]
     path.write_text(json.dumps(content(answers=answers)))
     dataset = read_squad(path, "mine")
-    (example,) = cast(tuple[SquadQuestion, ...], dataset.questions)
-    assert (example.id, example.group, example.context, example.question) == ("q1", "T", "Ann wrote.", "Who?")
-    assert example.answers == ("Ann", "Ann")
+    (question,) = cast(tuple[SquadQuestion, ...], dataset.questions)
+    assert (question.id, question.group, question.context, question.question) == (
+        "q1",
+        "T",
+        "Ann wrote.",
+        "Who?",
+    )
+    assert question.answers == ("Ann", "Ann")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == dataset.digest == dataset.source
     assert ("mine", "squad", path) == (dataset.name, dataset.task, dataset.path)
 

@@ -1,4 +1,4 @@
-"""Features of questions as BERT and MLPerf make them: [CLS] question [SEP] window of the paragraph [SEP]."""
+"""Windows of questions as BERT and MLPerf cut them: [CLS] question [SEP] stretch of the paragraph [SEP]."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -15,12 +15,12 @@ from quantkit.tasks.tokenizer import Tokenizer, Tokens
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SquadWindow(Window):
-    """A question with one window of its paragraph.
+    """A question with one stretch of its paragraph.
 
     Attributes:
-        first: where the window's first token is in `input_ids`.
-        offsets: int32 [window tokens, 2], characters of the paragraph; a view of the paragraph's own array.
-        widest: the window's tokens, (first, number) counted from `first`, that no other window sees with more
+        first: where the stretch's first token is in `input_ids`.
+        offsets: int32 [stretch tokens, 2], characters of the paragraph; a view of the paragraph's own array.
+        widest: the stretch's tokens, (first, number) counted from `first`, that no other window sees with more
             context; an answer begins only there.
     """
 
@@ -29,8 +29,8 @@ class SquadWindow(Window):
     widest: Stretch
 
 
-def featurize(dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
-    """Return the features of every question, in order; the windows of a question stand together.
+def cut(dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
+    """Return the windows of every question, in order; those of a question stand together.
 
     Each paragraph is tokenized once, however many questions it has.
 
@@ -40,28 +40,30 @@ def featurize(dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) 
     """
     _check_length(tokenizer, settings)
     questions = cast(tuple[SquadQuestion, ...], dataset.questions)
-    contexts = list(dict.fromkeys(example.context for example in questions))
+    contexts = list(dict.fromkeys(question.context for question in questions))
     tokens = dict(zip(contexts, tokenizer.encode(contexts), strict=True))
     # A byte-level tokenizer would take leading white space for a word of the question.
-    encoded = tokenizer.encode_ids([example.question.lstrip() for example in questions])
-    features: list[Window] = []
-    for index, (example, question) in enumerate(zip(questions, encoded, strict=True)):
-        query = question[: settings.max_query_length]
-        features += _features(index, query, tokens[example.context], tokenizer, settings)
-    return features
+    encoded = tokenizer.encode_ids([question.question.lstrip() for question in questions])
+    windows: list[Window] = []
+    for index, (question, ids) in enumerate(zip(questions, encoded, strict=True)):
+        query = ids[: settings.max_query_length]
+        windows += _windows(index, query, tokens[question.context], tokenizer, settings)
+    return windows
 
 
-def _features(
+def _windows(
     index: int, query: NDArray[np.int64], context: Tokens, tokenizer: Tokenizer, settings: WindowSettings
 ) -> list[SquadWindow]:
     room = settings.max_length - tokenizer.specials(2) - len(query)
-    windows = cut_windows(len(context.ids), room, settings.doc_stride)
+    stretches = cut_windows(len(context.ids), room, settings.doc_stride)
     found = []
-    for (start, length), (widest_start, widest_length) in zip(windows, widest_context(windows), strict=True):
+    for (start, length), (widest_start, widest_length) in zip(
+        stretches, widest_context(stretches), strict=True
+    ):
         input_ids, token_type_ids = tokenizer.row(query, context.ids[start : start + length])
         found.append(
             SquadWindow(
-                example=index,
+                question=index,
                 input_ids=input_ids,
                 token_type_ids=token_type_ids,
                 first=tokenizer.second_at(len(query)),
