@@ -24,7 +24,7 @@ TOKEN_BUDGET = 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exam:
-    """Questions, featurized and cut into batches once, for every form.
+    """Questions, cut into windows and batches once, for every artifact.
 
     Attributes:
         prepared: the questions as the model reads them.
@@ -78,7 +78,7 @@ def score_openvino(
 
     Args:
         environment: where OpenVINO is.
-        model: ONNX file, or OpenVINO's own form.
+        model: ONNX file, or OpenVINO's own file.
         exam: the questions.
         batches: the exam's batches, written.
         arguments: more of `runners/answer.py`.

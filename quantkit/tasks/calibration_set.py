@@ -201,7 +201,7 @@ def _choose(name: str, dataset: Dataset, ids: list[str], count: int) -> Calibrat
     if count > len(ids):
         raise DatasetError(
             f"{name}: has {len(ids)} questions to calibrate on, not {count}; "
-            f"ask for fewer: --calib-samples {len(ids)}, or calib_samples in the recipe"
+            f"ask for fewer: --calib-questions {len(ids)}, or calib_questions in the recipe"
         )
     return CalibrationSet(name=name, dataset=dataset.only(ids[:count]), source_digest=dataset.source)
 

@@ -25,7 +25,7 @@ from quantkit.throughput.workload import Workload
 
 PERCENTILE = 99
 LEAST = 0.02
-"""A search gives up at this share of where it began: there, a query hardly ever meets another one."""
+"""Looking for a rate ends at this share of where it began: there, a query hardly ever meets another one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -254,17 +254,17 @@ class HighestRate:
 
 
 def highest_rates(
-    searches: Sequence[HighestRate], try_rate: Callable[[int, float], Trial], advance: Callable[[], Any]
+    sought: Sequence[HighestRate], try_rate: Callable[[int, float], Trial], advance: Callable[[], Any]
 ) -> None:
-    """Run several searches in turns, one trial of each after the other.
+    """Look for several rates in turns, one trial of each after the other.
 
     Args:
-        searches: one for each contestant.
+        sought: one for each contestant.
         try_rate: index of the contestant, rate → trial.
         advance: called after each trial.
     """
-    while not all(search.done for search in searches):
-        for index, search in enumerate(searches):
-            if not search.done:
-                search.tell(try_rate(index, search.rate))
+    while not all(one.done for one in sought):
+        for index, one in enumerate(sought):
+            if not one.done:
+                one.tell(try_rate(index, one.rate))
                 advance()

@@ -36,7 +36,7 @@ def test_settings_reach_the_selection(tmp_path: Path) -> None:
 
     def ids(seed: int = 0, **auto: Any) -> list[str]:
         settings = QuantizeSettings(
-            mode="auto", calib=calib, seed=seed, auto=AutoSettings(select_samples=7, **auto)
+            mode="auto", calib=calib, seed=seed, auto=AutoSettings(select_questions=7, **auto)
         )
         return [question.id for question in selection(settings, task, calibration_set, None).questions]
 

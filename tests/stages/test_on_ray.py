@@ -90,7 +90,7 @@ def test_quantize(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is calibrated on a cluster is the same file, and says nothing about where it was calibrated."""
-    artifact, set_up = make_encoder_artifact(), {"calib": str(span_questions), "calib_samples": 6, **how}
+    artifact, set_up = make_encoder_artifact(), {"calib": str(span_questions), "calib_questions": 6, **how}
     made = []
     for name, where in (("here", {}), ("there", {"engine": "ray", "ray_address": address})):
         # A cache of its own: what was seen here must not answer.

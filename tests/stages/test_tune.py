@@ -37,8 +37,8 @@ class FakeMachine:
         return rate
 
 
-def search(machine: FakeMachine, *, budget: float = 120.0, **changes: Any) -> tuple[Trials, Found]:
-    """Run a search on four cores."""
+def tried(machine: FakeMachine, *, budget: float = 120.0, **changes: Any) -> tuple[Trials, Found]:
+    """Try profiles on four cores."""
     told: list[int] = []
     one = Trials(
         reference=BASE,
@@ -72,7 +72,7 @@ def hilly(profile: RuntimeProfile) -> float:
 @pytest.mark.parametrize("noise", [0.0, 0.01])
 def test_the_best_is_found(noise: float) -> None:
     """Shape and token budget from the map, and options that help together although tried alone."""
-    one, found = search(FakeMachine(hilly, noise))
+    one, found = tried(FakeMachine(hilly, noise))
     best = found.profile
     assert (
         best.instances,
@@ -88,14 +88,14 @@ def test_the_best_is_found(noise: float) -> None:
 
 def test_nothing_surely_faster_keeps_the_default() -> None:
     """When all are the same but for noise, the default stays."""
-    _, found = search(FakeMachine(lambda _: 200.0, noise=0.03))
+    _, found = tried(FakeMachine(lambda _: 200.0, noise=0.03))
     assert (found.profile, found.sure) == (BASE, False)
 
 
 def test_time_is_bounded() -> None:
-    """A slow model is tried with fewer profiles and short passes, and the search ends near its budget."""
+    """A slow model is tried with fewer profiles and short passes, and the trials end near its budget."""
     machine = FakeMachine(lambda profile: hilly(profile) / 40)
-    one, found = search(machine)
+    one, found = tried(machine)
     assert machine.now < 3 * 120
     assert len(one.done) >= 3
     assert found.qps > 0
@@ -104,13 +104,13 @@ def test_time_is_bounded() -> None:
 def test_order_is_fixed() -> None:
     """The same machine gives the same visits in the same order."""
     first, second = FakeMachine(hilly, 0.01), FakeMachine(hilly, 0.01)
-    search(first)
-    search(second)
+    tried(first)
+    tried(second)
     assert first.visits == second.visits
 
 
 def test_what_cannot_run_is_no_candidate() -> None:
-    """A profile that raises is left out and reported once; the search goes on."""
+    """A profile that raises is left out and reported once; the trials go on."""
     machine = FakeMachine(hilly)
 
     def measure(profile: RuntimeProfile, rows: int) -> float:
@@ -119,7 +119,7 @@ def test_what_cannot_run_is_no_candidate() -> None:
         return FakeMachine.measure(machine, profile, rows)
 
     machine.measure = measure  # type: ignore[method-assign]
-    one, found = search(machine)
+    one, found = tried(machine)
     assert not found.profile.equal_lengths
     assert {skipped.reason for skipped in one.skipped} == {"x: has no mask to leave out"}
     profiles = [tuple(skipped.profile.values()) for skipped in one.skipped]

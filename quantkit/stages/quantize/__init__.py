@@ -160,7 +160,7 @@ def _calibration_set(
 ) -> CalibrationSet | None:
     if settings.calib is None:
         return None
-    return select(settings.calib, artifact.task, settings.calib_samples, data_dir, settings.seed)
+    return select(settings.calib, artifact.task, settings.calib_questions, data_dir, settings.seed)
 
 
 def _searched(

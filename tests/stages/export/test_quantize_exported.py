@@ -35,7 +35,7 @@ def settings(span_questions: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     monkeypatch.setattr(Reader, "of", lambda artifact: replace(of(artifact), settings=short))
 
     def make(**changes: Any) -> QuantizeSettings:
-        content = {"mode": "static", "calib": str(span_questions), "calib_samples": 6, "attention": "qk"}
+        content = {"mode": "static", "calib": str(span_questions), "calib_questions": 6, "attention": "qk"}
         return QuantizeSettings.model_validate({**content, **changes})
 
     return make
