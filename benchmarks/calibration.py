@@ -31,9 +31,9 @@ from quantkit.artifact.measure import peak_memory
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model
 from quantkit.quantization.observe.calibration import calibrate
-from quantkit.quantization.observe.run import CalibrationRun
+from quantkit.quantization.observe.job import CalibrationJob
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.tasks import Feature
+from quantkit.tasks import Window
 from quantkit.tasks.calibration_set import select
 from quantkit.tasks.prepared import Prepared, Reader
 
@@ -90,24 +90,24 @@ def calibrate_ours(path: Path, prepared: Prepared, method: str) -> None:
     """Do one calibration, from the file to the ranges."""
     model = load_model(path)
     tensors = {layer.activation.name: layer.activation for layer in linear_layers(model.graph)}
-    run = CalibrationRun(rows=prepared.rows, pad_id=prepared.pad_id, method=method, percentile=99.99)
+    run = CalibrationJob(rows=prepared.rows, pad_id=prepared.pad_id, method=method, percentile=99.99)
     calibrate(model, list(tensors.values()), run, key=f"benchmark-{method}")
 
 
 class _Reader:
     """What onnxruntime takes rows from: one unpadded row at a time."""
 
-    def __init__(self, features: Sequence[Feature], inputs: Sequence[str]) -> None:
+    def __init__(self, windows: Sequence[Window], inputs: Sequence[str]) -> None:
         self._rows: Iterator[dict[str, np.ndarray]] = iter(
             [
-                {name: array for name, array in self._feeds(feature).items() if name in inputs}
-                for feature in features
+                {name: array for name, array in self._feeds(window).items() if name in inputs}
+                for window in windows
             ]
         )
 
     @staticmethod
-    def _feeds(feature: Feature) -> dict[str, np.ndarray]:
-        ids, types = feature.input_ids[None], feature.token_type_ids[None]
+    def _feeds(window: Window) -> dict[str, np.ndarray]:
+        ids, types = window.input_ids[None], window.token_type_ids[None]
         return {"input_ids": ids, "token_type_ids": types, "attention_mask": np.ones_like(ids)}
 
     def get_next(self) -> dict[str, np.ndarray] | None:
@@ -115,7 +115,7 @@ class _Reader:
         return next(self._rows, None)
 
 
-def calibrate_onnxruntime(path: Path, features: Sequence[Feature]) -> None:
+def calibrate_onnxruntime(path: Path, windows: Sequence[Window]) -> None:
     """Do one MinMax calibration by onnxruntime, from the file to the ranges."""
     from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
 
@@ -127,7 +127,7 @@ def calibrate_onnxruntime(path: Path, features: Sequence[Feature]) -> None:
             augmented_model_path=f"{folder}/augmented.onnx",
             calibrate_method=CalibrationMethod.MinMax,
         )
-        calibrator.collect_data(_Reader(features, inputs))
+        calibrator.collect_data(_Reader(windows, inputs))
         calibrator.compute_data()
 
 

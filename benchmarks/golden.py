@@ -3,8 +3,8 @@
     python benchmarks/golden.py record before.json
     python benchmarks/golden.py check before.json
 
-Every form is made from nothing, with an empty cache. Digests are those of one CPU kind and one set of tool versions,
-so they are compared on the machine that recorded them. MiniLM's forms need ../shared.
+Every artifact is made from nothing, with an empty cache. Digests are those of one CPU kind and one set of tool
+versions, so they are compared on the machine that recorded them. MiniLM's artifacts need ../shared.
 """
 
 import argparse
@@ -22,7 +22,7 @@ _NEW_WIKI = ("--calib", "{wiki}", "--data-dir", "{data}")
 _DYNAMIC = ("--mode", "dynamic")
 _STATIC = ("--mode", "static", "--calib", "squad", "--smooth-quant", "0.75", "--keep-float", "qa_outputs")
 
-# name → the command that makes it; {name} is the folder of another form.
+# name → the command that makes it; {name} is the folder of another artifact.
 QUICKSTART = {
     "quickstart-exported": ("export", "{quickstart}", "--no-fuse"),
     "quickstart-fused": ("fuse", "{quickstart-exported}"),
@@ -40,35 +40,35 @@ MINILM = {
     ),
     "minilm-techniques": (
         *("quantize", "{minilm-fused}", "--mode", "static", *_TECHNIQUES, "--outlier-channels", "auto"),
-        *("--calib-samples", "200", *_NEW_WIKI),
+        *("--calib-questions", "200", *_NEW_WIKI),
     ),
     "minilm-split": (
         *("quantize", "{minilm-fused}", "--mode", "static", *_TECHNIQUES, "--split-channels", "auto"),
-        *("--calib-samples", "200", *_NEW_WIKI),
+        *("--calib-questions", "200", *_NEW_WIKI),
     ),
     "minilm-openvino": (
         *("quantize", "{minilm-exported}", "--mode", "static", *_TECHNIQUES, "--split-channels", "auto"),
-        *("--layout", "portable", "--calib-samples", "200", *_NEW_WIKI),
+        *("--layout", "portable", "--calib-questions", "200", *_NEW_WIKI),
     ),
     "minilm-openvino-qk": (
         *("quantize", "{minilm-exported}", "--mode", "static", "--attention", "qk", "--layout", "portable"),
-        *("--calib-samples", "50", *_NEW_WIKI),
+        *("--calib-questions", "50", *_NEW_WIKI),
     ),
 }
 AUTO = ("quantize", "{minilm-fused}", "--config", "{recipe}", *_NEW_WIKI)
 
 
-def make(forms: dict[str, tuple[str, ...]], places: dict[str, str]) -> dict[str, str]:
-    """Make every form, and return name → digest.
+def make(artifacts: dict[str, tuple[str, ...]], places: dict[str, str]) -> dict[str, str]:
+    """Make every artifact, and return name → digest.
 
     Args:
-        forms: name → command.
-        places: what stands in braces; made forms are added.
+        artifacts: name → command.
+        places: what stands in braces; made artifacts are added.
     """
     digests = {}
     with tempfile.TemporaryDirectory(prefix="quantkit-golden-") as folder:
         environment = {**os.environ, "QUANTKIT_CACHE": str(Path(folder) / "cache")}
-        for name, command in forms.items():
+        for name, command in artifacts.items():
             started = time.monotonic()
             out = str(Path(folder) / name)
             arguments = [part.format_map(places) for part in command]
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("verb", choices=["record", "check"])
     parser.add_argument("file", type=Path)
     parser.add_argument("--recipe", type=Path, help="a search.yaml for MiniLM, to make again")
-    parser.add_argument("--quick", action="store_true", help="the quickstart's forms only")
+    parser.add_argument("--quick", action="store_true", help="the quickstart's artifacts only")
     given = parser.parse_args()
     from quantkit.shipped import quickstart_model
 
@@ -104,12 +104,12 @@ def main() -> None:
         "wiki": str(SHARED / "data" / "squadshifts" / "new_wiki_v1.0.json"),
         "recipe": str(given.recipe),
     }
-    forms = dict(QUICKSTART)
+    artifacts = dict(QUICKSTART)
     if SHARED.is_dir() and not given.quick:
-        forms |= MINILM
+        artifacts |= MINILM
         if given.recipe:
-            forms["minilm-auto"] = AUTO
-    found = make(forms, places)
+            artifacts["minilm-auto"] = AUTO
+    found = make(artifacts, places)
     if given.verb == "record":
         given.file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         return

@@ -42,7 +42,7 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import Engine, Feeds
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job, run_once
-from quantkit.tasks import FeatureSettings
+from quantkit.tasks import WindowSettings
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
 from quantkit.throughput import sample
@@ -172,7 +172,7 @@ def cut(rung: Rung, lengths: Sequence[int], options: Options) -> list[Batch]:
     """Return the batches of a rung, from the tokens of each row."""
     if rung.padded:
         rows = range(0, len(lengths), max(1, len(lengths) // options.padded))
-        return [Batch(indices=(row,), length=FeatureSettings().max_length) for row in rows]
+        return [Batch(indices=(row,), length=WindowSettings().max_length) for row in rows]
     return rung.profile.batches(lengths)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from quantkit.artifact import Artifact
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
-from quantkit.runtime.run import plan, run_job
+from quantkit.runtime.run import batched, run_job
 from quantkit.runtime.session import Arrays, Session
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
@@ -43,7 +43,7 @@ def main() -> None:
     if arguments.questions:
         dataset = sample(dataset, arguments.questions)
     prepared = Reader.of(baseline).prepare(dataset)
-    job = plan(prepared, token_budget=_TOKEN_BUDGET)
+    job = batched(prepared, token_budget=_TOKEN_BUDGET)
 
     def answers(path: Path) -> list[Arrays]:
         session = Session(path, outputs=prepared.reader.task.outputs)

@@ -19,7 +19,7 @@ from quantkit.metrics.distributions import divergence
 from quantkit.recipe import QuantizeSettings
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
-from quantkit.runtime.run import plan, run_job
+from quantkit.runtime.run import batched, run_job
 from quantkit.runtime.session import Arrays, Session
 from quantkit.stages.quantize import quantize
 from quantkit.tasks import Dataset
@@ -63,7 +63,7 @@ def _answer(artifact: Artifact, dataset: Dataset) -> tuple[list[str], list[Array
     prepared = Reader.of(artifact).prepare(dataset)
     session = Session(artifact.model_path, outputs=prepared.reader.task.outputs)
     with ThreadEngine([session] * cpu_facts().cores) as engine:
-        outputs = run_job(engine, plan(prepared, token_budget=1024), label="answer")
+        outputs = run_job(engine, batched(prepared, token_budget=1024), label="answer")
     return [prediction.answer for prediction in prepared.predict(outputs)], outputs
 
 

@@ -46,7 +46,7 @@ from quantkit.quickstart.generate import HELDOUT, slot_names, write_training
 from quantkit.quickstart.labelled import Batch, make_batches
 from quantkit.quickstart.train import MODEL, Hints, answer, learn
 from quantkit.quickstart.values import name_words
-from quantkit.tasks import FeatureSettings
+from quantkit.tasks import WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
@@ -192,7 +192,7 @@ def train(model: RobertaForQuestionAnswering, tokenizer: Tokenizer, steps: int, 
     batches = make_batches(
         write_training(f"roberta {seed}", 8, size=(0.0, 0.8), long=0.02),
         tokenizer,
-        FeatureSettings(),
+        WindowSettings(),
         np.random.default_rng(seed),
         tokens=_BATCH_TOKENS,
         positions=_POSITIONS,

@@ -19,8 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from artifacts import PEERS, Made, Peer, Task, make, own
 from environments import Environment, PeerFailed, build
-from forms import PEERS, Made, Peer, Task, make, own
 from rows import Row, Scores, against, changed_share, markdown, percent
 from scoring import (
     TOKEN_BUDGET,
@@ -52,7 +52,7 @@ class Options:
     exported: Path
     fused: Path
     calib: str
-    calib_samples: int
+    calib_questions: int
     data: str
     data_dir: Path | None
     limit: int | None
@@ -88,7 +88,7 @@ def read_options() -> Options:
     add("exported", type=Path, help="FP32 artifact, not fused")
     add("fused", type=Path, help="FP32 artifact, fused: the baseline")
     add("--calib", required=True, help="calibration questions of the peers: a SQuAD-format file, or a set")
-    add("--calib-samples", type=int, default=100, help="questions to calibrate on")
+    add("--calib-questions", type=int, default=100, help="questions to calibrate on")
     add("--data", default="squad", help="questions to answer")
     add("--data-dir", type=Path, help="where datasets are")
     add("--limit", type=int, help="only the first questions, while developing")
@@ -115,7 +115,7 @@ def read_options() -> Options:
     add(
         "--equal-lengths",
         action="store_true",
-        help="only rows of one length share a batch, and quantkit's forms run without an attention mask",
+        help="only rows of one length share a batch, and quantkit's artifacts run without an attention mask",
     )
     add("--only", action="append", metavar="WORD", help="only peers with this word in their name")
     add("--threads", type=int, default=2, help="workers of one thread each")
@@ -133,7 +133,7 @@ class Comparison:
         self.exported, self.fused = Artifact.open(options.exported), Artifact.open(options.fused)
         dataset = load(options.data, self.fused.task, options.data_dir)
         self.dataset = dataset if options.limit is None else dataset.limit(options.limit)
-        calib = select(options.calib, self.fused.task, options.calib_samples, options.data_dir)
+        calib = select(options.calib, self.fused.task, options.calib_questions, options.data_dir)
         self.calibration_digest = calib.dataset.digest
         options.work.mkdir(parents=True, exist_ok=True)
         self.task = Task(
@@ -148,7 +148,7 @@ class Comparison:
 
     @cached_property
     def exam(self) -> Exam:
-        """The questions all forms answer."""
+        """The questions all artifacts answer."""
         return make_exam(self.fused, self.dataset, equal_lengths=self.options.equal_lengths)
 
     @cached_property
@@ -175,8 +175,8 @@ class Comparison:
             raise PeerFailed(f"its environment was not built: {found}")
         return found
 
-    def forms(self) -> tuple[list[Made], list[Row]]:
-        """Return all forms, the baseline first, and rows of those that could not be made."""
+    def artifacts(self) -> tuple[list[Made], list[Row]]:
+        """Return all artifacts, the baseline first, and rows of those that could not be made."""
         options = self.options
         made, failed = [own(BASELINE, self.fused, "onnxruntime")], []
         for peer in PEERS:
@@ -194,7 +194,7 @@ class Comparison:
         return made, failed
 
     def _own(self, name: str, path: Path, runtime: str) -> Made:
-        """Return a quantkit artifact as a form, as the engine would open it for these batches."""
+        """Return a quantkit artifact to compare, as the engine would open it for these batches."""
         made = own(name, Artifact.open(path), runtime)
         if not self.options.equal_lengths:
             return made
@@ -206,53 +206,53 @@ class Comparison:
         chosen = words is None or any(word in peer.name for word in words)
         return chosen and not (peer.from_checkpoint and self.options.checkpoint is None)
 
-    def examine(self, form: Made) -> tuple[Scores, Row]:
-        """Return the scores of a form and its row so far, from the work folder when they are there.
+    def examine(self, artifact: Made) -> tuple[Scores, Row]:
+        """Return the scores of an artifact and its row so far, from the work folder when they are there.
 
         Raises:
             PeerFailed: OpenVINO cannot run it.
             QuantkitError: onnxruntime cannot run it.
         """
-        kept = self.options.work / "scores" / f"{self._score_key(form)}.json"
+        kept = self.options.work / "scores" / f"{self._score_key(artifact)}.json"
         if not kept.is_file():
-            tell(f"evaluate {form.name}")
-            write_json(kept, self._measure(form))
+            tell(f"evaluate {artifact.name}")
+            write_json(kept, self._measure(artifact))
         found = json.loads(kept.read_text(encoding="utf-8"))
         scores = Scores(f1=tuple(found["f1"]), exact_match=tuple(found["exact_match"]))
         row = Row(
-            name=form.name,
-            runtime=form.runtime,
+            name=artifact.name,
+            runtime=artifact.runtime,
             precision=found["precision"],
             f1=percent(scores.f1),
             exact_match=percent(scores.exact_match),
             coverage=found["coverage"],
-            cost=form.cost,
-            size_mb=form.size_mb,
+            cost=artifact.cost,
+            size_mb=artifact.size_mb,
             error=found["error"],
         )
         return scores, row
 
-    def _score_key(self, form: Made) -> str:
+    def _score_key(self, artifact: Made) -> str:
         return digest_of(
             {
                 "model": [
                     sha256_file(path)
-                    for path in sorted(form.model.parent.iterdir())
-                    if path.name.startswith(form.model.stem)
+                    for path in sorted(artifact.model.parent.iterdir())
+                    if path.name.startswith(artifact.model.stem)
                 ],
-                "runtime": form.runtime,
-                "precision": self.options.openvino_precision if form.runtime == "openvino" else None,
+                "runtime": artifact.runtime,
+                "precision": self.options.openvino_precision if artifact.runtime == "openvino" else None,
                 "dataset": self.dataset.digest,
                 "budget": [TOKEN_BUDGET, "equal lengths"] if self.options.equal_lengths else TOKEN_BUDGET,
                 "tools": tool_versions("onnxruntime", "numpy"),
             }
         )
 
-    def _measure(self, form: Made) -> dict[str, Any]:
-        if form.runtime == "openvino":
+    def _measure(self, artifact: Made) -> dict[str, Any]:
+        if artifact.runtime == "openvino":
             scores, facts = score_openvino(
                 self.environment("openvino"),
-                form.model,
+                artifact.model,
                 self.exam,
                 self.batches,
                 self._openvino_arguments(),
@@ -260,10 +260,10 @@ class Comparison:
             )
             more = {"precision": facts["precision"], "coverage": 100.0 * facts["coverage"], "error": None}
         else:
-            scores = score_onnxruntime(form.model, self.exam, self.options.threads)
+            scores = score_onnxruntime(artifact.model, self.exam, self.options.threads)
             more = {"precision": None, "coverage": None, "error": None}
             try:
-                more["coverage"] = coverage_onnxruntime(form.model, self.exam)
+                more["coverage"] = coverage_onnxruntime(artifact.model, self.exam)
             except QuantkitError as error:
                 more["error"] = f"its coverage is not known: {error}"
         return {**asdict(scores), **more}
@@ -272,13 +272,13 @@ class Comparison:
         hint = self.options.openvino_precision
         return ["--threads", str(self.options.threads), *(["--precision", hint] if hint else [])]
 
-    def throughput(self, forms: Sequence[Made]) -> dict[str, list[float]]:
-        """Return the seconds of every round of every form, all forms in one interleaved run.
+    def throughput(self, artifacts: Sequence[Made]) -> dict[str, list[float]]:
+        """Return the seconds of every round of every artifact, all artifacts in one interleaved measurement.
 
         Raises:
             PeerFailed: the run failed.
         """
-        tell(f"throughput of {len(forms)} forms, {self.options.rounds} rounds")
+        tell(f"throughput of {len(artifacts)} artifacts, {self.options.rounds} rounds")
         work = self.options.work
         part = make_exam(
             self.fused,
@@ -291,7 +291,10 @@ class Comparison:
             "rounds": self.options.rounds,
             "threads": self.options.threads,
             "precision": self.options.openvino_precision,
-            "forms": [{"key": form.key, "runtime": form.runtime, "path": str(form.model)} for form in forms],
+            "artifacts": [
+                {"key": artifact.key, "runtime": artifact.runtime, "path": str(artifact.model)}
+                for artifact in artifacts
+            ],
         }
         write_json(work / "throughput.json", spec)
         found = self.environment("openvino").run(
@@ -312,24 +315,26 @@ class Comparison:
 def compare(options: Options) -> list[Row]:
     """Do the whole comparison and write it."""
     comparison = Comparison(options)
-    made, failed = comparison.forms()
+    made, failed = comparison.artifacts()
     baseline, _ = comparison.examine(made[0])
     rows: list[Row] = []
     running: list[Made] = []
-    for form in made:
+    for artifact in made:
         try:
-            scores, row = comparison.examine(form)
+            scores, row = comparison.examine(artifact)
         except (PeerFailed, QuantkitError) as error:
-            failed.append(Row(name=form.name, runtime=form.runtime, cost=form.cost, error=str(error)))
+            failed.append(
+                Row(name=artifact.name, runtime=artifact.runtime, cost=artifact.cost, error=str(error))
+            )
             continue
         ratio = 100.0 * percent(scores.f1) / percent(baseline.f1)
         rows.append(replace(row, ratio=ratio, changed=changed_share(scores, baseline)))
-        running.append(form)
+        running.append(artifact)
     seconds: dict[str, list[float]] = {}
     if options.rounds:
         seconds = comparison.throughput(running)
-        for index, form in enumerate(running):
-            middle, spread = against(seconds[form.key], seconds[made[0].key])
+        for index, artifact in enumerate(running):
+            middle, spread = against(seconds[artifact.key], seconds[made[0].key])
             rows[index] = replace(rows[index], throughput=middle, spread=spread)
     rows += failed
     report = {
@@ -337,7 +342,7 @@ def compare(options: Options) -> list[Row]:
         "made": time.strftime("%FT%TZ", time.gmtime()),
         "checkpoint": comparison.exported.digest,
         "dataset": comparison.dataset.digest,
-        "questions": len(comparison.dataset.examples),
+        "questions": len(comparison.dataset.questions),
         "calibration": comparison.calibration_digest,
         "threads": options.threads,
         "equal_lengths": options.equal_lengths,

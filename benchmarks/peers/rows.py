@@ -1,4 +1,4 @@
-"""The comparison as rows: what was measured of each form, and the Markdown table of them."""
+"""The comparison as rows: what was measured of each artifact, and the Markdown table of them."""
 
 import statistics
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 NAMES = {"onnxruntime": "ORT", "openvino": "OpenVINO"}
 HEADER = (
-    "form",
+    "artifact",
     "runs in",
     "F1",
     "EM",
@@ -38,7 +38,7 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One form of the model.
+    """One artifact of the model.
 
     Attributes:
         name: what it is called.
@@ -120,5 +120,5 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _number(value: float | None, form: str, unit: str = "") -> str:
-    return "-" if value is None else f"{value:{form}}{unit}"
+def _number(value: float | None, digits: str, unit: str = "") -> str:
+    return "-" if value is None else f"{value:{digits}}{unit}"

@@ -13,7 +13,7 @@ from rows import Scores
 from quantkit.artifact import Artifact
 from quantkit.graph.kernels import trace_execution
 from quantkit.runtime.engine import ThreadEngine
-from quantkit.runtime.run import Job, plan, run_job
+from quantkit.runtime.run import Job, batched, run_job
 from quantkit.runtime.session import Session
 from quantkit.tasks import Dataset
 from quantkit.tasks.prepared import Prepared, Reader
@@ -24,7 +24,7 @@ TOKEN_BUDGET = 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exam:
-    """Questions, featurized and cut into batches once, for every form.
+    """Questions, cut into windows and batches once, for every artifact.
 
     Attributes:
         prepared: the questions as the model reads them.
@@ -42,7 +42,7 @@ def make_exam(
 ) -> Exam:
     """Featurize a dataset with the artifact's tokenizer; `equal_lengths`: only rows of one length share a batch."""
     prepared = Reader.of(artifact).prepare(dataset)
-    job = plan(prepared, token_budget=token_budget, equal_lengths=equal_lengths)
+    job = batched(prepared, token_budget=token_budget, equal_lengths=equal_lengths)
     return Exam(prepared=prepared, job=job, config=artifact.config)
 
 
@@ -78,7 +78,7 @@ def score_openvino(
 
     Args:
         environment: where OpenVINO is.
-        model: ONNX file, or OpenVINO's own form.
+        model: ONNX file, or OpenVINO's own file.
         exam: the questions.
         batches: the exam's batches, written.
         arguments: more of `runners/answer.py`.

@@ -23,7 +23,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from quantkit.tasks.squad import TASK, SquadExample
+from quantkit.tasks.squad import TASK, SquadQuestion
 
 SERVER = Path(__file__).with_name("server.py")
 
@@ -91,13 +91,13 @@ async def load(
 
 def questions(path: Path, count: int, seed: int = 0) -> list[dict[str, str]]:
     """Return `count` questions of a SQuAD file, chosen at random, again from the start when there are too few."""
-    examples = [
-        example for example in TASK.read(path, path.stem).examples if isinstance(example, SquadExample)
+    questions = [
+        question for question in TASK.read(path, path.stem).questions if isinstance(question, SquadQuestion)
     ]
-    random.Random(seed).shuffle(examples)
+    random.Random(seed).shuffle(questions)
     return [
-        {"question": example.question, "context": example.context}
-        for example in (examples[number % len(examples)] for number in range(count))
+        {"question": question.question, "context": question.context}
+        for question in (questions[number % len(questions)] for number in range(count))
     ]
 
 

@@ -36,9 +36,9 @@ from quantkit.runtime.batching import Batch, equal_length_batches, token_budget_
 from quantkit.runtime.engine import Engine
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job
-from quantkit.tasks import Dataset, Feature
+from quantkit.tasks import Dataset, Window
 from quantkit.tasks.prepared import Reader
-from quantkit.tasks.squad import TASK, SquadExample
+from quantkit.tasks.squad import TASK, SquadQuestion
 
 LOG = logging.getLogger("quantkit.server")
 
@@ -67,7 +67,7 @@ class Full(Exception):
 class Waiting:
     """One window that waits for its batch."""
 
-    feature: Feature
+    window: Window
     logits: asyncio.Future[tuple[Any, ...]]
     since: float = field(default_factory=time.perf_counter)
 
@@ -95,13 +95,13 @@ class Batcher:
         self._news = asyncio.Event()
         self._stopping = False
 
-    async def logits(self, features: Sequence[Feature]) -> list[tuple[Any, ...]]:
+    async def logits(self, windows: Sequence[Window]) -> list[tuple[Any, ...]]:
         """Return the outputs of all windows of a question."""
-        if self._stopping or (self.inside and self.inside + len(features) > self.room):
+        if self._stopping or (self.inside and self.inside + len(windows) > self.room):
             self.count["rejected"] += 1
             raise Full
         loop = asyncio.get_running_loop()
-        rows = [Waiting(feature, loop.create_future()) for feature in features]
+        rows = [Waiting(window, loop.create_future()) for window in windows]
         self.inside += len(rows)
         try:
             self.waiting += rows
@@ -133,21 +133,21 @@ class Batcher:
         self._news.set()
 
     def _is_full(self) -> bool:
-        longest = max(len(row.feature.input_ids) for row in self.waiting)
+        longest = max(len(row.window.input_ids) for row in self.waiting)
         rows = self.profile.max_batch or len(self.waiting) + 1
         return longest * len(self.waiting) >= self.profile.token_budget or len(self.waiting) >= rows
 
     async def _submit(self) -> None:
         """Cut what waits into batches and hand the one with the oldest window over; the rest goes on waiting."""
         waiting = self.waiting
-        lengths = [len(row.feature.input_ids) for row in waiting]
+        lengths = [len(row.window.input_ids) for row in waiting]
         cut = equal_length_batches if self.profile.equal_lengths else token_budget_batches
         batches = cut(lengths, self.profile.token_budget, self.profile.max_batch)
         batch = next(each for each in batches if 0 in each.indices)
         rows = [waiting[index] for index in batch.indices]
         self.waiting = [row for index, row in enumerate(waiting) if index not in set(batch.indices)]
         whole = Batch(indices=tuple(range(len(rows))), length=batch.length)
-        job = Job(rows=[row.feature for row in rows], batches=(whole,), pad_id=self.pad_id, name=str)
+        job = Job(rows=[row.window for row in rows], batches=(whole,), pad_id=self.pad_id, name=str)
         self.count.update(batches=1, windows=len(rows), tokens=batch.tokens, padding=batch.tokens)
         self.count.subtract(padding=sum(lengths[index] for index in batch.indices))
         try:
@@ -167,7 +167,7 @@ class Batcher:
             self._fail(rows, error)
             return
         for place, row in enumerate(rows):
-            length = len(row.feature.input_ids)
+            length = len(row.window.input_ids)
             if not row.logits.done():
                 row.logits.set_result(tuple(array[place, :length] for array in outputs))
 
@@ -207,11 +207,11 @@ def create_app(
         if not batchers:
             raise HTTPException(503, "the server stops", headers={"Retry-After": "5"})
         started = time.perf_counter()
-        example = SquadExample(
+        question = SquadQuestion(
             id="asked", group="", context=asked.context, question=asked.question, answers=("",)
         )
         dataset = Dataset(
-            name="asked", path=Path("asked"), digest="", source="", task=TASK.name, examples=(example,)
+            name="asked", path=Path("asked"), digest="", source="", task=TASK.name, questions=(question,)
         )
         prepared = await asyncio.to_thread(reader.prepare, dataset)
         try:
@@ -224,7 +224,7 @@ def create_app(
         except EvaluationError as error:
             LOG.error("%s", error)
             raise HTTPException(500, "the model could not answer") from error
-        agreed = replace(prepared, dataset=replace(dataset, examples=(replace(example, answers=(text,)),)))
+        agreed = replace(prepared, dataset=replace(dataset, questions=(replace(question, answers=(text,)),)))
         score = agreed.expected_scores(outputs)[0]
         count["answered"] += 1
         times.append(1000 * (time.perf_counter() - started))

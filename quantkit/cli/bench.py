@@ -68,7 +68,7 @@ def _keep(report: "BenchReport", artifact: "Artifact") -> None:
 
 
 def _print(report: "BenchReport", paths: tuple[str, ...]) -> None:
-    from quantkit.report.words import interval_text, noise_line, ratio_text, runs_text
+    from quantkit.report.words import interval_text, noise_line, profile_text, ratio_text
 
     rows = [
         (
@@ -77,12 +77,12 @@ def _print(report: "BenchReport", paths: tuple[str, ...]) -> None:
             ratio_text(result),
             interval_text(result),
             ", ".join(f"{name} {value:.1f} ms" for name, value in result.latency_ms.items()),
-            runs_text(result),
+            profile_text(result),
         )
         for path, result in zip(paths, report.results, strict=True)
     ]
     title = f"{report.scenario}: {report.windows:,} windows of {report.dataset_name}, {report.repeats} rounds"
-    columns = ("artifact", "windows/s", "ratio", "90 % interval", "latency", "runs")
+    columns = ("artifact", "windows/s", "ratio", "90 % interval", "latency", "profile")
     show.print_table(title, columns, rows, right=(1, 2))
     if report.verdict != "measured":
         show.say(noise_line(report))

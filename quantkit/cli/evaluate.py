@@ -37,10 +37,10 @@ def command(
             ("artifact", f"{artifact} ({report.artifact[:12]})"),
             (
                 "dataset",
-                f"{report.dataset_name}: {report.questions:,} questions, {report.features:,} features",
+                f"{report.dataset_name}: {report.questions:,} questions, {report.features:,} windows",
             ),
             ("F1", f"{report.f1:.3f}"),
             ("exact match", f"{report.exact_match:.3f}"),
-            ("speed", f"{report.features_per_second:.1f} features/s, {report.seconds:.1f} s in all"),
+            ("speed", f"{report.features_per_second:.1f} windows/s, {report.seconds:.1f} s in all"),
         ],
     )

@@ -41,7 +41,7 @@ def command(
     """Quantize a fused artifact to INT8.
 
     After quantizing, the model is loaded and the kernels that really run are read back. With --mode auto every
-    group of layers gets the fastest form with which the whole keeps the target; the search, its page and the
+    group of layers gets the fastest choice with which the whole keeps the target; the search, its page and the
     recipe stay in the artifact's reports. Exit code 3: the target was missed, and this is the best that was found.
     """
     from quantkit.artifact import Artifact

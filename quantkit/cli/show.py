@@ -186,7 +186,8 @@ def print_sensitivity(report: "Sensitivity") -> None:
         for group, place in ordered
     ]
     columns = ["layer", "group", "damage", "", "changed", "SQNR dB"] + ["measured with"] * together
-    title = f"{report.choice}, one group at a time: nats on {report.questions:,} questions, {report.seconds:.0f} s"
+    asked = f"{report.questions:,} questions, {report.seconds:.0f} s"
+    title = f"{report.choice}, one group at a time: damage in nats on {asked}"
     print_table(title, columns, rows, right=(0, 2, 4, 5))
 
 

@@ -69,7 +69,7 @@ def _print(report: "TuneReport", where: Path) -> None:
     from quantkit.report.profiles import profile_text, tuned_runtimes
 
     for runtime in tuned_runtimes(report):
-        _print_grid(report, runtime)
+        _print_map(report, runtime)
     held = "" if report.latency_bound_ms is None else f" with 99 % within {report.latency_bound_ms:g} ms"
     unit = "windows/s" if report.latency_bound_ms is None else "questions/s"
     low, high = report.interval
@@ -92,7 +92,7 @@ def _print(report: "TuneReport", where: Path) -> None:
         )
 
 
-def _print_grid(report: "TuneReport", runtime: str) -> None:
+def _print_map(report: "TuneReport", runtime: str) -> None:
     from quantkit.report.profiles import tuned_map
 
     cells = tuned_map(report, runtime)

@@ -9,7 +9,7 @@ from quantkit.exam.marks import Marks
 from quantkit.metrics.distributions import divergence, ratio_bound
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
-from quantkit.runtime.run import Job, plan, run_job
+from quantkit.runtime.run import Job, batched, run_job
 from quantkit.runtime.session import Arrays, Session
 from quantkit.runtime.sessions import Running
 from quantkit.tasks import Dataset
@@ -42,7 +42,7 @@ class Exam:
         self._confidence = confidence
         self._label = label
         self._prepared = Reader.of(artifact).prepare(dataset)
-        self.job: Job = plan(self._prepared, token_budget=TOKEN_BUDGET)
+        self.job: Job = batched(self._prepared, token_budget=TOKEN_BUDGET)
         started = time.perf_counter()
         self._reference = self._answer(self.open(artifact.model_path))
         self._float_seconds = time.perf_counter() - started

@@ -22,7 +22,7 @@ class SelectionRequest:
         task: name of the task.
         calib: what the calibration questions were chosen from.
         select: what the selection is chosen from; None: more of `calib`.
-        samples: how many questions.
+        questions: how many.
         gate_data: the gate's questions, which may not be among them; None: the task's, if it has any.
         seed: of the choice.
     """
@@ -30,7 +30,7 @@ class SelectionRequest:
     task: str
     calib: str
     select: str | None
-    samples: int
+    questions: int
     gate_data: str | None
     seed: int
 
@@ -49,7 +49,7 @@ def select_questions(
         UsageError: the calibration set is a public list, which has no more, and no `select` is given.
         DatasetError: there are not enough questions, or some are the gate's.
     """
-    wanted, calibrated = asked.samples, set(calibration_set.ids)
+    wanted, calibrated = asked.questions, set(calibration_set.ids)
     if asked.select is None and is_listed(asked.calib):
         raise UsageError(
             f"--select: is needed with --calib {asked.calib}, a list that has no further questions; "
@@ -63,7 +63,7 @@ def select_questions(
     if len(left) < min(wanted, 2):
         raise DatasetError(
             f"{asked.source}: has {len(left)} questions besides the {len(calibrated)} calibrated on, and candidates "
-            f"are judged on {wanted}; give another file with --select, or fewer with --select-samples"
+            f"are judged on {wanted}; give another file with --select, or fewer with --select-questions"
         )
     _require_not_the_gates(asked, left, data_dir)
     return everything.dataset.only(left)
@@ -80,7 +80,7 @@ def _require_not_the_gates(asked: SelectionRequest, ids: list[str], data_dir: Pa
             raise
         _LOG.warning("whether the selection holds questions of the gate (%s) is not known: %s", name, error)
         return
-    shared = sorted({example.id for example in gate.examples}.intersection(ids))
+    shared = sorted({question.id for question in gate.questions}.intersection(ids))
     if shared:
         raise DatasetError(
             f"{asked.source}: {len(shared)} of the {len(ids)} selection questions are the gate's ({name}), "

@@ -46,7 +46,7 @@ def find_channels(source: ir.Value, *, apart: Collection[ir.Node] = ()) -> Chann
         source: the tensor.
         apart: readers of it that are not looked at.
     """
-    search = _Search(apart=apart)
+    search = _Walk(apart=apart)
     search.follow(source)
     widths = {place.array().shape[place.axis] for place in search.made}
     if not search.free or len(widths) != 1:
@@ -97,7 +97,7 @@ class Place:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Search:
+class _Walk:
     """Collects what has the channels of a tensor; `free` while nothing else holds them."""
 
     apart: Collection[ir.Node]

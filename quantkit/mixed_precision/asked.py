@@ -47,7 +47,7 @@ def selection(
         task=task,
         calib=settings.calib,
         select=settings.auto.select,
-        samples=settings.auto.select_samples,
+        questions=settings.auto.select_questions,
         gate_data=settings.auto.gate_data,
         seed=settings.seed,
     )

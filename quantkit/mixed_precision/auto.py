@@ -135,7 +135,7 @@ def find(
         baseline_score=exam.baseline,
         selection=judged.name,
         selection_digest=judged.digest,
-        selection_questions=len(judged.examples),
+        selection_questions=len(judged.questions),
         calibration_digest=calibration_set.dataset.digest,
         calibration_questions=len(calibration_set.ids),
         groups=_group_records(as_records(workbench, reference, damages), options, slots, chosen),

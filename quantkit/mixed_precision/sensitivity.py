@@ -64,7 +64,7 @@ def damages_of(
     together.
 
     Args:
-        workbench: groups and evidence.
+        workbench: groups and observations.
         reference: what each group is quantized to.
         calibration_set: the questions.
         journal: what was measured before.
@@ -76,10 +76,10 @@ def damages_of(
     Raises:
         UsageError: the time is not enough for one pass over each kind of layer.
     """
-    examples = calibration_set.dataset
+    questions = calibration_set.dataset
     few = Exam(
         workbench.artifact,
-        examples.limit(_LEAST_QUESTIONS),
+        questions.limit(_LEAST_QUESTIONS),
         confidence=0.8,
         judged=False,
         label="sensitivity: try",
@@ -93,7 +93,7 @@ def damages_of(
     _, pass_seconds = _remembered(journal, {"pass": _LEAST_QUESTIONS}, one_pass)
     # Each group alone, and one pass before them that tells how long they take.
     room = seconds / (len(workbench.groups) + 1) / max(pass_seconds, 1e-3)
-    wanted = min(most_questions, len(examples.examples))
+    wanted = min(most_questions, len(questions.questions))
 
     def affordable() -> dict[str, int]:
         return {"questions": max(min(_LEAST_QUESTIONS, wanted), min(wanted, int(_LEAST_QUESTIONS * room)))}
@@ -101,9 +101,9 @@ def damages_of(
     count = journal.remembered({"budget": budget, "most": wanted}, affordable)["questions"]
     exam = (
         few
-        if count == len(few.dataset.examples)
+        if count == len(few.dataset.questions)
         else Exam(
-            workbench.artifact, examples.limit(count), confidence=0.8, judged=False, label="sensitivity"
+            workbench.artifact, questions.limit(count), confidence=0.8, judged=False, label="sensitivity"
         )
     )
 
@@ -135,7 +135,7 @@ def _measure(
     """Return group name → damage of its reference.
 
     Args:
-        workbench: groups and evidence.
+        workbench: groups and observations.
         reference: what each group is quantized to.
         exam: the questions.
         seconds: how long it may take; the first pass decides how many groups are measured together.

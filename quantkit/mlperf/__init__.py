@@ -5,7 +5,7 @@
 * `samples`: the query sample library: windows of all questions, tokenized once
 * `user_conf`: LoadGen's settings for a run
 * `system_under_test`: queries → batches of the engine → answers
-* `run_plan`: one run, as a file
+* `loadgen_job`: one run, as a file
 * `loadgen_run`: the process of one run
 * `isolation`: starts and watches that process
 * `detail_log`: LoadGen's own account of a run

@@ -19,9 +19,9 @@ from quantkit.mlperf.check import check_submission, verdict_of
 from quantkit.mlperf.detail_log import ACCURACY, DETAIL, DetailLog
 from quantkit.mlperf.finished import FinishedScenario
 from quantkit.mlperf.isolation import run_alone
+from quantkit.mlperf.loadgen_job import LOGS, LoadgenJob
 from quantkit.mlperf.loadgen_run import loadgen
 from quantkit.mlperf.rules import OFFLINE_SLACK, ScenarioName
-from quantkit.mlperf.run_plan import LOGS, RunPlan
 from quantkit.mlperf.samples import SampleLibrary
 from quantkit.mlperf.settings import Entry, MlperfSettings, Request
 from quantkit.mlperf.submission import submission_root, system_folder, write_submission
@@ -61,9 +61,9 @@ class _Bench:
         """Where the sample library is."""
         return self.folder / "samples.npz"
 
-    def plan(self, scenario: ScenarioName, mode: Any, conf: Path | None) -> RunPlan:
-        """Return the plan of one run."""
-        return RunPlan(
+    def job(self, scenario: ScenarioName, mode: Any, conf: Path | None) -> LoadgenJob:
+        """Return the job of one run."""
+        return LoadgenJob(
             model=str(self.artifact.model_path.resolve()),
             model_name=str(self.artifact.path),
             outputs=self.prepared.reader.task.outputs,
@@ -80,7 +80,7 @@ class _Bench:
         """Do one run; return the folder of its logs, and the outcome."""
         folder = self.folder / f"{scenario}-{mode}"
         folder.mkdir()
-        return folder / LOGS, run_alone(self.plan(scenario, mode, conf), folder, expected=expected)
+        return folder / LOGS, run_alone(self.job(scenario, mode, conf), folder, expected=expected)
 
 
 def mlperf(
@@ -156,7 +156,7 @@ def _report(
         artifact=bench.artifact.digest,
         dataset=bench.prepared.dataset.digest,
         dataset_name=bench.prepared.dataset.name,
-        questions=len(bench.prepared.dataset.examples),
+        questions=len(bench.prepared.dataset.questions),
         samples=len(bench.prepared.rows),
         benchmark=bench.settings.benchmark,
         division=entry.division,

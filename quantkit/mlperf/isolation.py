@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import quantkit
 from quantkit.errors import EvaluationError
-from quantkit.mlperf.run_plan import OUTCOME, RunPlan
+from quantkit.mlperf.loadgen_job import OUTCOME, LoadgenJob
 from quantkit.progress import track
 
 _STDERR = "stderr.txt"
@@ -25,11 +25,11 @@ PATIENCE_SECONDS = 900.0
 """A run that answers nothing for so long hangs: opening the largest model, or one batch of it, takes minutes."""
 
 
-def run_alone(plan: RunPlan, folder: Path, *, expected: int) -> dict[str, Any]:
+def run_alone(job: LoadgenJob, folder: Path, *, expected: int) -> dict[str, Any]:
     """Do a run in a process of its own.
 
     Args:
-        plan: the run.
+        job: the run.
         folder: empty, for this run alone; LoadGen's logs are in its `logs` afterwards.
         expected: how many queries will be answered, for the progress bar.
 
@@ -39,9 +39,9 @@ def run_alone(plan: RunPlan, folder: Path, *, expected: int) -> dict[str, Any]:
     Raises:
         EvaluationError: the run failed, or its process ended before it was done.
     """
-    path = plan.write(folder)
+    path = job.write(folder)
     command = [sys.executable, "-m", "quantkit.mlperf.loadgen_run", os.fspath(path)]
-    return watch(command, folder, label=plan.label, expected=expected)
+    return watch(command, folder, label=job.label, expected=expected)
 
 
 def watch(

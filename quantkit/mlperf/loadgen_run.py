@@ -1,4 +1,4 @@
-"""One LoadGen run, in the process that this module is the program of: `python -m quantkit.mlperf.loadgen_run PLAN`.
+"""One LoadGen run, in the process that this module is the program of: `python -m quantkit.mlperf.loadgen_run JOB`.
 
 A run has a process of its own because LoadGen reads its rules (mlperf.conf, with the seeds) at the first run of a
 process only, and because whatever is raised inside its callbacks ends the process.
@@ -22,8 +22,8 @@ import numpy as np
 from quantkit.engines import open_engine
 from quantkit.errors import MISTAKE, QuantkitError, UsageError
 from quantkit.files import write_json
+from quantkit.mlperf.loadgen_job import LOGS, OUTCOME, LoadgenJob
 from quantkit.mlperf.rules import MODEL, MODES, SCENARIOS
-from quantkit.mlperf.run_plan import LOGS, OUTCOME, RunPlan
 from quantkit.mlperf.samples import SampleLibrary
 from quantkit.mlperf.system_under_test import Answer, SystemUnderTest
 from quantkit.runtime.engine import Engine
@@ -49,8 +49,8 @@ def loadgen() -> Any:
     return mlperf_loadgen
 
 
-def measure(plan: RunPlan, folder: Path) -> dict[str, Any]:
-    """Do what the plan says; LoadGen's logs are in `folder`/logs afterwards.
+def measure(job: LoadgenJob, folder: Path) -> dict[str, Any]:
+    """Do what the job says; LoadGen's logs are in `folder`/logs afterwards.
 
     Returns:
         The outcome: how many queries were answered, and in how many seconds.
@@ -58,18 +58,18 @@ def measure(plan: RunPlan, folder: Path) -> dict[str, Any]:
     Raises:
         QuantkitError: the model cannot be opened, or LoadGen is not installed.
     """
-    library = SampleLibrary.load(Path(plan.samples))
+    library = SampleLibrary.load(Path(job.samples))
     with open_engine(
-        Path(plan.model), outputs=plan.outputs, profile=plan.profile, name=plan.model_name
+        Path(job.model), outputs=job.outputs, profile=job.profile, name=job.model_name
     ) as engine:
-        if plan.mode == "estimate":
-            return _estimate(plan, engine, library, folder)
-        return _run(plan, engine, library, folder)
+        if job.mode == "estimate":
+            return _estimate(job, engine, library, folder)
+        return _run(job, engine, library, folder)
 
 
-def _run(plan: RunPlan, engine: Engine, library: SampleLibrary, folder: Path) -> dict[str, Any]:
+def _run(job: LoadgenJob, engine: Engine, library: SampleLibrary, folder: Path) -> dict[str, Any]:
     lg = loadgen()
-    assert plan.mode != "estimate"
+    assert job.mode != "estimate"
 
     def answer(answers: Sequence[Answer]) -> None:
         # LoadGen copies what it is pointed at before the call returns.
@@ -77,12 +77,12 @@ def _run(plan: RunPlan, engine: Engine, library: SampleLibrary, folder: Path) ->
             [lg.QuerySampleResponse(number, row.ctypes.data, row.nbytes) for number, row in answers]
         )
 
-    sut = _system(plan, engine, library, folder, answer)
+    sut = _system(job, engine, library, folder, answer)
     settings = lg.TestSettings()
-    settings.scenario = getattr(lg.TestScenario, SCENARIOS[plan.scenario])
-    settings.mode = getattr(lg.TestMode, MODES[plan.mode])
-    if settings.FromConfig(plan.user_conf, MODEL, SCENARIOS[plan.scenario]) != 0:
-        raise UsageError(f"{plan.user_conf}: LoadGen cannot read its settings; report this")
+    settings.scenario = getattr(lg.TestScenario, SCENARIOS[job.scenario])
+    settings.mode = getattr(lg.TestMode, MODES[job.mode])
+    if settings.FromConfig(job.user_conf, MODEL, SCENARIOS[job.scenario]) != 0:
+        raise UsageError(f"{job.user_conf}: LoadGen cannot read its settings; report this")
     output = lg.LogOutputSettings()
     output.outdir = os.fspath(folder / LOGS)
     output.copy_summary_to_stdout = False
@@ -110,14 +110,12 @@ def _ignore(indices: Sequence[int]) -> None:
 
 
 def _system(
-    plan: RunPlan, engine: Engine, library: SampleLibrary, folder: Path, answer: Any
+    job: LoadgenJob, engine: Engine, library: SampleLibrary, folder: Path, answer: Any
 ) -> SystemUnderTest:
     def fail(error: BaseException) -> NoReturn:
         _leave(folder, error)
 
-    return SystemUnderTest(
-        engine, library, profile=plan.profile, pad_id=plan.pad_id, answer=answer, fail=fail
-    )
+    return SystemUnderTest(engine, library, profile=job.profile, pad_id=job.pad_id, answer=answer, fail=fail)
 
 
 class _Asked:
@@ -136,7 +134,7 @@ def _warm_up(sut: SystemUnderTest, engine: Engine, library: SampleLibrary) -> No
         future.result()
 
 
-def _estimate(plan: RunPlan, engine: Engine, library: SampleLibrary, folder: Path) -> dict[str, Any]:
+def _estimate(job: LoadgenJob, engine: Engine, library: SampleLibrary, folder: Path) -> dict[str, Any]:
     """Measure how fast the scenario goes, on samples drawn at random: twice as many until it took long enough."""
     finished = threading.Event()
     expected = 0
@@ -149,20 +147,20 @@ def _estimate(plan: RunPlan, engine: Engine, library: SampleLibrary, folder: Pat
                 finished.set()
 
     lock = threading.Lock()
-    sut = _system(plan, engine, library, folder, answer)
+    sut = _system(job, engine, library, folder, answer)
     _warm_up(sut, engine, library)
     order = np.random.default_rng(_SEED).permutation(len(library)).tolist()
     count = min(_FIRST, len(order))
     while True:
         chosen = order[:count]
         started = time.perf_counter()
-        for group in [chosen] if plan.scenario == "offline" else [[index] for index in chosen]:
+        for group in [chosen] if job.scenario == "offline" else [[index] for index in chosen]:
             finished.clear()
             expected = len(group)
             sut.issue([_Asked(index) for index in group])
             finished.wait()
         seconds = time.perf_counter() - started
-        if seconds >= plan.estimate_seconds or count == len(order):
+        if seconds >= job.estimate_seconds or count == len(order):
             return {"answered": count, "seconds": seconds}
         count = min(2 * count, len(order))
 
@@ -196,11 +194,11 @@ def _leave(folder: Path, error: BaseException) -> NoReturn:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the plan in the file that is the only argument, in the folder that is the current one."""
+    """Run the job in the file that is the only argument, in the folder that is the current one."""
     folder = Path.cwd()
     _end_with_stdin()
     try:
-        outcome = measure(RunPlan.read(Path(arguments[0])), folder)
+        outcome = measure(LoadgenJob.read(Path(arguments[0])), folder)
     except BaseException as error:  # noqa: BLE001 - the process ends here, and says why
         _leave(folder, error)
     write_json(folder / OUTCOME, outcome)

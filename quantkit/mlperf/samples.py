@@ -36,7 +36,7 @@ class SampleLibrary:
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Self:
-        """Take the token ids of features."""
+        """Take the token ids of windows."""
         return cls(
             samples=tuple(Sample(input_ids=row.input_ids, token_type_ids=row.token_type_ids) for row in rows)
         )

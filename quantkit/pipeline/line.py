@@ -119,6 +119,6 @@ def require_data(line: Line) -> None:
     settings = line.quantize_settings
     if settings.calib is None or data.offline:
         return
-    chosen = select(settings.calib, recipe.task, settings.calib_samples, data.data_dir, settings.seed)
+    chosen = select(settings.calib, recipe.task, settings.calib_questions, data.data_dir, settings.seed)
     if settings.mode == "auto":
         selection(settings, recipe.task, chosen, data.data_dir)

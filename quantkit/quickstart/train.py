@@ -39,7 +39,7 @@ from quantkit.quickstart.fake_quantization import fake_quantized
 from quantkit.quickstart.generate import HELDOUT, slot_names, write_training
 from quantkit.quickstart.labelled import IGNORED, Batch, make_batches
 from quantkit.quickstart.values import name_words
-from quantkit.tasks import FeatureSettings, Prediction
+from quantkit.tasks import Prediction, WindowSettings
 from quantkit.tasks.squad import TASK
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -211,7 +211,7 @@ def train(
         for number, phase in enumerate(phases):
             passages = write_training(f"phase {number} at {peak_rate}", 8, size=phase.size, long=phase.long)
             batches = make_batches(
-                passages, tokenizer, FeatureSettings(), rng, tokens=_BATCH_TOKENS, positions=_POSITIONS
+                passages, tokenizer, WindowSettings(), rng, tokens=_BATCH_TOKENS, positions=_POSITIONS
             )
             with fake_quantized(model) if phase.rounded else contextlib.nullcontext():
                 losses = []
@@ -267,23 +267,23 @@ def answer(
         the predictions, and per window by how much its best start leads over the second, or its best end if
         that leads by less. A window is a row of its own here, so no padding can help or harm.
     """
-    settings = FeatureSettings()
+    settings = WindowSettings()
     dataset = TASK.read(path, path.stem)
     dataset = dataset if limit is None else dataset.limit(limit)
-    features = TASK.featurize(dataset, tokenizer, settings)
+    windows = TASK.cut(dataset, tokenizer, settings)
     model.eval()
     outputs, leads = [], []
     with torch.inference_mode(), parametrize.cached():
-        for feature in features:
+        for window in windows:
             output = model(
-                input_ids=torch.from_numpy(feature.input_ids)[None],
-                token_type_ids=torch.from_numpy(feature.token_type_ids)[None],
+                input_ids=torch.from_numpy(window.input_ids)[None],
+                token_type_ids=torch.from_numpy(window.token_type_ids)[None],
             )
             logits = (output.start_logits[0], output.end_logits[0])
             outputs.append(tuple(values.numpy() for values in logits))
             best_two = (values.topk(2).values for values in logits)
             leads.append(min(float(best - second) for best, second in best_two))
-    return TASK.predict(dataset, features, outputs, settings), leads
+    return TASK.predict(dataset, windows, outputs, settings), leads
 
 
 def report(

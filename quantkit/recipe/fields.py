@@ -57,6 +57,17 @@ class Place:
     of: Named
 
 
+@dataclass(frozen=True, slots=True)
+class Was:
+    """Marks a field that had another name: for one release that is read too, in recipes and as an option, and told of.
+
+    Attributes:
+        key: the old name of the field; the option's follows from it.
+    """
+
+    key: str
+
+
 def mark_of(info: FieldInfo, mark: type[MarkT]) -> MarkT | None:
     """Return the mark of this class in a field's annotation, also inside `… | None` and `tuple[…, ...]`."""
     return next((found for found in _marks(info.metadata, info.annotation) if isinstance(found, mark)), None)

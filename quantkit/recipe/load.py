@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from quantkit.errors import QuantkitError, RecipeError, UsageError
 from quantkit.recipe.fields import Section, section_in
+from quantkit.recipe.new_names import with_new_name, with_new_names
 from quantkit.recipe.places import QUICKSTART, kind_of, resolve_places, with_value
 from quantkit.recipe.settings import Recipe
 from quantkit.recipe.strict_yaml import Document, Location, parse_yaml, read_yaml
@@ -47,14 +48,14 @@ def load_recipe(path: Path | str, overrides: Mapping[str, Any] | None = None) ->
         RecipeError: naming the line, the key and what was expected.
     """
     file = find_recipe(path)
-    document = read_yaml(file)
+    document = with_new_names(read_yaml(file), Recipe, file)
     if not isinstance(document.value, dict):
         raise RecipeError(f"{file}: is not a recipe: expected keys such as name, checkpoint and quantize")
     values = resolve_places(document.value, file.parent)
     overridden: set[Location] = set()
     for key, value in (overrides or {}).items():
-        location = tuple(key.split("."))
-        values = with_value(values, location, value)
+        location, now = with_new_name(tuple(key.split(".")), value, Recipe)
+        values = with_value(values, location, now)
         overridden.add(location)
 
     if values.get("checkpoint") == QUICKSTART:
@@ -119,6 +120,8 @@ def load_section(path: Path, section: str, model: type[Section]) -> dict[str, An
     chosen = inner if base else values
     if not isinstance(chosen, dict):
         raise RecipeError(f"{path}: {section}: expected a section with keys")
+    document = with_new_names(document, model, path, base)
+    chosen = document.value[section] if base else document.value or {}
 
     def name(location: Location) -> str:
         return f"{_place(path, document, (*base, *location))}: {_dotted((*base, *location))}"

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from quantkit.recipe.fields import Cli, Place, Section
+from quantkit.recipe.fields import Cli, Place, Section, Was
 from quantkit.recipe.marks import NotInKey
 from quantkit.tables import ENGINES, RANGE_METHODS, ROUNDINGS, RUNTIMES, SCENARIOS, TASKS, OneOf
 
@@ -120,7 +120,9 @@ class AutoSettings(Section):
         default=None,
         description="labelled questions that candidates are judged on; default: more of the calibration file",
     )
-    select_samples: int = Field(default=800, ge=2, description="questions taken from the selection")
+    select_questions: Annotated[int, Was("select_samples")] = Field(
+        default=800, ge=2, description="questions taken from the selection"
+    )
     gate_data: Dataset | None = Field(
         default=None,
         description="the gate's questions, which the selection must not hold; default: the task's",
@@ -166,7 +168,9 @@ class QuantizeSettings(Section):
         description="calibration questions: squad (MLPerf's 100), squad-train, another shipped set, or a file in the "
         "task's format",
     )
-    calib_samples: int = Field(default=100, ge=0, description="questions taken from the calibration set")
+    calib_questions: Annotated[int, Was("calib_samples")] = Field(
+        default=100, ge=0, description="questions taken from the calibration set"
+    )
     calib_method: RangeMethod = "minmax"
     percentile: float = Field(default=99.99, gt=50, le=100, description="for calib_method percentile")
     per_channel: bool = Field(default=True, description="one weight scale per output channel")
@@ -240,7 +244,9 @@ class SensitivitySettings(Section):
         default=None,
         description="questions that ranges come from and damage is measured on: a shipped set, or a file",
     )
-    calib_samples: int = Field(default=100, ge=1, description="questions the ranges come from")
+    calib_questions: Annotated[int, Was("calib_samples")] = Field(
+        default=100, ge=1, description="questions the ranges come from"
+    )
     questions: int = Field(default=100, ge=1, description="questions the damage is measured on")
     budget: Seconds = Field(
         default=600.0,
@@ -347,7 +353,7 @@ class TuneSettings(Section):
     """artifact → the runtime profile that is fastest on this machine."""
 
     data: Dataset = Field(default="squad", description="dataset name or file the questions are taken from")
-    budget: Seconds = Field(default=120.0, gt=0, description="time for the whole search")
+    budget: Seconds = Field(default=120.0, gt=0, description="time for all trials")
     cores: int | None = Field(default=None, ge=1, description="cores that may be used; default: all cores")
     latency_bound: Annotated[float, Cli(metavar="MS")] | None = Field(
         default=None,

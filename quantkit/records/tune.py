@@ -8,9 +8,11 @@ from quantkit.records.record import Record, Report
 
 
 class TuneTrial(Record):
-    """One runtime profile in one step of the search."""
+    """One runtime profile in one step of what is tried."""
 
-    step: str = Field(description="grid, grid again, options, together, final")
+    step: str = Field(
+        description="map, map again (in older files grid, grid again), options, together, final"
+    )
     profile: dict[str, Any] = Field(description="the settings of the runtime profile")
     qps: float = Field(description="windows per second, or questions per second that are held")
     ratio: float = Field(description="to the default profile in the same round, median over rounds")

@@ -14,7 +14,7 @@ def tuned_map(report: TuneReport, runtime: str) -> dict[tuple[str, int], float]:
     """Return of a runtime (instances x threads, token budget) → ratio, as measured longest."""
     cells: dict[tuple[str, int], float] = {}
     for trial in report.trials:
-        if trial.step.startswith("grid") and trial.profile["runtime"] == runtime:
+        if trial.step.startswith(("map", "grid")) and trial.profile["runtime"] == runtime:
             cells[shape_text(trial.profile), trial.profile["token_budget"]] = trial.ratio
     return cells
 

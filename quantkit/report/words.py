@@ -57,7 +57,7 @@ def interval_text(result: BenchResult) -> str:
     return f"{low:.2f} to {high:.2f}"
 
 
-def runs_text(result: BenchResult) -> str:
+def profile_text(result: BenchResult) -> str:
     """Return how it ran, in short: `onnxruntime, 2 x 1 threads, 1024 tokens`."""
     profile = result.profile
     if not profile:

@@ -92,7 +92,7 @@ class Job:
         return f"the batch of {size} tokens that begins with {self.name(batch.indices[0])}"
 
 
-def plan(read: Rows, *, token_budget: int, equal_lengths: bool = False) -> Job:
+def batched(read: Rows, *, token_budget: int, equal_lengths: bool = False) -> Job:
     """Return rows in the batches that a token budget cuts them into."""
     cut = equal_length_batches if equal_lengths else token_budget_batches
     return Job.of(read, cut([len(row.input_ids) for row in read.rows], token_budget))
@@ -150,7 +150,7 @@ def run_each(engine: Engine, job: Job, consume: Callable[[Batch, Arrays], None],
             _check(engine, job, batch, name, array)
         consume(batch, outputs)
 
-    with track(label, len(job.rows), "features") as advance:
+    with track(label, len(job.rows), "windows") as advance:
         run = _Run(engine, job, take)
         for finished in run.results((batch, job.feeds(batch)) for batch in job.batches):
             advance(len(finished.indices))

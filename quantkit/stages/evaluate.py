@@ -35,7 +35,7 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job, run_job
 from quantkit.runtime.where import Where
-from quantkit.tasks import Dataset, FeatureSettings
+from quantkit.tasks import Dataset, WindowSettings
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
@@ -62,7 +62,7 @@ def ingredients(artifact: Artifact, settings: EvaluateSettings, data: DataPlaces
     """
     return Ingredients(
         inputs={"artifact": artifact.digest, **data.digests(settings), "cpu": cpu_facts().kernels},
-        settings={"task": artifact.task, **in_key(settings), "features": FeatureSettings().as_json()},
+        settings={"task": artifact.task, **in_key(settings), "features": WindowSettings().as_json()},
         tools=tool_versions(*_TOOLS),
     )
 
@@ -103,7 +103,7 @@ def _subject(artifact: Artifact, settings: EvaluateSettings, data_dir: Path | No
     whole = load(settings.data, artifact.task, data_dir)
     dataset = whole if settings.limit is None else whole.limit(settings.limit)
     part = dataset.digest != whole.digest
-    name = f"{dataset.name}-first-{len(dataset.examples)}" if part else dataset.name
+    name = f"{dataset.name}-first-{len(dataset.questions)}" if part else dataset.name
     made_of = ingredients(artifact, settings, DataPlaces(data_dir=data_dir))
     return _Subject(artifact=artifact, dataset=dataset, dataset_name=name, key=made_of.key("evaluate"))
 
@@ -112,7 +112,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
     started = time.perf_counter()
     artifact, dataset = subject.artifact, subject.dataset
     reader = Reader.of(artifact)
-    # Opened before featurizing: a model that cannot run is told at once.
+    # Opened before questions are cut: a model that cannot run is told at once.
     profile = _profile(artifact, settings, where)
     with open_engine(artifact.model_path, outputs=reader.task.outputs, profile=profile) as engine:
         prepared = reader.prepare(dataset)
@@ -121,10 +121,10 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         outputs = run_job(engine, job, label="evaluate")
         ran = time.perf_counter() - running
     predictions = prepared.predict(outputs)
-    if [prediction.id for prediction in predictions] != [example.id for example in dataset.examples]:
+    if [prediction.id for prediction in predictions] != [question.id for question in dataset.questions]:
         raise EvaluationError(
             f"{subject.dataset_name}: {len(predictions)} predictions do not answer its "
-            f"{len(dataset.examples)} questions one by one; report this"
+            f"{len(dataset.questions)} questions one by one; report this"
         )
     scores = tuple(
         QuestionScore(
@@ -160,7 +160,7 @@ def _compared(settings: EvaluateSettings) -> dict[str, Any]:
     """Return the settings in which two evaluations that are compared must agree."""
     compared: dict[str, Any] = {
         "token_budget": settings.token_budget,
-        "features": FeatureSettings().as_json(),
+        "features": WindowSettings().as_json(),
     }
     # Named only when it is asked for: evaluations from before it was there stay comparable.
     if settings.equal_lengths:
@@ -209,7 +209,7 @@ def _read_cached(subject: _Subject) -> Evaluation | None:
     except (QuantkitError, OSError, ValueError, TypeError):
         return None
     asked = (subject.key, subject.artifact.digest, subject.dataset.digest)
-    ids = [example.id for example in subject.dataset.examples]
+    ids = [question.id for question in subject.dataset.questions]
     if (found.key, found.artifact, found.dataset) != asked or [score.id for score in scores] != ids:
         return None
     if scores_digest(scores) != found.predictions_sha256:

@@ -41,7 +41,7 @@ def sensitivity(
     if settings.calib is None:
         raise UsageError("--calib: is missing; give questions, such as --calib squad or a file")
     started = time.monotonic()
-    calibration_set = select(settings.calib, artifact.task, settings.calib_samples, data_dir, settings.seed)
+    calibration_set = select(settings.calib, artifact.task, settings.calib_questions, data_dir, settings.seed)
     workbench = set_up(
         artifact,
         calibration_set,

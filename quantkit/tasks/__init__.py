@@ -1,18 +1,18 @@
-"""Tasks: what a model does, from a file of examples to scored predictions."""
+"""Tasks: what a model does, from a file of questions to scored predictions."""
 
 import difflib
 from typing import cast
 
 from quantkit.errors import UsageError
 from quantkit.tables import TASKS
-from quantkit.tasks.task import Dataset, Example, Feature, FeatureSettings, Outputs, Prediction, Task
+from quantkit.tasks.task import Dataset, Outputs, Prediction, Question, Task, Window, WindowSettings
 
 __all__ = [
     "TASKS",
     "Dataset",
-    "Example",
-    "Feature",
-    "FeatureSettings",
+    "Question",
+    "Window",
+    "WindowSettings",
     "Outputs",
     "Prediction",
     "Task",

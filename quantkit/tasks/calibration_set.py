@@ -1,6 +1,6 @@
-"""Calibration sets: named, frozen selections of examples.
+"""Calibration sets: named, frozen selections of questions.
 
-A set is a folder `calibration/<name>/` with a `selection.yaml`, which holds no example, only how to choose
+A set is a folder `calibration/<name>/` with a `selection.yaml`, which holds no question, only how to choose
 them:
 
     dataset: squad            a known dataset, or a file beside selection.yaml
@@ -11,7 +11,7 @@ them:
     ids: {folder, file, address, sha256, size}      with `listed`: the list, one id per line
 
 A file that is no known set is sampled like `hashed`. Choosing by hash needs no order and no generator: the
-same seed chooses the same examples from a shuffled file, and 100 are always the first 100 of 200.
+same seed chooses the same questions from a shuffled file, and 100 are always the first 100 of 200.
 """
 
 import difflib
@@ -33,18 +33,18 @@ from quantkit.tasks.reading import explain, read_file
 from quantkit.tasks.task import Dataset
 
 COUNT = 100
-"""Examples chosen from a file unless somebody asks for another number, as MLPerf's list has."""
+"""Questions chosen from a file unless somebody asks for another number, as MLPerf's list has."""
 
 _SELECTION = "selection.yaml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationSet:
-    """A named, frozen selection of examples.
+    """A named, frozen selection of questions.
 
     Attributes:
         name: the set's name, or the stem of the file.
-        dataset: only the chosen examples, with a digest of its own.
+        dataset: only the chosen questions, with a digest of its own.
         source_digest: sha256 of the file they were chosen from.
     """
 
@@ -55,12 +55,12 @@ class CalibrationSet:
     @property
     def ids(self) -> tuple[str, ...]:
         """The chosen ids, in order."""
-        return tuple(example.id for example in self.dataset.examples)
+        return tuple(question.id for question in self.dataset.questions)
 
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """How many examples are asked for."""
+    """How many questions are asked for."""
 
     exactly: int | None
     at_most: int | None
@@ -108,9 +108,9 @@ def select(
         name_or_path: a shipped set (`squad`, `squad-train`, `callcentre`), else the path of a file the task
             can read.
         task: the task the model does.
-        count: how many examples; None for as many as the set says, and for a file `COUNT` or all it has.
+        count: how many questions; None for as many as the set says, and for a file `COUNT` or all it has.
         data_dir: where datasets are looked for first.
-        seed: another seed chooses other examples; a public list is not chosen by seed.
+        seed: another seed chooses other questions; a public list is not chosen by seed.
         at_most: in place of `count`: so many, or all there are.
 
     Raises:
@@ -118,18 +118,18 @@ def select(
             task.
     """
     if count is not None and count < 1:
-        raise DatasetError(f"{name_or_path}: cannot calibrate on {count} examples; give 1 or more")
+        raise DatasetError(f"{name_or_path}: cannot calibrate on {count} questions; give 1 or more")
     if name_or_path in names():
         return _select_named(name_or_path, task, _Count(count, at_most), data_dir, seed)
     _require_file(name_or_path)
     dataset = load(name_or_path, task, data_dir)
-    ids = by_hash((example.id for example in dataset.examples), seed)
+    ids = by_hash((question.id for question in dataset.questions), seed)
     wanted = _Count(count, at_most).of(len(ids), usual=min(COUNT, len(ids)))
     return _choose(dataset.name, dataset, ids, wanted)
 
 
 def content_digest(name_or_path: str) -> str:
-    """Return the digest of all that examples are chosen from: a file's sha256, or that of a shipped set's files.
+    """Return the digest of all that questions are chosen from: a file's sha256, or that of a shipped set's files.
 
     Raises:
         DatasetError: there is no such set or file.
@@ -149,7 +149,7 @@ def content_digest(name_or_path: str) -> str:
 
 
 def is_listed(name: str) -> bool:
-    """Tell whether a shipped set is a public list of ids, which has no more examples than those."""
+    """Tell whether a shipped set is a public list of ids, which has no more questions than those."""
     if name not in names():
         return False
     return _read_selection(_definition(name)).choose == "listed"
@@ -193,15 +193,15 @@ def _select_named(name: str, task: str, count: "_Count", data_dir: Path | None, 
     if selection.ids is not None:
         ids = find_known(selection.ids, data_dir).read_text(encoding="ascii").split()
     else:
-        ids = by_hash((example.id for example in dataset.examples), seed)
+        ids = by_hash((question.id for question in dataset.questions), seed)
     return _choose(name, dataset, ids, count.of(len(ids), usual=selection.count))
 
 
 def _choose(name: str, dataset: Dataset, ids: list[str], count: int) -> CalibrationSet:
     if count > len(ids):
         raise DatasetError(
-            f"{name}: has {len(ids)} examples to calibrate on, not {count}; "
-            f"ask for fewer: --calib-samples {len(ids)}, or calib_samples in the recipe"
+            f"{name}: has {len(ids)} questions to calibrate on, not {count}; "
+            f"ask for fewer: --calib-questions {len(ids)}, or calib_questions in the recipe"
         )
     return CalibrationSet(name=name, dataset=dataset.only(ids[:count]), source_digest=dataset.source)
 

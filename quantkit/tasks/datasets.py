@@ -52,7 +52,7 @@ class KnownDataset:
     Attributes:
         task: the task that reads it.
         source: the public file, or the path of one that ships inside the package.
-        questions: how many examples it has, None for one that ships.
+        questions: how many questions it has, None for one that ships.
     """
 
     task: str
@@ -145,9 +145,9 @@ def load(name_or_path: str, task: str, data_dir: Path | None = None) -> Dataset:
         )
     path = find(name_or_path, data_dir)
     dataset = reader.read(path, name_or_path if known else path.stem)
-    if known is not None and known.questions not in (None, len(dataset.examples)):
+    if known is not None and known.questions not in (None, len(dataset.questions)):
         raise DatasetError(
-            f"{path}: has {len(dataset.examples)} questions, not {known.questions}; report this"
+            f"{path}: has {len(dataset.questions)} questions, not {known.questions}; report this"
         )
     return dataset
 

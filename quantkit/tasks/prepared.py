@@ -1,4 +1,4 @@
-"""Text as one model reads it: a tokenizer that is the model's, rows of token ids, and what its outputs say.
+"""Text as one model reads it: a tokenizer that is the model's, windows of token ids, and what its outputs say.
 
     artifact ──Reader.of──> Reader ──prepare(dataset)──> Prepared ──run──> outputs ──predict──> predictions
 
@@ -12,23 +12,23 @@ from typing import Self
 from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError
 from quantkit.tasks import task
-from quantkit.tasks.task import Dataset, Feature, FeatureSettings, Outputs, Prediction, Task
+from quantkit.tasks.task import Dataset, Outputs, Prediction, Task, Window, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Reader:
-    """What makes rows of text for one model.
+    """What makes windows of text for one model.
 
     Attributes:
         task: what the model does.
         tokenizer: its own.
-        settings: of features and answers.
+        settings: of windows and answers.
     """
 
     task: Task
     tokenizer: Tokenizer
-    settings: FeatureSettings = field(default_factory=FeatureSettings)
+    settings: WindowSettings = field(default_factory=WindowSettings)
 
     @classmethod
     def of(cls, artifact: Artifact) -> Self:
@@ -54,7 +54,7 @@ class Reader:
             UsageError: a length of the settings does not fit the model.
             DatasetError: a label that the model does not have.
         """
-        rows = self.task.featurize(dataset, self.tokenizer, self.settings)
+        rows = self.task.cut(dataset, self.tokenizer, self.settings)
         return Prepared(reader=self, dataset=dataset, rows=rows)
 
 
@@ -64,36 +64,36 @@ class Prepared:
 
     Attributes:
         reader: what made it.
-        dataset: the examples.
-        rows: their features, in the order of the examples, never padded.
+        dataset: the questions.
+        rows: their windows, in the order of the questions, never padded.
     """
 
     reader: Reader
     dataset: Dataset
-    rows: Sequence[Feature]
+    rows: Sequence[Window]
 
     @property
     def pad_id(self) -> int:
-        """The token that fills a row up to its batch's length."""
+        """The token that fills a window up to its batch's length."""
         return self.reader.tokenizer.pad_id
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each row."""
+        """Tokens of each window."""
         return [len(row.input_ids) for row in self.rows]
 
     def name(self, index: int) -> str:
-        """Return what people call a row."""
-        return f"question {self.dataset.examples[self.rows[index].example].id}"
+        """Return what people call a window."""
+        return f"question {self.dataset.questions[self.rows[index].question].id}"
 
     def first(self, count: int) -> "Prepared":
-        """Return the same with so many rows at most, for timing: what is left need not answer every example."""
+        """Return the same with so many windows at most, for timing: what is left need not answer every question."""
         return replace(self, rows=self.rows[:count])
 
     def predict(self, outputs: Sequence[Outputs]) -> list[Prediction]:
-        """Return one prediction per example; see `Task.predict`."""
+        """Return one prediction per question; see `Task.predict`."""
         return self.reader.task.predict(self.dataset, self.rows, outputs, self.reader.settings)
 
     def expected_scores(self, outputs: Sequence[Outputs]) -> list[float]:
-        """Return the score that each example may expect; see `Task.expected_scores`."""
+        """Return the score that each question may expect; see `Task.expected_scores`."""
         return self.reader.task.expected_scores(self.dataset, self.rows, outputs, self.reader.settings)

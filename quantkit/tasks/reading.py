@@ -22,7 +22,7 @@ def read_file(path: Path) -> bytes:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); give a file you can read") from error
     if not content.strip():
-        raise DatasetError(f"{path}: is empty; give a file with examples")
+        raise DatasetError(f"{path}: is empty; give a file with questions")
     return content
 
 

@@ -1,10 +1,10 @@
-"""What a task is: examples become features, model outputs become predictions.
+"""What a task is: questions become windows, model outputs become predictions.
 
-    read          a file             -> Dataset of Examples
-    featurize     Dataset, Tokenizer -> Features (token ids of true length, never padded)
-    predict       Features, outputs  -> one Prediction per Example, always
+    read          a file             -> Dataset of Questions
+    cut           Dataset, Tokenizer -> Windows (token ids of true length, never padded)
+    predict       Windows, outputs   -> one Prediction per Question, always
 
-A runtime sees features as arrays of token ids and gives back one tuple of arrays per feature; everything that
+A runtime sees windows as arrays of token ids and gives back one tuple of arrays per window; everything that
 knows what the numbers mean is in the task.
 """
 
@@ -22,14 +22,14 @@ from quantkit.tasks.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FeatureSettings:
-    """How text becomes features and logits become answers; the defaults are BERT's and MLPerf's for SQuAD.
+class WindowSettings:
+    """How text becomes windows and logits become answers; the defaults are BERT's and MLPerf's for SQuAD.
 
     Attributes:
-        max_length: the most tokens in one feature, special tokens included.
+        max_length: the most tokens in one window, special tokens included.
         doc_stride: by how many document tokens a window advances (not how many two windows share).
         max_query_length: the most tokens of a question.
-        n_best: how many start and how many end positions of a feature are considered.
+        n_best: how many start and how many end positions of a window are considered.
         max_answer_length: the most tokens in an answer.
     """
 
@@ -55,12 +55,12 @@ class FeatureSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Example:
+class Question:
     """One question or text. Tasks add what they need to know about it.
 
     Attributes:
         id: unique in its dataset.
-        group: what it shares with related examples (article title, document); statistics cluster by it.
+        group: what it shares with related questions (article title, document); statistics cluster by it.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
-    """Examples in a fixed order, with a digest that says which they are.
+    """Questions in a fixed order, with a digest that says which they are.
 
     Attributes:
         name: how people call it.
@@ -77,7 +77,7 @@ class Dataset:
         digest: sha256 of the file's bytes; of `source` and the chosen ids when it is a part of the file.
         source: sha256 of the file's bytes, also for a part of it.
         task: the name of the task that read it.
-        examples: never empty, ids unique.
+        questions: never empty, ids unique.
     """
 
     name: str
@@ -85,76 +85,76 @@ class Dataset:
     digest: str
     source: str
     task: str
-    examples: tuple[Example, ...]
+    questions: tuple[Question, ...]
 
     def without(self, ids: Iterable[str]) -> "Dataset":
-        """Return the dataset less the examples with these ids; ids it does not have are no error.
+        """Return the dataset less the questions with these ids; ids it does not have are no error.
 
         Raises:
-            DatasetError: no example is left.
+            DatasetError: no question is left.
         """
         gone = frozenset(ids)
-        return self._part(tuple(example for example in self.examples if example.id not in gone))
+        return self._part(tuple(question for question in self.questions if question.id not in gone))
 
     def only(self, ids: Iterable[str]) -> "Dataset":
-        """Return the examples with these ids, in the order of `ids`.
+        """Return the questions with these ids, in the order of `ids`.
 
         Raises:
             DatasetError: an id is not in the dataset, is named twice, or there are none.
         """
-        by_id = {example.id: example for example in self.examples}
-        chosen: dict[str, Example] = {}
+        by_id = {question.id: question for question in self.questions}
+        chosen: dict[str, Question] = {}
         for name in ids:
             if name not in by_id:
-                raise DatasetError(f"{self.path}: has no example {name!r}; choose ids that are in the file")
+                raise DatasetError(f"{self.path}: has no question {name!r}; choose ids that are in the file")
             if name in chosen:
-                raise DatasetError(f"{self.path}: example {name!r} was chosen twice; name it once")
+                raise DatasetError(f"{self.path}: question {name!r} was chosen twice; name it once")
             chosen[name] = by_id[name]
         return self._part(tuple(chosen.values()))
 
     def limit(self, count: int) -> "Dataset":
-        """Return the first `count` examples, or all when there are no more than that.
+        """Return the first `count` questions, or all when there are no more than that.
 
         Raises:
             DatasetError: `count` is below 1.
         """
         if count < 1:
-            raise DatasetError(f"{self.path}: a limit of {count} leaves no example; give 1 or more")
-        return self._part(self.examples[:count])
+            raise DatasetError(f"{self.path}: a limit of {count} leaves no question; give 1 or more")
+        return self._part(self.questions[:count])
 
-    def _part(self, examples: tuple[Example, ...]) -> "Dataset":
-        if not examples:
+    def _part(self, questions: tuple[Question, ...]) -> "Dataset":
+        if not questions:
             raise DatasetError(
-                f"{self.path}: no example is left of {len(self.examples)}; choose at least one"
+                f"{self.path}: no question is left of {len(self.questions)}; choose at least one"
             )
-        if examples == self.examples:
+        if questions == self.questions:
             return self
-        digest = digest_of({"source": self.source, "ids": [example.id for example in examples]})
-        return replace(self, digest=digest, examples=examples)
+        digest = digest_of({"source": self.source, "ids": [question.id for question in questions]})
+        return replace(self, digest=digest, questions=questions)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Feature:
+class Window:
     """One row for the model, of true length: nothing is padded here.
 
     Attributes:
-        example: index into the dataset's examples.
+        question: index into the dataset's questions.
         input_ids: int64 [tokens].
         token_type_ids: int64 [tokens]; zeros where the model family has no token types.
     """
 
-    example: int
+    question: int
     input_ids: NDArray[np.int64]
     token_type_ids: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prediction:
-    """What the model answered to one example, and how right that is.
+    """What the model answered to one question, and how right that is.
 
     Attributes:
-        id: the example's id.
-        group: the example's group.
+        id: the question's id.
+        group: the question's group.
         answer: the answer's text, or the label's name.
         exact_match: 1.0 or 0.0.
         f1: from 0 to 1.
@@ -196,83 +196,83 @@ class Task(Protocol):
             DatasetError: it cannot be read, is empty, truncated, of another schema, or has an id twice.
         """
 
-    def featurize(self, dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings) -> list[Feature]:
-        """Return the features of every example, in the order of the examples, at least one each."""
+    def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
+        """Return the windows of every question, in the order of the questions, at least one each."""
 
     def predict(
         self,
         dataset: Dataset,
-        features: Sequence[Feature],
+        windows: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: FeatureSettings,
+        settings: WindowSettings,
     ) -> list[Prediction]:
-        """Return one prediction per example, in the order of the examples.
+        """Return one prediction per question, in the order of the questions.
 
         Args:
-            dataset: the one the features were made of.
-            features: as `featurize` returned them.
-            outputs: for feature i the arrays named by `self.outputs`, without a batch dimension.
-            settings: as given to `featurize`.
+            dataset: the one the windows were made of.
+            windows: as `cut` returned them.
+            outputs: for window i the arrays named by `self.outputs`, without a batch dimension.
+            settings: as given to `cut`.
 
         Raises:
             EvaluationError: an output is missing, has the wrong shape, or holds NaN or Infinity; it names the
-                example.
+                question.
         """
 
     def expected_scores(
         self,
         dataset: Dataset,
-        features: Sequence[Feature],
+        windows: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: FeatureSettings,
+        settings: WindowSettings,
     ) -> list[float]:
-        """Return the score that each example may expect, 0 to 1, when answers are drawn as the outputs say.
+        """Return the score that each question may expect, 0 to 1, when answers are drawn as the outputs say.
 
         The score itself jumps when an answer changes and is still otherwise; this one feels every change, so far
-        fewer examples tell two models apart. Takes what `predict` takes, and raises what it raises.
+        fewer questions tell two models apart. Takes what `predict` takes, and raises what it raises.
         """
 
 
 def require_outputs(
     dataset: Dataset,
-    features: Sequence[Feature],
+    windows: Sequence[Window],
     outputs: Sequence[Outputs],
     names: tuple[str, ...],
     *,
     per_token: bool,
 ) -> None:
-    """Check that every feature has all its outputs, that all are finite, and that no example was lost.
+    """Check that every window has all its outputs, that all are finite, and that no question was lost.
 
     Args:
-        dataset: the one the features were made of.
-        features: all of them.
-        outputs: one tuple per feature.
+        dataset: the one the windows were made of.
+        windows: all of them.
+        outputs: one tuple per window.
         names: the names of the arrays in a tuple.
-        per_token: arrays are [tokens] of their feature; else one-dimensional and not empty.
+        per_token: arrays are [tokens] of their window; else one-dimensional and not empty.
 
     Raises:
-        EvaluationError: naming the first example for which this does not hold.
+        EvaluationError: naming the first question for which this does not hold.
     """
-    if len(outputs) > len(features):
+    if len(outputs) > len(windows):
         raise EvaluationError(
-            f"{dataset.name}: {len(outputs)} outputs for {len(features)} features; evaluate again"
+            f"{dataset.name}: {len(outputs)} outputs for {len(windows)} windows; evaluate again"
         )
-    for index, feature in enumerate(features):
-        place = f"{dataset.name}: question {dataset.examples[feature.example].id}"
+    for index, window in enumerate(windows):
+        place = f"{dataset.name}: question {dataset.questions[window.question].id}"
         if index >= len(outputs) or len(outputs[index]) != len(names):
             raise EvaluationError(f"{place}: the model gave no {' and '.join(names)}; evaluate again")
         for name, array in zip(names, outputs[index], strict=True):
-            fits = array.shape == feature.input_ids.shape if per_token else array.ndim == 1 and array.size > 0
+            fits = array.shape == window.input_ids.shape if per_token else array.ndim == 1 and array.size > 0
             if not fits:
                 raise EvaluationError(
-                    f"{place}: {name} has shape {list(array.shape)} for {len(feature.input_ids)} tokens; "
+                    f"{place}: {name} has shape {list(array.shape)} for {len(window.input_ids)} tokens; "
                     "check that the model was exported for this task"
                 )
             if not np.isfinite(array).all():
                 raise EvaluationError(
                     f"{place}: {name} holds NaN or Infinity; check the model's weights and its calibration"
                 )
-    missing = set(range(len(dataset.examples))).difference(feature.example for feature in features)
+    missing = set(range(len(dataset.questions))).difference(window.question for window in windows)
     if missing:
-        lost = dataset.examples[min(missing)].id
-        raise EvaluationError(f"{dataset.name}: question {lost} has no feature; featurize the whole dataset")
+        lost = dataset.questions[min(missing)].id
+        raise EvaluationError(f"{dataset.name}: question {lost} has no window; cut the whole dataset")

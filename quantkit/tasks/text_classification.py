@@ -21,11 +21,11 @@ from quantkit.metrics.distributions import softmax
 from quantkit.tasks.reading import explain, read_file, without_mark
 from quantkit.tasks.task import (
     Dataset,
-    Example,
-    Feature,
-    FeatureSettings,
     Outputs,
     Prediction,
+    Question,
+    Window,
+    WindowSettings,
     require_outputs,
 )
 from quantkit.tasks.tokenizer import Tokenizer
@@ -34,7 +34,7 @@ _FORMAT = 'give JSON Lines with "id", "text" and "label"'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TextExample(Example):
+class TextQuestion(Question):
     """A text or a pair of texts with its label; its group is its id unless the file says otherwise.
 
     Attributes:
@@ -49,7 +49,7 @@ class TextExample(Example):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TextFeature(Feature):
+class TextWindow(Window):
     """A text's tokens.
 
     Attributes:
@@ -86,7 +86,7 @@ class TextClassification:
             DatasetError: the file is missing, empty, broken, of another schema, or has an id twice.
         """
         content = read_file(path)
-        examples: dict[str, TextExample] = {}
+        questions: dict[str, TextQuestion] = {}
         for number, line in enumerate(without_mark(content).split(b"\n"), start=1):
             if not line.strip():
                 continue
@@ -94,12 +94,12 @@ class TextClassification:
                 row = _Line.model_validate_json(line)
             except pydantic.ValidationError as error:
                 raise DatasetError(f"{path}: line {number}: {explain(error)}; {_FORMAT}") from error
-            if row.id in examples:
+            if row.id in questions:
                 raise DatasetError(
                     f"{path}: line {number}: id {row.id!r} was used before; give every text its own"
                 )
             group = row.id if row.group is None else row.group
-            examples[row.id] = TextExample(
+            questions[row.id] = TextQuestion(
                 id=row.id, group=group, text=row.text, text_pair=row.text_pair, label=row.label
             )
         digest = sha256_bytes(content)
@@ -109,11 +109,11 @@ class TextClassification:
             digest=digest,
             source=digest,
             task=self.name,
-            examples=tuple(examples.values()),
+            questions=tuple(questions.values()),
         )
 
-    def featurize(self, dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings) -> list[Feature]:
-        """Return one feature per text, cut to `max_length` tokens; of a pair the longer text is cut first.
+    def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
+        """Return one window per text, cut to `max_length` tokens; of a pair the longer text is cut first.
 
         Raises:
             DatasetError: a label that the model does not have.
@@ -122,50 +122,50 @@ class TextClassification:
         if settings.max_length <= tokenizer.specials(2):
             raise UsageError(f"max_length: {settings.max_length} leaves no room for text; raise it")
         tokenizer.check_length(settings.max_length)
-        examples = cast(tuple[TextExample, ...], dataset.examples)
-        first = tokenizer.encode_ids([example.text for example in examples])
-        second = tokenizer.encode_ids([example.text_pair or "" for example in examples])
-        features: list[Feature] = []
-        for index, (example, ids, pair) in enumerate(zip(examples, first, second, strict=True)):
-            if example.text_pair is None:
+        questions = cast(tuple[TextQuestion, ...], dataset.questions)
+        first = tokenizer.encode_ids([question.text for question in questions])
+        second = tokenizer.encode_ids([question.text_pair or "" for question in questions])
+        windows: list[Window] = []
+        for index, (question, ids, pair) in enumerate(zip(questions, first, second, strict=True)):
+            if question.text_pair is None:
                 row = tokenizer.row(ids[: settings.max_length - tokenizer.specials(1)])
             else:
                 kept, kept_pair = shorten(len(ids), len(pair), settings.max_length - tokenizer.specials(2))
                 row = tokenizer.row(ids[:kept], pair[:kept_pair])
-            features.append(
-                TextFeature(
-                    example=index,
+            windows.append(
+                TextWindow(
+                    question=index,
                     input_ids=row[0],
                     token_type_ids=row[1],
-                    label=_label_index(dataset, example, tokenizer),
+                    label=_label_index(dataset, question, tokenizer),
                     labels=tokenizer.labels,
                 )
             )
-        return features
+        return windows
 
     def predict(
         self,
         dataset: Dataset,
-        features: Sequence[Feature],
+        windows: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: FeatureSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
+        settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
     ) -> list[Prediction]:
         """Return the label with the highest logit for each text, the first of equal ones.
 
         Raises:
             EvaluationError: logits are missing, NaN or infinite; it names the text.
         """
-        require_outputs(dataset, features, outputs, self.outputs, per_token=self.per_token)
+        require_outputs(dataset, windows, outputs, self.outputs, per_token=self.per_token)
         predictions = []
-        for feature, (logits,) in zip(cast(Sequence[TextFeature], features), outputs, strict=True):
-            example = dataset.examples[feature.example]
+        for window, (logits,) in zip(cast(Sequence[TextWindow], windows), outputs, strict=True):
+            question = dataset.questions[window.question]
             best = int(np.argmax(logits))
-            right = float(best == feature.label)
+            right = float(best == window.label)
             predictions.append(
                 Prediction(
-                    id=example.id,
-                    group=example.group,
-                    answer=feature.labels[best] if best < len(feature.labels) else str(best),
+                    id=question.id,
+                    group=question.group,
+                    answer=window.labels[best] if best < len(window.labels) else str(best),
                     exact_match=right,
                     f1=right,
                 )
@@ -175,17 +175,17 @@ class TextClassification:
     def expected_scores(
         self,
         dataset: Dataset,
-        features: Sequence[Feature],
+        windows: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: FeatureSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
+        settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
     ) -> list[float]:
         """Return the probability that the model gives the right label of each text.
 
         Raises:
             EvaluationError: logits are missing, NaN or infinite; it names the text.
         """
-        require_outputs(dataset, features, outputs, self.outputs, per_token=self.per_token)
-        rows = cast(Sequence[TextFeature], features)
+        require_outputs(dataset, windows, outputs, self.outputs, per_token=self.per_token)
+        rows = cast(Sequence[TextWindow], windows)
         return [
             float(softmax(logits)[row.label]) if row.label < len(logits) else 0.0
             for row, (logits,) in zip(rows, outputs, strict=True)
@@ -205,24 +205,26 @@ def shorten(first: int, second: int, room: int) -> tuple[int, int]:
     return first, second
 
 
-def _label_index(dataset: Dataset, example: TextExample, tokenizer: Tokenizer) -> int:
+def _label_index(dataset: Dataset, question: TextQuestion, tokenizer: Tokenizer) -> int:
     labels = tokenizer.labels
-    if isinstance(example.label, int):
-        if example.label < 0 or (labels and example.label >= len(labels)):
+    if isinstance(question.label, int):
+        if question.label < 0 or (labels and question.label >= len(labels)):
             raise DatasetError(
-                f"{dataset.path}: {example.id}: the model has no label {example.label}; "
+                f"{dataset.path}: {question.id}: the model has no label {question.label}; "
                 f"{f'give 0 to {len(labels) - 1}' if labels else 'give 0 or more'}"
             )
-        return example.label
-    if example.label not in labels:
-        near = difflib.get_close_matches(example.label, labels, n=1)
+        return question.label
+    if question.label not in labels:
+        near = difflib.get_close_matches(question.label, labels, n=1)
         hint = (
             f"did you mean {near[0]!r}?"
             if near
             else f"it has {', '.join(labels) or 'no id2label in config.json'}"
         )
-        raise DatasetError(f"{dataset.path}: {example.id}: the model has no label {example.label!r}; {hint}")
-    return labels.index(example.label)
+        raise DatasetError(
+            f"{dataset.path}: {question.id}: the model has no label {question.label!r}; {hint}"
+        )
+    return labels.index(question.label)
 
 
 TASK = TextClassification()

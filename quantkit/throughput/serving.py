@@ -25,7 +25,7 @@ from quantkit.throughput.workload import Workload
 
 PERCENTILE = 99
 LEAST = 0.02
-"""A search gives up at this share of where it began: there, a query hardly ever meets another one."""
+"""Looking for a rate ends at this share of where it began: there, a query hardly ever meets another one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,7 +204,7 @@ class _Server:
         return waiting + self._late_answers
 
 
-class RateSearch:
+class HighestRate:
     """Finds the highest rate that holds, by bisection of its logarithm.
 
     Attributes:
@@ -253,18 +253,18 @@ class RateSearch:
             self._failed = trial.rate
 
 
-def search_rates(
-    searches: Sequence[RateSearch], try_rate: Callable[[int, float], Trial], advance: Callable[[], Any]
+def highest_rates(
+    sought: Sequence[HighestRate], try_rate: Callable[[int, float], Trial], advance: Callable[[], Any]
 ) -> None:
-    """Run several searches in turns, one trial of each after the other.
+    """Look for several rates in turns, one trial of each after the other.
 
     Args:
-        searches: one for each contestant.
+        sought: one for each contestant.
         try_rate: index of the contestant, rate → trial.
         advance: called after each trial.
     """
-    while not all(search.done for search in searches):
-        for index, search in enumerate(searches):
-            if not search.done:
-                search.tell(try_rate(index, search.rate))
+    while not all(one.done for one in sought):
+        for index, one in enumerate(sought):
+            if not one.done:
+                one.tell(try_rate(index, one.rate))
                 advance()

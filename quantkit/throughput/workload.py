@@ -60,8 +60,8 @@ def workload(prepared: Prepared, engine: Engine, profile: RuntimeProfile) -> Wor
 
 
 def sample(dataset: Dataset, count: int) -> Dataset:
-    """Return `count` examples chosen by the hash of their id: always the same, from all over the dataset."""
-    ids = [example.id for example in dataset.examples]
+    """Return `count` questions chosen by the hash of their id: always the same, from all over the dataset."""
+    ids = [question.id for question in dataset.questions]
     return dataset.only(sorted(ids, key=lambda name: sha256_bytes(name.encode()))[:count])
 
 

@@ -203,10 +203,10 @@ def test_classifier_data_is_disjoint_and_reads(tmp_path: Path) -> None:
     }
     for part, count in classifier.PARTS.items():
         dataset = TEXT_CLASSIFICATION.read(tmp_path / f"{part}.jsonl", part)
-        assert len(dataset.examples) == count
-        texts[part] = {example.text for example in dataset.examples}
+        assert len(dataset.questions) == count
+        texts[part] = {question.text for question in dataset.questions}
         assert len(texts[part]) == count
-        assert {example.label for example in dataset.examples} == set(classifier.labels())
+        assert {question.label for question in dataset.questions} == set(classifier.labels())
     for one, other in itertools.combinations(texts.values(), 2):
         assert not one & other
 

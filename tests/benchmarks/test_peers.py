@@ -58,7 +58,7 @@ def test_a_failed_peer_is_a_row_and_its_message_stands_below() -> None:
 def test_every_row_has_a_cell_for_every_column() -> None:
     """The table is well formed with everything known."""
     row = ROWS.Row(
-        name="form",
+        name="artifact",
         runtime="openvino",
         precision="bf16",
         f1=75.0,

@@ -46,6 +46,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Path("full").mkdir()
         Path("full/letters").write_text("dear")
         Path("key.yaml").write_text(RECIPE + "gate: {min_rato: 1}\n")
+        both = "{mode: static, calib_samples: 2, calib_questions: 2}"
+        Path("both.yaml").write_text(RECIPE.replace("{mode: dynamic}", both))
         Path("value.yaml").write_text(RECIPE.replace("dynamic", "dinamic"))
         for name, entry in {
             "static": "pattern: layer.0.output.dense, scheme: static",

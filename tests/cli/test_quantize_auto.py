@@ -14,7 +14,7 @@ from quantkit.recipe import QuantizeSettings
 from quantkit.recipe.settings import AutoSettings
 from quantkit.report.search_files import search_files
 
-SEARCH = "--target 0.995 --select s.json --select-samples 7 --gate-data g.json --budget 60 --confidence 0.9"
+SEARCH = "--target 0.995 --select s.json --select-questions 7 --gate-data g.json --budget 60 --confidence 0.9"
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -54,7 +54,7 @@ def test_options_become_settings(made: Artifact, stage, tmp_path: Path) -> None:
     result = invoke("quantize", made.path, "-o", tmp_path / "out", *options.split())
     assert result.exit_code == 0, result.stderr
     auto = AutoSettings(
-        target=0.995, select="s.json", select_samples=7, gate_data="g.json", budget=60.0, confidence=0.9
+        target=0.995, select="s.json", select_questions=7, gate_data="g.json", budget=60.0, confidence=0.9
     )
     expected = QuantizeSettings(
         mode="auto",

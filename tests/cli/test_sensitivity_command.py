@@ -47,10 +47,10 @@ def without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_options_become_settings(made: Artifact, calls, tmp_path: Path) -> None:
     """Every option is a field of the section; JSON is the report that the artifact keeps."""
-    options = "--calib squad --calib-samples 7 --questions 9 --budget 60 --seed 3 --data-dir d --json"
+    options = "--calib squad --calib-questions 7 --questions 9 --budget 60 --seed 3 --data-dir d --json"
     result = invoke("sensitivity", made.path, *options.split())
     assert result.exit_code == 0, result.stderr
-    expected = SensitivitySettings(calib="squad", calib_samples=7, questions=9, budget=60.0, seed=3)
+    expected = SensitivitySettings(calib="squad", calib_questions=7, questions=9, budget=60.0, seed=3)
     assert [{"artifact": made.digest, "settings": expected, "data_dir": Path("d")}] == calls
     assert json.loads(made.report_path("sensitivity.json").read_text()) == json.loads(result.stdout)
 

@@ -102,9 +102,7 @@ def test_fuse(made: Artifact, stage, tmp_path: Path) -> None:
 def test_quantize_options_become_settings(made: Artifact, stage, tmp_path: Path) -> None:
     """Every option is a field of the section, and repeats are kept in order."""
     calls = stage("quantkit.stages.quantize.quantize", made)
-    options = (
-        "--mode static --calib x.json --calib-method percentile --percentile 99.5 --calib-samples 7 --seed 3"
-    )
+    options = "--mode static --calib x.json --calib-method percentile --percentile 99.5 --calib-questions 7 --seed 3"
     more = "--no-per-channel --reduce-range yes --keep-float a --nodes-to-exclude b --data-dir d --json"
     result = invoke("quantize", made.path, "-o", tmp_path / "out", *options.split(), *more.split())
     assert result.exit_code == 0, result.stderr
@@ -114,7 +112,7 @@ def test_quantize_options_become_settings(made: Artifact, stage, tmp_path: Path)
         calib="x.json",
         calib_method="percentile",
         percentile=99.5,
-        calib_samples=7,
+        calib_questions=7,
         seed=3,
         per_channel=False,
         reduce_range="yes",

@@ -14,7 +14,7 @@ from quantkit.records.tune import TuneReport, TuneTrial
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.stages.tune import Tuned
-from quantkit.stages.tune.search import facts
+from quantkit.stages.tune.trials import facts
 
 
 def invoke(*arguments: object) -> Result:

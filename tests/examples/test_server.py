@@ -78,11 +78,11 @@ def _run(app: object, work: Callable[[httpx.AsyncClient], object]) -> object:
 def test_answers_are_those_of_evaluate(artifact: Artifact, equal_lengths: bool, tmp_path: Path) -> None:
     """Many at once, in shared batches, each gets its own answer; scores are shares; metrics add up."""
     expected = evaluate(artifact, settings=EvaluateSettings(data=str(DATA), limit=24)).scores
-    examples = SERVER.TASK.read(DATA, "data").examples[:24]
+    questions = SERVER.TASK.read(DATA, "data").questions[:24]
     profile = RuntimeProfile(instances=2, token_budget=2048, equal_lengths=equal_lengths)
 
     async def work(client: httpx.AsyncClient) -> object:
-        asked = [{"question": each.question, "context": each.context} for each in examples]
+        asked = [{"question": each.question, "context": each.context} for each in questions]
         answers = await asyncio.gather(*(client.post("/answer", json=one) for one in asked))
         return [answer.json() for answer in answers], (await client.get("/metrics")).json()
 

@@ -36,9 +36,9 @@ def test_settings_reach_the_selection(tmp_path: Path) -> None:
 
     def ids(seed: int = 0, **auto: Any) -> list[str]:
         settings = QuantizeSettings(
-            mode="auto", calib=calib, seed=seed, auto=AutoSettings(select_samples=7, **auto)
+            mode="auto", calib=calib, seed=seed, auto=AutoSettings(select_questions=7, **auto)
         )
-        return [example.id for example in selection(settings, task, calibration_set, None).examples]
+        return [question.id for question in selection(settings, task, calibration_set, None).questions]
 
     assert {name[:5] for name in ids()} == {"calib"}
     assert {name[:6] for name in ids(select=str(tmp_path / "select"))} == {"select"}

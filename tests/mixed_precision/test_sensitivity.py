@@ -86,7 +86,7 @@ class Bench:
 
             def sit(self, session: tuple[str, ...]) -> Marks:
                 bench.measured.append(session)
-                bench.now += bench.pass_seconds * len(self.dataset.examples) / 8
+                bench.now += bench.pass_seconds * len(self.dataset.questions) / 8
                 low = 1 - 0.001 * len(session)
                 return Marks(
                     divergence=0.001 * len(session),
@@ -121,7 +121,7 @@ class Questions:
     """As much of a dataset and of a calibration set as is asked for."""
 
     def __init__(self, count: int) -> None:
-        self.examples = tuple(range(count))
+        self.questions = tuple(range(count))
 
     @property
     def dataset(self) -> "Questions":
@@ -130,7 +130,7 @@ class Questions:
 
     def limit(self, count: int) -> "Questions":
         """Return the first of them."""
-        return Questions(min(count, len(self.examples)))
+        return Questions(min(count, len(self.questions)))
 
 
 def references(groups: tuple[Group, ...]) -> dict[str, Rated]:

@@ -149,7 +149,7 @@ def test_it_ends_with_whoever_started_it(tiny_artifact: Make, questions: Path, t
     conf.write_text("bert.SingleStream.target_latency = 1\n", encoding="utf-8")
     folder = tmp_path / "run"
     folder.mkdir()
-    path = bench.plan("single-stream", "performance", conf).write(folder)
+    path = bench.job("single-stream", "performance", conf).write(folder)
     command = [sys.executable, "-m", "quantkit.mlperf.loadgen_run", str(path)]
     with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -233,7 +233,7 @@ def test_dry_run_says_what_and_why_and_writes_nothing(fakes: Any, recipe: Any, t
     [
         ("slack", 0.1, "auto.slack 0.05 → 0.1"),
         ("min_int8_coverage", 0.5, "auto.min_int8_coverage 0.9 → 0.5"),
-        ("select_samples", 400, "auto.select_samples 800 → 400"),
+        ("select_questions", 400, "auto.select_questions 800 → 400"),
     ],
 )
 def test_a_search_that_is_asked_otherwise_runs_again(

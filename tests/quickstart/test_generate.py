@@ -148,8 +148,8 @@ def test_undeclared_slot_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_read_by_the_task() -> None:
     """The squad task reads both files as they are."""
-    assert len(TASK.read(HELDOUT, "callcentre").examples) == len(read_questions(HELDOUT))
-    assert len(TASK.read(CALIBRATION, "calibration").examples) == 120
+    assert len(TASK.read(HELDOUT, "callcentre").questions) == len(read_questions(HELDOUT))
+    assert len(TASK.read(CALIBRATION, "calibration").questions) == 120
 
 
 def test_every_question_form_is_settled() -> None:

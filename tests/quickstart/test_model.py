@@ -7,7 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from quantkit.quickstart.generate import HELDOUT
-from quantkit.tasks import FeatureSettings
+from quantkit.tasks import WindowSettings
 from quantkit.tasks.calibration_set import select
 from quantkit.tasks.squad import TASK
 from quantkit.tasks.tokenizer import Tokenizer
@@ -42,15 +42,15 @@ def test_vocabulary_has_the_tokenizers_size() -> None:
 def test_some_passages_need_several_windows() -> None:
     """The held-out part exercises windows: a few passages are longer than 384 tokens."""
     dataset = TASK.read(HELDOUT, "callcentre")
-    features = TASK.featurize(dataset, Tokenizer.load(MODEL), FeatureSettings())
-    assert len(dataset.examples) + 16 <= len(features) <= 2 * len(dataset.examples)
+    windows = TASK.cut(dataset, Tokenizer.load(MODEL), WindowSettings())
+    assert len(dataset.questions) + 16 <= len(windows) <= 2 * len(dataset.questions)
 
 
 def test_calibration_set_is_shipped() -> None:
     """`--calib callcentre` selects 100 questions, none of them held out."""
     chosen = select("callcentre", "squad")
     assert len(chosen.ids) == 100
-    assert not set(chosen.ids) & {example.id for example in TASK.read(HELDOUT, "callcentre").examples}
+    assert not set(chosen.ids) & {question.id for question in TASK.read(HELDOUT, "callcentre").questions}
 
 
 @pytest.fixture

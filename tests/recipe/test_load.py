@@ -87,8 +87,14 @@ def test_committed_schema_is_current() -> None:
         ),
         (SHORT + "per_channel: true\n", r":5: per_channel: unknown key; did you mean quantize.per_channel\?"),
         (SHORT + "zzz: 1\n", r":5: zzz: unknown key; choose one of bench, checkpoint, evaluate"),
-        (SHORT + "  calib_samples: 1.5\n", r":5: quantize.calib_samples: expected a whole number, got 1.5"),
-        (SHORT + "  calib_samples: true\n", r":5: quantize.calib_samples: expected a whole number, got true"),
+        (
+            SHORT + "  calib_questions: 1.5\n",
+            r":5: quantize.calib_questions: expected a whole number, got 1.5",
+        ),
+        (
+            SHORT + "  calib_questions: true\n",
+            r":5: quantize.calib_questions: expected a whole number, got true",
+        ),
         (SHORT + "  per_channel: 1\n", r":5: quantize.per_channel: expected true or false, got 1"),
         (SHORT + "  calib_method: minmx\n", r"expected 'minmax', .*, got 'minmx'; did you mean minmax\?"),
         (SHORT + "  percentile: 20\n", r":5: quantize.percentile: should be greater than 50, got 20"),

@@ -1,14 +1,14 @@
-"""What tune tried, as a grid; a profile in words."""
+"""What tune tried, as a map; a profile in words."""
 
 from report_records import TRIALS, profile, trial, tune_report
 
 from quantkit.report.profiles import profile_text, tuned_map, tuned_runtimes
 
 
-def test_grid() -> None:
-    """Cells are those of the grid, per runtime; one that was measured again has the later number."""
+def test_map() -> None:
+    """Cells are those of the map, per runtime; one that was measured again has the later number."""
     made = tune_report(
-        *TRIALS, trial("grid again", 1.5, token_budget=512), trial("options", 9.0, token_budget=512)
+        *TRIALS, trial("map again", 1.5, token_budget=512), trial("options", 9.0, token_budget=512)
     )
     assert tuned_runtimes(made) == ["onnxruntime", "openvino"]
     cells = tuned_map(made, "onnxruntime")

@@ -107,10 +107,10 @@ def test_too_noisy(make_span_artifact: Make, span_questions: Path) -> None:
 def test_sample_is_fixed(span_questions: Path) -> None:
     """The sample depends on ids alone, and a smaller one is the beginning of a larger one."""
     dataset = load(str(span_questions), "squad")
-    three = [example.id for example in sample(dataset, 3).examples]
-    five = [example.id for example in sample(dataset, 5).examples]
+    three = [question.id for question in sample(dataset, 3).questions]
+    five = [question.id for question in sample(dataset, 5).questions]
     assert three == five[:3]
-    assert len(sample(dataset, 99).examples) == 6
+    assert len(sample(dataset, 99).questions) == 6
 
 
 def test_nothing_to_measure(span_questions: Path) -> None:

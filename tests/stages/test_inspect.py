@@ -24,7 +24,7 @@ def int8(
     source: Artifact, out: Path, *keep: str, mode: str = "dynamic", calib: str | None = None
 ) -> Artifact:
     """Quantize all but what is kept."""
-    content: dict[str, Any] = {"mode": mode, "calib": calib, "calib_samples": 6}
+    content: dict[str, Any] = {"mode": mode, "calib": calib, "calib_questions": 6}
     content["keep_float"] = [{"pattern": pattern} for pattern in keep]
     return quantize(source, out, settings=QuantizeSettings.model_validate(content))
 
@@ -79,7 +79,7 @@ def test_no_scheme_changes_the_count(
 ) -> None:
     """Parameters are those of the checkpoint however layers are computed: blocks filled up with zeros do not count."""
     source = make_encoder_artifact()
-    content = {"mode": "static", "calib": str(span_questions), "calib_samples": 6, **changes}
+    content = {"mode": "static", "calib": str(span_questions), "calib_questions": 6, **changes}
     found = inspect(quantize(source, tmp_path / "int8", settings=QuantizeSettings.model_validate(content)))
     assert found.parameters == parameters(source)
     assert (found.int8_coverage, found.int8_embedding_share) == (1.0, 1.0)

@@ -15,7 +15,7 @@ from quantkit.files import sha256_file
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.observe import cache
 from quantkit.quantization.observe.calibration import calibrate, observe
-from quantkit.quantization.observe.run import CalibrationRun
+from quantkit.quantization.observe.job import CalibrationJob
 from quantkit.quantization.observe.statistics import Detail
 from quantkit.recipe.settings import BenchSettings, EvaluateSettings, QuantizeSettings
 from quantkit.runtime.where import Where
@@ -90,7 +90,7 @@ def test_quantize(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is calibrated on a cluster is the same file, and says nothing about where it was calibrated."""
-    artifact, set_up = make_encoder_artifact(), {"calib": str(span_questions), "calib_samples": 6, **how}
+    artifact, set_up = make_encoder_artifact(), {"calib": str(span_questions), "calib_questions": 6, **how}
     made = []
     for name, where in (("here", {}), ("there", {"engine": "ray", "ray_address": address})):
         # A cache of its own: what was seen here must not answer.
@@ -119,7 +119,7 @@ def test_statistics(
             {layer.activation.name: layer.activation for layer in linear_layers(model.graph)}.values()
         )
         where = Where(engine=engine, address=address if engine == "ray" else None)
-        run = CalibrationRun(rows=rows, pad_id=0, where=where)
+        run = CalibrationJob(rows=rows, pad_id=0, where=where)
         found.append(observe(model, tensors, run, key="statistics", detail=detail))
     here, there = found
     assert list(here) == list(there)
@@ -135,7 +135,7 @@ def test_nan_is_named(address: str, make_encoder_artifact: Make) -> None:
     artifact = make_encoder_artifact(nan="bert.embeddings.position_embeddings.weight")
     model = ir.load(artifact.model_path)
     tensors = [layer.activation for layer in linear_layers(model.graph)][:1]
-    run = CalibrationRun(rows=[Row(np.arange(1, 9))], pad_id=0, where=Where(engine="ray", address=address))
+    run = CalibrationJob(rows=[Row(np.arange(1, 9))], pad_id=0, where=Where(engine="ray", address=address))
     with pytest.raises(EvaluationError, match="holds NaN or Infinity for calibration row 0"):
         observe(model, tensors, run, key="nan", detail=Detail.CHANNELS)
     with pytest.raises(EvaluationError, match="holds NaN or Infinity for calibration row 0"):

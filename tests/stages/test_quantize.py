@@ -48,7 +48,7 @@ def settings(span_questions: Path) -> Callable[..., QuantizeSettings]:
     def make(mode: str = "dynamic", *, keep: tuple[str, ...] = (), **changes: Any) -> QuantizeSettings:
         content: dict[str, Any] = {"mode": mode, "keep_float": [{"pattern": pattern} for pattern in keep]}
         if mode == "static":
-            content |= {"calib": str(span_questions), "calib_samples": 6}
+            content |= {"calib": str(span_questions), "calib_questions": 6}
         return QuantizeSettings.model_validate({**content, **changes})
 
     return make
@@ -485,7 +485,7 @@ def test_what_calibration_is_good_for(
 ) -> None:
     """Each technique in both modes: other bytes than without, the same every time, and all in integers."""
     source = make_encoder_artifact()
-    calib = {"calib": str(span_questions), "calib_samples": 6}
+    calib = {"calib": str(span_questions), "calib_questions": 6}
     plain = quantize(source, tmp_path / "plain", settings=settings(mode))
     made = quantize(source, tmp_path / "int8", settings=settings(mode, **calib, **techniques))
     again = quantize(source, tmp_path / "again", settings=settings(mode, **calib, **techniques))
@@ -531,7 +531,7 @@ def test_too_few_tokens_for_moments(
 ) -> None:
     """Second moments of more channels than there are tokens are refused, with what to do."""
     source, out = make_encoder_artifact(), tmp_path / "int8"
-    few = settings("static", calib_samples=2, rounding="gptq")
+    few = settings("static", calib_questions=2, rounding="gptq")
     match = r"tokens in 2 calibration questions are too few for the second moments of 128 channels"
     refuse(lambda: quantize(source, out, settings=few), out, DatasetError, match)
     assert not out.exists()
@@ -591,8 +591,8 @@ def refuse(make: Callable[[], object], folder: Path, error: type[QuantkitError],
         ({"keep": ("*.dense", "self.*", "qa_outputs")}, QuantizationError, r"keep_float spares every layer"),
         ({"mode": "static", "calib": None}, UsageError, r"static quantization needs calibration data"),
         ({"calib": "squad"}, UsageError, r"would not use --calib squad"),
-        ({"mode": "static", "calib_samples": 0}, DatasetError, r"cannot calibrate on 0 examples"),
-        ({"mode": "static", "calib_samples": 7}, DatasetError, r"has 6 examples to calibrate on, not 7"),
+        ({"mode": "static", "calib_questions": 0}, DatasetError, r"cannot calibrate on 0 examples"),
+        ({"mode": "static", "calib_questions": 7}, DatasetError, r"has 6 examples to calibrate on, not 7"),
         ({"mode": "static", "calib": "sqaud"}, DatasetError, r"did you mean 'squad'"),
     ],
 )
@@ -607,7 +607,7 @@ def test_mistakes(
 ) -> None:
     """Each mistake is one clear line, and nothing is written."""
     if changes.get("calib") == FILE:
-        changes = {**changes, "calib": str(span_questions), "calib_samples": 6}
+        changes = {**changes, "calib": str(span_questions), "calib_questions": 6}
     source, chosen = make_encoder_artifact(), settings(**changes)
     refuse(lambda: quantize(source, tmp_path / "int8", settings=chosen), tmp_path / "int8", error, match)
     assert not (tmp_path / "int8").exists()
@@ -674,7 +674,7 @@ def test_real(shared: Path, minilm_fp32: Artifact, tmp_path: Path, mode: str) ->
     """The trained MiniLM: 37 layers and 3 tables in INT8, 22.6 M parameters in at most 28 MB."""
     from quantkit.stages.inspect import inspect
 
-    content = {"mode": mode, "calib": "squad" if mode == "static" else None, "calib_samples": 8}
+    content = {"mode": mode, "calib": "squad" if mode == "static" else None, "calib_questions": 8}
     made = quantize(
         minilm_fp32,
         tmp_path / "int8",

@@ -72,12 +72,12 @@ def settings_of(tiny_classifier: Path, **changes: Any) -> QuantizeSettings:
     auto = {
         "target": 0.98,
         "select": str(data / "selection.jsonl"),
-        "select_samples": 100,
+        "select_questions": 100,
         "gate_data": str(data / "evaluation.jsonl"),
         "budget": 36_000.0,
         **changes.pop("auto", {}),
     }
-    values = {"mode": "auto", "calib": str(data / "calibration.jsonl"), "calib_samples": 60, "auto": auto}
+    values = {"mode": "auto", "calib": str(data / "calibration.jsonl"), "calib_questions": 60, "auto": auto}
     return QuantizeSettings.model_validate({**values, **changes})
 
 
@@ -257,7 +257,7 @@ def test_missed_target(tiny_classifier: Path, fp32: Artifact, costs: None, tmp_p
     """Nobody can double the score: exit code 3, the best artifact there is, marked as such everywhere."""
     data = tiny_classifier / "data"
     out = tmp_path / "int8"
-    options = "--mode auto --calib-samples 60 --select-samples 100 --target 2 --budget 36000"
+    options = "--mode auto --calib-questions 60 --select-questions 100 --target 2 --budget 36000"
     result = invoke(
         *("quantize", fp32.path, "-o", out, *options.split(), "--calib", data / "calibration.jsonl"),
         *("--select", data / "selection.jsonl"),
@@ -278,7 +278,7 @@ def test_missed_target(tiny_classifier: Path, fp32: Artifact, costs: None, tmp_p
     ("changes", "error", "line"),
     [
         ({"auto": {"budget": 1e-3}}, UsageError, r"^--budget: 0 s of it are left for sensitivity"),
-        ({"calib_samples": 1}, DatasetError, r"are too few for the second moments of 128 channels"),
+        ({"calib_questions": 1}, DatasetError, r"are too few for the second moments of 128 channels"),
         ({"keep_float": [{"pattern": "*"}]}, QuantizationError, r"nothing to quantize: keep_float spares"),
         (
             {"keep_float": [{"pattern": "intermediate.dense"}]},
@@ -323,7 +323,9 @@ def test_budget_that_is_too_small_is_exit_2(
 ) -> None:
     """The command prints one line and writes nothing."""
     data = tiny_classifier / "data"
-    arguments = f"--mode auto --calib-samples 60 --select-samples 100 --budget 0.01 -o {tmp_path / 'int8'}"
+    arguments = (
+        f"--mode auto --calib-questions 60 --select-questions 100 --budget 0.01 -o {tmp_path / 'int8'}"
+    )
     result = invoke(
         "quantize",
         fp32.path,
@@ -370,7 +372,7 @@ def test_sensitivity_in_graph_order(tiny_classifier: Path, fp32: Artifact, tmp_p
     """JSON on stdout is the report: every group once, in graph order, with a damage of its own."""
     pytest.importorskip("matplotlib")
     calib = tiny_classifier / "data" / "calibration.jsonl"
-    options = "--calib-samples 60 --questions 20 --json --calib"
+    options = "--calib-questions 60 --questions 20 --json --calib"
     result = invoke("sensitivity", fp32.path, *options.split(), calib, "--plot", tmp_path / "figure.png")
     assert result.exit_code == 0, result.stderr
     report = Sensitivity.model_validate(json.loads(result.stdout))
@@ -387,7 +389,7 @@ def test_sensitivity_goes_on(tiny_classifier: Path, fp32: Artifact, monkeypatch:
     from quantkit.mixed_precision.workbench import Workbench
 
     calib = str(tiny_classifier / "data" / "calibration.jsonl")
-    settings = SensitivitySettings(calib=calib, calib_samples=60, questions=20)
+    settings = SensitivitySettings(calib=calib, calib_questions=60, questions=20)
     first = sensitivity(fp32, settings=settings)
     monkeypatch.setattr(Workbench, "built", lambda *arguments: pytest.fail("measured again"))
     assert first.groups == sensitivity(fp32, settings=settings).groups
@@ -398,7 +400,7 @@ def test_sensitivity_goes_on(tiny_classifier: Path, fp32: Artifact, monkeypatch:
     ("changes", "error", "line"),
     [
         ({"budget": 1e-3}, UsageError, r"^--budget: 0 s of it are left for sensitivity"),
-        ({"calib_samples": 1}, DatasetError, r"are too few for the second moments of 128 channels"),
+        ({"calib_questions": 1}, DatasetError, r"are too few for the second moments of 128 channels"),
         ({"calib": None}, UsageError, r"^--calib: is missing"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -408,7 +410,7 @@ def test_mistakes_of_sensitivity(
 ) -> None:
     """Each is one line."""
     calib = str(tiny_classifier / "data" / "calibration.jsonl")
-    settings = SensitivitySettings.model_validate({"calib": calib, "calib_samples": 60, **changes})
+    settings = SensitivitySettings.model_validate({"calib": calib, "calib_questions": 60, **changes})
     with pytest.raises(error, match=line):
         sensitivity(fp32, settings=settings)
 
@@ -420,8 +422,8 @@ def test_quickstart(tmp_path: Path) -> None:
         {
             "mode": "auto",
             "calib": "callcentre",
-            "calib_samples": 8,
-            "auto": {"target": 0.98, "select_samples": 24, "gate_data": str(heldout()), "budget": 36_000.0},
+            "calib_questions": 8,
+            "auto": {"target": 0.98, "select_questions": 24, "gate_data": str(heldout()), "budget": 36_000.0},
         }
     )
     made = quantize(fp32, tmp_path / "int8", settings=settings)

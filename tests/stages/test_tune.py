@@ -14,8 +14,8 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.stages.tune import require_place, tune
 from quantkit.stages.tune.machine import HeldRate, Machine, offline
-from quantkit.stages.tune.search import Found, Search
-from quantkit.stages.tune.space import grid, key, shapes, together, variations
+from quantkit.stages.tune.space import key, profile_map, shapes, together, variations
+from quantkit.stages.tune.trials import Found, Trials
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
 
@@ -38,10 +38,10 @@ class FakeMachine:
         return rate
 
 
-def search(machine: FakeMachine, *, budget: float = 120.0, **changes: Any) -> tuple[Search, Found]:
-    """Run a search on four cores."""
+def tried(machine: FakeMachine, *, budget: float = 120.0, **changes: Any) -> tuple[Trials, Found]:
+    """Try profiles on four cores."""
     told: list[int] = []
-    one = Search(
+    one = Trials(
         reference=BASE,
         measure=machine.measure,
         rows=1000,
@@ -72,8 +72,8 @@ def hilly(profile: RuntimeProfile) -> float:
 
 @pytest.mark.parametrize("noise", [0.0, 0.01])
 def test_the_best_is_found(noise: float) -> None:
-    """Shape and token budget from the grid, and options that help together although tried alone."""
-    one, found = search(FakeMachine(hilly, noise))
+    """Shape and token budget from the map, and options that help together although tried alone."""
+    one, found = tried(FakeMachine(hilly, noise))
     best = found.profile
     assert (
         best.instances,
@@ -84,34 +84,34 @@ def test_the_best_is_found(noise: float) -> None:
     ) == (2, 2, 512, True, False)
     assert found.sure
     assert hilly(best) / hilly(BASE) == pytest.approx(found.ratios.median, rel=0.05)
-    assert {trial.step for trial in one.trials} == {"grid", "grid again", "options", "final"}
+    assert {trial.step for trial in one.done} == {"map", "map again", "options", "final"}
 
 
 def test_nothing_surely_faster_keeps_the_default() -> None:
     """When all are the same but for noise, the default stays."""
-    _, found = search(FakeMachine(lambda _: 200.0, noise=0.03))
+    _, found = tried(FakeMachine(lambda _: 200.0, noise=0.03))
     assert (found.profile, found.sure) == (BASE, False)
 
 
 def test_time_is_bounded() -> None:
-    """A slow model is tried with fewer profiles and short passes, and the search ends near its budget."""
+    """A slow model is tried with fewer profiles and short passes, and the trials end near its budget."""
     machine = FakeMachine(lambda profile: hilly(profile) / 40)
-    one, found = search(machine)
+    one, found = tried(machine)
     assert machine.now < 3 * 120
-    assert len(one.trials) >= 3
+    assert len(one.done) >= 3
     assert found.qps > 0
 
 
 def test_order_is_fixed() -> None:
     """The same machine gives the same visits in the same order."""
     first, second = FakeMachine(hilly, 0.01), FakeMachine(hilly, 0.01)
-    search(first)
-    search(second)
+    tried(first)
+    tried(second)
     assert first.visits == second.visits
 
 
 def test_what_cannot_run_is_no_candidate() -> None:
-    """A profile that raises is left out and reported once; the search goes on."""
+    """A profile that raises is left out and reported once; the trials go on."""
     machine = FakeMachine(hilly)
 
     def measure(profile: RuntimeProfile, rows: int) -> float:
@@ -120,7 +120,7 @@ def test_what_cannot_run_is_no_candidate() -> None:
         return FakeMachine.measure(machine, profile, rows)
 
     machine.measure = measure  # type: ignore[method-assign]
-    one, found = search(machine)
+    one, found = tried(machine)
     assert not found.profile.equal_lengths
     assert {skipped.reason for skipped in one.skipped} == {"x: has no mask to leave out"}
     profiles = [tuple(skipped.profile.values()) for skipped in one.skipped]
@@ -132,7 +132,7 @@ def test_space() -> None:
     assert shapes(1) == [(1, 1)]
     assert shapes(2) == [(2, 1), (1, 2)]
     assert shapes(4) == [(4, 1), (2, 2), (1, 4), (2, 1), (1, 2)]
-    small = grid(BASE, cores=2, runtimes=("onnxruntime", "openvino"), largest=600)
+    small = profile_map(BASE, cores=2, runtimes=("onnxruntime", "openvino"), largest=600)
     assert {(profile.token_budget, profile.instances) for profile in small} == {
         (128, 2),
         (128, 1),

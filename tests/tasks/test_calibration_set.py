@@ -1,4 +1,4 @@
-"""Calibration sets: which examples are chosen."""
+"""Calibration sets: which questions are chosen."""
 
 import hashlib
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def test_a_file_is_sampled_by_hash(path: Path) -> None:
     ids = [f"q0-{number}" for number in range(150)]
     ranked = sorted(ids, key=lambda name: hashlib.sha256(f"3:{name}".encode()).hexdigest())
     assert tuple(ranked[:10]) == chosen.ids
-    assert (chosen.name, len(chosen.dataset.examples)) == ("calls", 10)
+    assert (chosen.name, len(chosen.dataset.questions)) == ("calls", 10)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == chosen.source_digest != chosen.dataset.digest
     assert chosen.ids != select(str(path), "squad", 10, seed=4).ids
 
@@ -48,14 +48,16 @@ def test_a_small_file_is_taken_whole_unless_more_is_asked_for(write_squad: Calla
     """Without a count, a file of 3 calibrates on 3; asking for 4 is an error."""
     path = write_squad({"Ann wrote.": {"A?": ["Ann"], "B?": ["Ann"], "C?": ["Ann"]}})
     assert len(select(str(path), "squad").ids) == 3
-    with pytest.raises(DatasetError, match="questions: has 3 examples to calibrate on, not 4; ask for fewer"):
+    with pytest.raises(
+        DatasetError, match="questions: has 3 questions to calibrate on, not 4; ask for fewer"
+    ):
         select(str(path), "squad", 4)
 
 
 @pytest.mark.parametrize("count", [0, -1])
-def test_no_example_is_an_error(path: Path, count: int) -> None:
+def test_no_question_is_an_error(path: Path, count: int) -> None:
     """Calibration on nothing is refused."""
-    with pytest.raises(DatasetError, match=f"cannot calibrate on {count} examples; give 1 or more"):
+    with pytest.raises(DatasetError, match=f"cannot calibrate on {count} questions; give 1 or more"):
         select(str(path), "squad", count)
 
 
@@ -138,20 +140,20 @@ def test_squad_is_the_official_list_of_mlperf(shared: Path) -> None:
     listed = (shared / "data" / "mlperf" / "bert_calibration_qas_ids.txt").read_text().split()
     assert tuple(listed) == chosen.ids
     assert tuple(listed[:8]) == select("squad", "squad", 8, shared / "data").ids
-    with pytest.raises(DatasetError, match="has 100 examples to calibrate on, not 101"):
+    with pytest.raises(DatasetError, match="has 100 questions to calibrate on, not 101"):
         select("squad", "squad", 101, shared / "data")
 
 
 def test_callcentre_calibrates_on_other_questions_than_it_is_evaluated_on() -> None:
     """The shipped call-centre set has 100 questions, none of which is in the shipped evaluation set."""
     chosen = select("callcentre", "squad")
-    evaluated = {example.id for example in load("callcentre", "squad").examples}
+    evaluated = {question.id for question in load("callcentre", "squad").questions}
     assert len(chosen.ids) == 100
     assert not evaluated & set(chosen.ids)
 
 
 def test_content_of_a_file_is_its_bytes(path: Path, tmp_path: Path) -> None:
-    """What examples are chosen from is known by what is in it, not by what it is called."""
+    """What questions are chosen from is known by what is in it, not by what it is called."""
     copy = tmp_path / "copy.json"
     copy.write_bytes(path.read_bytes())
     before = content_digest(str(path))

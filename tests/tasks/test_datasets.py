@@ -168,7 +168,7 @@ def test_the_table_pins_the_official_files() -> None:
 @pytest.mark.real
 def test_squad_is_found_by_name(shared: Path) -> None:
     """The real development set passes its own check."""
-    assert len(load("squad", "squad", shared / "data").examples) == 10_570
+    assert len(load("squad", "squad", shared / "data").questions) == 10_570
 
 
 def test_content_is_known_by_its_bytes(

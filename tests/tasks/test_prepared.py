@@ -30,7 +30,7 @@ def make_reader(make_artifact: Callable[..., Artifact], tmp_path: Path) -> Calla
 
 
 def test_rows_are_named_by_their_question(make_reader: Callable[..., Reader], tmp_path: Path) -> None:
-    """Rows keep the order of the examples, with the padding token and the lengths of this model's tokenizer."""
+    """Rows keep the order of the questions, with the padding token and the lengths of this model's tokenizer."""
     reader = make_reader()
     path = tmp_path / "questions.json"
     asked = [{"id": name, "question": "good", "answers": [{"text": "bad"}]} for name in ("first", "second")]
@@ -39,7 +39,7 @@ def test_rows_are_named_by_their_question(make_reader: Callable[..., Reader], tm
     prepared = reader.prepare(load(str(path), "squad"))
     assert [prepared.name(index) for index in range(2)] == ["question first", "question second"]
     assert (prepared.pad_id, prepared.lengths) == (0, [6, 6])
-    assert [row.example for row in prepared.first(1).rows] == [0]
+    assert [row.question for row in prepared.first(1).rows] == [0]
 
 
 def test_another_models_tokenizer_is_refused(make_reader: Callable[..., Reader]) -> None:

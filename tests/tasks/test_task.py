@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 from quantkit.errors import DatasetError, UsageError
-from quantkit.tasks import TASKS, Dataset, Example, task
+from quantkit.tasks import TASKS, Dataset, Question, task
 
 
 @pytest.fixture
 def dataset() -> Dataset:
-    """Return a dataset of three examples."""
-    examples = tuple(Example(id=name, group=name) for name in "abc")
-    return Dataset(name="d", path=Path("d.json"), digest="1", source="1", task="squad", examples=examples)
+    """Return a dataset of three questions."""
+    questions = tuple(Question(id=name, group=name) for name in "abc")
+    return Dataset(name="d", path=Path("d.json"), digest="1", source="1", task="squad", questions=questions)
 
 
 def ids(dataset: Dataset) -> str:
     """Return the ids in one word."""
-    return "".join(example.id for example in dataset.examples)
+    return "".join(question.id for question in dataset.questions)
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -43,7 +43,7 @@ def test_parts_keep_what_was_asked_for(dataset: Dataset) -> None:
     assert ids(dataset.limit(2)) == "ab"
 
 
-def test_the_digest_says_which_examples_are_meant(dataset: Dataset) -> None:
+def test_the_digest_says_which_questions_are_meant(dataset: Dataset) -> None:
     """The same part has the same digest however it was made; a whole is no part; order and source count."""
     assert dataset.limit(2).digest == dataset.without(["c"]).digest == dataset.only(["a", "b"]).digest
     assert dataset.limit(1).digest == dataset.without(["c"]).without(["b"]).digest
@@ -55,13 +55,13 @@ def test_the_digest_says_which_examples_are_meant(dataset: Dataset) -> None:
 
 def test_empty_parts_are_errors(dataset: Dataset) -> None:
     """A dataset is never empty, and ids that are chosen must be there, once."""
-    with pytest.raises(DatasetError, match="no example is left of 3; choose"):
+    with pytest.raises(DatasetError, match="no question is left of 3; choose"):
         dataset.without("abc")
-    with pytest.raises(DatasetError, match="no example is left of 3; choose"):
+    with pytest.raises(DatasetError, match="no question is left of 3; choose"):
         dataset.only([])
-    with pytest.raises(DatasetError, match="has no example 'x'; choose"):
+    with pytest.raises(DatasetError, match="has no question 'x'; choose"):
         dataset.only(["x"])
     with pytest.raises(DatasetError, match="'a' was chosen twice; name"):
         dataset.only(["a", "a"])
-    with pytest.raises(DatasetError, match="a limit of 0 leaves no example; give"):
+    with pytest.raises(DatasetError, match="a limit of 0 leaves no question; give"):
         dataset.limit(0)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantkit.errors import DatasetError, EvaluationError, UsageError
-from quantkit.tasks import FeatureSettings, task
+from quantkit.tasks import WindowSettings, task
 from quantkit.tasks.text_classification import shorten
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -40,13 +40,13 @@ def tokenizer(wordpiece_folder: Path, tmp_path: Path) -> Tokenizer:
 def test_one_line_is_one_prediction(tmp_path: Path, tokenizer: Tokenizer) -> None:
     """Single texts and pairs become rows; labels by name or index are compared with the highest logit."""
     dataset = TASK.read(write(tmp_path, *LINES, ""), "texts")
-    features = TASK.featurize(dataset, tokenizer, FeatureSettings())
+    windows = TASK.cut(dataset, tokenizer, WindowSettings())
     first, second = tokenizer.encode_ids(["who wrote", "the letter"])
-    assert [2, *tokenizer.encode_ids(["the price is long"])[0], 3] == features[0].input_ids.tolist()
-    assert [2, *first, 3, *second, 3] == features[1].input_ids.tolist()
-    assert features[1].token_type_ids.tolist() == [0, 0, 0, 0, 1, 1, 1]
+    assert [2, *tokenizer.encode_ids(["the price is long"])[0], 3] == windows[0].input_ids.tolist()
+    assert [2, *first, 3, *second, 3] == windows[1].input_ids.tolist()
+    assert windows[1].token_type_ids.tolist() == [0, 0, 0, 0, 1, 1, 1]
     outputs = [(np.array([0.1, 0.2], np.float32),), (np.array([-1.0, 3.0], np.float32),)]
-    predictions = TASK.predict(dataset, features, outputs, FeatureSettings())
+    predictions = TASK.predict(dataset, windows, outputs, WindowSettings())
     expected = [("1", "1", "good", 1.0, 1.0), ("2", "mail", "good", 0.0, 0.0)]
     assert [(row.id, row.group, row.answer, row.exact_match, row.f1) for row in predictions] == expected
 
@@ -54,14 +54,14 @@ def test_one_line_is_one_prediction(tmp_path: Path, tokenizer: Tokenizer) -> Non
 def test_expected_scores_are_the_right_label_s_probabilities(tmp_path: Path, tokenizer: Tokenizer) -> None:
     """Softmax of the logits at the right label; 0 where the model has too few outputs for it."""
     dataset = TASK.read(write(tmp_path, *LINES), "texts")
-    features = TASK.featurize(dataset, tokenizer, FeatureSettings())
+    windows = TASK.cut(dataset, tokenizer, WindowSettings())
     outputs = [(np.log(np.array([1.0, 3.0])).astype(np.float32),), (np.array([-1.0, -1.0], np.float32),)]
-    found = TASK.expected_scores(dataset, features, outputs, FeatureSettings())
+    found = TASK.expected_scores(dataset, windows, outputs, WindowSettings())
     assert found == pytest.approx([0.75, 0.5], abs=1e-6)
     narrow = [(np.zeros(1, np.float32),), outputs[1]]
-    assert TASK.expected_scores(dataset, features, narrow, FeatureSettings()) == pytest.approx([0.0, 0.5])
+    assert TASK.expected_scores(dataset, windows, narrow, WindowSettings()) == pytest.approx([0.0, 0.5])
     with pytest.raises(EvaluationError, match="question 2: logits holds NaN"):
-        TASK.expected_scores(dataset, features, [outputs[0], (np.array([0, np.nan]),)], FeatureSettings())
+        TASK.expected_scores(dataset, windows, [outputs[0], (np.array([0, np.nan]),)], WindowSettings())
 
 
 @pytest.mark.parametrize(
@@ -99,18 +99,18 @@ def test_a_label_the_model_lacks_is_an_error(
     """A label that could never be right is refused before anything is scored."""
     dataset = TASK.read(write(tmp_path, {**LINES[0], "label": label}), "texts")
     with pytest.raises(DatasetError, match=line.replace("?", r"\?")):
-        TASK.featurize(dataset, tokenizer, FeatureSettings())
+        TASK.cut(dataset, tokenizer, WindowSettings())
 
 
 def test_logits_that_are_no_numbers_name_the_text(tmp_path: Path, tokenizer: Tokenizer) -> None:
     """NaN or missing logits are errors with the text's id."""
     dataset = TASK.read(write(tmp_path, *LINES), "texts")
-    features = TASK.featurize(dataset, tokenizer, FeatureSettings())
+    windows = TASK.cut(dataset, tokenizer, WindowSettings())
     good = (np.zeros(2, np.float32),)
     with pytest.raises(EvaluationError, match="question 2: logits holds NaN"):
-        TASK.predict(dataset, features, [good, (np.array([0, np.nan]),)], FeatureSettings())
+        TASK.predict(dataset, windows, [good, (np.array([0, np.nan]),)], WindowSettings())
     with pytest.raises(EvaluationError, match="question 2: the model gave no logits"):
-        TASK.predict(dataset, features, [good], FeatureSettings())
+        TASK.predict(dataset, windows, [good], WindowSettings())
 
 
 def test_rows_are_cut_to_max_length(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -118,11 +118,11 @@ def test_rows_are_cut_to_max_length(tmp_path: Path, tokenizer: Tokenizer) -> Non
     long = {"id": "1", "text": "who " * 50, "label": 0}
     pair = {"id": "2", "text": "who " * 50, "text_pair": "wrote " * 3, "label": 0}
     dataset = TASK.read(write(tmp_path, long, pair), "texts")
-    features = TASK.featurize(dataset, tokenizer, FeatureSettings(max_length=12))
-    assert [len(feature.input_ids) for feature in features] == [12, 12]
-    assert features[1].token_type_ids.sum() == 4
+    windows = TASK.cut(dataset, tokenizer, WindowSettings(max_length=12))
+    assert [len(window.input_ids) for window in windows] == [12, 12]
+    assert windows[1].token_type_ids.sum() == 4
     with pytest.raises(UsageError, match="max_length: 3 leaves no room"):
-        TASK.featurize(dataset, tokenizer, FeatureSettings(max_length=3))
+        TASK.cut(dataset, tokenizer, WindowSettings(max_length=3))
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 60))

@@ -49,13 +49,13 @@ def make_load() -> Callable[..., Workload]:
     def make(
         rows: int, *, seconds: float = 0.0, workers: int = 1, error: Exception | None = None, **profile: Any
     ) -> Workload:
-        features = [
+        windows = [
             SimpleNamespace(input_ids=np.ones(4 + row % 3, np.int64), token_type_ids=np.zeros(4 + row % 3))
             for row in range(rows)
         ]
         chosen = RuntimeProfile(**{"instances": workers, "token_budget": 24, **profile})
-        lengths = [len(feature.input_ids) for feature in features]
-        job: Any = Job(rows=features, batches=chosen.batches(lengths), pad_id=0, name=str)
+        lengths = [len(window.input_ids) for window in windows]
+        job: Any = Job(rows=windows, batches=chosen.batches(lengths), pad_id=0, name=str)
         feeds = [job.feeds(batch) for batch in job.batches]
         engine: Any = FakeEngine(seconds, workers, error)
         return Workload(engine=engine, profile=chosen, job=job, feeds=feeds)

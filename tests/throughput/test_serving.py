@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from quantkit.errors import EvaluationError
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.throughput.serving import (
-    RateSearch,
+    HighestRate,
     Trial,
     arrival_times,
     fitting,
+    highest_rates,
     late_allowed,
     lone_latency,
-    search_rates,
     serve,
 )
 from quantkit.throughput.workload import Workload
@@ -91,23 +91,23 @@ def test_an_error_ends_the_trial(make_load: Make) -> None:
 
 
 @given(st.floats(50, 5000), st.floats(50, 500))
-def test_search_finds_the_rate(limit: float, start: float) -> None:
+def test_the_highest_rate_is_found(limit: float, start: float) -> None:
     """Wherever it begins, it ends just below the highest rate that holds; fewer trials are less exact."""
-    search = RateSearch(start, factor=1.6, steps=14)
-    while not search.done:
-        rate = search.rate
-        search.tell(Trial(rate=rate, held=rate <= limit, latencies=()))
-    assert search.best is not None
-    assert search.best.rate <= limit <= search.best.rate * 1.2
+    highest = HighestRate(start, factor=1.6, steps=14)
+    while not highest.done:
+        rate = highest.rate
+        highest.tell(Trial(rate=rate, held=rate <= limit, latencies=()))
+    assert highest.best is not None
+    assert highest.best.rate <= limit <= highest.best.rate * 1.2
 
 
-def test_search_gives_up() -> None:
+def test_no_rate_is_found() -> None:
     """When nothing holds, it ends at a small share of where it began, after few trials."""
-    search, rates = RateSearch(100.0, factor=1.6, steps=4), []
-    while not search.done:
-        rates.append(search.rate)
-        search.tell(Trial(rate=search.rate, held=False, latencies=()))
-    assert search.best is None
+    highest, rates = HighestRate(100.0, factor=1.6, steps=4), []
+    while not highest.done:
+        rates.append(highest.rate)
+        highest.tell(Trial(rate=highest.rate, held=False, latencies=()))
+    assert highest.best is None
     assert min(rates) >= 2
     assert len(rates) <= 6
 
@@ -119,7 +119,7 @@ def test_lone_latency(make_load: Make) -> None:
     assert load.engine.shapes == [(1, 6)] * 3  # type: ignore[attr-defined]
 
 
-def test_searches_take_turns() -> None:
+def test_rates_are_tried_in_turns() -> None:
     """Trials of several contestants alternate."""
     order: list[int] = []
 
@@ -127,6 +127,6 @@ def test_searches_take_turns() -> None:
         order.append(index)
         return Trial(rate=rate, held=rate <= 10 * (index + 1), latencies=())
 
-    searches = [RateSearch(10.0, factor=1.2, steps=3) for _ in range(2)]
-    search_rates(searches, try_rate, lambda: None)
+    sought = [HighestRate(10.0, factor=1.2, steps=3) for _ in range(2)]
+    highest_rates(sought, try_rate, lambda: None)
     assert order == [0, 1] * 3

@@ -31,8 +31,8 @@ def quantize(work: Work, folder: Path) -> None:
         str(work.source), model_type="bert", num_heads=work.heads, hidden_size=work.hidden, opt_level=0
     )
     optimized.save_model_to_file(str(fused))
-    config = PostTrainingQuantConfig(approach=work.form)
-    loader = Loader(work.rows) if work.form == "static" else None
+    config = PostTrainingQuantConfig(approach=work.artifact)
+    loader = Loader(work.rows) if work.artifact == "static" else None
     quantized = quantization.fit(str(fused), config, calib_dataloader=loader)
     if quantized is None:
         raise SystemExit("neural-compressor: fit() returned None")

@@ -42,8 +42,8 @@ def quantize(work: Work) -> None:
     # Two rows: torch takes a dimension of one for a constant.
     example = tuple(torch.cat([tensor, tensor]) for tensor in tensors(work.rows[0]))
     shapes = ({0: Dim("rows", min=1, max=512), 1: Dim("tokens", min=8, max=512)},) * len(INPUTS)
-    config = getattr(inc, CONFIGS[work.form])()
-    if work.form == "smooth":
+    config = getattr(inc, CONFIGS[work.artifact])()
+    if work.artifact == "smooth":
         prepared = inc.prepare(model, config, example_inputs=example)
     else:
         prepared = inc.prepare(export(model, example, dynamic_shapes=shapes), config)

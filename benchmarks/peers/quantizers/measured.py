@@ -27,7 +27,7 @@ class Work:
         source: the FP32 ONNX file as exported, not fused.
         rows: graph input → int64 [1, tokens], one dictionary a question window, unpadded.
         output: the file to write.
-        form: which of the tool's ways.
+        artifact: which of the tool's ways.
         heads: attention heads.
         hidden: hidden size.
         checkpoint: folder of the PyTorch checkpoint, for a tool that does not read ONNX.
@@ -36,19 +36,19 @@ class Work:
     source: Path
     rows: list[Row]
     output: Path
-    form: str
+    artifact: str
     heads: int
     hidden: int
     checkpoint: Path | None
 
 
-def read_work(description: str | None, forms: tuple[str, ...]) -> Work:
+def read_work(description: str | None, artifacts: tuple[str, ...]) -> Work:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("source", type=Path, help="FP32 ONNX file, not fused")
     parser.add_argument("calibration", type=Path, help=".npz with <input>.<row> arrays")
     parser.add_argument("output", type=Path, help="file to write")
-    parser.add_argument("--form", choices=forms, default=forms[0])
+    parser.add_argument("--artifact", choices=artifacts, default=artifacts[0])
     parser.add_argument("--heads", type=int, required=True, help="attention heads")
     parser.add_argument("--hidden", type=int, required=True, help="hidden size")
     parser.add_argument(
@@ -59,7 +59,7 @@ def read_work(description: str | None, forms: tuple[str, ...]) -> Work:
         source=found.source.resolve(),
         rows=read_rows(found.calibration),
         output=found.output.resolve(),
-        form=found.form,
+        artifact=found.artifact,
         heads=found.heads,
         hidden=found.hidden,
         checkpoint=found.checkpoint,

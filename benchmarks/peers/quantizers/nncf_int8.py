@@ -1,6 +1,6 @@
 """NNCF 3.4, INT8 with its TRANSFORMER model type and default preset, on the unfused graph.
 
-`ir` quantizes OpenVINO's own form of the model, `onnx` the ONNX file (which comes out as QDQ).
+`ir` quantizes OpenVINO's own files of the model, `onnx` the ONNX file (which comes out as QDQ).
 """
 
 import nncf
@@ -13,7 +13,7 @@ def quantize(work: Work) -> None:
     """Quantize; all calibration rows are used."""
     dataset = nncf.Dataset(work.rows)
     settings = {"model_type": nncf.ModelType.TRANSFORMER, "subset_size": len(work.rows)}
-    if work.form == "onnx":
+    if work.artifact == "onnx":
         onnx.save(nncf.quantize(onnx.load(work.source), dataset, **settings), work.output)
     else:
         model = openvino.Core().read_model(work.source)

@@ -1,7 +1,7 @@
 """onnxruntime: its transformer optimizer, its pre-processing, then quantize_dynamic or quantize_static.
 
 `dynamic` and `static` are what its documentation leads to: every setting is the default, but for the heads and the
-hidden size, which the optimizer would guess wrong. `tuned` is the best static form known by hand: separate Q/K/V
+hidden size, which the optimizer would guess wrong. `tuned` is the best static artifact known by hand: separate Q/K/V
 MatMuls, the raw attention mask, uint8 activations, int8 weights per channel, only MatMuls with constant weights, no
 Q/DQ behind them.
 """
@@ -51,7 +51,7 @@ def quantize_by_default(work: Work, folder: Path) -> None:
     fused, ready = folder / "fused.onnx", folder / "ready.onnx"
     fuse(work, fused)
     quant_pre_process(str(fused), str(ready))
-    if work.form == "dynamic":
+    if work.artifact == "dynamic":
         quantize_dynamic(str(ready), str(work.output))
     else:
         quantize_static(str(ready), str(work.output), Rows(work.rows))
@@ -85,4 +85,4 @@ def quantize_tuned(work: Work, folder: Path) -> None:
 if __name__ == "__main__":
     todo = read_work(__doc__, ("dynamic", "static", "tuned"))
     with reporting(), tempfile.TemporaryDirectory() as scratch:
-        (quantize_tuned if todo.form == "tuned" else quantize_by_default)(todo, Path(scratch))
+        (quantize_tuned if todo.artifact == "tuned" else quantize_by_default)(todo, Path(scratch))

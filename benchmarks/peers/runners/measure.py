@@ -2,7 +2,7 @@
 
     measure.py SPEC.json
 
-SPEC: {"batches": file.npz, "rounds": n, "threads": n, "precision": hint or null, "forms": [{"key", "runtime",
+SPEC: {"batches": file.npz, "rounds": n, "threads": n, "precision": hint or null, "artifacts": [{"key", "runtime",
 "path"}]}. Prints, as the last line, {"seconds": {key: [one per round]}}. Round 0 warms up and is not reported.
 """
 
@@ -19,11 +19,11 @@ def main(spec_path: Path) -> None:
     spec = json.loads(spec_path.read_text(encoding="utf-8"))
     batches = read_batches(Path(spec["batches"]))
     engines: dict[str, Engine] = {}
-    for form in spec["forms"]:
-        if form["runtime"] == "openvino":
-            engines[form["key"]] = OpenVino(form["path"], spec["threads"], spec["precision"])
+    for artifact in spec["artifacts"]:
+        if artifact["runtime"] == "openvino":
+            engines[artifact["key"]] = OpenVino(artifact["path"], spec["threads"], spec["precision"])
         else:
-            engines[form["key"]] = OnnxRuntime(form["path"], spec["threads"])
+            engines[artifact["key"]] = OnnxRuntime(artifact["path"], spec["threads"])
     seconds: dict[str, list[float]] = {key: [] for key in engines}
     for round_number in range(spec["rounds"] + 1):
         for key, engine in engines.items():

@@ -100,7 +100,7 @@ def settings(section: str, *, only: tuple[str, ...] = ()) -> Decorator:
     def decorate(function: Command) -> Command:
         @functools.wraps(function)
         def command(**values: Any) -> Any:
-            collected = {option: values.pop(option.parameter) for option in options}
+            collected = {option: option.take(values) for option in options}
             given: Given = values.pop("given", Given())
             return function(given=given.with_section(section, collected), **values)
 

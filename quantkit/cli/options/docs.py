@@ -33,7 +33,11 @@ def with_tables(document: str) -> str:
 
 def option_table(command: click.Command) -> str:
     """Return a Markdown table of a command's options; those that commands share are told once, above them all."""
-    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    options = [
+        parameter
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and not parameter.hidden
+    ]
     rows = [
         f"| {_spelled(option)} | {_escaped(option.help or '')} |\n"
         for option in options

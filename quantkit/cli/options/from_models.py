@@ -1,6 +1,7 @@
 """Settings' models → options: what `table.py` holds. Only `generate` imports this; the command line reads the table.
 
 the field's name, or `Cli.names`     spelling
+`Was`                                its old spelling, which is hidden
 its JSON schema                      kind and choices
 its default                          what help says of it
 its description                      help; of choices that are names of a table, with what the table says of them
@@ -18,7 +19,7 @@ from pydantic.fields import FieldInfo
 from quantkit.cli.options.option import Kind, Option
 from quantkit.cli.options.places import Kind as PlaceKind
 from quantkit.mlperf.settings import EntrySettings, MlperfSettings, ProfileChanges
-from quantkit.recipe.fields import Cli, Place, mark_of, section_in
+from quantkit.recipe.fields import Cli, Place, Was, mark_of, section_in
 from quantkit.recipe.places import QUICKSTART
 from quantkit.recipe.settings import (
     BenchSettings,
@@ -94,15 +95,16 @@ def _option(path: tuple[str, ...], info: FieldInfo, mark: Cli, schema: Mapping[s
     shape = _shape(schema)
     many = shape.get("type") == "array" and not mark.either
     kind, choices = _kind(shape.get("items", shape) if shape.get("type") == "array" else shape)
-    names = mark.names or (f"--{path[-1].replace('_', '-')}",)
+    names = mark.names or (_spelled(path[-1]),)
     if mark.gives is not None:
         kind = "flag"
     elif kind == "switch":
         names = (*names, f"--no-{names[0].removeprefix('--')}")
-    place = mark_of(info, Place)
+    place, was = mark_of(info, Place), mark_of(info, Was)
     return Option(
         path=path,
         names=names,
+        was=(_spelled(was.key),) if was else (),
         help=_help(path, info, mark, repeatable=many),
         kind="text" if mark.item else kind,
         choices=choices,
@@ -118,6 +120,10 @@ def _option(path: tuple[str, ...], info: FieldInfo, mark: Cli, schema: Mapping[s
         place=_place_kind(place),
         known=_known(place),
     )
+
+
+def _spelled(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def _shape(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -151,7 +157,7 @@ def _help(path: tuple[str, ...], info: FieldInfo, mark: Cli, *, repeatable: bool
         text = f"{text} ({told})"
     text += " (repeatable)" if repeatable else ""
     text = ": ".join((*path[:-1], f"{text}{default}{otherwise}"))
-    text = _FIELD.sub(lambda found: f"--{found[0].replace('_', '-')}", text)
+    text = _FIELD.sub(lambda found: _spelled(found[0]), text)
     first = text.split()[0] if text else ""
     if not first.endswith(":"):
         text = text[:1].upper() + text[1:]

@@ -6,13 +6,13 @@ remember what they saw in a cache.
 """
 
 from quantkit.quantization.observe.calibration import calibrate, observe
+from quantkit.quantization.observe.job import CalibrationJob
 from quantkit.quantization.observe.observations import Observations, observe_model
 from quantkit.quantization.observe.range import Range, RangeRule
-from quantkit.quantization.observe.run import CalibrationRun
 from quantkit.quantization.observe.statistics import Detail, Statistics
 
 __all__ = [
-    "CalibrationRun",
+    "CalibrationJob",
     "Detail",
     "Observations",
     "Range",

@@ -24,10 +24,10 @@ from quantkit.quantization.observe.cache import (
     write_statistics,
 )
 from quantkit.quantization.observe.histogram import Histogram
+from quantkit.quantization.observe.job import CalibrationJob
 from quantkit.quantization.observe.range import Range
 from quantkit.quantization.observe.ranges import METHODS
 from quantkit.quantization.observe.reductions import NumberedJob, Summaries, histograms
-from quantkit.quantization.observe.run import CalibrationRun
 from quantkit.quantization.observe.statistics import Detail, Statistics, StatisticsObserver
 from quantkit.runtime.batching import Batch
 from quantkit.runtime.cpu import cpu_facts
@@ -71,14 +71,14 @@ class _Reduced:
 
 
 def calibrate(
-    model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun, *, key: str
+    model: ir.Model, tensors: Sequence[ir.Value], job: CalibrationJob, *, key: str
 ) -> dict[str, Range]:
     """Return the range of each tensor, from the cache when the same was calibrated before.
 
     Args:
         model: the FP32 model; its graph outputs are changed while this runs, and put back.
         tensors: float activations [1, tokens, width] of that graph.
-        run: rows, method and its setting.
+        job: rows, method and its setting.
         key: digest of the model, the rows and the settings: what the cache compares.
 
     Raises:
@@ -89,20 +89,20 @@ def calibrate(
     path = cached(f"{key}.json")
     found = read_ranges(path, key, names)
     if found is None:
-        found = _observe(model, tensors, run)
+        found = _observe(model, tensors, job)
         write_ranges(path, key, found)
     return found
 
 
 def observe(
-    model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun, *, key: str, detail: Detail
+    model: ir.Model, tensors: Sequence[ir.Value], job: CalibrationJob, *, key: str, detail: Detail
 ) -> dict[str, Statistics]:
     """Return the statistics of each tensor; cached like the ranges, but for moments and sample, which are large.
 
     Args:
         model: the FP32 model; its graph outputs are changed while this runs, and put back.
         tensors: float activations [1, tokens, width] of that graph.
-        run: the rows; its method is not used.
+        job: the rows; its method is not used.
         key: digest of the model, the rows and the settings: what the cache compares.
         detail: how much is kept; moments take memory of width² numbers a tensor.
 
@@ -116,27 +116,27 @@ def observe(
     path = cached(f"{key}-statistics.npz")
     found = None if detail > Detail.CHANNELS else read_statistics(path, names)
     if found is None:
-        batches = run.batches()
+        batches = job.batches()
         observer = StatisticsObserver(names, batches, detail=detail)
         reduced = None
         if detail < Detail.MOMENTS:
             summaries = Summaries(detail=detail, per_row=observer.per_row)
             reduced = _Reduced(reduction=summaries, consume=observer.consume_summary)
-        _run_observed(model, tensors, run, observer.consume, reduced)
+        _run_observed(model, tensors, job, observer.consume, reduced)
         found = observer.statistics()
         write_statistics(path, found)
     return found
 
 
-def _observe(model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun) -> dict[str, Range]:
+def _observe(model: ir.Model, tensors: Sequence[ir.Value], job: CalibrationJob) -> dict[str, Range]:
     names = [tensor.name or "" for tensor in tensors]
     observer = _Histograms(names)
     reduced = _Reduced(reduction=histograms, consume=observer.consume_counted)
-    _run_observed(model, tensors, run, observer.consume, reduced)
-    estimate = METHODS[run.method]
+    _run_observed(model, tensors, job, observer.consume, reduced)
+    estimate = METHODS[job.method]
     ranges = {}
     for name, histogram in zip(names, observer.histograms, strict=True):
-        low, high = estimate(histogram, run.percentile)
+        low, high = estimate(histogram, job.percentile)
         ranges[name] = Range(low=low, high=high, seen_low=histogram.low, seen_high=histogram.high)
     return ranges
 
@@ -144,17 +144,17 @@ def _observe(model: ir.Model, tensors: Sequence[ir.Value], run: CalibrationRun) 
 def _run_observed(
     model: ir.Model,
     tensors: Sequence[ir.Value],
-    run: CalibrationRun,
+    job: CalibrationJob,
     consume: Callable[[Batch, Arrays], None],
     reduced: _Reduced | None,
 ) -> None:
     """Run every row alone and unpadded, and hand the tensors' values to `consume`, or what was made of them."""
     names = tuple(tensor.name or "" for tensor in tensors)
-    batches = run.batches()
-    job = NumberedJob(
-        rows=run.rows,
+    batches = job.batches()
+    numbered = NumberedJob(
+        rows=job.rows,
         batches=batches,
-        pad_id=run.pad_id,
+        pad_id=job.pad_id,
         name=lambda index: f"calibration row {index}",
         places={batch.indices[0]: place for place, batch in enumerate(batches)},
     )
@@ -163,9 +163,9 @@ def _run_observed(
         _save_observed(model, tensors, path)
         row_bytes = _bytes_per_token(model.graph, names) * batches[0].length
         most = max(1, min(len(batches), _MEMORY_LIMIT // row_bytes))
-        with _opened(path, names, run, reduced, (most, len(batches))) as engine:
-            take = reduced.consume if reduced and run.where.engine == "ray" else consume
-            run_each(engine, job, take, label="calibrate")
+        with _opened(path, names, job, reduced, (most, len(batches))) as engine:
+            take = reduced.consume if reduced and job.where.engine == "ray" else consume
+            run_each(engine, numbered, take, label="calibrate")
 
 
 def _save_observed(model: ir.Model, tensors: Sequence[ir.Value], path: Path) -> None:
@@ -193,28 +193,28 @@ def _bytes_per_token(graph: ir.Graph, names: Sequence[str]) -> int:
 
 
 def _opened(
-    path: Path, names: tuple[str, ...], run: CalibrationRun, reduced: _Reduced | None, most: tuple[int, int]
+    path: Path, names: tuple[str, ...], job: CalibrationJob, reduced: _Reduced | None, most: tuple[int, int]
 ) -> Engine:
     """Open the observed model in this process, or with an instance for each core of a cluster there is use for.
 
     Args:
         path: the model.
         names: its outputs.
-        run: says where.
+        job: says where.
         reduced: what is made of a row where it ran, on a cluster.
         most: rows under way at a time that are handed over whole; and that are reduced where they ran.
     """
-    if run.where.engine == "ray":
-        instances = min(seats(run.where), most[1] if reduced else most[0])
+    if job.where.engine == "ray":
+        instances = min(seats(job.where), most[1] if reduced else most[0])
         return open_engine(
             path,
             outputs=names,
-            profile=RuntimeProfile(instances=instances).on(run.where),
-            name=run.model_name,
+            profile=RuntimeProfile(instances=instances).on(job.where),
+            name=job.model_name,
             reduction=reduced.reduction if reduced else None,
         )
     cores = cpu_facts().cores
     workers = min(cores, most[0])
     # A session with several threads is for one worker only.
-    session = Session(path, outputs=names, threads=cores if workers == 1 else 1, name=run.model_name)
+    session = Session(path, outputs=names, threads=cores if workers == 1 else 1, name=job.model_name)
     return ThreadEngine([session] * workers)

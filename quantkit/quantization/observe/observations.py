@@ -12,7 +12,7 @@ from quantkit.errors import DatasetError
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.observe.cache import calibration_key
 from quantkit.quantization.observe.calibration import observe
-from quantkit.quantization.observe.run import CalibrationRun
+from quantkit.quantization.observe.job import CalibrationJob
 from quantkit.quantization.observe.statistics import Detail, Statistics
 from quantkit.runtime.where import HERE, Where
 from quantkit.tasks.calibration_set import CalibrationSet
@@ -27,12 +27,12 @@ class Observations:
 
     Attributes:
         statistics: tensor name → statistics of what its linear layers read; empty when nothing was calibrated.
-        run: the calibration rows, for what has yet to be seen of them.
+        job: the calibration rows, for what has yet to be seen of them.
         key: digest of model, rows and tools.
     """
 
     statistics: Mapping[str, Statistics] = field(default_factory=dict)
-    run: CalibrationRun | None = None
+    job: CalibrationJob | None = None
     key: str = ""
 
 
@@ -65,13 +65,13 @@ def observe_model(
             f"{calibration_set.dataset.path}: its {len(calibration_set.ids)} calibration questions hold no text; "
             "give questions and paragraphs with text as --calib"
         )
-    run = CalibrationRun(rows=read.rows, pad_id=read.pad_id, model_name=str(artifact.model_path), where=where)
+    job = CalibrationJob(rows=read.rows, pad_id=read.pad_id, model_name=str(artifact.model_path), where=where)
     # Of every layer, whatever becomes of it: what is seen then depends on nothing but the model and the rows.
     layers = linear_layers(model.graph)
     widest = max((layer.shape[0] for layer in layers), default=0)
-    if detail >= Detail.MOMENTS and run.tokens() < widest:
+    if detail >= Detail.MOMENTS and job.tokens() < widest:
         raise DatasetError(
-            f"{calibration_set.dataset.path}: {run.tokens():,} tokens in {len(calibration_set.ids)} calibration "
+            f"{calibration_set.dataset.path}: {job.tokens():,} tokens in {len(calibration_set.ids)} calibration "
             f"questions are too few for the second moments of {widest:,} channels, which GPTQ needs; "
             "give more questions, or choose rounding nearest"
         )
@@ -82,4 +82,4 @@ def observe_model(
         **tool_versions(*_TOOLS),
     }
     key = calibration_key(artifact.digest, calibration_set.dataset.digest, matters)
-    return Observations(statistics=observe(model, tensors, run, key=key, detail=detail), run=run, key=key)
+    return Observations(statistics=observe(model, tensors, job, key=key, detail=detail), job=job, key=key)

@@ -1,4 +1,4 @@
-"""Outlier channel splitting: layers read a channel that sticks out several times, each time with a part of its weight.
+"""Outlier channel splitting: layers read a channel that sticks out several times, each time with a share of its weight.
 
 x_c W_c = Σ_i x_c (p_i W_c), with p_i > 0 and Σ p_i = 1 (Zhao et al. 2019, "Improving Neural Network Quantization
 without Retraining using Outlier Channel Splitting"). Smoothing then divides the range of such a channel without making
@@ -6,7 +6,7 @@ its weight larger than those of the others: what it takes off the activation goe
 one after the other, and each makes up for the errors of those before it.
 
 Everything stays one integer product, with a few rows more. Of the 384 channels behind a normalization five can hold
-most of the noise. The parts are not equal, so that the copies are not rounded alike.
+most of the noise. The shares are not equal, so that the copies are not rounded alike.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ from quantkit.quantization.treatments.outliers import channel_noise
 # How many copies are taken: enough for a handful of channels. The kernel takes longer where the number of rows is no
 # multiple of 16.
 COPIES = 16
-# Parts of a weight lie within this share of each other, around the equal part.
+# Shares of a weight differ by so much of themselves, around the equal share.
 _SPREAD = 0.2
 # A channel that would take so many of the copies holds what smoothing cannot move.
 _MANY = 4
@@ -96,15 +96,15 @@ class Split(Counted):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Copies(Decision):
-    """Which channels are read, and with which part of their weights.
+    """Which channels are read, and with which share of their weights.
 
     Attributes:
         channels: int64 [inputs + copies]: every channel in order, and then those that are read again.
-        parts: float32 [inputs + copies]; of a channel they sum to 1.
+        shares: float32 [inputs + copies]; of a channel they sum to 1.
     """
 
     channels: np.ndarray
-    parts: np.ndarray
+    shares: np.ndarray
 
     @property
     def inputs(self) -> int:
@@ -124,7 +124,7 @@ class Copies(Decision):
 
     def matrix(self, matrix: np.ndarray) -> np.ndarray:
         """Return a weight [inputs, outputs] as [inputs + copies, outputs]."""
-        wide: np.ndarray = matrix[self.channels] * self.parts[:, None]
+        wide: np.ndarray = matrix[self.channels] * self.shares[:, None]
         return wide
 
     def statistics(self, seen: Statistics) -> Statistics:
@@ -162,7 +162,7 @@ def find_split(statistics: Statistics, matrices: Sequence[np.ndarray], count: in
 
 
 def sticks_out(statistics: Statistics, matrices: Sequence[np.ndarray], count: int) -> bool:
-    """Tell whether a channel would have four parts or more of so many copies: it holds what smoothing cannot move.
+    """Tell whether a channel would have four shares or more of so many copies: it holds what smoothing cannot move.
 
     Args:
         statistics: of the tensor.
@@ -181,7 +181,7 @@ def split_evenly(times: np.ndarray) -> Copies:
     of = times[channels]
     uneven = 1 + _SPREAD * (places - (of - 1) / 2) / np.maximum(of - 1, 1)
     # They are symmetric around 1.
-    return Copies(channels=channels, parts=(uneven / of).astype(np.float32))
+    return Copies(channels=channels, shares=(uneven / of).astype(np.float32))
 
 
 def split_channels(graph: ir.Graph, layers: Sequence[Linear], split: Copies) -> None:

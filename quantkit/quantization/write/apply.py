@@ -90,7 +90,7 @@ def _treated_groups(model: ir.Model, assignment: Assignment, treated: Treated) -
 def _ranges(model: ir.Model, groups: Sequence[_Group], treated: Treated) -> dict[int, Range]:
     """Return place of a static group → the range of its input, smoothed."""
     found: dict[int, Range] = {}
-    run = treated.observations.run
+    job = treated.observations.job
     by_histogram: dict[tuple[str, float], list[int]] = defaultdict(list)
     for place, group in enumerate(groups):
         if group.choice.scheme != "static":
@@ -108,11 +108,11 @@ def _ranges(model: ir.Model, groups: Sequence[_Group], treated: Treated) -> dict
         if group.reading is not None and (arrays := group.reading.parameters())
     ]
     for (method, percentile), places in by_histogram.items():
-        assert run is not None
+        assert job is not None
         tensors = [groups[place].layers[0].activation for place in places]
         names = [layer.name for place in places for layer in groups[place].layers]
         key = digest_of([treated.key, method, percentile, names, rewritten])
-        ranges = calibrate(model, tensors, run.by_method(method, percentile), key=key)
+        ranges = calibrate(model, tensors, job.by_method(method, percentile), key=key)
         found |= {place: ranges[tensor.name or ""] for place, tensor in zip(places, tensors, strict=True)}
     return {
         place: bounds.around_zero() if groups[place].choice.range.symmetric else bounds

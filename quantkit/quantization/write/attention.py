@@ -96,11 +96,11 @@ def calibrate_scores(
     """
     if not inputs:
         return {}
-    assert observations.run is not None
+    assert observations.job is not None
     values = _values(model.graph)
     key = digest_of([observations.key, "attention", [entry.tensor for entry in inputs]])
     statistics = observe(
-        model, [values[entry.tensor] for entry in inputs], observations.run, key=key, detail=Detail.CHANNELS
+        model, [values[entry.tensor] for entry in inputs], observations.job, key=key, detail=Detail.CHANNELS
     )
     return {name: Range.of(found.low, found.high) for name, found in statistics.items()}
 

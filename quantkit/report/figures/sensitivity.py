@@ -117,10 +117,10 @@ def _heat_map(report: Sensitivity, named: Sequence[Place]) -> Any:
     figure = new_figure(1.5 + 0.2 * len(layers))
     left, right = figure.subplots(1, 2, sharey=True)
     cells = {(place.layer, place.kind): group for place, group in inside}
-    grid = [[cells.get((layer, kind)) for kind in kinds] for layer in layers]
+    rows = [[cells.get((layer, kind)) for kind in kinds] for layer in layers]
     unit, word = _unit(max(group.damage for group in report.groups))
-    _map(left, [[None if cell is None else cell.damage / unit for cell in row] for row in grid], "Blues")
-    _map(right, [[None if cell is None else 100 * cell.changed for cell in row] for row in grid], "Greys")
+    _map(left, [[None if cell is None else cell.damage / unit for cell in row] for row in rows], "Blues")
+    _map(right, [[None if cell is None else 100 * cell.changed for cell in row] for row in rows], "Greys")
     left.set_title(f"damage, {word}", pad=6)
     right.set_title("questions changed, %", pad=6)
     for axes in (left, right):

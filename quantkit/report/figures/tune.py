@@ -19,8 +19,8 @@ def tune_png(report: TuneReport) -> bytes:
 
 def draw(report: TuneReport) -> Any:
     """Return the matplotlib figure."""
-    grids = {runtime: tuned_map(report, runtime) for runtime in tuned_runtimes(report)}
-    maps = {runtime: cells for runtime, cells in grids.items() if cells}
+    found = {runtime: tuned_map(report, runtime) for runtime in tuned_runtimes(report)}
+    maps = {runtime: cells for runtime, cells in found.items() if cells}
     values = [ratio for cells in maps.values() for ratio in cells.values()]
     rows = sum(len({shape for shape, _ in cells}) for cells in maps.values())
     figure = new_figure(1.1 + 0.65 * len(maps) + 0.34 * rows)
@@ -52,8 +52,8 @@ def _map(
     budgets = sorted({budget for _, budget in cells})
     low, high = limits
     norm = Normalize(low - 0.15 * (high - low or 1), high)
-    grid = [[cells.get((shape, budget), float("nan")) for budget in budgets] for shape in shapes]
-    axes.pcolormesh(grid, cmap=matplotlib.colormaps["Blues"], norm=norm, edgecolor="face", linewidth=0.3)
+    colours = [[cells.get((shape, budget), float("nan")) for budget in budgets] for shape in shapes]
+    axes.pcolormesh(colours, cmap=matplotlib.colormaps["Blues"], norm=norm, edgecolor="face", linewidth=0.3)
     chosen = (shape_text(report.chosen), report.chosen["token_budget"], report.chosen["runtime"])
     for y, shape in enumerate(shapes):
         for x, budget in enumerate(budgets):

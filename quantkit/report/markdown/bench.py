@@ -3,7 +3,7 @@
 from quantkit.records.bench import BenchReport
 from quantkit.report.digits import short
 from quantkit.report.markdown.text import escape
-from quantkit.report.words import interval_text, noise_line, ratio_text, runs_text
+from quantkit.report.words import interval_text, noise_line, profile_text, ratio_text
 
 
 def bench_markdown(report: BenchReport) -> str:
@@ -15,7 +15,7 @@ def bench_markdown(report: BenchReport) -> str:
         f"## quantkit bench: {report.scenario}",
         "",
         *([noise_line(report), ""] if report.verdict != "measured" else []),
-        f"| {' | '.join(columns)} | runs |",
+        f"| {' | '.join(columns)} | profile |",
         f"|---|---|{'---:|' * (len(columns) - 2)}---|",
     ]
     for result in report.results:
@@ -26,7 +26,7 @@ def bench_markdown(report: BenchReport) -> str:
             ratio_text(result),
             interval_text(result),
             *(f"{result.latency_ms[name]:.1f}" for name in latency),
-            escape(runs_text(result)),
+            escape(profile_text(result)),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     cpu = escape(str(report.cpu.get("model", "an unknown CPU")))

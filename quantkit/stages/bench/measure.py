@@ -12,7 +12,7 @@ from quantkit.progress import track
 from quantkit.recipe.settings import BenchSettings
 from quantkit.records import BenchReport, BenchResult
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.stages.bench.profiles import profile_for, run_facts
+from quantkit.stages.bench.profiles import profile_facts, profile_for
 from quantkit.stages.bench.scenario import SCENARIOS
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
@@ -110,5 +110,5 @@ def _result(artifact: Artifact, load: Workload, rounds: Rounds, index: int) -> B
         interval=ratios.interval,
         noise=noise,
         rates=rounds.rates[index],
-        profile=run_facts(load.profile),
+        profile=profile_facts(load.profile),
     )

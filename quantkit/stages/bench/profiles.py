@@ -68,7 +68,7 @@ def _tuned(artifact: Artifact, settings: BenchSettings) -> RuntimeProfile:
     return profile
 
 
-def run_facts(profile: RuntimeProfile) -> dict[str, Any]:
+def profile_facts(profile: RuntimeProfile) -> dict[str, Any]:
     """Return what a report says about how an artifact ran."""
     facts = {
         "runtime": profile.runtime,

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 from quantkit.errors import UsageError
 from quantkit.recipe.settings import BenchSettings
-from quantkit.throughput import RateSearch, Trial, Workload, lone_latency, search_rates, serve
+from quantkit.throughput import HighestRate, Trial, Workload, highest_rates, lone_latency, serve
 
 _FIRST_STEPS, _STEPS = 6, 3
 _FIRST_FACTOR, _FACTOR = 1.6, 1.1
 _FULL = 0.6
-"""A server waits for queries that make a batch: where the search begins, as a share of the throughput offline."""
+"""A server waits for queries that make a batch: where the trials begin, as a share of the throughput offline."""
 
 
 class Server:
@@ -35,14 +35,14 @@ class Server:
         return _STEPS * len(self._loads)
 
     def measure(self, advance: Callable[[int], None]) -> list[float]:
-        """Search each artifact's rate."""
+        """Find each artifact's highest rate."""
         known = bool(self._rates)
         if known:
-            searches = [RateSearch(rate, factor=_FACTOR, steps=_STEPS) for rate in self._rates]
+            sought = [HighestRate(rate, factor=_FACTOR, steps=_STEPS) for rate in self._rates]
         else:
             self._require_possible()
-            searches = [
-                RateSearch(_FULL * load.offline_rate(), factor=_FIRST_FACTOR, steps=_FIRST_STEPS)
+            sought = [
+                HighestRate(_FULL * load.offline_rate(), factor=_FIRST_FACTOR, steps=_FIRST_STEPS)
                 for load in self._loads
             ]
         self._seed += 1
@@ -50,14 +50,14 @@ class Server:
         def try_rate(index: int, rate: float) -> Trial:
             return serve(self._loads[index], rate=rate, bound=self._bound, seed=self._seed)
 
-        search_rates(searches, try_rate, lambda: advance(1))
+        highest_rates(sought, try_rate, lambda: advance(1))
         self._rates = []
-        for load, search in zip(self._loads, searches, strict=True):
-            if search.best is None:
-                raise self._impossible(load, f"at {search.rate:.2g} questions per second either")
+        for load, found in zip(self._loads, sought, strict=True):
+            if found.best is None:
+                raise self._impossible(load, f"at {found.rate:.2g} questions per second either")
             if known:
-                load.latencies += search.best.latencies
-            self._rates.append(search.best.rate)
+                load.latencies += found.best.latencies
+            self._rates.append(found.best.rate)
         return list(self._rates)
 
     def _require_possible(self) -> None:

@@ -1,7 +1,7 @@
 """quantize: fused artifact → INT8 artifact, with the kernels that really run read back.
 
-Steps: search (auto) · plan each layer and table · observe calibration rows · settle · rewrite · lay out · save · load
-in ONNX Runtime and run once. A layer that was to be quantized and is executed in float is an error.
+Steps: search (auto) · assign choices to layers · observe calibration rows · settle · rewrite · lay out · save · load in
+ONNX Runtime and run once. A layer that was to be quantized and is executed in float is an error.
 """
 
 from collections.abc import Mapping
@@ -33,6 +33,7 @@ from quantkit.recipe.settings import QuantizeSettings
 from quantkit.report.search_files import search_files
 from quantkit.runtime.cpu import cpu_facts, resolve_target
 from quantkit.runtime.where import Where
+from quantkit.stages.quantize.assignment import Assignment, assign, grid_for
 from quantkit.stages.quantize.facts import (
     expected,
     grid_facts,
@@ -42,7 +43,6 @@ from quantkit.stages.quantize.facts import (
     treatment_facts,
 )
 from quantkit.stages.quantize.ingredients import ingredients
-from quantkit.stages.quantize.plan import Plan, grid_for, make_plan
 from quantkit.stages.quantize.usable import require_usable
 from quantkit.tasks.calibration_set import CalibrationSet, select
 from quantkit.tasks.data_places import DataPlaces
@@ -95,24 +95,26 @@ def quantize(
         settings = chosen.settings if chosen else asked
         model = load_model(artifact.model_path)
         opened = open_embed_layer_norm(model)
-        plan = make_plan(artifact, model, settings, grid)
+        assignment = assign(artifact, model, settings, grid)
         with new_artifact(out, force=force) as draft:
             treated = (
-                chosen.treated if chosen else _observed(artifact, model, calibration_set, plan, settings)
+                chosen.treated
+                if chosen
+                else _observed(artifact, model, calibration_set, assignment, settings)
             )
-            plan = plan.settled(model, treated.statistics)
+            assignment = assignment.settled(model, treated.statistics)
             facts = grid_facts(grid, settings, target, cpu)
-            facts |= treatment_facts(artifact, settings, plan, treated)
-            rewritten = _rewrite(model, plan, treated)
-            if plan.scores:
-                facts["attention"] = {"qk": len(plan.scores)}
-            if calibration_set is not None and treated.observations.run is not None:
-                facts["calibration"] = source(calibration_set, treated.observations.run, settings)
+            facts |= treatment_facts(artifact, settings, assignment, treated)
+            rewritten = _rewrite(model, assignment, treated)
+            if assignment.scores:
+                facts["attention"] = {"qk": len(assignment.scores)}
+            if calibration_set is not None and treated.observations.job is not None:
+                facts["calibration"] = source(calibration_set, treated.observations.job, settings)
                 ids = {"ids": list(calibration_set.ids)}
                 write_json(draft.path / CALIBRATION, {**facts["calibration"], **ids, **rewritten.as_json()})
             facts["layout"] = {"name": settings.chosen_layout, **lay_out(model, settings.chosen_layout)}
             save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
-            facts |= read_back(artifact, draft.model_path, plan)
+            facts |= read_back(artifact, draft.model_path, assignment)
             facts["expected"] = expected(artifact, opened, facts)
             if chosen:
                 facts["search"] = search_facts(asked, chosen)
@@ -158,7 +160,7 @@ def _calibration_set(
 ) -> CalibrationSet | None:
     if settings.calib is None:
         return None
-    return select(settings.calib, artifact.task, settings.calib_samples, data_dir, settings.seed)
+    return select(settings.calib, artifact.task, settings.calib_questions, data_dir, settings.seed)
 
 
 def _searched(
@@ -179,7 +181,7 @@ def _observed(
     artifact: Artifact,
     model: ir.Model,
     calibration_set: CalibrationSet | None,
-    plan: Plan,
+    assignment: Assignment,
     settings: QuantizeSettings,
 ) -> Treated:
     """Return what calibration sees, and what is done to the whole model."""
@@ -189,16 +191,18 @@ def _observed(
         artifact,
         model,
         calibration_set,
-        detail=max(choice.detail for choice in plan.assignment.values()),
+        detail=max(choice.detail for choice in assignment.layers.values()),
         where=Where.of(settings),
     )
     return treat(model, observations, [kind for kind in WHOLE_MODEL if getattr(settings, kind.setting)])
 
 
-def _rewrite(model: ir.Model, plan: Plan, treated: Treated) -> _Rewritten:
-    """Write the plan into the graph: layers, queries and keys, tables."""
-    scores = calibrate_scores(model, plan.scores, treated.observations)
-    ranges = apply(model, plan.assignment, treated)
-    quantize_scores(model, plan.scores, scores)
-    quantize_tables(model, plan.tables)
-    return _Rewritten(ranges=ranges, scores={entry.layer: scores[entry.tensor] for entry in plan.scores})
+def _rewrite(model: ir.Model, assignment: Assignment, treated: Treated) -> _Rewritten:
+    """Write the assignment into the graph: layers, queries and keys, tables."""
+    scores = calibrate_scores(model, assignment.scores, treated.observations)
+    ranges = apply(model, assignment.layers, treated)
+    quantize_scores(model, assignment.scores, scores)
+    quantize_tables(model, assignment.tables)
+    return _Rewritten(
+        ranges=ranges, scores={entry.layer: scores[entry.tensor] for entry in assignment.scores}
+    )

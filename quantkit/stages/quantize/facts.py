@@ -11,11 +11,11 @@ from quantkit.graph.kernels import Execution, trace_execution
 from quantkit.graph.layout import REPLACED, expected_after
 from quantkit.mixed_precision import Chosen
 from quantkit.quantization.grids import Grid
-from quantkit.quantization.observe import CalibrationRun
+from quantkit.quantization.observe import CalibrationJob
 from quantkit.quantization.treatments import TREATMENTS, WHOLE_MODEL, Treated
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import CpuFacts, TargetIsa, validated_here
-from quantkit.stages.quantize.plan import Plan
+from quantkit.stages.quantize.assignment import Assignment
 from quantkit.tasks import task
 from quantkit.tasks.calibration_set import CalibrationSet
 
@@ -30,7 +30,7 @@ def grid_facts(grid: Grid, settings: QuantizeSettings, target: TargetIsa, cpu: C
     }
 
 
-def read_back(artifact: Artifact, path: Path, plan: Plan) -> dict[str, Any]:
+def read_back(artifact: Artifact, path: Path, assignment: Assignment) -> dict[str, Any]:
     """Run the new model once and return what was executed.
 
     Raises:
@@ -43,8 +43,8 @@ def read_back(artifact: Artifact, path: Path, plan: Plan) -> dict[str, Any]:
         name=f"{artifact.model_path}, quantized",
     )
     executed = {layer.name: layer for layer in execution.layers}
-    for name in plan.quantized:
-        scheme, found = plan.assignment[name].scheme, executed.get(name)
+    for name in assignment.quantized:
+        scheme, found = assignment.layers[name].scheme, executed.get(name)
         # onnxruntime turns a weight whose activation it cannot take as quantized into MatMulNBits.
         fits = found is not None and (found.kernel == "MatMulNBits") is (scheme == "blockwise")
         if found is None or not fits or not found.integer:
@@ -56,15 +56,15 @@ def read_back(artifact: Artifact, path: Path, plan: Plan) -> dict[str, Any]:
     return {
         "int8_coverage": execution.int8_coverage,
         "kernels": execution.kernels,
-        "quantized_layers": len(plan.quantized),
-        "quantized_tables": [table.name for table in plan.tables],
-        "kept_float": list(plan.kept),
-        "schemes": dict(Counter(choice.label for choice in plan.assignment.values())),
+        "quantized_layers": len(assignment.quantized),
+        "quantized_tables": [table.name for table in assignment.tables],
+        "kept_float": list(assignment.kept),
+        "schemes": dict(Counter(choice.label for choice in assignment.layers.values())),
     }
 
 
 def treatment_facts(
-    artifact: Artifact, settings: QuantizeSettings, plan: Plan, treated: Treated
+    artifact: Artifact, settings: QuantizeSettings, assignment: Assignment, treated: Treated
 ) -> dict[str, Any]:
     """Return what became of treatments that single layers or tensors have: setting → layer → how many, or how many.
 
@@ -73,7 +73,7 @@ def treatment_facts(
     """
     facts: dict[str, Any] = {}
     for kind in reversed(TREATMENTS):
-        found = plan.treated(kind.setting)
+        found = assignment.treated(kind.setting)
         if kind.per_layer and (found or getattr(settings, kind.setting) == "auto"):
             facts[kind.setting] = found
     for once in WHOLE_MODEL:
@@ -115,7 +115,7 @@ def expected(artifact: Artifact, opened: int, facts: Mapping[str, Any]) -> dict[
 
 
 def source(
-    calibration_set: CalibrationSet, run: CalibrationRun, settings: QuantizeSettings
+    calibration_set: CalibrationSet, job: CalibrationJob, settings: QuantizeSettings
 ) -> dict[str, Any]:
     """Return where the calibration comes from."""
     return {
@@ -124,8 +124,8 @@ def source(
         "dataset": calibration_set.dataset.digest,
         "source": calibration_set.source_digest,
         "questions": len(calibration_set.ids),
-        "features": len(run.rows),
-        "tokens": run.tokens(),
+        "features": len(job.rows),
+        "tokens": job.tokens(),
         "method": settings.calib_method,
         "percentile": settings.percentile if settings.calib_method == "percentile" else None,
         "smooth_quant": settings.smooth_quant,

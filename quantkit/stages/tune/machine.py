@@ -9,7 +9,7 @@ from quantkit.errors import EvaluationError
 from quantkit.runtime.engine import Closing, Engine
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.tasks.prepared import Prepared
-from quantkit.throughput import RateSearch, Trial, Workload, lone_latency, search_rates, serve, workload
+from quantkit.throughput import HighestRate, Trial, Workload, highest_rates, lone_latency, serve, workload
 
 _MEMORY, _MOST = 1_000_000_000, 8
 """So many bytes of models, and so many engines, stay open besides the default's."""
@@ -44,18 +44,18 @@ class HeldRate:
                 f"{1000 * self._bound:g} ms; allow more"
             )
         start = self._known or _FULL * load.offline_rate()
-        search = RateSearch(start, factor=_FACTOR, steps=_STEPS)
+        highest = HighestRate(start, factor=_FACTOR, steps=_STEPS)
 
         def try_rate(_: int, rate: float) -> Trial:
             return serve(load, rate=rate, bound=self._bound, seed=self._seed)
 
-        search_rates([search], try_rate, lambda: None)
-        if search.best is None:
+        highest_rates([highest], try_rate, lambda: None)
+        if highest.best is None:
             raise EvaluationError(
                 f"{load.engine.name}: holds {1000 * self._bound:g} ms at no rate; allow more"
             )
-        self._known = self._known or search.best.rate
-        return search.best.rate
+        self._known = self._known or highest.best.rate
+        return highest.best.rate
 
 
 class Machine(Closing):

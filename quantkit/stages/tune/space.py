@@ -17,7 +17,7 @@ SETTINGS = (
     "arena",
     "equal_lengths",
 )
-"""The fields of a profile that are searched."""
+"""The fields of a profile that are tried."""
 
 
 def shapes(cores: int) -> list[tuple[int, int]]:
@@ -34,7 +34,7 @@ def shapes(cores: int) -> list[tuple[int, int]]:
     ]
 
 
-def grid(
+def profile_map(
     base: RuntimeProfile, *, cores: int, runtimes: Sequence[str], largest: float
 ) -> list[RuntimeProfile]:
     """Return every runtime with every shape and every token budget that is no more than `largest` per instance.

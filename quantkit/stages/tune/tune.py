@@ -1,4 +1,4 @@
-"""The stage: opens an artifact, searches, and returns the profile with the report of how it was found."""
+"""The stage: opens an artifact, tries profiles, and returns the profile with the report of how it was found."""
 
 import os
 import time
@@ -16,7 +16,7 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.openvino_session import openvino_installed
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.stages.tune.machine import HeldRate, Machine, Objective, offline
-from quantkit.stages.tune.search import Found, Search, facts
+from quantkit.stages.tune.trials import Found, Trials, facts
 from quantkit.tasks import Dataset
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
@@ -35,7 +35,7 @@ class Tuned:
 
 
 def tune(artifact: Artifact, *, settings: TuneSettings, data_dir: Path | None = None) -> Tuned:
-    """Search the fastest profile for this machine; nothing is written.
+    """Find the profile that is fastest on this machine; nothing is written.
 
     Args:
         artifact: whose model is run.
@@ -66,8 +66,8 @@ def tune(artifact: Artifact, *, settings: TuneSettings, data_dir: Path | None = 
         )
         try:
             with machine, track("tune", int(settings.budget), "s") as advance:
-                search = _search(machine, prepared.lengths, reference, settings, advance)
-                found = search.run(
+                trials = _trials(machine, prepared.lengths, reference, settings, advance)
+                found = trials.run(
                     cores=cores,
                     runtimes=runtimes,
                     engines=settings.engines,
@@ -77,7 +77,7 @@ def tune(artifact: Artifact, *, settings: TuneSettings, data_dir: Path | None = 
             if settings.latency_bound is None or cores == 1 or place == len(references) - 1:
                 raise
         else:
-            return _tuned(artifact, settings, dataset, search, found)
+            return _tuned(artifact, settings, dataset, trials, found)
     raise AssertionError("the last reference returned or raised")
 
 
@@ -97,15 +97,15 @@ def require_place(artifact: Artifact) -> None:
         raise OutputError(f"{artifact.path}: cannot be written; write the profile elsewhere with -o FILE")
 
 
-def _search(
+def _trials(
     machine: Machine,
     lengths: Sequence[int],
     reference: RuntimeProfile,
     settings: TuneSettings,
     advance: Callable[[int], None],
-) -> Search:
+) -> Trials:
     fewest = _FEWEST if settings.latency_bound is None else _FEWEST_SERVER
-    return Search(
+    return Trials(
         reference=reference,
         measure=machine.measure,
         rows=len(lengths),
@@ -118,13 +118,13 @@ def _search(
 
 
 def _tuned(
-    artifact: Artifact, settings: TuneSettings, dataset: Dataset, search: Search, found: Found
+    artifact: Artifact, settings: TuneSettings, dataset: Dataset, trials: Trials, found: Found
 ) -> Tuned:
     scenario = "offline" if settings.latency_bound is None else "server"
     cpu = cpu_facts().as_json()
     ratio = found.ratios.median if found.sure else 1.0
     interval = found.ratios.interval if found.sure else (1.0, 1.0)
-    seconds = round(search.seconds, 1)
+    seconds = round(trials.seconds, 1)
     report = TuneReport(
         artifact=artifact.digest,
         scenario=scenario,
@@ -132,15 +132,15 @@ def _tuned(
         dataset_name=dataset.name,
         dataset=dataset.digest,
         seconds=seconds,
-        reference=facts(search.reference),
+        reference=facts(trials.reference),
         chosen=facts(found.profile),
         qps=found.qps,
         ratio=ratio,
         interval=interval,
         sure=found.sure,
         settled=found.ratios.width <= settings.max_spread,
-        trials=tuple(search.trials),
-        skipped=tuple(search.skipped),
+        trials=tuple(trials.done),
+        skipped=tuple(trials.skipped),
         tools=tool_versions("onnxruntime", *({found.profile.runtime} - {"onnxruntime"})),
         cpu=cpu,
     )

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quantkit.tasks.squad.answers import OUTPUTS, expected_scores, predict
-from quantkit.tasks.squad.features import SquadFeature, featurize
-from quantkit.tasks.squad.read import SquadExample, read_squad
-from quantkit.tasks.task import Dataset, Feature, FeatureSettings, Outputs, Prediction
+from quantkit.tasks.squad.cutting import SquadWindow, cut
+from quantkit.tasks.squad.read import SquadQuestion, read_squad
+from quantkit.tasks.task import Dataset, Outputs, Prediction, Window, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
-__all__ = ["TASK", "Squad", "SquadExample", "SquadFeature"]
+__all__ = ["TASK", "Squad", "SquadQuestion", "SquadWindow"]
 
 
 class Squad:
@@ -24,29 +24,29 @@ class Squad:
         """Read a file in SQuAD v1.1 format; see `read_squad`."""
         return read_squad(path, name)
 
-    def featurize(self, dataset: Dataset, tokenizer: Tokenizer, settings: FeatureSettings) -> list[Feature]:
-        """Return windows of question and paragraph; see `quantkit.tasks.squad.features`."""
-        return featurize(dataset, tokenizer, settings)
+    def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
+        """Return the windows of every question; see `quantkit.tasks.squad.cutting`."""
+        return cut(dataset, tokenizer, settings)
 
     def predict(
         self,
         dataset: Dataset,
-        features: Sequence[Feature],
+        windows: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: FeatureSettings,
+        settings: WindowSettings,
     ) -> list[Prediction]:
         """Return the best span of each question; see `quantkit.tasks.squad.answers`."""
-        return predict(dataset, features, outputs, settings)
+        return predict(dataset, windows, outputs, settings)
 
     def expected_scores(
         self,
         dataset: Dataset,
-        features: Sequence[Feature],
+        windows: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: FeatureSettings,
+        settings: WindowSettings,
     ) -> list[float]:
         """Return each question's expected F1; see `quantkit.tasks.squad.answers`."""
-        return expected_scores(dataset, features, outputs, settings)
+        return expected_scores(dataset, windows, outputs, settings)
 
 
 TASK = Squad()

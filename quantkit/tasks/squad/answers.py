@@ -1,6 +1,6 @@
 """From start and end logits to answers: n-best spans, cut from the original paragraph.
 
-Source: `run_squad.py` of google-research/bert. The `n_best` highest start and end positions of each feature
+Source: `run_squad.py` of google-research/bert. The `n_best` highest start and end positions of each window
 (of all its tokens, so a high score on the question's own tokens uses up a place, as there) are paired; of the
 pairs inside the paragraph, in order and not too long, the greatest sum over all windows of a question wins.
 Ties go to the earlier window, then to the higher start.
@@ -14,46 +14,46 @@ from numpy.typing import NDArray
 
 from quantkit.metrics.answers import exact_match, f1
 from quantkit.metrics.distributions import softmax
-from quantkit.tasks.squad.features import SquadFeature
-from quantkit.tasks.squad.read import SquadExample
-from quantkit.tasks.task import Dataset, Feature, FeatureSettings, Outputs, Prediction, require_outputs
+from quantkit.tasks.squad.cutting import SquadWindow
+from quantkit.tasks.squad.read import SquadQuestion
+from quantkit.tasks.task import Dataset, Outputs, Prediction, Window, WindowSettings, require_outputs
 
 OUTPUTS = ("start_logits", "end_logits")
-_AT_ONCE = 256  # features scored together: pairs are [features, n_best, n_best] in float64
+_AT_ONCE = 256  # windows scored together: pairs are [windows, n_best, n_best] in float64
 
 
 def predict(
-    dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], settings: FeatureSettings
+    dataset: Dataset, windows: Sequence[Window], outputs: Sequence[Outputs], settings: WindowSettings
 ) -> list[Prediction]:
     """Return one prediction per question. A question without any legal span gets the empty answer.
 
     Args:
         dataset: the questions.
-        features: as `featurize` returned them.
-        outputs: per feature (start_logits, end_logits), each [tokens].
+        windows: as `cut` returned them.
+        outputs: per window (start_logits, end_logits), each [tokens].
         settings: `n_best` and `max_answer_length` count.
 
     Raises:
         EvaluationError: logits are missing, of another length, NaN or infinite; it names the question.
     """
-    require_outputs(dataset, features, outputs, OUTPUTS, per_token=True)
-    rows = cast(Sequence[SquadFeature], features)
-    examples = cast(tuple[SquadExample, ...], dataset.examples)
-    scores = [-np.inf] * len(examples)
-    answers = [""] * len(examples)
+    require_outputs(dataset, windows, outputs, OUTPUTS, per_token=True)
+    rows = cast(Sequence[SquadWindow], windows)
+    questions = cast(tuple[SquadQuestion, ...], dataset.questions)
+    scores = [-np.inf] * len(questions)
+    answers = [""] * len(questions)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
         best = _best_spans(part, outputs[start : start + _AT_ONCE], settings)
         for row, score, first, last in zip(part, *best, strict=True):
-            if score > scores[row.example]:
-                scores[row.example] = score
+            if score > scores[row.question]:
+                scores[row.question] = score
                 begin, end = row.offsets[first, 0], row.offsets[last, 1]
-                answers[row.example] = examples[row.example].context[begin:end]
-    return [_score(example, answer) for example, answer in zip(examples, answers, strict=True)]
+                answers[row.question] = questions[row.question].context[begin:end]
+    return [_score(question, answer) for question, answer in zip(questions, answers, strict=True)]
 
 
 def expected_scores(
-    dataset: Dataset, features: Sequence[Feature], outputs: Sequence[Outputs], settings: FeatureSettings
+    dataset: Dataset, windows: Sequence[Window], outputs: Sequence[Outputs], settings: WindowSettings
 ) -> list[float]:
     """Return each question's expected F1, 0 to 1: over its `n_best` best spans, by the softmax of their scores.
 
@@ -62,54 +62,54 @@ def expected_scores(
     Raises:
         EvaluationError: as `predict`.
     """
-    require_outputs(dataset, features, outputs, OUTPUTS, per_token=True)
-    rows = cast(Sequence[SquadFeature], features)
-    examples = cast(tuple[SquadExample, ...], dataset.examples)
-    spans: list[list[tuple[float, str]]] = [[] for _ in examples]
+    require_outputs(dataset, windows, outputs, OUTPUTS, per_token=True)
+    rows = cast(Sequence[SquadWindow], windows)
+    questions = cast(tuple[SquadQuestion, ...], dataset.questions)
+    spans: list[list[tuple[float, str]]] = [[] for _ in questions]
     for begin in range(0, len(rows), _AT_ONCE):
         part = rows[begin : begin + _AT_ONCE]
         starts, ends, sums = _spans(part, outputs[begin : begin + _AT_ONCE], settings)
         pairs = sums.reshape(len(part), -1)
         best = np.argsort(-pairs, axis=1, kind="stable")[:, : settings.n_best]
         for place, row in enumerate(part):
-            context = examples[row.example].context
+            context = questions[row.question].context
             for pair in best[place]:
                 if pairs[place, pair] > -np.inf:
                     first, last = np.divmod(pair, sums.shape[2])
                     left = row.offsets[starts[place, first], 0]
                     right = row.offsets[ends[place, last], 1]
-                    spans[row.example].append((float(pairs[place, pair]), context[left:right]))
+                    spans[row.question].append((float(pairs[place, pair]), context[left:right]))
     return [
-        _expected(example, found, settings.n_best) for example, found in zip(examples, spans, strict=True)
+        _expected(question, found, settings.n_best) for question, found in zip(questions, spans, strict=True)
     ]
 
 
-def _expected(example: SquadExample, spans: list[tuple[float, str]], n_best: int) -> float:
+def _expected(question: SquadQuestion, spans: list[tuple[float, str]], n_best: int) -> float:
     best = sorted(spans, key=lambda span: -span[0])[:n_best]
     if not best:
-        return f1("", example.answers)
+        return f1("", question.answers)
     shares = softmax(np.array([score for score, _ in best]))
-    return float(shares @ [f1(answer, example.answers) for _, answer in best])
+    return float(shares @ [f1(answer, question.answers) for _, answer in best])
 
 
-def _score(example: SquadExample, answer: str) -> Prediction:
+def _score(question: SquadQuestion, answer: str) -> Prediction:
     return Prediction(
-        id=example.id,
-        group=example.group,
+        id=question.id,
+        group=question.group,
         answer=answer,
-        exact_match=exact_match(answer, example.answers),
-        f1=f1(answer, example.answers),
+        exact_match=exact_match(answer, question.answers),
+        f1=f1(answer, question.answers),
     )
 
 
 def _best_spans(
-    features: Sequence[SquadFeature], outputs: Sequence[Outputs], settings: FeatureSettings
+    windows: Sequence[SquadWindow], outputs: Sequence[Outputs], settings: WindowSettings
 ) -> tuple[list[float], list[int], list[int]]:
-    """Return (score, first, last) of each feature's best span, in the window; -inf without one."""
-    starts, ends, sums = _spans(features, outputs, settings)
-    pairs = sums.reshape(len(features), -1)
+    """Return (score, first, last) of each window's best span, in its stretch; -inf without one."""
+    starts, ends, sums = _spans(windows, outputs, settings)
+    pairs = sums.reshape(len(windows), -1)
     best = pairs.argmax(axis=1)
-    row = np.arange(len(features))
+    row = np.arange(len(windows))
     start_rank, end_rank = np.divmod(best, sums.shape[2])
     return (
         pairs[row, best].tolist(),
@@ -119,13 +119,13 @@ def _best_spans(
 
 
 def _spans(
-    features: Sequence[SquadFeature], outputs: Sequence[Outputs], settings: FeatureSettings
+    windows: Sequence[SquadWindow], outputs: Sequence[Outputs], settings: WindowSettings
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return starts and ends in the window, [features, n_best] each, and the scores of all pairs; -inf: not legal."""
+    """Return starts and ends in the stretch, [windows, n_best] each, and the scores of all pairs; -inf: not legal."""
     starts, start_logits = _highest([output[0] for output in outputs], settings.n_best)
     ends, end_logits = _highest([output[1] for output in outputs], settings.n_best)
-    window = np.array([(row.first, len(row.offsets), *row.widest) for row in features])
-    first, length, widest, widest_length = window.T[:, :, None]
+    stretch = np.array([(row.first, len(row.offsets), *row.widest) for row in windows])
+    first, length, widest, widest_length = stretch.T[:, :, None]
     starts, ends = starts - first, ends - first
     start_legal = (starts >= widest) & (starts < widest + widest_length)
     end_legal = (ends >= 0) & (ends < length)

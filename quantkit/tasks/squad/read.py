@@ -8,13 +8,13 @@ import pydantic
 from quantkit.errors import DatasetError
 from quantkit.files import sha256_bytes
 from quantkit.tasks.reading import explain, read_file, without_mark
-from quantkit.tasks.task import Dataset, Example
+from quantkit.tasks.task import Dataset, Question
 
 _FORMAT = "give a file in SQuAD v1.1 format"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SquadExample(Example):
+class SquadQuestion(Question):
     """A question; its group is the article's title.
 
     Attributes:
@@ -73,28 +73,28 @@ def read_squad(path: Path, name: str) -> Dataset:
         parsed = _File.model_validate_json(without_mark(content))
     except pydantic.ValidationError as error:
         raise DatasetError(f"{path}: {explain(error)}; {_FORMAT}") from error
-    examples: dict[str, SquadExample] = {}
+    questions: dict[str, SquadQuestion] = {}
     for number, article in enumerate(parsed.data):
         for row, paragraph in enumerate(article.paragraphs):
             for column, question in enumerate(paragraph.qas):
                 place = f"data[{number}].paragraphs[{row}].qas[{column}]"
                 _check_question(path, place, question)
-                if question.id in examples:
+                if question.id in questions:
                     raise DatasetError(
                         f"{path}: {place}: id {question.id!r} was used before; give every question its own"
                     )
-                examples[question.id] = SquadExample(
+                questions[question.id] = SquadQuestion(
                     id=question.id,
                     group=article.title,
                     context=paragraph.context,
                     question=question.question,
                     answers=tuple(answer.text for answer in question.answers),
                 )
-    if not examples:
+    if not questions:
         raise DatasetError(f"{path}: has no questions; {_FORMAT}")
     digest = sha256_bytes(content)
     return Dataset(
-        name=name, path=path, digest=digest, source=digest, task="squad", examples=tuple(examples.values())
+        name=name, path=path, digest=digest, source=digest, task="squad", questions=tuple(questions.values())
     )
 
 

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-Window = tuple[int, int]
+Stretch = tuple[int, int]
 """First document token, and the number of tokens."""
 
 _LENGTH_WEIGHT = 0.01  # the original's tie breaker: of two equal margins the longer window wins
 
 
-def cut_windows(tokens: int, room: int, stride: int) -> list[Window]:
+def cut_windows(tokens: int, room: int, stride: int) -> list[Stretch]:
     """Return the windows over a document of `tokens` tokens.
 
     Every token is in a window; all but the last window are `room` long; each begins `stride` after the one
@@ -34,7 +34,7 @@ def cut_windows(tokens: int, room: int, stride: int) -> list[Window]:
     return windows
 
 
-def widest_context(windows: Sequence[Window]) -> list[Window]:
+def widest_context(windows: Sequence[Stretch]) -> list[Stretch]:
     """Return for each window the tokens of which no other window sees more context.
 
     They are given like a window: the first token in the document, and the number of tokens. A window's score

@@ -22,9 +22,9 @@ from quantkit.quantization.observe import calibration
 from quantkit.quantization.observe.cache import calibration_key
 from quantkit.quantization.observe.calibration import calibrate, observe
 from quantkit.quantization.observe.histogram import Histogram
+from quantkit.quantization.observe.job import CalibrationJob
 from quantkit.quantization.observe.range import Range
 from quantkit.quantization.observe.ranges import METHODS
-from quantkit.quantization.observe.run import CalibrationRun
 from quantkit.quantization.observe.statistics import Detail
 from quantkit.runtime.cpu import CpuFacts
 
@@ -49,9 +49,9 @@ def random_rows(count: int, longest: int = 60) -> list[Row]:
     return [row(*random.integers(1, 40, random.integers(1, longest + 1))) for _ in range(count)]
 
 
-def run_of(rows: list[Row], method: str = "percentile") -> CalibrationRun:
+def run_of(rows: list[Row], method: str = "percentile") -> CalibrationJob:
     """Return a calibration on these rows."""
-    return CalibrationRun(rows=rows, pad_id=0, method=method, percentile=99.0)
+    return CalibrationJob(rows=rows, pad_id=0, method=method, percentile=99.0)
 
 
 @pytest.fixture

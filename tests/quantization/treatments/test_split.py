@@ -86,7 +86,7 @@ def test_parts_of_a_channel_sum_to_one(times: list[int]) -> None:
     split = split_evenly(np.array(times))
     assert len(split.copies) == sum(times) - len(times)
     for channel, count in enumerate(times):
-        parts = split.parts[split.channels == channel]
+        parts = split.shares[split.channels == channel]
         assert len(parts) == count
         assert len(set(parts.tolist())) == count
         assert parts.min() > 0

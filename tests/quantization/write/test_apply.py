@@ -14,10 +14,10 @@ from quantkit.quantization.choice import FLOAT, Choice, grouped
 from quantkit.quantization.grids import GRIDS, INT8, Grid
 from quantkit.quantization.observe import calibration
 from quantkit.quantization.observe.calibration import observe
+from quantkit.quantization.observe.job import CalibrationJob
 from quantkit.quantization.observe.observations import Observations
 from quantkit.quantization.observe.range import Range, RangeRule
 from quantkit.quantization.observe.ranges import METHODS
-from quantkit.quantization.observe.run import CalibrationRun
 from quantkit.quantization.treatments.outliers import FloatChannels, Outliers
 from quantkit.quantization.treatments.reading import Reading
 from quantkit.quantization.treatments.smooth import Factors, Smooth
@@ -81,7 +81,7 @@ def treated_of(model: ir.Model, assignment: Mapping[str, Choice]) -> Treated:
     """Return what calibration sees for an assignment, as `observe_model` does."""
     wanted = [layer for layer in linear_layers(model.graph) if assignment[layer.name].calibrated]
     tensors = list({layer.activation.name: layer.activation for layer in wanted}.values())
-    run = CalibrationRun(rows=random_rows(), pad_id=0)
+    run = CalibrationJob(rows=random_rows(), pad_id=0)
     detail = max(choice.detail for choice in assignment.values())
     statistics = observe(model, tensors, run, key="k", detail=detail)
     return Treated(observations=Observations(statistics=statistics, run=run, key="k"))

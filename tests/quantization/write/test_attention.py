@@ -8,9 +8,9 @@ import onnx_ir as ir
 import pytest
 
 from quantkit.errors import QuantizationError
+from quantkit.quantization.observe.job import CalibrationJob
 from quantkit.quantization.observe.observations import Observations
 from quantkit.quantization.observe.range import Range
-from quantkit.quantization.observe.run import CalibrationRun
 from quantkit.quantization.write.attention import ScoreInput, calibrate_scores, quantize_scores, score_inputs
 
 pytestmark = pytest.mark.avx2
@@ -96,7 +96,7 @@ def test_a_tensor_of_zeros(unfused: ir.Model) -> None:
 def test_ranges_are_those_of_the_rows(bench: Any, unfused: ir.Model) -> None:
     """The extremes of all tokens of all rows; the graph's outputs are as before."""
     rows = [Row(input_ids=ids, token_type_ids=np.zeros_like(ids)) for ids in bench.ids()["input_ids"]]
-    observations = Observations(run=CalibrationRun(rows=rows, pad_id=0), key="a")
+    observations = Observations(job=CalibrationJob(rows=rows, pad_id=0), key="a")
     found = calibrate_scores(unfused, [QUERY, KEY], observations)
     for name in ("query", "key"):
         values, bounds_found = observed(bench, unfused, f"{name}_split"), found[f"{name}_y"]

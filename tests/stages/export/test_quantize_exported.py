@@ -20,7 +20,7 @@ from quantkit.quantization.write.embeddings import open_embed_layer_norm
 from quantkit.recipe.settings import FuseSettings, QuantizeSettings
 from quantkit.stages.fuse import fuse
 from quantkit.stages.quantize import quantize
-from quantkit.tasks import FeatureSettings
+from quantkit.tasks import WindowSettings
 from quantkit.tasks.prepared import Reader
 
 Export = Callable[[str, str], Artifact]
@@ -31,11 +31,11 @@ LAYERS = 2
 def settings(span_questions: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., QuantizeSettings]:
     """Return a function that makes settings of --attention qk, calibrated on six questions in short windows."""
     # The checkpoints have 64 positions.
-    of, short = Reader.of, FeatureSettings(max_length=60, doc_stride=16, max_query_length=30)
+    of, short = Reader.of, WindowSettings(max_length=60, doc_stride=16, max_query_length=30)
     monkeypatch.setattr(Reader, "of", lambda artifact: replace(of(artifact), settings=short))
 
     def make(**changes: Any) -> QuantizeSettings:
-        content = {"mode": "static", "calib": str(span_questions), "calib_samples": 6, "attention": "qk"}
+        content = {"mode": "static", "calib": str(span_questions), "calib_questions": 6, "attention": "qk"}
         return QuantizeSettings.model_validate({**content, **changes})
 
     return make

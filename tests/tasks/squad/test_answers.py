@@ -13,29 +13,29 @@ from numpy.typing import NDArray
 
 from quantkit.errors import EvaluationError
 from quantkit.metrics.answers import f1
-from quantkit.tasks import Dataset, FeatureSettings, task
-from quantkit.tasks.squad.features import SquadFeature
-from quantkit.tasks.squad.read import SquadExample
+from quantkit.tasks import Dataset, WindowSettings, task
+from quantkit.tasks.squad.cutting import SquadWindow
+from quantkit.tasks.squad.read import SquadQuestion
 from quantkit.tasks.tokenizer import Tokenizer
 
 Logits = tuple[NDArray[np.float32], NDArray[np.float32]]
 CONTEXTS = ["who wrote the long letter is price " * 3, "price", " ", "the letter who"]
-SMALL = FeatureSettings(max_length=16, doc_stride=3, max_query_length=3, n_best=4, max_answer_length=3)
+SMALL = WindowSettings(max_length=16, doc_stride=3, max_query_length=3, n_best=4, max_answer_length=3)
 SQUAD = task("squad")
 
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
     """Return one question for each context; the answers do not matter."""
-    examples = tuple(
-        SquadExample(id=f"q{index}", group="g", context=context, question="who", answers=("letter",))
+    questions = tuple(
+        SquadQuestion(id=f"q{index}", group="g", context=context, question="who", answers=("letter",))
         for index, context in enumerate(CONTEXTS)
     )
-    return Dataset(name="d", path=Path("d.json"), digest="0", source="0", task="squad", examples=examples)
+    return Dataset(name="d", path=Path("d.json"), digest="0", source="0", task="squad", questions=questions)
 
 
 def all_spans(
-    rows: list[SquadFeature], outputs: list[Logits], chosen: FeatureSettings
+    rows: list[SquadWindow], outputs: list[Logits], chosen: WindowSettings
 ) -> dict[int, list[tuple[float, str]]]:
     """Return (score, text) of every legal pair of ranks of each question, in the order of windows and ranks."""
     found: dict[int, list[tuple[float, str]]] = {}
@@ -50,19 +50,19 @@ def all_spans(
                 inside = first >= 0 and 0 <= last < len(row.offsets)
                 widest = row.widest[0] <= first < row.widest[0] + row.widest[1]
                 if inside and widest and 0 <= last - first < chosen.max_answer_length:
-                    text = CONTEXTS[row.example][row.offsets[first][0] : row.offsets[last][1]]
+                    text = CONTEXTS[row.question][row.offsets[first][0] : row.offsets[last][1]]
                     score = float(start_logits[start]) + float(end_logits[end])
-                    found.setdefault(row.example, []).append((score, text))
+                    found.setdefault(row.question, []).append((score, text))
     return found
 
 
-def search(rows: list[SquadFeature], outputs: list[Logits], chosen: FeatureSettings) -> dict[int, str]:
+def search(rows: list[SquadWindow], outputs: list[Logits], chosen: WindowSettings) -> dict[int, str]:
     """Find each question's answer pair by pair, as the original script does: the first of the best."""
     found = all_spans(rows, outputs, chosen)
-    return {example: max(spans, key=lambda span: span[0])[1] for example, spans in found.items()}
+    return {question: max(spans, key=lambda span: span[0])[1] for question, spans in found.items()}
 
 
-def draw_outputs(data: st.DataObject, rows: list[SquadFeature]) -> list[Logits]:
+def draw_outputs(data: st.DataObject, rows: list[SquadWindow]) -> list[Logits]:
     """Draw logits from few values, so that many are equal."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     values = data.draw(st.integers(2, 50))
@@ -83,12 +83,12 @@ def test_answers_equal_a_search_over_all_pairs(
 ) -> None:
     """The answer is what pairing ranks one by one finds first; a great n_best makes it the best span."""
     chosen = replace(SMALL, n_best=n_best)
-    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, chosen))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, chosen))
     outputs = draw_outputs(data, rows)
     found = search(rows, outputs, chosen)
     predictions = SQUAD.predict(dataset, rows, outputs, chosen)
     assert [found.get(index, "") for index in range(len(CONTEXTS))] == [row.answer for row in predictions]
-    assert [example.id for example in dataset.examples] == [row.id for row in predictions]
+    assert [question.id for question in dataset.questions] == [row.id for row in predictions]
 
 
 @pytest.mark.parametrize("n_best", [1, 4, 1000])
@@ -99,14 +99,14 @@ def test_expected_scores_equal_a_sum_over_all_pairs(
 ) -> None:
     """A question's expected F1 is the mean over its `n_best` best spans by their softmax: 0 to 1."""
     chosen = replace(SMALL, n_best=n_best)
-    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, chosen))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, chosen))
     outputs = draw_outputs(data, rows)
     spans = all_spans(rows, outputs, chosen)
     expected = []
-    for index, example in enumerate(cast(tuple[SquadExample, ...], dataset.examples)):
+    for index, question in enumerate(cast(tuple[SquadQuestion, ...], dataset.questions)):
         best = sorted(spans.get(index, [(0.0, "")]), key=lambda span: -span[0])[:n_best]
         shares = [math.exp(score - best[0][0]) for score, _ in best]
-        scores = [f1(text, example.answers) for _, text in best]
+        scores = [f1(text, question.answers) for _, text in best]
         expected.append(sum(a * b for a, b in zip(shares, scores, strict=True)) / sum(shares))
     found = SQUAD.expected_scores(dataset, rows, outputs, chosen)
     assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
@@ -115,7 +115,7 @@ def test_expected_scores_equal_a_sum_over_all_pairs(
 
 def test_expected_scores_of_one_span_are_its_f1(dataset: Dataset, wordpiece: Tokenizer) -> None:
     """With one span a question, the expected F1 is the F1 of the answer; sharper logits come near that too."""
-    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, SMALL))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, SMALL))
     outputs = [
         (peak(len(row.input_ids), row.first), peak(len(row.input_ids), row.first))
         if len(row.offsets)
@@ -129,16 +129,16 @@ def test_expected_scores_of_one_span_are_its_f1(dataset: Dataset, wordpiece: Tok
     several = [prediction.f1 for prediction in SQUAD.predict(dataset, rows, sharp, SMALL)]
     soft = SQUAD.expected_scores(dataset, rows, sharp, SMALL)
     for index, prediction in enumerate(several):
-        windows = sum(row.example == index for row in rows)
+        windows = sum(row.question == index for row in rows)
         if windows == 1:
             assert soft[index] == pytest.approx(prediction, abs=1e-9)
 
 
 def test_expected_scores_move_where_answers_do_not(dataset: Dataset, wordpiece: Tokenizer) -> None:
     """A logit that makes a wrong span likelier lowers the expected score though the answer stays right."""
-    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, SMALL))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, SMALL))
     context = CONTEXTS[3]
-    (row,) = [row for row in rows if row.example == 3]
+    (row,) = [row for row in rows if row.question == 3]
     tokens = [context[begin:end] for begin, end in row.offsets]
     right, wrong = row.first + tokens.index("letter"), row.first + tokens.index("who")
     found = []
@@ -163,15 +163,15 @@ def test_the_answer_is_cut_from_the_original_text(request: pytest.FixtureRequest
     """Capitals, accents and emoji stand in the answer as in the paragraph, without the spaces around it."""
     tokenizer: Tokenizer = request.getfixturevalue(family)
     context = "😀 “WHO  wrote” it in Köln"
-    example = SquadExample(id="q", group="T", context=context, question="who", answers=("köln!", "Bonn"))
-    dataset = Dataset(name="d", path=Path("d"), digest="0", source="0", task="squad", examples=(example,))
-    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, tokenizer, FeatureSettings()))
+    question = SquadQuestion(id="q", group="T", context=context, question="who", answers=("köln!", "Bonn"))
+    dataset = Dataset(name="d", path=Path("d"), digest="0", source="0", task="squad", questions=(question,))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, tokenizer, WindowSettings()))
     (row,) = rows
     begin, end = context.index("Köln"), len(context)
     starts = [index for index, (start, _) in enumerate(row.offsets.tolist()) if start == begin]
     ends = [index for index, (_, stop) in enumerate(row.offsets.tolist()) if stop == end]
     outputs = [tuple(peak(len(row.input_ids), row.first + index) for index in (starts[0], ends[-1]))]
-    (prediction,) = SQUAD.predict(dataset, rows, outputs, FeatureSettings())
+    (prediction,) = SQUAD.predict(dataset, rows, outputs, WindowSettings())
     assert (
         prediction.answer,
         prediction.exact_match,
@@ -180,7 +180,7 @@ def test_the_answer_is_cut_from_the_original_text(request: pytest.FixtureRequest
     ) == ("Köln", 1.0, 1.0, "T")
 
 
-def flat(rows: list[SquadFeature]) -> list[Logits]:
+def flat(rows: list[SquadWindow]) -> list[Logits]:
     """Return logits that say nothing."""
     return [
         (np.zeros(len(row.input_ids), np.float32), np.zeros(len(row.input_ids), np.float32)) for row in rows
@@ -193,7 +193,7 @@ def test_a_logit_that_is_no_number_names_its_question(
     dataset: Dataset, wordpiece: Tokenizer, value: float, which: int
 ) -> None:
     """One NaN or infinite logit is an error with the question's id, never a wrong answer."""
-    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, SMALL))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, SMALL))
     outputs = flat(rows)
     outputs[-1][which][2] = value
     with pytest.raises(
@@ -206,7 +206,7 @@ def test_a_logit_that_is_no_number_names_its_question(
 
 def test_missing_outputs_name_the_question(dataset: Dataset, wordpiece: Tokenizer) -> None:
     """Too few outputs, an empty one, one of another length, or too many are errors."""
-    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, SMALL))
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, SMALL))
     outputs = flat(rows)
     with pytest.raises(EvaluationError, match="question q3: the model gave no start_logits and end_logits"):
         SQUAD.predict(dataset, rows, outputs[:-1], SMALL)
@@ -215,13 +215,13 @@ def test_missing_outputs_name_the_question(dataset: Dataset, wordpiece: Tokenize
     short = (outputs[-1][0], outputs[-1][1][:-1])
     with pytest.raises(EvaluationError, match=r"question q3: end_logits has shape \[\d+\] for \d+ tokens"):
         SQUAD.predict(dataset, rows, [*outputs[:-1], short], SMALL)
-    with pytest.raises(EvaluationError, match=r"outputs for .* features; evaluate again"):
+    with pytest.raises(EvaluationError, match=r"outputs for .* windows; evaluate again"):
         SQUAD.predict(dataset, rows, [*outputs, outputs[0]], SMALL)
 
 
-def test_a_question_without_features_is_an_error(dataset: Dataset, wordpiece: Tokenizer) -> None:
+def test_a_question_without_windows_is_an_error(dataset: Dataset, wordpiece: Tokenizer) -> None:
     """Losing a question is an error that names it, never a score over fewer questions."""
-    rows = cast(list[SquadFeature], SQUAD.featurize(dataset, wordpiece, SMALL))
-    kept = [row for row in rows if row.example != 1]
-    with pytest.raises(EvaluationError, match="question q1 has no feature"):
+    rows = cast(list[SquadWindow], SQUAD.cut(dataset, wordpiece, SMALL))
+    kept = [row for row in rows if row.question != 1]
+    with pytest.raises(EvaluationError, match="question q1 has no window"):
         SQUAD.predict(dataset, kept, flat(kept), SMALL)

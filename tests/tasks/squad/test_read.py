@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantkit.errors import DatasetError
-from quantkit.tasks.squad.read import SquadExample, read_squad
+from quantkit.tasks.squad.read import SquadQuestion, read_squad
 
 
 def content(**question: Any) -> dict[str, Any]:
@@ -26,9 +26,14 @@ def test_a_file_is_read_in_order(tmp_path: Path) -> None:
     answers = [{"text": "Ann", "answer_start": 0}, {"text": "Ann", "answer_start": 99}]
     path.write_text(json.dumps(content(answers=answers)))
     dataset = read_squad(path, "mine")
-    (example,) = cast(tuple[SquadExample, ...], dataset.examples)
-    assert (example.id, example.group, example.context, example.question) == ("q1", "T", "Ann wrote.", "Who?")
-    assert example.answers == ("Ann", "Ann")
+    (question,) = cast(tuple[SquadQuestion, ...], dataset.questions)
+    assert (question.id, question.group, question.context, question.question) == (
+        "q1",
+        "T",
+        "Ann wrote.",
+        "Who?",
+    )
+    assert question.answers == ("Ann", "Ann")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == dataset.digest == dataset.source
     assert ("mine", "squad", path) == (dataset.name, dataset.task, dataset.path)
 
@@ -37,7 +42,7 @@ def test_a_byte_order_mark_is_allowed(tmp_path: Path) -> None:
     """Files saved by editors that put a mark first are read."""
     path = tmp_path / "mine.json"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(content()).encode())
-    assert len(read_squad(path, "mine").examples) == 1
+    assert len(read_squad(path, "mine").questions) == 1
 
 
 TWICE = {"data": [*content()["data"], *content()["data"]]}
@@ -100,5 +105,6 @@ def test_a_truncated_file_is_never_accepted(
 def test_write_squad_writes_what_is_read(write_squad: Callable[..., Path]) -> None:
     """The fixture of the other tests writes files this reader accepts."""
     assert (
-        len(read_squad(write_squad({"Ann wrote.": {"Who?": ["Ann"], "What?": ["wrote"]}}), "x").examples) == 2
+        len(read_squad(write_squad({"Ann wrote.": {"Who?": ["Ann"], "What?": ["wrote"]}}), "x").questions)
+        == 2
     )

@@ -1,4 +1,4 @@
-"""A calibration run: which rows are observed, where, and how ranges are taken from it."""
+"""A calibration job: which rows are observed, where, and how ranges are taken from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from quantkit.runtime.where import HERE, Where
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CalibrationRun:
+class CalibrationJob:
     """What to observe, on what, where, and how ranges are taken from it.
 
     Attributes:
@@ -33,8 +33,8 @@ class CalibrationRun:
         """Return the number of tokens that are observed."""
         return sum(len(row.input_ids) for row in self.rows)
 
-    def by_method(self, method: str, percentile: float) -> "CalibrationRun":
-        """Return the same run for another estimator."""
+    def by_method(self, method: str, percentile: float) -> "CalibrationJob":
+        """Return the same job for another estimator."""
         return replace(self, method=method, percentile=percentile)
 
     def batches(self) -> list[Batch]:

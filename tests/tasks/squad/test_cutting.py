@@ -1,4 +1,4 @@
-"""Features of questions: rows, windows, offsets."""
+"""Windows of questions: token ids, stretches, offsets."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,26 +10,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantkit.errors import UsageError
-from quantkit.tasks import Dataset, FeatureSettings, task
-from quantkit.tasks.squad.features import SquadFeature, featurize
-from quantkit.tasks.squad.read import SquadExample
+from quantkit.tasks import Dataset, WindowSettings, task
+from quantkit.tasks.squad.cutting import SquadWindow, cut
+from quantkit.tasks.squad.read import SquadQuestion
 from quantkit.tasks.tokenizer import Tokenizer
 
-SMALL = FeatureSettings(max_length=24, doc_stride=5, max_query_length=6)
+SMALL = WindowSettings(max_length=24, doc_stride=5, max_query_length=6)
 WORDS = st.lists(st.sampled_from(["who", "wrote", "Köln", "letter.", "日本", "😀", "x" * 9]), max_size=40)
 
 
 def dataset_of(context: str, question: str) -> Dataset:
     """Return a dataset of one question."""
-    example = SquadExample(id="q", group="g", context=context, question=question, answers=("x",))
-    return Dataset(name="d", path=Path("d.json"), digest="0", source="0", task="squad", examples=(example,))
+    asked = SquadQuestion(id="q", group="g", context=context, question=question, answers=("x",))
+    return Dataset(name="d", path=Path("d.json"), digest="0", source="0", task="squad", questions=(asked,))
 
 
 def rows_of(
-    context: str, question: str, tokenizer: Tokenizer, chosen: FeatureSettings = SMALL
-) -> list[SquadFeature]:
-    """Return the features of one question."""
-    return cast(list[SquadFeature], featurize(dataset_of(context, question), tokenizer, chosen))
+    context: str, question: str, tokenizer: Tokenizer, chosen: WindowSettings = SMALL
+) -> list[SquadWindow]:
+    """Return the windows of one question."""
+    return cast(list[SquadWindow], cut(dataset_of(context, question), tokenizer, chosen))
 
 
 @pytest.mark.parametrize("family", ["wordpiece", "byte_level"])
@@ -82,7 +82,7 @@ def test_byte_level_question_loses_its_leading_space(byte_level: Tokenizer) -> N
     assert plain.input_ids.tolist() == spaced.input_ids.tolist()
 
 
-def test_a_paragraph_without_tokens_still_has_a_feature(wordpiece: Tokenizer) -> None:
+def test_a_paragraph_without_tokens_still_has_a_window(wordpiece: Tokenizer) -> None:
     """A paragraph of white space gives one row with an empty window, so that no question is lost."""
     (row,) = rows_of("  ", "who", wordpiece)
     assert len(row.offsets) == 0
@@ -95,10 +95,8 @@ def test_questions_of_a_paragraph_share_its_offsets(
     """Offsets are kept once per paragraph, however many questions it has."""
     path = write_squad({"Ann wrote the letter.": {"Who?": ["Ann"], "What?": ["the letter"]}})
     squad = task("squad")
-    first, second = cast(
-        list[SquadFeature], squad.featurize(squad.read(path, "d"), wordpiece, FeatureSettings())
-    )
-    assert (first.example, second.example) == (0, 1)
+    first, second = cast(list[SquadWindow], squad.cut(squad.read(path, "d"), wordpiece, WindowSettings()))
+    assert (first.question, second.question) == (0, 1)
     assert np.shares_memory(first.offsets, second.offsets)
 
 
@@ -107,47 +105,47 @@ def test_no_room_for_the_paragraph_is_an_error(wordpiece: Tokenizer, byte_level:
     with pytest.raises(
         UsageError, match="max_length: 67 leaves no room for the text beside a question of 64"
     ):
-        rows_of("who", "who", wordpiece, FeatureSettings(max_length=67))
-    rows_of("who", "who", wordpiece, FeatureSettings(max_length=68))
+        rows_of("who", "who", wordpiece, WindowSettings(max_length=67))
+    rows_of("who", "who", wordpiece, WindowSettings(max_length=68))
     with pytest.raises(UsageError, match="max_length: is 600, but the model"):
-        rows_of("who", "who", byte_level, FeatureSettings(max_length=600))
+        rows_of("who", "who", byte_level, WindowSettings(max_length=600))
 
 
-@pytest.mark.parametrize("name", list(FeatureSettings().as_json()))
+@pytest.mark.parametrize("name", list(WindowSettings().as_json()))
 def test_settings_below_one_are_refused(name: str) -> None:
     """No setting may be 0, which would loop, lose tokens or answers."""
     with pytest.raises(UsageError, match=f"{name}: is 0; give"):
-        FeatureSettings(**{name: 0})
+        WindowSettings(**{name: 0})
 
 
 @pytest.mark.real
-def test_squad_dev_has_10833_features(shared: Path) -> None:
-    """SQuAD dev at 384/128 is MLPerf's 10,833 features of 10,570 questions."""
+def test_squad_dev_has_10833_windows(shared: Path) -> None:
+    """SQuAD dev at 384/128 is MLPerf's 10,833 windows of 10,570 questions."""
     squad = task("squad")
     dataset = squad.read(shared / "data" / "squad" / "dev-v1.1.json", "squad")
     tokenizer = Tokenizer.load(shared / "models" / "minilm-l6-squad")
     tokenizer.check_vocabulary(30_522)
-    features = squad.featurize(dataset, tokenizer, FeatureSettings())
-    assert (len(dataset.examples), len(features)) == (10_570, 10_833)
-    assert max(len(feature.input_ids) for feature in features) == 384
+    windows = squad.cut(dataset, tokenizer, WindowSettings())
+    assert (len(dataset.questions), len(windows)) == (10_570, 10_833)
+    assert max(len(window.input_ids) for window in windows) == 384
 
 
 @pytest.mark.real
-def test_features_equal_those_of_transformers(shared: Path) -> None:
+def test_windows_equal_those_of_transformers(shared: Path) -> None:
     """Rows and offsets equal transformers' own, given the overlap that makes its windows the same."""
     transformers = pytest.importorskip("transformers")
     folder = shared / "models" / "minilm-l6-squad"
     squad = task("squad")
     dataset = squad.read(shared / "data" / "squad" / "dev-v1.1.json", "squad").limit(400)
-    rows = cast(list[SquadFeature], squad.featurize(dataset, Tokenizer.load(folder), FeatureSettings()))
+    rows = cast(list[SquadWindow], squad.cut(dataset, Tokenizer.load(folder), WindowSettings()))
     reference = transformers.AutoTokenizer.from_pretrained(folder)
     expected = []
-    for example in cast(tuple[SquadExample, ...], dataset.examples):
-        query = len(reference(example.question, add_special_tokens=False, truncation=False)["input_ids"])
+    for asked in cast(tuple[SquadQuestion, ...], dataset.questions):
+        query = len(reference(asked.question, add_special_tokens=False, truncation=False)["input_ids"])
         assert query <= 64
         batch = reference(
-            example.question,
-            example.context,
+            asked.question,
+            asked.context,
             truncation="only_second",
             max_length=384,
             stride=384 - 3 - query - 128,

@@ -1,4 +1,4 @@
-"""The forms that are compared, and making those that are a peer's."""
+"""The artifacts that are compared, and making those that are a peer's."""
 
 import json
 import time
@@ -21,7 +21,7 @@ class Peer:
         name: what the table calls it.
         environment: stem of its file in `requirements/`.
         script: under this folder.
-        form: the script's `--form`.
+        artifact: the script's `--artifact`.
         output: name of the file it writes.
         runtime: what runs it.
         from_checkpoint: it reads the PyTorch checkpoint, so it runs only when that is given.
@@ -30,7 +30,7 @@ class Peer:
     name: str
     environment: str
     script: str
-    form: str
+    artifact: str
     output: str = "model.onnx"
     runtime: str = "onnxruntime"
     from_checkpoint: bool = False
@@ -38,7 +38,7 @@ class Peer:
     @property
     def slug(self) -> str:
         """Name of its folder."""
-        return f"{self.environment}-{Path(self.script).stem}-{self.form}"
+        return f"{self.environment}-{Path(self.script).stem}-{self.artifact}"
 
 
 PEERS = (
@@ -46,44 +46,44 @@ PEERS = (
         name="onnxruntime quantize_dynamic, defaults",
         environment="onnxruntime",
         script="quantizers/ort.py",
-        form="dynamic",
+        artifact="dynamic",
     ),
     Peer(
         name="onnxruntime quantize_static, defaults",
         environment="onnxruntime",
         script="quantizers/ort.py",
-        form="static",
+        artifact="static",
     ),
     Peer(
         name="onnxruntime quantize_static, tuned by hand",
         environment="onnxruntime",
         script="quantizers/ort.py",
-        form="tuned",
+        artifact="tuned",
     ),
     Peer(
         name="neural-compressor 3.7.1 dynamic, defaults",
         environment="neural-compressor",
         script="quantizers/inc.py",
-        form="dynamic",
+        artifact="dynamic",
     ),
     Peer(
         name="neural-compressor 3.7.1 static, defaults",
         environment="neural-compressor",
         script="quantizers/inc.py",
-        form="static",
+        artifact="static",
     ),
     Peer(
         name="neural-compressor 3.10 static in PyTorch, exported by torch",
         environment="neural-compressor-pytorch",
         script="quantizers/inc_pytorch.py",
-        form="static",
+        artifact="static",
         from_checkpoint=True,
     ),
     Peer(
         name="NNCF 3.4 INT8, TRANSFORMER",
         environment="openvino",
         script="quantizers/nncf_int8.py",
-        form="ir",
+        artifact="ir",
         output="model.xml",
         runtime="openvino",
     ),
@@ -92,7 +92,7 @@ PEERS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
-    """A form that is there: its file, what it took, and all its files' bytes."""
+    """An artifact that is there: its file, what it took, and all its files' bytes."""
 
     name: str
     runtime: str
@@ -102,7 +102,7 @@ class Made:
 
     @property
     def key(self) -> str:
-        """A name of its own in one comparison: a form may run in both runtimes."""
+        """A name of its own in one comparison: an artifact may run in both runtimes."""
         return f"{self.name} ({self.runtime})"
 
 
@@ -126,13 +126,13 @@ class Task:
 
 
 def make(peer: Peer, task: Task, environment_of: Callable[[str], Environment]) -> Made:
-    """Return a peer's form, made unless it was made of the same things before.
+    """Return a peer's artifact, made unless it was made of the same things before.
 
     Raises:
         PeerFailed: its environment cannot be built, or its script failed.
     """
     environment = environment_of(peer.environment)
-    folder = task.work / "forms" / peer.slug
+    folder = task.work / "artifacts" / peer.slug
     model, record = folder / peer.output, folder / "cost.json"
     files = (HERE / peer.script, HERE / "quantizers" / "measured.py", task.calibration)
     key = digest_of(
@@ -149,7 +149,7 @@ def make(peer: Peer, task: Task, environment_of: Callable[[str], Environment]) -
         for old in folder.iterdir():
             old.unlink()
         config = task.exported.config
-        arguments = [task.exported.model_path, task.calibration, model, "--form", peer.form]
+        arguments = [task.exported.model_path, task.calibration, model, "--artifact", peer.artifact]
         sizes = ["--heads", config["num_attention_heads"], "--hidden", config["hidden_size"]]
         if peer.from_checkpoint:
             arguments += ["--checkpoint", str(task.checkpoint)]
@@ -174,7 +174,7 @@ def make(peer: Peer, task: Task, environment_of: Callable[[str], Environment]) -
 
 
 def own(name: str, artifact: Artifact, runtime: str) -> Made:
-    """Return a quantkit artifact as a form; what it took is in its manifest: every stage after the export."""
+    """Return a quantkit artifact to compare; what it took is in its manifest: every stage after the export."""
     stages = [record for record in artifact.manifest.stages if record.stage != "export"]
     cost = None
     if artifact.manifest.precision == "int8":

@@ -1,7 +1,7 @@
-"""The search: successive halving over interleaved rounds, under a time budget.
+"""The trials: successive halving over interleaved rounds, under a time budget.
 
 Optuna's TPE and the like earn their keep where trials are dear and the space is smooth. Here a trial is short, noise is
-larger than most differences, and the grid is small: what helps is to spend the time on those that may win, and to
+larger than most differences, and the map is small: what helps is to spend the time on those that may win, and to
 compare within rounds.
 """
 
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from quantkit.errors import QuantkitError
 from quantkit.records.tune import TuneSkipped, TuneTrial
 from quantkit.runtime.profile import RuntimeProfile
-from quantkit.stages.tune.space import SETTINGS, grid, key, together, variations
+from quantkit.stages.tune.space import SETTINGS, key, profile_map, together, variations
 from quantkit.throughput import Spread, spread_of
 
 _LOG = logging.getLogger(__name__)
-_GRID, _AGAIN, _OPTIONS = 0.35, 0.55, 0.75
+_MAP, _AGAIN, _OPTIONS = 0.35, 0.55, 0.75
 """Shares of the budget that have passed when a step ends; the rest decides between the best."""
 _SURE, _FEWEST, _LATEST = 5, 3, 1.5
 """Rounds from which an interval holds with 90 %; fewer, down to the fewest, when so many budgets have passed."""
@@ -30,7 +30,7 @@ Measure = Callable[[RuntimeProfile, int], float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What the search ends with.
+    """What the trials end with.
 
     Attributes:
         profile: the best, or the default when nothing is surely better.
@@ -46,8 +46,8 @@ class Found:
 
 
 @dataclass(kw_only=True, slots=True)
-class Search:
-    """One search.
+class Trials:
+    """Profiles, tried until the time is over.
 
     Attributes:
         reference: the profile of every ratio.
@@ -55,10 +55,10 @@ class Search:
         rows: how many rows there are at most.
         fewest: how many rows a pass needs to mean anything.
         tokens: mean tokens of a row.
-        budget: seconds for the whole search.
+        budget: seconds for all of them.
         clock: seconds.
         advance: called with the seconds that passed, for the progress bar.
-        trials: what was measured, in order.
+        done: what was measured, in order.
         skipped: what could not be.
     """
 
@@ -70,13 +70,13 @@ class Search:
     budget: float
     clock: Callable[[], float]
     advance: Callable[[int], None]
-    trials: list[TuneTrial] = field(default_factory=list)
+    done: list[TuneTrial] = field(default_factory=list)
     skipped: list[TuneSkipped] = field(default_factory=list)
     _started: float = 0.0
     _told: int = 0
 
     def run(self, *, cores: int, runtimes: Sequence[str], engines: Sequence[str], max_spread: float) -> Found:
-        """Search.
+        """Try profiles.
 
         Args:
             cores: how many may be used.
@@ -89,8 +89,8 @@ class Search:
         """
         self._started = self.clock()
         speed = self.measure(self.reference, self.fewest)
-        rows, candidates = self._plan(speed, cores, runtimes)
-        scores = self._rung("grid", candidates, rows, until=_GRID)
+        rows, candidates = self._first(speed, cores, runtimes)
+        scores = self._rung("map", candidates, rows, until=_MAP)
         best = _best(scores, max(2, len(scores) // 4))
         larger = [
             profile.model_copy(update={"token_budget": 2 * profile.token_budget})
@@ -98,7 +98,7 @@ class Search:
             if 2 * profile.token_budget * profile.instances <= 0.5 * self.rows * self.tokens
         ]
         rows = min(self.rows, 2 * rows)
-        scores = self._rung("grid again", [*best, *larger], rows, until=_AGAIN, rounds=2)
+        scores = self._rung("map again", [*best, *larger], rows, until=_AGAIN, rounds=2)
         top = (_best(scores, 1) or [self.reference])[0]
         varied = list(variations(top, engines))
         options = self._rung("options", [top, *varied], rows, until=_OPTIONS, rounds=2)
@@ -106,13 +106,13 @@ class Search:
         finalists = _best({**scores, **options}, 2)
         return self._decide([*merged, *finalists], rows, max_spread)
 
-    def _plan(self, speed: float, cores: int, runtimes: Sequence[str]) -> tuple[int, list[RuntimeProfile]]:
-        """Choose how many rows a visit of the grid may have, and which token budgets fill so many evenly."""
-        every = grid(self.reference, cores=cores, runtimes=runtimes, largest=float("inf"))
-        seconds = _GRID * self.budget / (_VISIT * len(every) * (1 + 1 / _EVERY))
+    def _first(self, speed: float, cores: int, runtimes: Sequence[str]) -> tuple[int, list[RuntimeProfile]]:
+        """Choose how many rows a visit of the map may have, and which token budgets fill so many evenly."""
+        every = profile_map(self.reference, cores=cores, runtimes=runtimes, largest=float("inf"))
+        seconds = _MAP * self.budget / (_VISIT * len(every) * (1 + 1 / _EVERY))
         rows = max(self.fewest, min(self.rows, int(speed * seconds)))
         # An instance with fewer than two batches is mostly waiting for the others.
-        fitting = grid(self.reference, cores=cores, runtimes=runtimes, largest=rows * self.tokens / 2)
+        fitting = profile_map(self.reference, cores=cores, runtimes=runtimes, largest=rows * self.tokens / 2)
         if fitting:
             return rows, fitting
         smallest = min(profile.token_budget for profile in every)
@@ -194,7 +194,7 @@ class Search:
         self, step: str, profile: RuntimeProfile, pairs: Sequence[tuple[float, float]], rows: int
     ) -> None:
         ratios = spread_of([ratio for _, ratio in pairs])
-        self.trials.append(
+        self.done.append(
             TuneTrial(
                 step=step,
                 profile=facts(profile),
@@ -222,7 +222,7 @@ class Search:
 
 
 def facts(profile: RuntimeProfile) -> dict[str, object]:
-    """Return the settings of a profile that are searched."""
+    """Return the settings of a profile that are tried."""
     return {name: getattr(profile, name) for name in SETTINGS}
 
 

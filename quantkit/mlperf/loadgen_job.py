@@ -9,13 +9,13 @@ from quantkit.files import write_json
 from quantkit.mlperf.rules import ModeName, ScenarioName
 from quantkit.runtime.profile import RuntimeProfile
 
-PLAN = "plan.json"
+JOB = "job.json"
 OUTCOME = "outcome.json"
 LOGS = "logs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunPlan:
+class LoadgenJob:
     """One run in one process.
 
     Attributes:
@@ -43,11 +43,11 @@ class RunPlan:
     estimate_seconds: float = 3.0
 
     def write(self, folder: Path) -> Path:
-        """Write the plan into the folder of its run."""
+        """Write the job into the folder of its run."""
         content = asdict(self)
         content["profile"] = self.profile.as_json()
-        write_json(folder / PLAN, content)
-        return folder / PLAN
+        write_json(folder / JOB, content)
+        return folder / JOB
 
     @classmethod
     def read(cls, path: Path) -> Self:

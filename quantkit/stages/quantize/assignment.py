@@ -20,17 +20,17 @@ from quantkit.stages.quantize.usable import require_calibration
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class Assignment:
     """What becomes of each layer and table.
 
     Attributes:
-        assignment: layer name → choice.
+        layers: layer name → choice.
         tables: those that are quantized.
         scores: queries and keys that are quantized.
         kept: names of what stays float.
     """
 
-    assignment: dict[str, Choice]
+    layers: dict[str, Choice]
     tables: tuple[Table, ...]
     scores: tuple[ScoreInput, ...]
     kept: tuple[str, ...]
@@ -38,20 +38,20 @@ class Plan:
     @property
     def quantized(self) -> list[str]:
         """Names of the layers that are to be executed in integers."""
-        return [name for name, choice in self.assignment.items() if choice.scheme != "float"]
+        return [name for name, choice in self.layers.items() if choice.scheme != "float"]
 
     def treated(self, setting: str) -> dict[str, int | float | str]:
-        """Return layer name → value of a treatment, for those that have it; of a settled plan."""
+        """Return layer name → value of a treatment, for those that have it; of a settled assignment."""
         return {
             name: treatment.value
-            for name, choice in self.assignment.items()
+            for name, choice in self.layers.items()
             for treatment in choice.treatments
             if treatment.setting == setting
         }
 
     def settled(self, model: ir.Model, statistics: Mapping[str, Statistics]) -> Self:
-        """Return the plan with what calibration decides."""
-        return replace(self, assignment=settled(linear_layers(model.graph), self.assignment, statistics))
+        """Return the assignment with what calibration decides."""
+        return replace(self, layers=settled(linear_layers(model.graph), self.layers, statistics))
 
 
 def grid_for(settings: QuantizeSettings, target: TargetIsa) -> Grid:
@@ -63,7 +63,7 @@ def grid_for(settings: QuantizeSettings, target: TargetIsa) -> Grid:
     return GRIDS["int7" if settings.reduce_range == "yes" else "int8"]
 
 
-def make_plan(artifact: Artifact, model: ir.Model, settings: QuantizeSettings, grid: Grid) -> Plan:
+def assign(artifact: Artifact, model: ir.Model, settings: QuantizeSettings, grid: Grid) -> Assignment:
     """Resolve the settings for the layers and tables of this graph.
 
     Raises:
@@ -74,12 +74,12 @@ def make_plan(artifact: Artifact, model: ir.Model, settings: QuantizeSettings, g
     layers, tables = linear_layers(model.graph), embedding_tables(model.graph)
     names = [*(layer.name for layer in layers), *(table.name for table in tables)]
     kept = matching(names, [entry.pattern for entry in settings.keep_float])
-    assignment = choices(layers, settings, kept, grid)
-    if all(choice.scheme == "float" for choice in assignment.values()):
+    chosen = choices(layers, settings, kept, grid)
+    if all(choice.scheme == "float" for choice in chosen.values()):
         raise nothing_to_quantize(artifact.model_path, layers)
-    require_calibration(settings, assignment)
-    return Plan(
-        assignment=assignment,
+    require_calibration(settings, chosen)
+    return Assignment(
+        layers=chosen,
         tables=tuple(table for table in tables if table.name not in kept),
         scores=tuple(score_inputs(model)) if settings.attention == "qk" else (),
         kept=tuple(name for name in names if name in kept),
