@@ -1,0 +1,25 @@
+"""The settings of `quantkit import`. No section of a recipe: a recipe begins with a checkpoint."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from quantkit.recipe.fields import Cli, Section
+
+_RENAME = Cli(names=("--rename",), metavar="THEIRS=OURS")
+
+
+class ImportSettings(Section):
+    """folder of another tool → artifact."""
+
+    model_file: Annotated[str | None, Cli(names=("--model",), metavar="NAME.onnx")] = Field(
+        default=None, description="the ONNX file, where the folder holds several"
+    )
+    precision: Literal["fp32", "int8"] | None = Field(
+        default=None, description="what the model is said to be; default: as its kernels and weights show"
+    )
+    rename: Annotated[tuple[Annotated[str, Field(pattern=r"^[^=]+=[^=]+$")], ...], _RENAME] = Field(
+        default=(),
+        description="input or output of the graph under another name, such as input_mask=attention_mask",
+        strict=False,
+    )
