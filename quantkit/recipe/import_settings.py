@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from quantkit.recipe.fields import Cli, Section
+from quantkit.recipe.marks import NotInKey
 
 _RENAME = Cli(names=("--rename",), metavar="THEIRS=OURS")
 
@@ -14,6 +15,13 @@ class ImportSettings(Section):
 
     model_file: Annotated[str | None, Cli(names=("--model",), metavar="NAME.onnx")] = Field(
         default=None, description="the ONNX file, where the folder holds several"
+    )
+    companions: Annotated[
+        str | None,
+        Cli(metavar="DIR"),
+        NotInKey(because="the files that are taken from there are in the key by their digests"),
+    ] = Field(
+        default=None, description="folder with config.json and the tokenizer, where the model's has none"
     )
     precision: Literal["fp32", "int8"] | None = Field(
         default=None, description="what the model is said to be; default: as its kernels and weights show"

@@ -72,7 +72,9 @@ def ingredients(folder: Folder, settings: ImportSettings, data: DataPlaces) -> I
         UsageError: there are several models and none was named.
     """
     del data
-    return _made_of(find_source(folder.path, settings.model_file).files(), folder.task, settings)
+    return _made_of(
+        find_source(folder.path, settings.model_file, settings.companions).files(), folder.task, settings
+    )
 
 
 def _made_of(files: dict[str, FileRecord], task: str, settings: ImportSettings) -> Ingredients:
@@ -111,7 +113,7 @@ def import_folder(
     """
     require_free(out, force=force)
     with measuring() as watch:
-        source = find_source(folder, settings.model_file)
+        source = find_source(folder, settings.model_file, settings.companions)
         where = str(source.model)
         files = source.files()
         config = read_json(source.companions[CONFIG])

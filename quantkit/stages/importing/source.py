@@ -1,7 +1,6 @@
 """What lies in a folder of another tool: the model, and the config and tokenizer beside it or in the folder above."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,20 +38,29 @@ class Source:
 
     def files(self) -> dict[str, FileRecord]:
         """Return sha256 and size of each file, by its path from the folder."""
-        paths = (self.model, *self.weights, *self.companions.values())
-        return hash_files(self.folder, [self.called(path) for path in paths])
+        found = {}
+        for path in (self.model, *self.weights, *self.companions.values()):
+            found[self.called(path)] = hash_files(path.parent, [path.name])[path.name]
+        return found
 
     def called(self, path: Path) -> str:
-        """Return a file's path from the folder, such as `../config.json`."""
-        return Path(os.path.relpath(path, self.folder)).as_posix()
+        """Return a file's path from the folder; of one elsewhere only its folder's name and its own.
+
+        Where things lie on this machine is nobody else's business.
+        """
+        place, folder = path.parent.resolve(), self.folder.resolve()
+        if place.is_relative_to(folder):
+            return (place.relative_to(folder) / path.name).as_posix()
+        return f"../{place.name}/{path.name}"
 
 
-def find_source(folder: Path, model: str | None = None) -> Source:
+def find_source(folder: Path, model: str | None = None, companions: str | None = None) -> Source:
     """Find the model and its companions.
 
     Args:
         folder: what another tool left.
         model: the ONNX file's path in it; None when there is only one.
+        companions: where config and tokenizer are; None for beside the model, or in the folder above.
 
     Raises:
         ArtifactError: there is no such folder, or no model, config or tokenizer in it, or it is an artifact already.
@@ -64,13 +72,13 @@ def find_source(folder: Path, model: str | None = None) -> Source:
         raise ArtifactError(f"{folder}: no such folder; give the one that holds the ONNX model")
     former = _former(folder)
     path = folder / _choose(folder, model)
-    places = list(dict.fromkeys((path.parent, path.parent.parent)))
+    places = [Path(companions)] if companions else [path.parent, path.parent.resolve().parent]
     weights = sorted(external_files(read_graph(path)))
     return Source(
         folder=folder,
         model=path,
         weights=tuple(inside(path.parent, name) for name in weights),
-        companions=_companions(places, folder),
+        companions=_companions(places, folder) | _calibration(path.parent),
         former=former,
     )
 
@@ -111,23 +119,24 @@ def _companions(places: list[Path], folder: Path) -> dict[str, Path]:
     """
     config = next((place / CONFIG for place in places if (place / CONFIG).is_file()), None)
     home = next((place for place in places if any((place / name).is_file() for name in _TOKENIZERS)), None)
-    missing = [
-        what
-        for what, found in ((CONFIG, config), ("tokenizer (tokenizer.json or vocab.txt)", home))
-        if not found
-    ]
     if config is None or home is None:
+        missing = CONFIG if config is None else f"tokenizer ({' or '.join(_TOKENIZERS)})"
+        where = "beside the model or in the folder above" if len(places) > 1 else f"in {places[0]}"
         raise ArtifactError(
-            f"{folder}: has no {missing[0]} beside the model or in the folder above; "
-            "copy the checkpoint's config.json and tokenizer files there"
+            f"{folder}: has no {missing} {where}; name the checkpoint's folder with --companions DIR"
         )
     found = {CONFIG: config}
     found |= {name: home / name for name in COMPANIONS if name != CONFIG and (home / name).is_file()}
-    # Our own older folders say which questions were calibrated on; other tools' files of this name do not.
-    calibration = places[0] / CALIBRATION
-    if calibration.is_file() and isinstance(_json_object(calibration).get("ids"), list):
-        found[CALIBRATION] = calibration
     return found
+
+
+def _calibration(place: Path) -> dict[str, Path]:
+    """Return the table of an older folder of ours, which says which questions were calibrated on.
+
+    Another tool's file of this name says something else.
+    """
+    path = place / CALIBRATION
+    return {CALIBRATION: path} if isinstance(_json_object(path).get("ids"), list) else {}
 
 
 def _json_object(path: Path) -> dict[str, Any]:
