@@ -2,12 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from quantkit.recipe.fields import Cli, Section
 from quantkit.recipe.marks import NotInKey
 
 _RENAME = Cli(names=("--rename",), metavar="THEIRS=OURS")
+
+
+def _two_sided(text: str) -> str:
+    sides = text.split("=")
+    if len(sides) != 2 or not all(sides):
+        raise ValueError("expected THEIRS=OURS")
+    return text
 
 
 class ImportSettings(Section):
@@ -26,7 +33,7 @@ class ImportSettings(Section):
     precision: Literal["fp32", "int8"] | None = Field(
         default=None, description="what the model is said to be; default: as its kernels and weights show"
     )
-    rename: Annotated[tuple[Annotated[str, Field(pattern=r"^[^=]+=[^=]+$")], ...], _RENAME] = Field(
+    rename: Annotated[tuple[Annotated[str, AfterValidator(_two_sided)], ...], _RENAME] = Field(
         default=(),
         description="input or output of the graph under another name, such as input_mask=attention_mask",
         strict=False,

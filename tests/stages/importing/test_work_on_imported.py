@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
 
 from quantkit.artifact import Artifact
@@ -19,6 +21,7 @@ from quantkit.stages.quantize import quantize
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.avx2]
 
 Make = Callable[..., Path]
+Change = Callable[[Path, Callable[[onnx.ModelProto], Any]], None]
 TERMS = Terms(evaluate=EvaluateSettings(data="callcentre"), gate=GateSettings())
 
 
@@ -26,6 +29,14 @@ def take(folder: Path) -> Artifact:
     return import_folder(
         folder, folder.parent / f"{folder.name}-imported", task="squad", settings=ImportSettings()
     )
+
+
+def name_as_torch_does(model: onnx.ModelProto) -> None:
+    """Name linear layers as torch's exporter does, and so optimum: /bert/pooler/dense/MatMul."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "MatMul" and node.input[1] in weights:
+            node.name = f"/{node.name.replace('.', '/')}/MatMul".replace("/layer/", "/layer.")
 
 
 def verdicts(report: GateReport) -> dict[str, str]:
@@ -61,9 +72,11 @@ def test_calibration_is_unknown(make_quantized: Make, plain_fp32: Artifact) -> N
     assert verdicts(report)["calibration"] == "inconclusive"
 
 
-def test_quantize(make_folder: Make, tmp_path: Path) -> None:
-    """An imported FP32 is quantized; patterns fit the exporter's names, and the record of the import stays."""
-    source = take(make_folder())
+def test_quantize(make_folder: Make, change_model: Change, tmp_path: Path) -> None:
+    """An imported FP32 is quantized; patterns fit names of torch's exporter, and the record of the import stays."""
+    folder = make_folder()
+    change_model(folder / "model.onnx", name_as_torch_does)
+    source = take(folder)
     keep = (KeepFloat(pattern="query"),)
     made = quantize(source, tmp_path / "int8", settings=QuantizeSettings(mode="dynamic", keep_float=keep))
     assert [record.stage for record in made.manifest.stages] == ["import", "quantize"]
@@ -81,8 +94,6 @@ def test_fuse(make_folder: Make, tmp_path: Path) -> None:
 
 def test_fuse_where_the_contract_does_not_allow_it(make_folder: Make, tmp_path: Path) -> None:
     """A graph that is written otherwise breaks the contract with the node where it stopped."""
-    import onnx
-
     folder = make_folder()
     model = onnx.load(folder / "model.onnx")
     softmax = next(node for node in model.graph.node if node.op_type == "Softmax")
