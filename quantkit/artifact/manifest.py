@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from quantkit.artifact.foreign import import_line
 from quantkit.errors import ArtifactError
 from quantkit.files import digest_of, inside, parse_json, sha256_file
 from quantkit.records.record import Record
@@ -83,9 +84,11 @@ class Manifest(Record):
             text = path.read_text(encoding="utf-8")
             content = parse_json(text)
         except FileNotFoundError:
-            raise ArtifactError(
-                f"{folder}: not a quantkit artifact: no {NAME}; make one with `quantkit export`"
-            ) from None
+            line = import_line(folder)
+            how = (
+                f"what another tool made is imported: `{line}`" if line else "make one with `quantkit export`"
+            )
+            raise ArtifactError(f"{folder}: not a quantkit artifact: no {NAME}; {how}") from None
         except ValueError as error:
             raise ArtifactError(
                 f"{path}: was changed or is truncated ({error}); make the artifact again"
@@ -96,7 +99,8 @@ class Manifest(Record):
             raise ArtifactError(f"{path}: is not a manifest; make the artifact again")
         if content.get("schema") != SCHEMA:
             raise ArtifactError(
-                f"{path}: format {content.get('schema')!r} is not {SCHEMA}; use the matching quantkit"
+                f"{path}: format {content.get('schema')!r} is not {SCHEMA}; use the matching quantkit, "
+                "or `quantkit import`"
             )
         content.pop("seal", None)
         try:

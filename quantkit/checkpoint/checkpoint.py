@@ -82,7 +82,7 @@ def read_checkpoint(
     shape = family.read_shape(config)
     if values.get("quantization_config"):
         raise CheckpointError(f"{where}: the checkpoint is quantized already; give the float checkpoint")
-    _require_task(where, values, family, task)
+    require_task(where, values, family, task)
     weights = find_weights(folder, allow_pickle=allow_pickle)
     if not weights.pickled:
         _check_weights(folder, weights, family, task)
@@ -105,8 +105,21 @@ def read_checkpoint(
     )
 
 
-def _require_task(where: Path, config: Mapping[str, Any], family: Architecture, task: str) -> None:
-    """Refuse a checkpoint whose config.json says that it was trained for something else."""
+def require_task(
+    where: Path, config: Mapping[str, Any], family: Architecture, task: str, *, verb: str = "export"
+) -> None:
+    """Refuse a model whose config.json says that it was trained for something else.
+
+    Args:
+        where: the config.json, for messages.
+        config: what is in it.
+        family: the model's.
+        task: what it shall be for.
+        verb: what is done with it, for messages.
+
+    Raises:
+        CheckpointError: it is for another task, or for none.
+    """
     classes = config.get("architectures") or []
     if not isinstance(classes, list) or not classes:
         return  # config.json need not say; the weights do
@@ -116,7 +129,7 @@ def _require_task(where: Path, config: Mapping[str, Any], family: Architecture, 
         return
     if known:
         other = min(_tasks_of(known))
-        raise CheckpointError(f"{where}: a {classes[0]} is not for {task}; export it with --task {other}")
+        raise CheckpointError(f"{where}: a {classes[0]} is not for {task}; {verb} it with --task {other}")
     raise CheckpointError(
         f"{where}: a {classes[0]} has no head for {task}; fine-tune it, or give a checkpoint that was "
         f"({' and '.join(family.heads[wanted])} are missing)"

@@ -24,10 +24,12 @@ def command(*, artifact: str, as_json: bool) -> None:
     if as_json:
         show.print_json(report.as_json())
         return
+    imported = opened.manifest.stage("import")
     show.print_facts(
         "",
         [
             ("artifact", f"{artifact} ({report.artifact[:12]})"),
+            *([("origin", str(imported.facts.get("provenance")))] if imported else []),
             ("model", f"{report.architecture}, {report.task}, {report.precision}"),
             ("parameters", f"{report.parameters:,}"),
             ("size", show.megabytes(report.size_bytes)),

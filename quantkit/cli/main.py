@@ -27,6 +27,7 @@ from quantkit.errors import CRASHED, INTERRUPTED, MISTAKE, PASSED, QuantkitError
 COMMANDS = {
     "run": ("run", "Run a recipe: checkpoint to published INT8 artifact."),
     "export": ("export", "Export a checkpoint to a fused FP32 ONNX artifact."),
+    "import": ("import_", "Make an artifact of a model that another tool made."),
     "fuse": ("fuse", "Fuse the graph of an exported artifact."),
     "quantize": ("quantize", "Quantize a fused artifact to INT8."),
     "sensitivity": ("sensitivity", "Measure how much each group of layers suffers from INT8."),

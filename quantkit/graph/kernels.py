@@ -24,7 +24,8 @@ import onnx
 
 from quantkit.errors import ArtifactError, EvaluationError, OutputError
 from quantkit.graph.blockwise_probe import multiplies_integers
-from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session
+from quantkit.graph.constant_shapes import ConstantShapes
+from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session, SessionOptions
 
 TOKENS = 384
 
@@ -109,9 +110,13 @@ def trace_execution(
         optimized = Path(folder) / "optimized.onnx"
         trace = Path(folder) / "trace"
         session = Session(path, outputs=outputs, optimized_model=optimized, profile=trace, name=name)
+        if _name_all(optimized):
+            session = Session(
+                optimized, outputs=outputs, options=SessionOptions(optimized=True), profile=trace, name=model
+            )
         found = session.run(row)
         events = _node_events(session.end_profile())
-        weights = _weights(path, optimized)
+        weights = _weights(model, optimized)
     for output, array in zip(outputs, found, strict=True):
         if not np.isfinite(array).all():
             raise EvaluationError(
@@ -120,7 +125,7 @@ def trace_execution(
     layers = tuple(layer for event in events for layer in _layer(event, weights))
     unseen = weights.keys() - {layer.name for layer in layers}
     if unseen:
-        raise ArtifactError(f"{path}: {min(unseen)} is not in the trace of a run; report this model")
+        raise ArtifactError(f"{model}: {min(unseen)} is not in the trace of a run; report this model")
     if not layers:
         raise ArtifactError(f"{model}: executes no linear layer; it is not an encoder quantkit knows")
     kernels = Counter(event["args"]["op_name"] for event in events)
@@ -162,14 +167,29 @@ def _node_events(trace: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _weights(path: Path, optimized: Path) -> dict[str, _Weight]:
-    """Return node name → weight of each linear node with a constant weight.
+def _name_all(optimized: Path) -> bool:
+    """Give the nodes of an optimized graph names of their own if they have not, and return whether that was needed.
+
+    A trace tells nodes apart by their names. Most exporters give names; what other tools leave may have none.
+    """
+    model = onnx.load(optimized, load_external_data=False)
+    names = [node.name for node in model.graph.node if node.op_type in LINEAR_KERNELS]
+    if all(names) and len(set(names)) == len(names):
+        return False
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{number}"
+    optimized.write_bytes(model.SerializeToString())
+    return True
+
+
+def _weights(model: str, optimized: Path) -> dict[str, _Weight]:
+    """Return node name → weight of each linear node with a constant weight, also where the run unpacks it first.
 
     Raises:
-        ArtifactError: such a node has no name of its own, so the trace of a run cannot be told apart.
+        ArtifactError: two nodes have one name, so the trace of a run cannot be told apart.
     """
     graph = onnx.load(optimized, load_external_data=False).graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    constants = ConstantShapes(graph)
     found: dict[str, _Weight] = {}
     for node in graph.node:
         kernel = LINEAR_KERNELS.get(node.op_type)
@@ -180,14 +200,13 @@ def _weights(path: Path, optimized: Path) -> dict[str, _Weight]:
         if node.op_type == "MatMulNBits":
             shape = (attributes["K"], attributes["N"])
             integer = _rounds_activations(node, attributes)
-        elif len(dimensions := shapes.get(node.input[kernel.weight], ())) == 2:
+        elif len(dimensions := constants.shape(node.input[kernel.weight]) or ()) == 2:
             shape = (dimensions[0], dimensions[1])
         else:
             continue
         if not node.name or node.name in found:
             raise ArtifactError(
-                f"{path}: a {node.op_type} has the name {node.name!r}, which is not its own; "
-                "give every linear layer a name, as `quantkit export` does"
+                f"{model}: a {node.op_type} has the name {node.name!r}, which is not its own; report this"
             )
         shape = (shape[1], shape[0]) if attributes.get("transB") else shape
         found[node.name] = _Weight(shape=shape, integer=integer)

@@ -2,6 +2,7 @@
 
 import difflib
 import fnmatch
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -137,18 +138,15 @@ def embedding_tables(graph: ir.Graph) -> list[Table]:
 def matching(names: Sequence[str], patterns: Sequence[str], *, key: str = "keep_float") -> set[str]:
     """Return the names that any of the glob patterns matches.
 
-    A pattern matches a whole name (`*.attention.self.query`) or the end of its dotted path (`query`).
+    A pattern matches a whole name (`*.attention.self.query`) or the end of its dotted path (`query`). Names that
+    torch's exporter gave, such as `/bert/pooler/dense/MatMul`, match as module paths too.
 
     Raises:
         RecipeError: a pattern matches nothing.
     """
     kept: set[str] = set()
     for pattern in patterns:
-        hits = {
-            name
-            for name in names
-            if fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, f"*.{pattern}")
-        }
+        hits = {name for name in names if any(_fits(path, pattern) for path in (name, _module_path(name)))}
         if not hits:
             near = difflib.get_close_matches(pattern, [*names, *(name.split(".")[-1] for name in names)], n=1)
             hint = f"did you mean {near[0]}?" if near else f"layers are named like {', '.join(names[:2])}"
@@ -157,3 +155,14 @@ def matching(names: Sequence[str], patterns: Sequence[str], *, key: str = "keep_
             )
         kept |= hits
     return kept
+
+
+def _fits(path: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, f"*.{pattern}")
+
+
+def _module_path(name: str) -> str:
+    """Return the torch module path in a name of torch's exporter; other names as they are."""
+    if not name.startswith("/"):
+        return name
+    return re.sub(r"/(MatMul|Gemm)(_\d+)?$", "", name)[1:].replace("/", ".")

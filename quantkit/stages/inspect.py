@@ -30,6 +30,7 @@ FUSIONS = (
 _PARAMETER_TYPES = (ir.DataType.FLOAT, ir.DataType.INT8, ir.DataType.UINT8)
 # Constants that belong to quantization, not to the checkpoint.
 _QUANTIZATION_SUFFIXES = ("_scale", "_zero_point", ".input_smoothing")
+_ROUNDINGS = ("QuantizeLinear", "DequantizeLinear")
 
 
 def ingredients(artifact: Artifact, settings: None, data: DataPlaces) -> Ingredients:
@@ -92,13 +93,27 @@ def inspect(artifact: Artifact) -> Inspection:
 
 
 def _weights(graph: ir.Graph) -> Iterable[ir.Value]:
-    """Return the initializers that are parameters of the checkpoint: float or int8, of one dimension or more."""
+    """Return the initializers that are parameters of the checkpoint: float or 8 bits, of one dimension or more.
+
+    A bias that another tool stores in 32 bits, to be unpacked, is one too.
+    """
     for value in graph.initializers.values():
         stored = value.const_value
-        if stored is None or stored.dtype not in _PARAMETER_TYPES or not len(stored.shape):
+        if stored is None or not len(stored.shape) or _is_of_quantization(value):
             continue
-        if not (value.name or "").endswith(_QUANTIZATION_SUFFIXES):
+        packed = stored.dtype == ir.DataType.INT32 and all(
+            use.node.op_type == "DequantizeLinear" for use in value.uses()
+        )
+        if stored.dtype in _PARAMETER_TYPES or packed:
             yield value
+
+
+def _is_of_quantization(value: ir.Value) -> bool:
+    """Tell whether a constant is a scale or a zero point, by its name or by what reads it."""
+    if (value.name or "").endswith(_QUANTIZATION_SUFFIXES):
+        return True
+    uses = value.uses()
+    return bool(uses) and all(use.node.op_type in _ROUNDINGS and use.idx > 0 for use in uses)
 
 
 def _elements(value: ir.Value) -> int:
@@ -120,6 +135,10 @@ def _int8_embedding_share(graph: ir.Graph) -> float:
         if node.op_type not in ("Gather", "EmbedLayerNormalization"):
             continue
         for value in inputs:
+            # A table may be unpacked before it is looked up in.
+            unpacking = value.producer() if value is not None else None
+            if unpacking is not None and unpacking.op_type == "DequantizeLinear":
+                value = unpacking.inputs[0]  # noqa: PLW2901
             if value is not None and value.name and value.const_value is not None:
                 tables[value.name] = value
     for name, value in tables.items():
@@ -128,5 +147,5 @@ def _int8_embedding_share(graph: ir.Graph) -> float:
         if not rows or name.endswith(_QUANTIZATION_SUFFIXES):
             continue
         stored["all"] += _elements(value)
-        stored["int8"] += _elements(value) if value.const_value.dtype == ir.DataType.INT8 else 0
+        stored["int8"] += _elements(value) if value.const_value.dtype != ir.DataType.FLOAT else 0
     return stored["int8"] / stored["all"] if stored["all"] else 0.0

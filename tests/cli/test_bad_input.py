@@ -42,6 +42,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert made.exit_code == 0, made.stderr
         _spoil_checkpoints()
         _spoil_artifacts()
+        _write_foreign_folders()
         _write_datasets()
         Path("full").mkdir()
         Path("full/letters").write_text("dear")
@@ -174,6 +175,32 @@ def _spoil_artifacts() -> None:
     _copy("fp32", "other-inputs", rename_input)
     _copy("fp32", "nan-artifact", spoil_weight)
     shutil.copytree("int8", "borrowed")
+
+
+def _write_foreign_folders() -> None:
+    """Write what other tools leave: a model, config and tokenizer, and no manifest."""
+    import onnx
+
+    def forget(folder: Path) -> None:
+        (folder / "manifest.json").unlink()
+
+    def fix_shapes(folder: Path) -> None:
+        model = onnx.load(folder / "model.onnx")
+        for entry in model.graph.input:
+            for axis, size in zip(entry.type.tensor_type.shape.dim, (1, 384), strict=True):
+                axis.dim_value = size
+        onnx.save(model, folder / "model.onnx")
+
+    def leave_alone(folder: Path) -> None:
+        for name in ("config.json", "vocab.txt"):
+            (folder / name).unlink()
+
+    _copy("fp32", "theirs", forget)
+    _copy("theirs", "several", lambda folder: shutil.copyfile(folder / "model.onnx", folder / "int8.onnx"))
+    _copy("theirs", "bare", leave_alone)
+    _copy("theirs", "fixed", fix_shapes)
+    _copy("other-inputs", "tokens", forget)
+    _copy("not-onnx", "no-model", forget)
 
 
 def _reseal(folder: Path, model: str = "model.onnx") -> None:

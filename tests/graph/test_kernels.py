@@ -71,11 +71,22 @@ def test_products_of_activations_are_no_layers(tmp_path: Path) -> None:
     assert sum(count for name, count in execution.kernels.items() if "MatMul" in name) == 3
 
 
-def test_layer_without_a_name(tmp_path: Path) -> None:
-    """Nodes that cannot be told apart in the trace are refused rather than left out of the share."""
-    path = save(tmp_path, "h = MatMul (x, a) logits = MatMul (h, c)", names=False)
-    with pytest.raises(ArtifactError, match="has the name ''"):
-        trace_execution(path, outputs=("logits",), config=CONFIG)
+def test_layers_without_names(tmp_path: Path) -> None:
+    """Nodes that cannot be told apart in a trace get names for it; they count as those that have one."""
+    body = "h = MatMul (x, a) logits = MatMul (h, c)"
+    found = trace_execution(save(tmp_path, body, names=False), outputs=("logits",), config=CONFIG)
+    assert [(layer.shape, layer.macs) for layer in found.layers] == [((8, 6), 19 * 48), ((6, 2), 19 * 12)]
+    assert found.kernels == {"Gather": 1, "MatMul": 2}
+
+
+def test_weight_that_a_run_unpacks(tmp_path: Path) -> None:
+    """A layer whose 8-bit weight is unpacked and multiplied in float counts, as float."""
+    body = """one = Constant <value_float = 1.0> () t = Transpose <perm = [1, 0]> (a8) u = DequantizeLinear (t, one)
+        w = Transpose <perm = [1, 0]> (u) h = MatMul (x, w) logits = MatMul (h, c)"""
+    found = trace_execution(save(tmp_path, body), outputs=("logits",), config=CONFIG)
+    assert found.kernels["DequantizeLinear"] == 1
+    assert [(layer.shape, layer.integer) for layer in found.layers] == [((8, 6), False), ((6, 2), False)]
+    assert found.int8_coverage == 0.0
 
 
 def test_no_linear_layer(tmp_path: Path) -> None:

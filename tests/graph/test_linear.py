@@ -146,3 +146,11 @@ def test_pattern_that_matches_nothing(pattern: str, hint: str) -> None:
 def test_every_name_matches_itself(name: str) -> None:
     """A name as `inspect` prints it is a pattern for that layer alone."""
     assert matching(NAMES, [name]) == {name}
+
+
+@pytest.mark.parametrize("pattern", ["dense", "*.attention.output.dense", "*/dense/MatMul", "bert.encoder.*"])
+def test_names_of_the_exporter_match_as_paths(pattern: str) -> None:
+    """A layer that torch's exporter named is found by its module path as well as by its name."""
+    name = "/bert/encoder/layer.0/attention/output/dense/MatMul"
+    assert matching([name, "/qa_outputs/MatMul_1"], [pattern]) == {name}
+    assert matching([name, "/qa_outputs/MatMul_1"], ["qa_outputs"]) == {"/qa_outputs/MatMul_1"}

@@ -20,6 +20,7 @@ from quantkit.cli.options.option import Kind, Option
 from quantkit.cli.options.places import Kind as PlaceKind
 from quantkit.mlperf.settings import EntrySettings, MlperfSettings, ProfileChanges
 from quantkit.recipe.fields import Cli, Place, Was, mark_of, section_in
+from quantkit.recipe.import_settings import ImportSettings
 from quantkit.recipe.places import QUICKSTART
 from quantkit.recipe.settings import (
     BenchSettings,
@@ -40,6 +41,7 @@ from quantkit.tasks.datasets import DATASETS
 SECTIONS: tuple[type[BaseModel], ...] = (
     Recipe,
     ExportSettings,
+    ImportSettings,
     FuseSettings,
     QuantizeSettings,
     SensitivitySettings,

@@ -19,6 +19,16 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(path=('revision',), names=('--revision',),
                help='Revision of a Hugging Face checkpoint.'),
     ),
+    "ImportSettings": (
+        Option(path=('model_file',), names=('--model',), metavar='NAME.onnx',
+               help='The ONNX file, where the folder holds several.'),
+        Option(path=('companions',), names=('--companions',), metavar='DIR',
+               help="Folder with config.json and the tokenizer, where the model's has none."),
+        Option(path=('precision',), names=('--precision',), kind='choice', choices=('fp32', 'int8'),
+               help='What the model is said to be; default: as its kernels and weights show.'),
+        Option(path=('rename',), names=('--rename',), metavar='THEIRS=OURS', many=True,
+               help='Input or output of the graph under another name, such as input_mask=attention_mask (repeatable).'),
+    ),
     "FuseSettings": (
         Option(path=('enabled',), names=('--no-fuse',), kind='flag', gives=False,
                help='Keep the graph as it was exported.'),

@@ -136,7 +136,10 @@ def check_size(evidence: GateEvidence, settings: GateSettings) -> Check:
 def check_calibration(evidence: GateEvidence, excluded: int, questions: int, settings: GateSettings) -> Check:
     """Report how many questions were calibrated on, or that a static artifact does not say."""
     quantized = evidence.candidate.manifest.stage("quantize")
+    imported = evidence.candidate.manifest.stage("import")
     static = quantized is not None and quantized.settings.get("mode") == "static"
+    if imported is not None and quantized is None:
+        static = imported.facts.get("static_ranges") is not False
     unknown = static and CALIBRATION not in evidence.candidate.manifest.files
     statistical = settings.policy == "statistical"
     return Check(

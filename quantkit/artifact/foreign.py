@@ -1,0 +1,38 @@
+"""Folders of other tools: where their ONNX files are, and the line that makes an artifact of one.
+
+optimum, Olive, onnxruntime and NNCF leave a model under any name, in the folder or in one below it (`onnx/`), and
+tokenizer and config beside it or above. `quantkit import` takes such a folder.
+"""
+
+import json
+import shlex
+from pathlib import Path
+
+_CLASSIFIES = "ForSequenceClassification"
+
+
+def onnx_files(folder: Path) -> list[str]:
+    """Return the names, sorted, of the ONNX files in a folder and in the folders right below it."""
+    found = [*folder.glob("*.onnx"), *folder.glob("[!.]*/*.onnx")]
+    return sorted(path.relative_to(folder).as_posix() for path in found if path.is_file())
+
+
+def import_line(folder: Path) -> str | None:
+    """Return the command that imports a folder, ready to type; None for a folder without ONNX."""
+    names = onnx_files(folder)
+    if not names:
+        return None
+    parts = ["quantkit", "import", str(folder), "-o", f"{folder.resolve().name}-imported"]
+    if len(names) > 1:
+        parts += ["--model", names[0]]
+    if _is_classifier(folder):
+        parts += ["--task", "text-classification"]
+    return shlex.join(parts)
+
+
+def _is_classifier(folder: Path) -> bool:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return any(str(name).endswith(_CLASSIFIES) for name in config["architectures"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
