@@ -13,7 +13,12 @@ from onnx import numpy_helper
 from quantkit.artifact import Artifact, StageRecord, new_artifact
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "who", "wrote", "it", "ann", "?", ".")
-CONFIG = {"model_type": "bert", "vocab_size": len(WORDS), "type_vocab_size": 2, "max_position_embeddings": 512}
+CONFIG = {
+    "model_type": "bert",
+    "vocab_size": len(WORDS),
+    "type_vocab_size": 2,
+    "max_position_embeddings": 512,
+}
 LABELS = {"id2label": {"0": "good", "1": "bad"}}
 _HEAD = """
 <ir_version: 8, opset_import: ["" : 17]>

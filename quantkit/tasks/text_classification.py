@@ -18,6 +18,7 @@ import pydantic
 from quantkit.errors import DatasetError, UsageError
 from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import softmax
+from quantkit.strict_json import parse_json
 from quantkit.tasks.reading import explain, read_file, without_mark
 from quantkit.tasks.task import (
     Dataset,
@@ -91,9 +92,11 @@ class TextClassification:
             if not line.strip():
                 continue
             try:
-                row = _Line.model_validate_json(line)
+                row = _Line.model_validate(parse_json(line))
             except pydantic.ValidationError as error:
                 raise DatasetError(f"{path}: line {number}: {explain(error)}; {_FORMAT}") from error
+            except ValueError as error:
+                raise DatasetError(f"{path}: line {number}: is not JSON ({error}); {_FORMAT}") from error
             if row.id in examples:
                 raise DatasetError(
                     f"{path}: line {number}: id {row.id!r} was used before; give every text its own"
