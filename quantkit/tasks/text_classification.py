@@ -15,7 +15,7 @@ from typing import cast
 import numpy as np
 import pydantic
 
-from quantkit.errors import DatasetError, UsageError
+from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import softmax
 from quantkit.strict_json import parse_json
@@ -156,12 +156,17 @@ class TextClassification:
         """Return the label with the highest logit for each text, the first of equal ones.
 
         Raises:
-            EvaluationError: logits are missing, NaN or infinite; it names the text.
+            EvaluationError: logits are missing, NaN or infinite, or there is only one; it names the text.
         """
         require_outputs(dataset, features, outputs, self.outputs, per_token=self.per_token)
         predictions = []
         for feature, (logits,) in zip(cast(Sequence[TextFeature], features), outputs, strict=True):
             example = dataset.examples[feature.example]
+            if len(logits) < 2:
+                raise EvaluationError(
+                    f"the model gives one number for {example.id}, and no label can be chosen by it; "
+                    "give a model that chooses between labels"
+                )
             best = int(np.argmax(logits))
             right = float(best == feature.label)
             predictions.append(
