@@ -31,7 +31,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.parser
-import onnxruntime
 from onnx import numpy_helper
 
 from quantkit.artifact import Artifact
@@ -105,8 +104,10 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
     return Options(**vars(parser.parse_args(arguments)))
 
 
-def product_session(text: str, weights: dict[str, np.ndarray]) -> onnxruntime.InferenceSession:
+def product_session(text: str, weights: dict[str, np.ndarray]) -> Any:
     """Return a one-thread session of one operator."""
+    import onnxruntime  # after quantkit, which turns its telemetry off
+
     model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]> {text}')
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
     options = onnxruntime.SessionOptions()

@@ -59,19 +59,6 @@ def digest_of(value: Any) -> str:
     return sha256_bytes(canonical_json(value))
 
 
-def parse_json(text: str) -> Any:
-    """Return the value of JSON text that was written here.
-
-    Raises:
-        ValueError: it is not JSON, or holds NaN or Infinity, which JSON does not know and nothing here writes.
-    """
-    return json.loads(text, parse_constant=_refuse_constant)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
-
-
 def pretty_json(value: Any) -> str:
     """Return `value` as indented JSON with a final newline, keys in their given order."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from quantkit.printable import one_line
+
 
 @contextmanager
 def track(what: str, total: int, unit: str = "") -> Iterator[Callable[[int], None]]:
@@ -22,14 +24,14 @@ def track(what: str, total: int, unit: str = "") -> Iterator[Callable[[int], Non
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[rate]}", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, total=total, rate="")
+        task = progress.add_task(one_line(what), total=total, rate="")
 
         def advance(count: int) -> None:
             progress.advance(task, count)

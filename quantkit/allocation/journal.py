@@ -14,6 +14,7 @@ from typing import Any
 
 from quantkit.errors import OutputError
 from quantkit.files import cache_folder, digest_of, naming_output_errors
+from quantkit.strict_json import parse_json
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Journal:
         self._begin = "\n" if text and not text.endswith("\n") else ""
         for line in text.splitlines():
             try:
-                entry = json.loads(line)
+                entry = parse_json(line)
                 self._known[entry["of"]] = entry["found"]
             except (ValueError, KeyError, TypeError):
                 # The line that was being written when the search was killed.

@@ -1,7 +1,6 @@
 """The artifact folder: opened with every byte checked, made whole or not at all."""
 
 import contextlib
-import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from quantkit.artifact.manifest import (
 )
 from quantkit.errors import ArtifactError, OutputError
 from quantkit.files import inside, new_folder, write_bytes, write_json, write_text
+from quantkit.strict_json import read_json
 
 _LOG = logging.getLogger(__name__)
 MODEL = "model.onnx"
@@ -97,13 +97,17 @@ class Artifact:
         """
         path = inside(self.path, name)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
         except FileNotFoundError:
             raise ArtifactError(
                 f"{path}: is missing; the artifact is not whole, make or pull it again"
             ) from None
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except ValueError as error:
             raise ArtifactError(f"{path}: is not JSON ({error}); make the artifact again") from None
+        except OSError as error:
+            raise ArtifactError(
+                f"{path}: cannot be read: {error.strerror}; make the artifact again"
+            ) from None
         if not isinstance(content, dict):
             raise ArtifactError(f"{path}: is not a JSON object; make the artifact again")
         return content

@@ -17,8 +17,9 @@ from pydantic import Field, ValidationError
 
 from quantkit.artifact.foreign import import_line
 from quantkit.errors import ArtifactError
-from quantkit.files import digest_of, inside, parse_json, sha256_file
+from quantkit.files import digest_of, inside, sha256_file
 from quantkit.records.record import Record
+from quantkit.strict_json import parse_json, read_limited
 
 NAME = "manifest.json"
 REPORTS = "reports"
@@ -81,7 +82,7 @@ class Manifest(Record):
         """
         path = folder / NAME
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_limited(path).decode("utf-8")
             content = parse_json(text)
         except FileNotFoundError:
             line = import_line(folder)

@@ -11,6 +11,7 @@ from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_fi
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
+from quantkit.tasks.heads import CHOOSES_A_LABEL, unfit_head
 from quantkit.tasks.tokenizer import Tokenizer
 
 # Parts of weight names that only unfinished or compressed checkpoints have.
@@ -83,6 +84,7 @@ def read_checkpoint(
     if values.get("quantization_config"):
         raise CheckpointError(f"{where}: the checkpoint is quantized already; give the float checkpoint")
     require_task(where, values, family, task)
+    _require_scored(where, unfit_head(values, task_named(task).head), task)
     weights = find_weights(folder, allow_pickle=allow_pickle)
     if not weights.pickled:
         _check_weights(folder, weights, family, task)
@@ -136,6 +138,14 @@ def require_task(
     )
 
 
+def _require_scored(where: Path, unfit: str | None, task: str) -> None:
+    if unfit is not None:
+        raise CheckpointError(
+            f"{where}: {unfit}; {task} scores one label of several, and such tasks do not exist yet: "
+            "give a checkpoint that chooses between labels"
+        )
+
+
 def _tasks_of(heads: Collection[str]) -> list[str]:
     """Return the tasks that checkpoints with one of these heads are for."""
     return [name for name in TASKS if task_named(name).head in heads]
@@ -160,4 +170,7 @@ def _check_weights(folder: Path, weights: WeightFiles, family: Architecture, tas
         raise CheckpointError(
             f"{folder}: has no weight {missing[0]}, so its head for {task} would be random; {hint}"
         )
+    weight = family.heads[task_named(task).head][0]
+    if task_named(task).head == CHOOSES_A_LABEL and entries[weight].shape[:1] == (1,):
+        _require_scored(folder, f"the weight {weight} has one row, so its head gives a text a number", task)
     require_finite(entries)

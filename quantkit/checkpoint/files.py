@@ -1,11 +1,11 @@
 """Where a checkpoint's files are, which of them count, and their digest. No torch here."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quantkit import strict_json
 from quantkit.artifact.artifact import COMPANIONS
 from quantkit.checkpoint.hub import fetch_checkpoint
 from quantkit.errors import CheckpointError
@@ -106,7 +106,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: the file is missing, cannot be read, or holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = strict_json.read_json(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent}: has no {path.name}; copy the whole checkpoint") from None
     except OSError as error:

@@ -4,7 +4,6 @@ A file is 8 bytes of header length n (little-endian), n bytes of JSON (name -> d
 then the data without gaps (https://github.com/huggingface/safetensors, "Format").
 """
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.errors import CheckpointError
+from quantkit.strict_json import parse_json
 
 _HEADER_LIMIT = 100_000_000  # the format's own limit
 _BYTES = {
@@ -68,7 +68,7 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
             length = int.from_bytes(stream.read(8), "little")
             if size < 8 or length > min(size - 8, _HEADER_LIMIT):
                 raise _broken(path, "its header is cut off or is none")
-            header = json.loads(stream.read(length))
+            header = parse_json(stream.read(length))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
     except ValueError:

@@ -39,6 +39,7 @@ def command(*, data_dir: Path | None, as_json: bool) -> None:
     from quantkit.files import cache_folder
     from quantkit.runtime.cpu import cpu_facts
     from quantkit.tasks.datasets import DATASETS
+    from quantkit.telemetry import telemetry
 
     processor = cpu_facts()
     facts: dict[str, Any] = {
@@ -46,6 +47,7 @@ def command(*, data_dir: Path | None, as_json: bool) -> None:
         "versions": tool_versions(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "cpu": {**processor.as_json(), "vnni": processor.has_vnni},
+        "telemetry": telemetry(),
         "data": {name: _where(name, data_dir) for name in DATASETS},
         "folders": {
             "cache": str(cache_folder()),
@@ -78,6 +80,8 @@ def command(*, data_dir: Path | None, as_json: bool) -> None:
     data = [(name, place or "not here; downloaded when needed") for name, place in facts["data"].items()]
     folders = [(name, place or "not set") for name, place in facts["folders"].items()]
     show.print_facts("data", [*data, *folders])
+    sends = [(name, "ON, as you chose" if on else "off") for name, on in facts["telemetry"].items()]
+    show.print_facts("telemetry", [("telemetry", ", ".join(f"{name} {state}" for name, state in sends))])
 
 
 def _version(package: str) -> str | None:

@@ -22,6 +22,7 @@ import click
 
 import quantkit
 from quantkit.errors import CRASHED, INTERRUPTED, MISTAKE, PASSED, QuantkitError
+from quantkit.printable import one_line
 
 # command → module below quantkit.cli, what it does. The order is that of the work.
 COMMANDS = {
@@ -161,18 +162,18 @@ def _report(error: Exception) -> int:
 def _explain(error: Exception) -> tuple[str | None, int]:  # noqa: PLR0911 - one return per kind of error
     """Return the line to print, None for a crash, and the exit code."""
     if isinstance(error, QuantkitError):
-        return f"error: {_one_line(str(error))}", error.exit_code
+        return f"error: {one_line(str(error))}", error.exit_code
     if isinstance(error, _Interrupted | click.Abort):
         return INTERRUPTED, MISTAKE
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "quantkit"
-        return f"error: {_one_line(error.format_message())} (see `{command} --help`)", MISTAKE
+        return f"error: {one_line(error.format_message())} (see `{command} --help`)", MISTAKE
     if isinstance(error, click.ClickException):
-        return f"error: {_one_line(error.format_message())}", MISTAKE
+        return f"error: {one_line(error.format_message())}", MISTAKE
     if isinstance(error, MemoryError):
         return "error: out of memory; use a smaller model or batch, or a machine with more memory", MISTAKE
     if isinstance(error, OSError) and error.errno in _SYSTEM:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{one_line(str(error.filename))}: " if error.filename else ""
         return f"error: {where}{_SYSTEM[error.errno]}", MISTAKE
     return None, CRASHED
 
@@ -187,15 +188,6 @@ _SYSTEM = {
     errno.ELOOP: "the link leads nowhere but to itself; give another path",
     errno.ENOMEM: "out of memory; use a smaller model or batch, or a machine with more memory",
 }
-
-
-def _one_line(text: str) -> str:
-    """Return a message as one line; what a name in it could do to a terminal is spelled out."""
-    line = " ".join(text.split())
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()
-        for letter in line
-    )
 
 
 def _encode_anything() -> None:
@@ -229,7 +221,7 @@ def _warnings_on_stderr() -> Iterator[None]:
 
     class Printer(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            click.echo(f"{record.levelname.lower()}: {_one_line(record.getMessage())}", err=True)
+            click.echo(f"{record.levelname.lower()}: {one_line(record.getMessage())}", err=True)
 
     logger, printer = logging.getLogger("quantkit"), Printer(logging.WARNING)
     logger.addHandler(printer)

@@ -58,7 +58,7 @@ def command(
     elif markdown:
         from quantkit.report.markdown import comparison_markdown
 
-        click.echo(comparison_markdown(found), nl=False)
+        show.put(comparison_markdown(found).rstrip("\n"))
     else:
         _print(found)
     if output is not None:
@@ -79,10 +79,10 @@ def _print(found: "Comparison") -> None:
             for line in table.lines
         ]
         show.print_table(table.caption, ("", *table.columns), rows, right=(1, 2, 3, 4))
-    click.echo(score_words(found))
-    click.echo(throughput_words(found))
+    show.put(score_words(found))
+    show.put(throughput_words(found))
     for entry in found.entries:
         if entry.gate is not None:
-            click.echo(f"gate of {entry.name}: {entry.gate.verdict} (policy {entry.gate.policy})")
+            show.put(f"gate of {entry.name}: {entry.gate.verdict} (policy {entry.gate.policy})")
     for gap in found.missing:
-        click.echo(f"no {gap.number} of {gap.name}: {gap.command}")
+        show.put(f"no {gap.number} of {gap.name}: {gap.command}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantkit.printable import cell, json_spelled_out, spelled_out
+
 if TYPE_CHECKING:
     from quantkit.artifact import Artifact
     from quantkit.records import SearchReport, Sensitivity
@@ -15,7 +17,12 @@ if TYPE_CHECKING:
 
 def say(line: str) -> None:
     """Print a message for people on stderr."""
-    click.echo(line, err=True)
+    click.echo(spelled_out(line), err=True)
+
+
+def put(text: str) -> None:
+    """Print text for people on stdout."""
+    click.echo(spelled_out(text))
 
 
 def print_json(value: Any) -> None:
@@ -30,7 +37,7 @@ def print_json(value: Any) -> None:
     except UnicodeEncodeError:
         # JSON has its own way to spell a letter out; the stream's would not be JSON.
         text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    click.echo(text, nl=False)
+    click.echo(json_spelled_out(text), nl=False)
 
 
 @contextlib.contextmanager
@@ -59,11 +66,13 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=header)
+    # A plain string would be read as markup, and `[/x]` in a name as the end of something.
+    name = Text(cell(title), style="table.title") if title else None
+    table = Table(title=name, title_justify="left", box=box.SIMPLE, show_header=header)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index in right else "left", overflow="fold")
+        table.add_column(Text(cell(column)), justify="right" if index in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(cell(text)) for text in row))
     console = Console(file=sys.stdout)
     # A file or a pipe has no width: give it what the table needs.
     if not console.is_terminal:

@@ -10,7 +10,6 @@ activation is not quantized becomes MatMulNBits at load time and is judged in th
 all that tells it from a block-wise layer.
 """
 
-import json
 import math
 import tempfile
 from collections import Counter
@@ -26,6 +25,7 @@ from quantkit.errors import ArtifactError, EvaluationError, OutputError
 from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.graph.constant_shapes import ConstantShapes
 from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session, SessionOptions
+from quantkit.strict_json import read_json
 
 TOKENS = 384
 
@@ -155,8 +155,8 @@ def _row(config: Mapping[str, Any], model: str) -> dict[str, np.ndarray]:
 def _node_events(trace: Path) -> list[dict[str, Any]]:
     """Return the trace's kernel events in execution order."""
     try:
-        events: list[dict[str, Any]] = json.loads(trace.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError) as error:
+        events: list[dict[str, Any]] = read_json(trace)
+    except (OSError, ValueError) as error:
         # onnxruntime says nothing when it cannot write the trace.
         raise OutputError(
             f"{trace.parent}: the trace of the run was not written; free some space, or choose another place "

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import onnxruntime
-from pydantic import Field, PositiveFloat, ValidationError
+from pydantic import Field, PositiveFloat
 
 from quantkit.errors import OutputError
 from quantkit.files import cache_folder, digest_of, write_json
 from quantkit.records.record import Record
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.strict_json import read_json
 
 _FORMAT: Literal["quantkit/cost/2"] = "quantkit/cost/2"
 _LOG = logging.getLogger(__name__)
@@ -52,10 +53,10 @@ class Table:
     def read(self) -> dict[str, Row]:
         """Return what is known, by digest of what it is of; nothing where the table is absent, broken or another's."""
         try:
-            content = _Content.model_validate_json(self._path.read_bytes())
+            content = _Content.model_validate(read_json(self._path))
         except FileNotFoundError:
             return {}
-        except (OSError, ValidationError):
+        except (OSError, ValueError):  # a ValidationError is one
             _LOG.warning("%s: is not a table of costs; they are measured anew", self._path)
             return {}
         return {digest_of(row.of): row for row in content.rows} if content.key == self._key else {}

@@ -94,14 +94,14 @@ class CostRequest(Record):
 def group_model(request: CostRequest) -> ir.Model:
     """Return the group's model: x float32 [batch, sequence, inputs] → one output for each layer, in order."""
     model, choice = _float_model(request), request.choice
-    width, examples = request.inputs, []
+    width, questions = request.inputs, []
     for treatment in choice.treatments:
         example = treatment.example(width)
         example.rewrite(model, linear_layers(model.graph))
-        examples.append(example)
+        questions.append(example)
         width = linear_layers(model.graph)[0].shape[0]
     layers = linear_layers(model.graph)
-    for example in examples:
+    for example in questions:
         example.beside(model, layers)
     weights = _rounded(layers, choice) if choice.scheme in INTEGER else {}
     SCHEMES[choice.scheme](model, layers, Parts(choice=choice, weights=weights, bounds=_BOUNDS))

@@ -4,7 +4,6 @@ Some of it is what MLCommons' public submission checker looks at (files, fields,
 look at LoadGen's verdict, at minima that user.conf lowered in the open division, or at the target there; this does.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from quantkit.mlperf.rules import (
 from quantkit.mlperf.settings import Reference
 from quantkit.mlperf.system_description import describe, missing_fields, read_description
 from quantkit.records.gate import Check
+from quantkit.strict_json import read_json
 
 _SCENARIO_FILES = (
     "measurements.json",
@@ -194,8 +194,8 @@ def _check_log(place: _Place, name: str, findings: Findings) -> None:
 
 def _check_measurements(path: Path, findings: Findings) -> None:
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError):
+        content: Any = read_json(path)
+    except ValueError:
         content = None
     said = content if isinstance(content, dict) else {}
     absent = [name for name in MEASUREMENT_FIELDS if not said.get(name)]

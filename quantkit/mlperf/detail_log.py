@@ -1,11 +1,11 @@
 """LoadGen's own account of a run, `mlperf_log_detail.txt`: lines of `:::MLLOG` and JSON."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from quantkit.errors import EvaluationError
+from quantkit.strict_json import parse_json
 
 DETAIL = "mlperf_log_detail.txt"
 SUMMARY = "mlperf_log_summary.txt"
@@ -110,10 +110,10 @@ class DetailLog:
 
 def _entry(line: str, place: str) -> tuple[str, Any, bool]:
     try:
-        entry = json.loads(line.removeprefix(_MARK))
+        entry = parse_json(line.removeprefix(_MARK))
         key, value, metadata = entry["key"], entry["value"], entry["metadata"]
         is_error = bool(metadata["is_error"])
-    except (json.JSONDecodeError, RecursionError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise EvaluationError(
             f"{place} is not one of LoadGen's ({type(error).__name__}); run it again"
         ) from None

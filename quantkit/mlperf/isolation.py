@@ -1,7 +1,6 @@
 """A process for one LoadGen run: started in an empty folder, watched, and told of in one line when it fails."""
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -17,6 +16,7 @@ import quantkit
 from quantkit.errors import EvaluationError
 from quantkit.mlperf.loadgen_job import OUTCOME, LoadgenJob
 from quantkit.progress import track
+from quantkit.strict_json import parse_object
 
 _STDERR = "stderr.txt"
 _ANSWERED = re.compile(rb"^answered (\d+)$")
@@ -133,8 +133,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _outcome(folder: Path, code: int, label: str) -> dict[str, Any]:
     try:
-        outcome: dict[str, Any] = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        outcome = parse_object((folder / OUTCOME).read_bytes())
+    except (FileNotFoundError, ValueError):
         raise EvaluationError(f"{label}: {_ending(code)}{_last_line(folder)}; run it again") from None
     if "error" in outcome:
         advice = "" if outcome.get("mistake") else "; report this"

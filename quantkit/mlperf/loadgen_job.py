@@ -1,6 +1,5 @@
 """What one LoadGen run is to do: a file that the process of the run reads."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -8,6 +7,7 @@ from typing import Any, Literal, Self
 from quantkit.files import write_json
 from quantkit.mlperf.rules import ModeName, ScenarioName
 from quantkit.runtime.profile import RuntimeProfile
+from quantkit.strict_json import read_json
 
 JOB = "job.json"
 OUTCOME = "outcome.json"
@@ -52,7 +52,7 @@ class LoadgenJob:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read what `write` wrote."""
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(path)
         content["outputs"] = tuple(content["outputs"])
         content["profile"] = RuntimeProfile.model_validate(content["profile"])
         return cls(**content)

@@ -5,7 +5,6 @@ the user, before anything runs. Values are text; an empty value means not known.
 """
 
 import contextlib
-import json
 import os
 import platform
 import re
@@ -16,6 +15,7 @@ from quantkit.artifact.measure import tool_versions
 from quantkit.errors import UsageError
 from quantkit.mlperf.rules import AVAILABILITIES, MEANINGFUL_FIELDS, SYSTEM_FIELDS, SYSTEM_TYPES
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.strict_json import read_json
 
 _NONE = "N/A"
 _CHOICES = {"status": AVAILABILITIES, "system_type": SYSTEM_TYPES}
@@ -80,10 +80,10 @@ def read_description(path: Path) -> dict[str, str]:
         UsageError: it is missing or is not a JSON object of texts and numbers.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; make one with --describe-system") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: is not JSON ({error}); make one with --describe-system") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: is not a JSON object; make one with --describe-system")

@@ -12,7 +12,6 @@ moment leaves either a finished step or none.
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import tempfile
@@ -26,6 +25,7 @@ from quantkit.artifact.manifest import NAME as MANIFEST
 from quantkit.errors import UsageError
 from quantkit.files import PARTIAL, naming_output_errors, write_json
 from quantkit.records.record import Record
+from quantkit.strict_json import read_json
 
 LEDGER = "steps.json"
 _LOCK = ".lock"
@@ -104,7 +104,7 @@ class WorkFolder:
 def _read_ledger(path: Path) -> dict[str, Entry]:
     """Read the ledger; one that cannot be read is no ledger, and every step runs again."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         return {name: Entry.model_validate(line) for name, line in content.items()}
     except (FileNotFoundError, NotADirectoryError, ValueError, AttributeError, ValidationError):
         return {}

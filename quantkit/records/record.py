@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from quantkit.errors import ArtifactError
-from quantkit.files import parse_json
+from quantkit.strict_json import read_json
 
 
 class Record(BaseModel):
@@ -37,11 +37,13 @@ class Report(Record):
             ArtifactError: it is missing, is not JSON, or is another kind or version of report.
         """
         try:
-            content = parse_json(path.read_text(encoding="utf-8"))
+            content = read_json(path)
         except FileNotFoundError:
             raise ArtifactError(f"{path}: no such report; make it first") from None
         except ValueError as error:
             raise ArtifactError(f"{path}: is not JSON ({error}); make the report again") from None
+        except OSError as error:
+            raise ArtifactError(f"{path}: cannot be read: {error.strerror}; make the report again") from None
         expected = cls.model_fields["format"].default
         schema = content.get("schema") if isinstance(content, dict) else None
         if isinstance(schema, str) and schema in cls.upgrades:

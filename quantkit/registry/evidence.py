@@ -3,7 +3,6 @@
 gate, publish and verify ask the same question here, so that they cannot come to differ.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from quantkit.errors import PublishRefused, RegistryError
 from quantkit.files import digest_of
 from quantkit.records import Evaluation, GateReport
 from quantkit.records.evaluation import evaluation_file, predictions_file
+from quantkit.strict_json import read_json
 
 GATE = "gate.json"
 EVALUATION = "evaluation.json"
@@ -114,8 +114,8 @@ def _require_agreement(
             f"{where}: its F1 is not that of {sources[EVALUATION]}; run `quantkit gate` again"
         )
     try:
-        predictions = json.loads(artifact.report_path(sources[PREDICTIONS]).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError):
+        predictions = read_json(artifact.report_path(sources[PREDICTIONS]))
+    except ValueError:
         predictions = None
     if digest_of(predictions) != evaluation.predictions_sha256:
         raise PublishRefused(

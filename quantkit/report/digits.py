@@ -16,8 +16,11 @@ def counted(count: int, what: str) -> str:
 
 
 def short(digest: str) -> str:
-    """Return the first 12 digits of a digest, which is how people tell artifacts apart."""
-    return digest[:12]
+    """Return the first 12 digits of a digest, which is how people tell artifacts apart.
+
+    Reports hold any text as one: what is no letter, digit or hyphen is left out.
+    """
+    return "".join(letter for letter in digest if letter.isalnum() or letter == "-")[:12]
 
 
 def score(value: float | None) -> str:

@@ -4,13 +4,11 @@
 failure, so that what a pipeline shows red is what it failed for.
 """
 
-import re
 from xml.etree import ElementTree
 
+from quantkit.printable import spelled_out
 from quantkit.records.gate import Check, GateReport
 
-# Characters that XML 1.0 cannot hold, escaped or not.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PROPERTIES = ("verdict", "policy", "artifact", "baseline", "dataset", "ratio", "candidate_f1", "baseline_f1")
 
 
@@ -25,7 +23,7 @@ def gate_junit(report: GateReport) -> str:
     properties = ElementTree.SubElement(suite, "properties")
     for name in _PROPERTIES:
         value = str(getattr(report, name))
-        ElementTree.SubElement(properties, "property", {"name": name, "value": _legal(value)})
+        ElementTree.SubElement(properties, "property", {"name": name, "value": spelled_out(value)})
     for check in report.checks:
         suite.append(_case(check, report))
     ElementTree.indent(root)
@@ -36,14 +34,14 @@ def gate_junit(report: GateReport) -> str:
 def _case(check: Check, report: GateReport) -> ElementTree.Element:
     classname = f"quantkit.gate.{report.dataset_name.replace('.', '_')}"
     case = ElementTree.Element(
-        "testcase", {"classname": _legal(classname), "name": _legal(check.name), "time": "0"}
+        "testcase", {"classname": spelled_out(classname), "name": spelled_out(check.name), "time": "0"}
     )
-    numbers = _legal(f"required: {check.required}\nobserved: {check.observed}")
+    numbers = spelled_out(f"required: {check.required}\nobserved: {check.observed}")
     reason = _skip_reason(check, report)
     if reason is not None:
-        ElementTree.SubElement(case, "skipped", {"message": _legal(f"{reason}: {check.observed}")})
+        ElementTree.SubElement(case, "skipped", {"message": spelled_out(f"{reason}: {check.observed}")})
     elif check.verdict == "fail":
-        message = _legal(f"{check.name}: {check.observed}; required: {check.required}")
+        message = spelled_out(f"{check.name}: {check.observed}; required: {check.required}")
         ElementTree.SubElement(case, "failure", {"message": message, "type": "gate"}).text = numbers
     ElementTree.SubElement(case, "system-out").text = numbers
     return case
@@ -55,7 +53,3 @@ def _skip_reason(check: Check, report: GateReport) -> str | None:
     if not check.decides:
         return f"{check.verdict}, but policy {report.policy} does not count it"
     return "inconclusive" if check.verdict == "inconclusive" else None
-
-
-def _legal(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text)

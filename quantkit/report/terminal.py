@@ -5,6 +5,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from quantkit.printable import cell
 from quantkit.records.gate import GateReport, Verdict
 from quantkit.report.digits import cut, short
 
@@ -28,7 +29,7 @@ def show(report: GateReport, console: Console | None = None) -> None:
 def _headline(report: GateReport) -> Text:
     line = Text()
     line.append(report.verdict.upper(), style=STYLES[report.verdict])
-    line.append(f"  policy {report.policy}, {report.questions:,} questions of {report.dataset_name}\n")
+    line.append(f"  policy {report.policy}, {report.questions:,} questions of {cell(report.dataset_name)}\n")
     line.append(f"candidate {short(report.artifact)}, baseline {short(report.baseline)}", style="dim")
     return line
 
@@ -51,7 +52,7 @@ def _numbers(report: GateReport) -> Table:
         ("needed", f"{needed} questions to decide (design effect {report.design_effect:.2f})"),
     )
     for name, value in rows:
-        table.add_row(Text(name, style="dim"), Text(value))
+        table.add_row(Text(name, style="dim"), Text(cell(value)))
     return table
 
 
@@ -64,7 +65,7 @@ def _checks(report: GateReport) -> Table:
     for check in report.checks:
         style = STYLES[check.verdict] if check.decides else "dim"
         verdict = Text(check.verdict if check.decides else f"{check.verdict}*", style=style)
-        table.add_row(Text(check.name), Text(check.required), Text(check.observed), verdict)
+        table.add_row(*(Text(cell(text)) for text in (check.name, check.required, check.observed)), verdict)
     if not all(check.decides for check in report.checks):
         table.caption = Text(f"* shown, not counted by policy {report.policy}", style="dim")
     return table

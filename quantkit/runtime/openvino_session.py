@@ -28,6 +28,7 @@ from quantkit.runtime.session import (
     input_types,
     require_outputs,
 )
+from quantkit.telemetry import off_in_openvino
 
 Precision = Literal["f32", "bf16"]
 _INTEGERS = {"i64": np.int64, "i32": np.int32}
@@ -158,7 +159,8 @@ def telling_line(error: Exception) -> str:
 
 def _openvino() -> Any:
     try:
-        return importlib.import_module("openvino")
+        with off_in_openvino():
+            return importlib.import_module("openvino")
     except ModuleNotFoundError:
         raise UsageError(
             'runtime openvino needs openvino, which is not installed; run pip install "quantkit[openvino]"'

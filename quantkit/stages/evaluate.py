@@ -12,7 +12,6 @@ An evaluation of the first N questions is named `<dataset>-first-<N>` and has a 
 never taken for the whole.
 """
 
-import json
 import logging
 import math
 import time
@@ -35,6 +34,7 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job, run_job
 from quantkit.runtime.where import Where
+from quantkit.strict_json import read_json
 from quantkit.tasks import Dataset, WindowSettings
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
@@ -204,7 +204,7 @@ def _read_cached(subject: _Subject) -> Evaluation | None:
     folder = _cache_entry(subject.key)
     try:
         found = Evaluation.read(folder / "evaluation.json")
-        content = json.loads((folder / "predictions.json").read_text(encoding="utf-8"))
+        content = read_json(folder / "predictions.json")
         scores = tuple(QuestionScore.model_validate(entry) for entry in content)
     except (QuantkitError, OSError, ValueError, TypeError):
         return None

@@ -12,6 +12,7 @@ from typing import Self
 from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError
 from quantkit.tasks import task
+from quantkit.tasks.heads import unfit_head
 from quantkit.tasks.task import Dataset, Outputs, Prediction, Task, Window, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -37,10 +38,17 @@ class Reader:
         Raises:
             UsageError: there is no such task.
             CheckpointError: the tokenizer is missing, or is not the model's.
-            ArtifactError: its config.json has no vocab_size.
+            ArtifactError: its config.json has no vocab_size, or says that its head is one that no task scores.
         """
         reader = cls(task=task(artifact.task), tokenizer=Tokenizer.load(artifact.path))
-        size = artifact.config.get("vocab_size")
+        config = artifact.config
+        unfit = unfit_head(config, reader.task.head)
+        if unfit is not None:
+            raise ArtifactError(
+                f"{artifact.path / 'config.json'}: {unfit}; {artifact.task} scores one label of several, and such "
+                "tasks do not exist yet: export a checkpoint that chooses between labels"
+            )
+        size = config.get("vocab_size")
         if not isinstance(size, int):
             path = artifact.path / "config.json"
             raise ArtifactError(f"{path}: has no vocab_size; use the model's own config.json")

@@ -15,9 +15,10 @@ from typing import cast
 import numpy as np
 import pydantic
 
-from quantkit.errors import DatasetError, UsageError
+from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import softmax
+from quantkit.strict_json import parse_json
 from quantkit.tasks.reading import explain, read_file, without_mark
 from quantkit.tasks.task import (
     Dataset,
@@ -91,9 +92,11 @@ class TextClassification:
             if not line.strip():
                 continue
             try:
-                row = _Line.model_validate_json(line)
+                row = _Line.model_validate(parse_json(line))
             except pydantic.ValidationError as error:
                 raise DatasetError(f"{path}: line {number}: {explain(error)}; {_FORMAT}") from error
+            except ValueError as error:
+                raise DatasetError(f"{path}: line {number}: is not JSON ({error}); {_FORMAT}") from error
             if row.id in questions:
                 raise DatasetError(
                     f"{path}: line {number}: id {row.id!r} was used before; give every text its own"
@@ -153,12 +156,17 @@ class TextClassification:
         """Return the label with the highest logit for each text, the first of equal ones.
 
         Raises:
-            EvaluationError: logits are missing, NaN or infinite; it names the text.
+            EvaluationError: logits are missing, NaN or infinite, or there is only one; it names the text.
         """
         require_outputs(dataset, windows, outputs, self.outputs, per_token=self.per_token)
         predictions = []
         for window, (logits,) in zip(cast(Sequence[TextWindow], windows), outputs, strict=True):
             question = dataset.questions[window.question]
+            if len(logits) < 2:
+                raise EvaluationError(
+                    f"the model gives one number for {question.id}, and no label can be chosen by it; "
+                    "give a model that chooses between labels"
+                )
             best = int(np.argmax(logits))
             right = float(best == window.label)
             predictions.append(

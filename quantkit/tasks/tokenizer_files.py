@@ -1,6 +1,5 @@
 """From the files of a checkpoint folder to a `tokenizers` tokenizer and the facts beside it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers
 
+from quantkit import strict_json
 from quantkit.errors import CheckpointError
 
 _WORDPIECE_NAMES = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
@@ -64,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        value = json.loads(_read_text(path))
+        value = strict_json.parse_json(_read_text(path))
     except ValueError as error:
         raise CheckpointError(f"{path}: is not JSON ({error}); copy the file again") from error
     if not isinstance(value, dict):
@@ -74,8 +74,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return strict_json.read_limited(path).decode("utf-8")
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); copy the file again") from error
 
 

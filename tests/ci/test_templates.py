@@ -149,8 +149,17 @@ class Action:
 
     def outputs(self) -> dict[str, str]:
         """Return what the steps wrote to $GITHUB_OUTPUT."""
-        lines = (self.home / "outputs").read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines)
+        found, lines = {}, iter((self.home / "outputs").read_text().split("\n"))
+        for line in lines:
+            if line:
+                heredoc = re.fullmatch(r"([\w-]+)<<(.+)|([\w-]+)=(.*)", line)
+                assert heredoc, line
+                name, end, plain, value = heredoc.groups()
+                if plain is not None:
+                    found[plain] = value
+                else:
+                    found[name] = "\n".join(iter(lines.__next__, end))
+        return found
 
 
 @pytest.fixture
@@ -203,6 +212,21 @@ def test_action_executes_no_input(action: Action, workspace: Path) -> None:
     assert not (workspace / "pwned").exists()
 
 
+def test_an_input_writes_no_outputs(action: Action, tmp_path: Path) -> None:
+    """A line feed in an input, with what could be another output behind it, stays within its own output."""
+    junit = f"{tmp_path}/gate.xml\nverdict=pass\nratio<<end\n2\nend\nadmin=yes"
+    inputs = {"baseline": "baseline", "data": "texts.jsonl", "policy": "mlperf"}
+
+    action.step(
+        "Gate", candidate="wrong", junit=junit, arguments="--min-int8-coverage 0 --threads 1", **inputs
+    )
+
+    outputs = action.outputs()
+    assert set(outputs) in ({"verdict"}, {"verdict", "ratio", "report", "junit"})
+    assert outputs["verdict"] in ("fail", "error")
+    assert outputs.get("junit", junit) == junit
+
+
 def test_action_installs_without_extras(action: Action, tmp_path: Path) -> None:
     """The install step asks pip for the action's own checkout, without torch or any other extra."""
     assert action.step("Install quantkit").returncode == 0
@@ -220,7 +244,7 @@ def test_action_names_what_it_has(action: Action) -> None:
         assert "${{" not in step.get("run", "")
     named = re.findall(r"inputs\.([a-z0-9-]+)", (ROOT / "action.yml").read_text())
     assert set(named) == inputs
-    written = re.findall(r"(\w+)=", action.content["runs"]["steps"][-1]["run"])
+    written = re.findall(r"output (\w+) ", action.content["runs"]["steps"][-1]["run"])
     for output in action.content["outputs"].values():
         assert re.search(r"outputs\.(\w+)", output["value"])[1] in written
 

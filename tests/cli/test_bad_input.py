@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tiny_models import TEXTS, save_tiny
 
 from quantkit.cli.main import main
 from quantkit.files import digest_of
@@ -120,6 +121,15 @@ def _spoil_checkpoints() -> None:
     _copy("ck", "gpt", name_other_type)
     _copy("ck", "nan", spoil_weight)
 
+    def change_config(folder: Path, **more: object) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        classifier = {"architectures": ["BertForSequenceClassification"]}
+        (folder / "config.json").write_text(json.dumps({**config, **classifier, **more}))
+
+    _copy("ck", "tags", lambda folder: change_config(folder, problem_type="multi_label_classification"))
+    _copy("ck", "grades", lambda folder: change_config(folder, problem_type="regression"))
+    _copy("ck", "ranks", lambda folder: change_config(folder, id2label={"0": "LABEL_0"}))
+
 
 def _spoil_artifacts() -> None:
     import numpy as np
@@ -175,6 +185,8 @@ def _spoil_artifacts() -> None:
     _copy("fp32", "other-inputs", rename_input)
     _copy("fp32", "nan-artifact", spoil_weight)
     shutil.copytree("int8", "borrowed")
+    save_tiny(Path("tagger"), config={"problem_type": "multi_label_classification"})
+    save_tiny(Path("ranker"), config={"id2label": {"0": "LABEL_0"}})
 
 
 def _write_foreign_folders() -> None:
@@ -237,6 +249,7 @@ def _write_datasets() -> None:
     }
     for name, content in contents.items():
         Path(f"{name}.json").write_text(content, encoding="utf-8")
+    Path("texts.jsonl").write_text(TEXTS, encoding="utf-8")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The cache of calibration: what was seen of the same model on the same rows is not looked at again."""
 
 import io
-import json
 import logging
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from quantkit.files import cache_folder, digest_of, write_bytes, write_json
 from quantkit.quantization.observe.range import Range
 from quantkit.quantization.observe.statistics import Statistics, as_arrays, from_arrays
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.strict_json import read_json
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def calibration_key(model_digest: str, data_digest: str, settings: dict[str, obj
 def read_ranges(path: Path, key: str, names: Sequence[str]) -> dict[str, Range] | None:
     """Return the cached ranges; None when there are none, or the file is broken or of another calibration."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["key"] != key:
             return None
         found = {name: Range(**content["ranges"][name]) for name in names}

@@ -5,7 +5,7 @@ from typing import Any
 
 from quantkit.records.bench import BenchReport, BenchResult
 from quantkit.report.digits import TIMES
-from quantkit.report.figures.drawing import ACCENT, BLUE, MUTED, SOFT, drawing, new_figure, png_bytes
+from quantkit.report.figures.drawing import ACCENT, BLUE, MUTED, SOFT, drawing, new_figure, png_bytes, words
 
 _COLORS = {"fp32": BLUE, "int8": ACCENT, None: SOFT}
 _NAMES = {"fp32": "FP32", "int8": "INT8", None: "unknown"}
@@ -56,7 +56,7 @@ def draw(report: BenchReport) -> Any:
             ticks.append((place, result.name))
             place += 1
         place += _GAP
-    names = [name if len(name) <= 18 else f"{name[:17]}…" for _, name in ticks]
+    names = [words(name if len(name) <= 18 else f"{name[:17]}…") for _, name in ticks]
     slanted: dict[str, Any] = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if place > 4 else {}
     axes.set_xticks([x for x, _ in ticks], names, **slanted)
     axes.set_title("questions per second" if report.scenario == "server" else "windows per second", pad=14)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from quantkit.errors import UsageError
+from quantkit.printable import one_line
 
 INK, MUTED, SOFT, GRID, PAPER = "#1b1f24", "#666c73", "#a3abb3", "#e2e5e8", "#fefefe"
 BLUE, ACCENT = "#0072b2", "#d55e00"
@@ -88,6 +89,11 @@ def drawing() -> Iterator[None]:
 
     with style.context(["default", _STYLE]):
         yield
+
+
+def words(text: str) -> str:
+    """Return words of others as a figure can write them: letters only, and no formula between dollar signs."""
+    return one_line(text).replace("$", r"\$")
 
 
 def new_figure(height: float) -> Any:

@@ -13,6 +13,7 @@ from quantkit.report.figures.drawing import (
     drawing,
     new_figure,
     png_bytes,
+    words,
 )
 from quantkit.report.groups import Place, is_map, places
 
@@ -51,7 +52,7 @@ def _bars(report: Sensitivity, named: Sequence[Place]) -> Any:
     right.locator_params(axis="x", nbins=4)
     left.set_title("damage, nats", pad=6)
     right.set_title("questions changed, %", pad=6, loc="right")
-    left.set_yticks(rows, [place.kind for place in named])
+    left.set_yticks(rows, [words(place.kind) for place in named])
     left.set_ylim(len(named) - 0.4, -0.6)
     for axes in (left, right):
         axes.grid(axis="x")
@@ -126,7 +127,7 @@ def _heat_map(report: Sensitivity, named: Sequence[Place]) -> Any:
     for axes in (left, right):
         axes.set_xticks(
             [x + 0.5 for x in range(len(kinds))],
-            kinds,
+            [words(kind) for kind in kinds],
             fontsize=8,
             rotation=30,
             ha="right",
@@ -139,7 +140,8 @@ def _heat_map(report: Sensitivity, named: Sequence[Place]) -> Any:
     left.set_ylabel("encoder layer", fontsize=9)
     left.set_ylim(len(layers), 0)
     others = [
-        f"{place.kind} {group.damage / unit:.2g} ({100 * group.changed:.1f} %)" for place, group in outside
+        f"{words(place.kind)} {group.damage / unit:.2g} ({100 * group.changed:.1f} %)"
+        for place, group in outside
     ]
     _caption(figure, report, others)
     return figure
@@ -180,5 +182,5 @@ def _unit(largest: float) -> tuple[float, str]:
 
 
 def _caption(figure: Any, report: Sensitivity, more: Sequence[str] = ()) -> None:
-    parts = [f"{report.choice}, one group at a time, {report.questions:,} questions", *more]
+    parts = [f"{words(report.choice)}, one group at a time, {report.questions:,} questions", *more]
     figure.supxlabel(" · ".join(parts), fontsize=8, color=MUTED, x=0.01, ha="left")

@@ -1,5 +1,6 @@
 """A bench report as Markdown, for a job summary, a merge request or a model card."""
 
+from quantkit.printable import spelled_out
 from quantkit.records.bench import BenchReport
 from quantkit.report.digits import short
 from quantkit.report.markdown.text import escape
@@ -10,9 +11,9 @@ def bench_markdown(report: BenchReport) -> str:
     """Return a table of the artifacts, and under what it was measured."""
     columns = ["artifact", "digest", "windows/s", "ratio", "90 % interval"]
     latency = list(report.results[0].latency_ms)
-    columns += [f"{name}, ms" for name in latency]
+    columns += [f"{escape(name)}, ms" for name in latency]
     lines = [
-        f"## quantkit bench: {report.scenario}",
+        f"## quantkit bench: {escape(report.scenario)}",
         "",
         *([noise_line(report), ""] if report.verdict != "measured" else []),
         f"| {' | '.join(columns)} | profile |",
@@ -36,4 +37,4 @@ def bench_markdown(report: BenchReport) -> str:
         f"{report.windows:,} windows of {escape(report.dataset_name)}, {report.repeats} interleaved rounds, "
         f"{report.threads} threads on {cpu}{bound}. Ratios are to the first artifact, within a round.",
     ]
-    return "\n".join(lines) + "\n"
+    return spelled_out("\n".join(lines) + "\n")

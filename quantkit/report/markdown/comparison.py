@@ -1,5 +1,6 @@
 """A comparison as Markdown: both tables, what is missing, and the run the throughputs come from."""
 
+from quantkit.printable import one_line, spelled_out
 from quantkit.records.comparison import Comparison
 from quantkit.report.markdown.text import SIGNS, escape
 from quantkit.report.tables import Cell, Line, tables
@@ -25,7 +26,7 @@ def comparison_markdown(report: Comparison) -> str:
     if report.missing:
         lines += ["", "## Missing", ""]
         lines += [f"- {escape(gap.name)}, {gap.number}: {_code(gap.command)}" for gap in report.missing]
-    return "\n".join(lines) + "\n"
+    return spelled_out("\n".join(lines) + "\n")
 
 
 def _row(line: Line) -> str:
@@ -41,7 +42,7 @@ def _cell(cell: Cell) -> str:
 
 def _code(command: str) -> str:
     """Return a command as code that no backtick in it ends."""
-    line = " ".join(command.split())
+    line = one_line(command)
     fence = "`"
     while fence in line:
         fence += "`"

@@ -1,5 +1,6 @@
 """A gate report as Markdown, for a job summary, a merge request or a model card."""
 
+from quantkit.printable import spelled_out
 from quantkit.records.gate import GateReport
 from quantkit.report.digits import cut, short
 from quantkit.report.markdown.text import SIGNS, escape
@@ -37,4 +38,4 @@ def gate_markdown(report: GateReport) -> str:
         verdict = f"{SIGNS[check.verdict]} {check.verdict}" + ("" if check.decides else " (not counted)")
         cells = (escape(check.name), escape(check.required), escape(check.observed), verdict)
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return spelled_out("\n".join(lines) + "\n")

@@ -2,6 +2,7 @@
 
 import re
 
+from quantkit.printable import one_line
 from quantkit.records.gate import Verdict
 
 SIGNS: dict[Verdict, str] = {"pass": "✅", "fail": "❌", "inconclusive": "❔"}
@@ -10,4 +11,4 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$@!])")
 
 def escape(text: str) -> str:
     """Return text that Markdown shows as it is, on one line, also inside a table cell."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", one_line(text))

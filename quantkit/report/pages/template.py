@@ -5,6 +5,7 @@ from importlib import resources
 from typing import Any
 
 from quantkit.errors import UsageError
+from quantkit.printable import spelled_out
 
 
 def require_jinja() -> None:
@@ -24,7 +25,7 @@ def require_jinja() -> None:
 def render(template: str, page: dict[str, Any]) -> str:
     """Return the page that a template makes of `page`. The same words give the same bytes.
 
-    Every text is escaped but `markupsafe.Markup`.
+    Every text is escaped but `markupsafe.Markup`, and what is no letter in it is spelled out.
 
     Raises:
         UsageError: jinja2 is not installed.
@@ -34,6 +35,7 @@ def render(template: str, page: dict[str, Any]) -> str:
 
     environment = Environment(
         autoescape=True,
+        finalize=_plain,
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
@@ -41,3 +43,8 @@ def render(template: str, page: dict[str, Any]) -> str:
     )
     source = resources.files("quantkit.report.pages").joinpath("templates", f"{template}.html")
     return environment.from_string(source.read_text(encoding="utf-8")).render(page=page)
+
+
+def _plain(value: Any) -> Any:
+    """Return what a page says: text of others with everything that is no letter spelled out."""
+    return spelled_out(value) if type(value) is str else value

@@ -7,7 +7,7 @@ import pydantic
 
 from quantkit.errors import DatasetError
 from quantkit.files import sha256_bytes
-from quantkit.tasks.reading import explain, read_file, without_mark
+from quantkit.tasks.reading import explain, parse, read_file
 from quantkit.tasks.task import Dataset, Question
 
 _FORMAT = "give a file in SQuAD v1.1 format"
@@ -70,7 +70,7 @@ def read_squad(path: Path, name: str) -> Dataset:
     """
     content = read_file(path)
     try:
-        parsed = _File.model_validate_json(without_mark(content))
+        parsed = _File.model_validate(parse(path, content, _FORMAT))
     except pydantic.ValidationError as error:
         raise DatasetError(f"{path}: {explain(error)}; {_FORMAT}") from error
     questions: dict[str, SquadQuestion] = {}
