@@ -18,7 +18,8 @@ from quantkit.artifact import Artifact, Manifest
 from quantkit.artifact.manifest import NAME as MANIFEST
 from quantkit.artifact.manifest import REPORTS, hash_files
 from quantkit.errors import ArtifactError, OutputError, RegistryError
-from quantkit.files import PARTIAL, inside, naming_output_errors, new_folder, write_text
+from quantkit.files import inside, naming_output_errors, new_folder, write_text
+from quantkit.partial import remove_abandoned
 from quantkit.registry.evidence import report_sources, require_evidence
 from quantkit.registry.verification import Verification, verify_artifact
 
@@ -87,7 +88,7 @@ class DirectoryRegistry:
             OutputError: the registry cannot be written.
         """
         reference = Reference.checked(name, version)
-        source = Artifact.open(artifact.path)
+        source = artifact.opened_again()
         require_evidence(source)
         place = self._place(reference)
         with self._publishing(reference):
@@ -189,8 +190,7 @@ class DirectoryRegistry:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 locked = True
             if locked:
-                for leftover in folder.glob(f".*{PARTIAL}*"):
-                    shutil.rmtree(leftover, ignore_errors=True)
+                remove_abandoned(folder)
             yield
         finally:
             os.close(handle)
@@ -231,12 +231,10 @@ def _copy(artifact: Artifact, folder: Path) -> None:
 def _copy_file(source: Path, folder: Path, name: str, *, taken_from: str | None = None) -> None:
     origin, target = inside(source, taken_from or name), inside(folder, name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copyfile(origin, target)
-    except FileNotFoundError:
-        raise ArtifactError(
-            f"{origin}: is missing; the artifact is not whole, make or pull it again"
-        ) from None
+    # Neither does a pipe wait for a writer, nor is a folder copied.
+    if not origin.is_file():
+        raise ArtifactError(f"{origin}: is missing; the artifact is not whole, make or pull it again")
+    shutil.copyfile(origin, target)
     with target.open("rb") as stream:
         os.fsync(stream.fileno())
 

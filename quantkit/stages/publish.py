@@ -23,7 +23,7 @@ def publish(artifact: Artifact, *, settings: PublishSettings) -> Path:
     """
     registry = DirectoryRegistry(Path(settings.registry))
     if already_published(artifact, settings=settings):
-        require_evidence(Artifact.open(artifact.path))
+        require_evidence(artifact.opened_again())
         return registry.find(f"{settings.name}:{settings.version}")
     return registry.publish(artifact, name=settings.name, version=settings.version)
 

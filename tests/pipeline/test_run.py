@@ -15,7 +15,7 @@ import pytest
 
 from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError, DatasetError, UsageError
-from quantkit.files import PARTIAL
+from quantkit.partial import PARTIAL
 from quantkit.pipeline import line as line_module
 from quantkit.pipeline import stages as stages_module
 from quantkit.pipeline.run import plan, run
