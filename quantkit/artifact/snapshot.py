@@ -54,23 +54,29 @@ def _take(source: Path, target: Path, record: FileRecord) -> None:
     Raises:
         ArtifactError: it cannot be read, or is not what the manifest lists.
     """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle = _opened(source)
     try:
-        # A pipe that was put there would wait for a writer.
-        handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
+        same = stat.S_ISREG(os.fstat(handle).st_mode)
+        if same:
+            with open(handle, "rb", closefd=False) as original, target.open("x+b") as copy:
+                same = _copied(original, copy, record.size) == record.sha256
+    finally:
+        os.close(handle)
+    if not same:
+        raise ArtifactError(f"{source}: was changed or replaced after it was opened; run again")
+
+
+def _opened(source: Path) -> int:
+    """Open a file, or whatever is there by now: a pipe would wait for a writer, and is not waited for."""
+    try:
+        return os.open(source, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         raise ArtifactError(
             f"{source}: is missing; the artifact is not whole, make or pull it again"
         ) from None
     except OSError as error:
         raise ArtifactError(f"{source}: cannot be read: {error.strerror}") from None
-    with os.fdopen(handle, "rb") as original:
-        same = stat.S_ISREG(os.fstat(handle).st_mode)
-        if same:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("x+b") as copy:
-                same = _copied(original, copy, record.size) == record.sha256
-    if not same:
-        raise ArtifactError(f"{source}: was changed or replaced after it was opened; run again")
 
 
 def _copied(original: IO[bytes], copy: IO[bytes], size: int) -> str:
