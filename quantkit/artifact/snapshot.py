@@ -20,7 +20,9 @@ from quantkit.artifact.artifact import Artifact
 from quantkit.artifact.manifest import FileRecord
 from quantkit.errors import ArtifactError
 from quantkit.files import inside, naming, naming_output_errors
+from quantkit.partial import partial_folder, remove_abandoned
 
+_NAME = "quantkit-held"
 _FICLONE = 0x40049409
 _CHUNK = 1 << 20
 
@@ -29,7 +31,8 @@ _CHUNK = 1 << 20
 def snapshot(artifact: Artifact) -> Iterator[Artifact]:
     """Yield an artifact whose files are a private copy of the listed ones; errors of the block name the original.
 
-    The copy is in the folder for temporary files (`TMPDIR`) and goes when the block ends. A snapshot is its own.
+    The copy is in the folder for temporary files (`TMPDIR`) and goes when the block ends; what a killed process left
+    there goes with the next one's. A snapshot is its own.
 
     Raises:
         ArtifactError: a byte is not what the manifest says that was read when the artifact was opened.
@@ -39,9 +42,10 @@ def snapshot(artifact: Artifact) -> Iterator[Artifact]:
         yield artifact
         return
     with contextlib.ExitStack() as stack:
-        with naming_output_errors(Path(tempfile.gettempdir())):
-            made = tempfile.TemporaryDirectory(prefix="quantkit-held-", ignore_cleanup_errors=True)
-            folder = Path(stack.enter_context(made)).resolve()
+        place = Path(tempfile.gettempdir()).resolve()
+        with naming_output_errors(place):
+            remove_abandoned(place, {_NAME})
+            folder = stack.enter_context(partial_folder(place / _NAME))
             for name, record in artifact.manifest.files.items():
                 _take(inside(artifact.path, name), folder / name, record)
         with naming(folder, artifact.path):

@@ -1,5 +1,6 @@
 """Verifying: every byte of an artifact hashed again, its seal checked, its evidence read."""
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -86,11 +87,12 @@ _SAID: dict[Finding, str] = {
 
 def _unlisted(folder: Path, name: str) -> FileFinding:
     """Return the finding; a name that is no text is written with escapes, and what is no file has no size."""
-    status = (folder / name).lstat()
+    size = 0
+    with contextlib.suppress(FileNotFoundError):
+        status = (folder / name).lstat()
+        size = status.st_size if stat.S_ISREG(status.st_mode) else 0
     shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return FileFinding(
-        name=shown, finding="not listed", size=status.st_size if stat.S_ISREG(status.st_mode) else 0
-    )
+    return FileFinding(name=shown, finding="not listed", size=size)
 
 
 def _compare(folder: Path, name: str, record: FileRecord) -> FileFinding:

@@ -35,6 +35,21 @@ def test_files_are_copies_in_a_private_folder(make_artifact: Any, tmp_path: Path
     assert not held.path.exists()
 
 
+def test_what_a_killed_process_left_goes_with_the_next(
+    make_artifact: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy may be large; one that is in use stays."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    left = tmp_path / "temporary" / ".quantkit-held.partial-dead"
+    left.mkdir()
+    artifact = make_artifact(tmp_path / "a")
+    with snapshot(artifact) as first, snapshot(artifact) as second:
+        assert not left.exists()
+        assert {first.path, second.path} == set(first.path.parent.iterdir())
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_reports_are_the_originals(make_artifact: Any, tmp_path: Path) -> None:
     """What is said of the artifact is written where the artifact is."""
     artifact = make_artifact(tmp_path / "a")
