@@ -11,6 +11,7 @@
     ├── QuantizationError         a graph that cannot be quantized as asked, or was not
     ├── EvaluationError           predictions that cannot be scored (NaN logits, lost questions)
     ├── OutputError               an output that cannot be written (not empty, disk full, no permission)
+    │   └── ArtifactReplaced      a report whose artifact is another one by now
     └── RegistryError             a registry that refuses, or does not have what was asked for
         └── PublishRefused        exit 3: no passing gate report for exactly these bytes
 
@@ -71,6 +72,10 @@ class EvaluationError(QuantkitError):
 
 class OutputError(QuantkitError):
     """An output that cannot be written."""
+
+
+class ArtifactReplaced(OutputError):
+    """A report whose artifact is another one by now."""
 
 
 class RegistryError(QuantkitError):

@@ -15,10 +15,10 @@ from typing import Any
 import platformdirs
 
 from quantkit.errors import ArtifactError, OutputError, QuantkitError
+from quantkit.partial import PARTIAL, exchange, lock, partial_folder
 
 _LOG = logging.getLogger(__name__)
 _CHUNK = 1 << 20
-PARTIAL = ".partial-"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_PLACE = (
     errno.ENOTDIR,
@@ -124,11 +124,12 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as stream:
+                lock(handle)
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            temporary.chmod(0o666 & ~_umask())
-            os.replace(temporary, path)
+                temporary.chmod(0o666 & ~_umask())
+                os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -158,21 +159,15 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
         OutputError: `path` is a file or is not empty, the disk is full, or there is no permission.
     """
     require_free(path, force=force)
-    with naming_output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}{PARTIAL}", dir=path.parent))
-        try:
+    with contextlib.ExitStack() as stack:
+        with naming_output_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = stack.enter_context(partial_folder(path))
             temporary.chmod(0o777 & ~_umask())
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-    with naming_output_errors(path, within=temporary):
-        try:
-            with naming(temporary, path):
-                yield temporary
-            _swap(temporary, path, force=force)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        stack.enter_context(naming_output_errors(path, within=temporary))
+        with naming(temporary, path):
+            yield temporary
+        _swap(temporary, path, force=force)
 
 
 def require_free(path: Path, *, force: bool) -> None:
@@ -201,17 +196,20 @@ def require_free(path: Path, *, force: bool) -> None:
 
 
 def _swap(temporary: Path, path: Path, *, force: bool) -> None:
-    """Rename `temporary` to `path`; what was there goes only once the new folder is in place.
+    """Put `temporary` at `path`; at no moment is neither what was there nor what is new whole under a name that stays.
 
     Without `force` the rename itself fails where a folder that is not empty has appeared in the meantime. With it an
-    artifact is replaced; what held no artifact may be somebody's only copy, so it is kept beside it.
+    artifact is replaced: the two folders change places, and what was there goes as the temporary one. Where they
+    cannot, and for what held no artifact and may be somebody's only copy, it is set aside first, under a name that
+    nobody clears away.
     """
     if not force or not path.exists() or not any(path.iterdir()):
         os.replace(temporary, path)
         return
     artifact = any((path / mark).is_file() for mark in _MARKS)
-    prefix = f".{path.name}{PARTIAL}" if artifact else f"{path.name}.before-"
-    old = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
+    if artifact and not path.is_symlink() and exchange(temporary, path):
+        return
+    old = Path(tempfile.mkdtemp(prefix=f"{path.name}.before-", dir=path.parent))
     os.replace(path, old)
     try:
         os.replace(temporary, path)

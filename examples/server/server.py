@@ -34,6 +34,7 @@ from quantkit.errors import EvaluationError, QuantkitError, UsageError
 from quantkit.registry import DirectoryRegistry, verify_artifact
 from quantkit.runtime.batching import Batch, equal_length_batches, token_budget_batches
 from quantkit.runtime.engine import Engine
+from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job
 from quantkit.tasks import Dataset, Window
@@ -184,14 +185,21 @@ def create_app(
     """Return the application; the model is opened when it starts and closed, all answered, when it stops."""
     if artifact.task != TASK.name:
         raise UsageError(f"{artifact.path}: is for {artifact.task}; this server answers questions (squad)")
-    reader = Reader.of(artifact)
+    with hold(artifact) as held:
+        reader = Reader.of(held)
     times: deque[float] = deque(maxlen=1000)
     batchers: list[Batcher] = []
     count: Counter[str] = Counter()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with open_engine(artifact.model_path, outputs=TASK.outputs, profile=profile) as engine:
+        # An engine that lost an instance opens the model again: it is held as long as it is served.
+        with (
+            hold(artifact) as held,
+            open_engine(
+                held.model_path, outputs=TASK.outputs, profile=profile, name=held.model_name
+            ) as engine,
+        ):
             batcher = Batcher(engine, profile, reader.tokenizer.pad_id, wait_ms / 1000, queue, count)
             batchers.append(batcher)
             dispatching = asyncio.create_task(batcher.dispatch())

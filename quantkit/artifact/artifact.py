@@ -17,9 +17,9 @@ from quantkit.artifact.manifest import (
     files_digest,
     hash_files,
 )
-from quantkit.errors import ArtifactError, OutputError
-from quantkit.files import inside, new_folder, write_bytes, write_json, write_text
-from quantkit.strict_json import read_json
+from quantkit.errors import ArtifactError, ArtifactReplaced, OutputError
+from quantkit.files import inside, is_read_only, new_folder, sha256_bytes, write_bytes, write_json, write_text
+from quantkit.strict_json import parse_json
 
 _LOG = logging.getLogger(__name__)
 MODEL = "model.onnx"
@@ -40,10 +40,17 @@ COMPANIONS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Artifact:
-    """An artifact on disk. `digest` is its identity; reports in `reports/` come later and do not change it."""
+    """An artifact on disk. `digest` is its identity; reports in `reports/` come later and do not change it.
+
+    Attributes:
+        path: the folder its files are read from.
+        manifest: as it was when the artifact was opened.
+        origin: of a private copy (`quantkit.artifact.snapshot`) the artifact's own folder, where its reports are.
+    """
 
     path: Path
     manifest: Manifest
+    origin: Path | None = None
 
     @classmethod
     def open(cls, path: Path | str, *, check: bool = True) -> Self:
@@ -62,6 +69,27 @@ class Artifact:
             raise ArtifactError(f"{folder}: holds no {MODEL}; make the artifact again")
         return cls(path=folder, manifest=manifest)
 
+    def opened_again(self) -> Self:
+        """Open the folder anew, every byte hashed.
+
+        Raises:
+            ArtifactError: it is another artifact now, or a byte is not what the manifest says.
+        """
+        again = type(self).open(self.place)
+        if again.manifest != self.manifest:
+            raise ArtifactError(f"{self.place}: was replaced after it was opened; run again")
+        return again
+
+    @property
+    def place(self) -> Path:
+        """The artifact's own folder, which people know it by."""
+        return self.origin or self.path
+
+    @property
+    def model_name(self) -> str:
+        """What messages call the model."""
+        return str(self.place / MODEL)
+
     @property
     def digest(self) -> str:
         """The artifact's identity, 64 hexadecimal digits."""
@@ -79,10 +107,8 @@ class Artifact:
 
     @property
     def model_bytes(self) -> int:
-        """Size of the model in bytes, external data included."""
-        return sum(
-            self.manifest.files[name].size for name in (MODEL, EXTERNAL_DATA) if name in self.manifest.files
-        )
+        """Size of the model in bytes, every file of external data included."""
+        return sum(record.size for name, record in self.manifest.files.items() if is_weights(name))
 
     @property
     def config(self) -> dict[str, Any]:
@@ -93,32 +119,39 @@ class Artifact:
         """Read one JSON object of the artifact.
 
         Raises:
-            ArtifactError: the file is missing or is not a JSON object.
+            ArtifactError: the file is missing, is not what the manifest says, or is not a JSON object.
         """
         path = inside(self.path, name)
+        record = self.manifest.files.get(name)
         try:
-            content = read_json(path)
-        except FileNotFoundError:
-            raise ArtifactError(
-                f"{path}: is missing; the artifact is not whole, make or pull it again"
-            ) from None
+            read = path.read_bytes() if record else b""
+        except OSError:
+            record = None
+        if record is None:
+            raise ArtifactError(f"{path}: is missing; the artifact is not whole, make or pull it again")
+        if sha256_bytes(read) != record.sha256:
+            raise ArtifactError(f"{path}: was changed or replaced after it was opened; run again")
+        try:
+            content = parse_json(read)
         except ValueError as error:
             raise ArtifactError(f"{path}: is not JSON ({error}); make the artifact again") from None
-        except OSError as error:
-            raise ArtifactError(
-                f"{path}: cannot be read: {error.strerror}; make the artifact again"
-            ) from None
         if not isinstance(content, dict):
             raise ArtifactError(f"{path}: is not a JSON object; make the artifact again")
         return content
 
     def report_path(self, name: str) -> Path:
         """Return where the report `name` is kept, such as `reports/evaluation.json`."""
-        return inside(self.path, f"{REPORTS}/{name}")
+        return inside(self.place, f"{REPORTS}/{name}")
 
     def write_report(self, name: str, value: Any) -> Path:
-        """Write a JSON report (text and bytes are written as they are) into the artifact, atomically."""
+        """Write a JSON report (text and bytes are written as they are) into the artifact, atomically.
+
+        Raises:
+            ArtifactReplaced: the folder holds another artifact than the one that was opened.
+            OutputError: the disk is full, or there is no permission.
+        """
         path = self.report_path(name)
+        self._require_same(path)
         if isinstance(value, bytes):
             write_bytes(path, value)
         elif isinstance(value, str):
@@ -144,6 +177,26 @@ class Artifact:
             return False
         return True
 
+    def _require_same(self, report: Path) -> None:
+        try:
+            same = (self.place / NAME).read_bytes() == self.manifest.serialized().encode()
+        except OSError:
+            same = False
+        if not same:
+            raise ArtifactReplaced(
+                f"{report}: is not written: {self.place} was replaced after it was opened; run again"
+            )
+
+
+def is_weights(name: str) -> bool:
+    """Tell whether a listed file is one of the model: all are but the tokenizer's, the configs and the calibration."""
+    return name != CALIBRATION and name not in COMPANIONS
+
+
+def is_not_kept(error: OutputError) -> bool:
+    """Return whether a report cannot be in its artifact, which is read-only or another one by now."""
+    return isinstance(error, ArtifactReplaced) or is_read_only(error)
+
 
 def require_apart(out: Path, artifact: Artifact) -> None:
     """Check that a new artifact at `out` would not replace the one it is made from.
@@ -151,7 +204,7 @@ def require_apart(out: Path, artifact: Artifact) -> None:
     Raises:
         OutputError: it would.
     """
-    if out.resolve() == artifact.path.resolve():
+    if out.resolve() == artifact.place.resolve():
         raise OutputError(f"{out}: is the artifact to work on, which must stay; choose another place with -o")
 
 

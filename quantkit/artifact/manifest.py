@@ -10,7 +10,8 @@ seal, so that a change of any byte is found when it is read.
 """
 
 import json
-from pathlib import Path
+import os
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
@@ -136,11 +137,31 @@ class Manifest(Record):
                 raise ArtifactError(
                     f"{path}: its bytes are not those of the manifest; make or pull the artifact again"
                 )
-        for name in content_files(folder):
-            if name not in self.files:
-                raise ArtifactError(
-                    f"{folder / name}: is not listed in the manifest; remove it or make the artifact again"
-                )
+        for name in self.unlisted(folder):
+            raise ArtifactError(
+                f"{folder / name}: is not listed in the manifest; remove it or make the artifact again"
+            )
+
+    def unlisted(self, folder: Path) -> list[str]:
+        """Return the names, sorted, of all that is in a folder and not listed: files, links, pipes, folders.
+
+        Reports that are not sealed yet may be any. Nothing is opened, and no link is followed.
+        """
+        signature = (SIGNATURE,) if self.reports else ()
+        listed = {NAME, *self.files, *self.reports, *signature}
+        parents = {
+            parent.as_posix() for name in (*listed, f"{REPORTS}/_") for parent in PurePosixPath(name).parents
+        }
+        found: list[str] = []
+        for at, folders, files in os.walk(folder):
+            above = Path(at).relative_to(folder)
+            names = {name: (above / name).as_posix() for name in (*folders, *files)}
+            known = [
+                name for name in folders if names[name] in parents and not (Path(at) / name).is_symlink()
+            ]
+            found += [path for name, path in names.items() if path not in listed and name not in known]
+            folders[:] = [name for name in known if self.reports or names[name] != REPORTS]
+        return sorted(found)
 
 
 def content_files(folder: Path) -> list[str]:

@@ -36,7 +36,7 @@ def load_model(path: Path) -> ir.Model:
         ) from None
     if not proto.HasField("graph") or not proto.graph.node:
         raise ArtifactError(f"{path}: is not an ONNX model: it holds no graph; export it again")
-    for tensor in stored_tensors(proto.graph):
+    for tensor in stored_tensors(proto):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _check_external(path, tensor)
     try:

@@ -30,6 +30,7 @@ from quantkit.mlperf.user_conf import Load, user_conf
 from quantkit.records.gate import Check
 from quantkit.records.mlperf import AccuracyRun, MlperfReport, PerformanceRun, ScenarioRuns
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Prepared, Reader
@@ -65,7 +66,7 @@ class _Bench:
         """Return the job of one run."""
         return LoadgenJob(
             model=str(self.artifact.model_path.resolve()),
-            model_name=str(self.artifact.path),
+            model_name=str(self.artifact.place),
             outputs=self.prepared.reader.task.outputs,
             pad_id=self.prepared.pad_id,
             samples=str(self.samples_file),
@@ -111,14 +112,18 @@ def mlperf(
         _require_whole(request.entry)
     loadgen()
     require_free(out, force=force)
-    with new_folder(out, force=force) as temporary, tempfile.TemporaryDirectory(prefix="quantkit-") as work:
-        bench = _bench(artifact, request, data_dir, Path(work).resolve())
+    with (
+        hold(artifact) as held,
+        new_folder(out, force=force) as temporary,
+        tempfile.TemporaryDirectory(prefix="quantkit-") as work,
+    ):
+        bench = _bench(held, request, data_dir, Path(work).resolve())
         results = [
             _run_scenario(bench, scenario, reasons) for scenario in dict.fromkeys(bench.settings.scenarios)
         ]
         write_submission(
             temporary,
-            artifact,
+            held,
             entry=request.entry,
             benchmark=bench.settings.benchmark,
             finished=tuple(finished for finished, _ in results),

@@ -1,12 +1,12 @@
 """export, then fuse: what `quantkit export` does, composed above the two stages."""
 
-import shutil
-import tempfile
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantkit.artifact import Artifact
-from quantkit.files import PARTIAL, naming, naming_output_errors, require_free
+from quantkit.files import naming, naming_output_errors, require_free
+from quantkit.partial import partial_folder
 from quantkit.recipe.settings import ExportSettings, FuseSettings
 from quantkit.stages.export import export
 from quantkit.stages.fuse import fuse
@@ -33,14 +33,12 @@ def export_and_fuse(request: ExportRequest, out: Path, *, force: bool = False) -
     if not request.fuse.enabled:
         return export(request.checkpoint, out, task=request.task, settings=request.export, force=force)
     require_free(out, force=force)
-    with naming_output_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}{PARTIAL}", dir=out.parent))
-    try:
+    with contextlib.ExitStack() as stack:
+        with naming_output_errors(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(partial_folder(out))
         with naming(folder / "exported", out):
             exported = export(
                 request.checkpoint, folder / "exported", task=request.task, settings=request.export
             )
         return fuse(exported, out, settings=request.fuse, force=force)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from quantkit.artifact import Artifact
 from quantkit.recipe.settings import EvaluateSettings, GateSettings
 from quantkit.records import GateReport
+from quantkit.runtime.hold import hold
 from quantkit.stages.evaluate import evaluate
 from quantkit.stages.gate import GateEvidence, append_summary, gate, write_reports
 from quantkit.stages.inspect import inspect
@@ -22,19 +23,22 @@ class Terms:
 def judge(candidate: Artifact, baseline: Artifact, *, terms: Terms, data_dir: Path | None) -> GateReport:
     """Judge a candidate against its baseline; evaluations that are there already are not made again.
 
+    The candidate is held from the beginning: the verdict is of the bytes that were there then.
+
     Raises:
         QuantkitError: as the three stages do.
     """
-    return judge_evidence(
-        GateEvidence(
-            candidate=candidate,
-            baseline=baseline,
-            baseline_evaluation=evaluate(baseline, settings=terms.evaluate, data_dir=data_dir),
-            candidate_evaluation=evaluate(candidate, settings=terms.evaluate, data_dir=data_dir),
-            inspection=inspect(candidate),
-        ),
-        settings=terms.gate,
-    )
+    with hold(candidate) as held:
+        return judge_evidence(
+            GateEvidence(
+                candidate=held,
+                baseline=baseline,
+                baseline_evaluation=evaluate(baseline, settings=terms.evaluate, data_dir=data_dir),
+                candidate_evaluation=evaluate(held, settings=terms.evaluate, data_dir=data_dir),
+                inspection=inspect(held),
+            ),
+            settings=terms.gate,
+        )
 
 
 def judge_evidence(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:

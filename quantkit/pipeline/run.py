@@ -44,7 +44,7 @@ def run(
     started = time.perf_counter()
     announce = announce or _say_nothing
     folder = WorkFolder(work)
-    with folder.held():
+    with folder.held(made=(REPORT, *(step.folder for step in STEPS if step.folder))):
         line = Line(recipe, folder, DataPlaces(data_dir=data_dir))
         require_data(line)
         reports = []

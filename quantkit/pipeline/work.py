@@ -13,17 +13,17 @@ moment leaves either a finished step or none.
 import contextlib
 import fcntl
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from quantkit.artifact import Ingredients
 from quantkit.artifact.manifest import NAME as MANIFEST
+from quantkit.artifact.manifest import REPORTS
 from quantkit.errors import UsageError
-from quantkit.files import PARTIAL, naming_output_errors, write_json
+from quantkit.files import naming_output_errors, write_json
+from quantkit.partial import partial_folder, remove_abandoned
 from quantkit.records.record import Record
 from quantkit.strict_json import read_json
 
@@ -65,14 +65,16 @@ class WorkFolder:
         """Remove a step's folder so that no moment shows it half removed."""
         folder = self.path / name
         if folder.exists():
-            grave = Path(tempfile.mkdtemp(prefix=f".{name}{PARTIAL}", dir=self.path))
-            with naming_output_errors(folder):
+            with naming_output_errors(folder), partial_folder(folder) as grave:
                 os.replace(folder, grave / name)
-            shutil.rmtree(grave, ignore_errors=True)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, made: Collection[str] = ()) -> Iterator[None]:
         """Hold the folder for this run, and clear away what runs that died have left.
+
+        Args:
+            made: names of what a run makes here besides the ledger; on the way to anything else may be somebody
+                else's work.
 
         Raises:
             UsageError: another run is at work in it, or it is an artifact.
@@ -91,11 +93,9 @@ class WorkFolder:
                     f"{self.path}: another run is at work there; wait for it, or choose another --work"
                 ) from None
             self._entries = _read_ledger(self.path / LEDGER)
-            for leftover in self.path.rglob(f".*{PARTIAL}*"):
-                if leftover.is_dir():
-                    shutil.rmtree(leftover, ignore_errors=True)
-                else:
-                    leftover.unlink(missing_ok=True)
+            remove_abandoned(self.path, {LEDGER, *made})
+            for name in made:
+                remove_abandoned(self.path / name / REPORTS)
             yield
         finally:
             os.close(handle)

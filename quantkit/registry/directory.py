@@ -8,8 +8,6 @@ that of two publishers of one version exactly one wins, also on a file system wi
 import contextlib
 import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,8 @@ from quantkit.artifact import Artifact, Manifest
 from quantkit.artifact.manifest import NAME as MANIFEST
 from quantkit.artifact.manifest import SIGNATURE
 from quantkit.errors import ArtifactError, OutputError, RegistryError
-from quantkit.files import PARTIAL, inside, naming_output_errors, new_folder, write_json
+from quantkit.files import inside, naming_output_errors, new_folder, write_json
+from quantkit.partial import partial_folder, remove_abandoned
 from quantkit.registry.channels import Channels, publication_order
 from quantkit.registry.evidence import require_evidence
 from quantkit.registry.expected import Expected, require_pulled
@@ -53,7 +52,7 @@ class DirectoryRegistry:
             OutputError: the registry cannot be written.
         """
         reference = Reference.checked(name, version)
-        source = Artifact.open(artifact.path)
+        source = artifact.opened_again()
         require_evidence(source)
         place = self._place(reference)
         with self._publishing(reference):
@@ -211,11 +210,8 @@ class DirectoryRegistry:
         """
         place = self._place(Reference.checked(name, version))
         with self._publishing(Reference.checked(name, version)), naming_output_errors(place):
-            grave = Path(tempfile.mkdtemp(prefix=f".{version}{PARTIAL}", dir=place.parent))
-            try:
+            with partial_folder(place) as grave:
                 place.rename(grave / version)
-            finally:
-                shutil.rmtree(grave, ignore_errors=True)
 
     def _place(self, reference: Reference) -> Path:
         try:
@@ -244,8 +240,7 @@ class DirectoryRegistry:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 locked = True
             if locked:
-                for leftover in folder.glob(f".*{PARTIAL}*"):
-                    shutil.rmtree(leftover, ignore_errors=True)
+                remove_abandoned(folder)
             yield
         finally:
             os.close(handle)

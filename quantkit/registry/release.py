@@ -95,11 +95,9 @@ def copy_file(source: Path, folder: Path, name: str, *, taken_from: str | None =
     """
     origin, target = inside(source, taken_from or name), inside(folder, name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copyfile(origin, target)
-    except FileNotFoundError:
-        raise ArtifactError(
-            f"{origin}: is missing; the artifact is not whole, make or pull it again"
-        ) from None
+    # Neither does a pipe wait for a writer, nor is a folder copied.
+    if not origin.is_file():
+        raise ArtifactError(f"{origin}: is missing; the artifact is not whole, make or pull it again")
+    shutil.copyfile(origin, target)
     with target.open("rb") as stream:
         os.fsync(stream.fileno())

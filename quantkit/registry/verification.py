@@ -1,12 +1,15 @@
 """Verifying: every byte of an artifact hashed again, its seal checked, its evidence read."""
 
+import contextlib
+import os
+import stat
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from quantkit.artifact import Artifact, Manifest
-from quantkit.artifact.manifest import NAME, FileRecord, content_files
+from quantkit.artifact.manifest import NAME, FileRecord
 from quantkit.errors import MISTAKE, PASSED, QuantkitError
 from quantkit.files import inside, sha256_file
 from quantkit.records.record import Record, Report
@@ -64,11 +67,7 @@ def verify_artifact(path: Path, expected: Expected | None = None) -> Verificatio
     listed = {**manifest.files, **manifest.reports}
     findings = [FileFinding(name=NAME, finding="ok", size=(path / NAME).stat().st_size)]
     findings += [_compare(path, name, record) for name, record in sorted(listed.items())]
-    findings += [
-        FileFinding(name=name, finding="not listed", size=(path / name).stat().st_size)
-        for name in content_files(path)
-        if name not in manifest.files
-    ]
+    findings += [_unlisted(path, name) for name in manifest.unlisted(path)]
     expected = expected or Expected()
     verdict, problem, release = None, None, None
     signature: Literal["none", "not checked", "valid"] = "not checked" if is_signed(path) else "none"
@@ -104,6 +103,16 @@ _SAID: dict[Finding, str] = {
     "missing": "is missing",
     "not listed": "is not listed in the manifest",
 }
+
+
+def _unlisted(folder: Path, name: str) -> FileFinding:
+    """Return the finding; a name that is no text is written with escapes, and what is no file has no size."""
+    size = 0
+    with contextlib.suppress(FileNotFoundError):
+        status = (folder / name).lstat()
+        size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+    shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return FileFinding(name=shown, finding="not listed", size=size)
 
 
 def _compare(folder: Path, name: str, record: FileRecord) -> FileFinding:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import google.protobuf.message
 import onnx
+from google.protobuf.message import Message
 
 from quantkit.errors import ArtifactError
 
@@ -34,20 +35,19 @@ def external_files(model: onnx.ModelProto) -> set[str]:
     """Return the names of the files that hold weights of a model, beside its graph."""
     return {
         entry.value
-        for tensor in stored_tensors(model.graph)
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for tensor in stored_tensors(model)
         for entry in tensor.external_data
         if entry.key == "location"
     }
 
 
-def stored_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield every stored tensor: initializers and attributes, subgraphs included."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for subgraph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from stored_tensors(subgraph)
+def stored_tensors(message: Message) -> Iterator[onnx.TensorProto]:
+    """Yield every stored tensor wherever it is: initializers, attributes, subgraphs, functions, sparse ones."""
+    if isinstance(message, onnx.TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for part in (value,) if isinstance(value, Message) else value:
+            yield from stored_tensors(part)

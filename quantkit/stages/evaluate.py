@@ -16,21 +16,23 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from quantkit.artifact import Artifact
+from quantkit.artifact.artifact import is_not_kept
 from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.measure import tool_versions
 from quantkit.engines import open_engine, seats
 from quantkit.errors import EvaluationError, OutputError, QuantkitError
-from quantkit.files import cache_folder, is_read_only, write_json
+from quantkit.files import cache_folder, write_json
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
 from quantkit.records.evaluation import evaluation_file, predictions_file, scores_digest
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job, run_job
 from quantkit.runtime.where import Where
@@ -93,7 +95,8 @@ def evaluate(
     subject = _subject(artifact, settings, data_dir)
     found = None if refresh else _read_cached(subject)
     if found is None:
-        found = _run(subject, settings, where)
+        with hold(artifact) as held:
+            found = _run(replace(subject, artifact=held), settings, where)
         _write_cached(found)
     _write_reports(artifact, found)
     return found
@@ -114,7 +117,8 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
     reader = Reader.of(artifact)
     # Opened before questions are cut: a model that cannot run is told at once.
     profile = _profile(artifact, settings, where)
-    with open_engine(artifact.model_path, outputs=reader.task.outputs, profile=profile) as engine:
+    model, outputs_of = artifact.model_path, reader.task.outputs
+    with open_engine(model, outputs=outputs_of, profile=profile, name=artifact.model_name) as engine:
         prepared = reader.prepare(dataset)
         job = Job.of(prepared, profile.batches(prepared.lengths))
         running = time.perf_counter()
@@ -237,7 +241,7 @@ def _write_cached(evaluation: Evaluation) -> None:
 
 def _write_reports(artifact: Artifact, evaluation: Evaluation) -> None:
     if artifact.manifest.reports:
-        _LOG.info("%s is published: its reports stay as they are", artifact.path)
+        _LOG.info("%s is published: its reports stay as they are", artifact.place)
         return
     content, scores = evaluation.as_json(), _scores_json(evaluation)
     try:
@@ -245,6 +249,6 @@ def _write_reports(artifact: Artifact, evaluation: Evaluation) -> None:
             artifact.write_report(predictions_file(name), scores)
             artifact.write_report(evaluation_file(name), content)
     except OutputError as error:
-        if not is_read_only(error):
+        if not is_not_kept(error):
             raise
         _LOG.warning("the evaluation is not kept in the artifact: %s", error)

@@ -22,6 +22,7 @@ from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.graph.parity import TokenRanges
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import FuseSettings
+from quantkit.runtime.hold import hold
 from quantkit.tasks import task
 from quantkit.tasks.data_places import DataPlaces
 
@@ -60,6 +61,11 @@ def fuse(artifact: Artifact, out: Path, *, settings: FuseSettings, force: bool =
     require_free(out, force=force)
     require_apart(out, artifact)
     _require_unfused(artifact)
+    with hold(artifact) as held:
+        return _fuse(held, out, settings=settings, force=force)
+
+
+def _fuse(artifact: Artifact, out: Path, *, settings: FuseSettings, force: bool) -> Artifact:
     with measuring() as watch:
         expected = _expected(artifact, settings)
         ranges = TokenRanges.from_config(artifact.config)

@@ -12,6 +12,7 @@ from quantkit.graph.kernels import trace_execution
 from quantkit.graph.model import load_model
 from quantkit.records import Inspection, Layer
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.hold import hold
 from quantkit.tasks import task
 from quantkit.tasks.data_places import DataPlaces
 
@@ -48,6 +49,11 @@ def inspect(artifact: Artifact) -> Inspection:
         ArtifactError: the model cannot be opened.
         EvaluationError: a logit of the run is NaN or infinite.
     """
+    with hold(artifact) as held:
+        return _inspect(held)
+
+
+def _inspect(artifact: Artifact) -> Inspection:
     model = load_model(artifact.model_path)
     execution = trace_execution(
         artifact.model_path, outputs=task(artifact.task).outputs, config=artifact.config

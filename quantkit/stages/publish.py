@@ -31,7 +31,7 @@ def publish(artifact: Artifact, *, settings: PublishSettings, signer: Signer | N
     place = registry.holds(artifact, reference)
     if place is None:
         return registry.publish(artifact, name=settings.name, version=settings.version, signer=signer)
-    require_evidence(Artifact.open(artifact.path))
+    require_evidence(artifact.opened_again())
     if signer is not None and not _is_signed(registry, settings):
         raise RegistryError(
             f"{registry}: {reference} is published without a signature and is never overwritten; "

@@ -15,7 +15,8 @@ from quantkit.quantization.grids import INT8
 from quantkit.recipe.settings import SensitivitySettings
 from quantkit.records import Sensitivity
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.tasks.calibration_set import select
+from quantkit.runtime.hold import hold
+from quantkit.tasks.calibration_set import CalibrationSet, select
 
 _TOOLS = ("onnx", "onnxruntime", "numpy", "tokenizers")
 
@@ -42,6 +43,13 @@ def sensitivity(
         raise UsageError("--calib: is missing; give questions, such as --calib squad or a file")
     started = time.monotonic()
     calibration_set = select(settings.calib, artifact.task, settings.calib_questions, data_dir, settings.seed)
+    with hold(artifact) as held:
+        return _measured(held, settings, calibration_set, started)
+
+
+def _measured(
+    artifact: Artifact, settings: SensitivitySettings, calibration_set: CalibrationSet, started: float
+) -> Sensitivity:
     workbench = set_up(
         artifact,
         calibration_set,

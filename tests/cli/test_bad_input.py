@@ -43,6 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert made.exit_code == 0, made.stderr
         _spoil_checkpoints()
         _spoil_artifacts()
+        _write_unfit_artifacts()
         _write_foreign_folders()
         _write_datasets()
         Path("full").mkdir()
@@ -167,6 +168,16 @@ def _spoil_artifacts() -> None:
                 tensor.CopyFrom(numpy_helper.from_array(weight, tensor.name))
         write_model(folder, model.SerializeToString())
 
+    def keep_weights_outside(folder: Path) -> None:
+        model = onnx.load(folder / "model.onnx")
+        (folder / "reports").mkdir()
+        weight = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+        (folder / "reports" / "bench.json").write_bytes(weight.raw_data)
+        weight.ClearField("raw_data")
+        weight.data_location = onnx.TensorProto.EXTERNAL
+        weight.external_data.add(key="location", value="reports/bench.json")
+        write_model(folder, model.SerializeToString())
+
     manifest = "manifest.json"
     _copy("fp32", "changed-model", lambda folder: flip(folder, "model.onnx"))
     _copy(
@@ -181,9 +192,13 @@ def _spoil_artifacts() -> None:
     _copy("fp32", "lost", lambda folder: (folder / "model.onnx").unlink())
     _copy("fp32", "escaping", lambda folder: _reseal(folder, "../model.onnx"))
     _copy("fp32", "linked", link)
+    _copy("fp32", "outside", keep_weights_outside)
     _copy("fp32", "not-onnx", lambda folder: write_model(folder, b"not onnx"))
     _copy("fp32", "other-inputs", rename_input)
     _copy("fp32", "nan-artifact", spoil_weight)
+
+
+def _write_unfit_artifacts() -> None:
     shutil.copytree("int8", "borrowed")
     save_tiny(Path("tagger"), config={"problem_type": "multi_label_classification"})
     save_tiny(Path("ranker"), config={"id2label": {"0": "LABEL_0"}})

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from quantkit.artifact import Artifact
-from quantkit.files import PARTIAL
+from quantkit.partial import PARTIAL
 from quantkit.registry import DirectoryRegistry
 
 ROOT = Path(__file__).resolve().parents[2]

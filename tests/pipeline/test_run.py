@@ -15,7 +15,7 @@ import pytest
 
 from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError, DatasetError, UsageError
-from quantkit.files import PARTIAL
+from quantkit.partial import PARTIAL, partial_folder
 from quantkit.pipeline import line as line_module
 from quantkit.pipeline import stages as stages_module
 from quantkit.pipeline.run import plan, run
@@ -282,6 +282,27 @@ def test_leftovers_of_dead_runs_are_cleared(fakes: Any, recipe: Any, tmp_path: P
     (leftover / "model.onnx").write_bytes(b"half")
     run(recipe(), work=tmp_path / "work")
     assert list((tmp_path / "work").rglob(f"*{PARTIAL}*")) == []
+
+
+def test_leftovers_in_reports_are_cleared(fakes: Any, recipe: Any, tmp_path: Path) -> None:
+    """A report that was being written into one of the run's artifacts is removed too."""
+    run(recipe(), work=tmp_path / "work")
+    leftover = tmp_path / "work" / "03-int8" / "reports" / f".gate.json{PARTIAL}dead"
+    leftover.write_bytes(b"half")
+    run(recipe(), work=tmp_path / "work")
+    assert not leftover.exists()
+
+
+def test_what_others_make_below_the_work_folder_stays(fakes: Any, recipe: Any, tmp_path: Path) -> None:
+    """Work under way there, by other names or by somebody who lives, is not the run's to clear away."""
+    work = tmp_path / "work"
+    others = (work / f".mine{PARTIAL}x", work / "notes" / f".03-int8{PARTIAL}x", work / "a" / f".b{PARTIAL}x")
+    for other in others:
+        other.mkdir(parents=True)
+    with partial_folder(work / "03-int8") as at_work:
+        run(recipe(), work=work)
+        assert at_work.is_dir()
+    assert [other.is_dir() for other in others] == [True, True, True]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from quantkit.artifact import Artifact, Manifest
 from quantkit.errors import ArtifactError, OutputError, PublishRefused, QuantkitError, RegistryError
-from quantkit.files import PARTIAL
+from quantkit.partial import PARTIAL
 from quantkit.registry import DirectoryRegistry, Reference, verify_artifact
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RUNTIME_REPORT, RuntimeProfile, profile_of

@@ -110,11 +110,11 @@ def test_anything_else_runs(
 ) -> None:
     """Another artifact, dataset, budget or limit is another subject, and refresh always runs."""
     evaluate(make_span_artifact(), settings=settings_for(span_questions))
-    opened: list[Path] = []
+    opened: list[str] = []
     original = Session.__init__
 
     def record(self: Session, path: Path, **given: Any) -> None:
-        opened.append(path)
+        opened.append(given["name"])
         original(self, path, **given)
 
     monkeypatch.setattr(Session, "__init__", record)
@@ -123,7 +123,7 @@ def test_anything_else_runs(
         write_text(span_questions, span_questions.read_text().replace("Who sent?", "Who sent a letter?"))
     options = {"token_budget": {"token_budget": 32}, "limit": {"limit": 4}}.get(changed, {})
     evaluate(artifact, settings=settings_for(span_questions, **options), refresh=changed == "refresh")
-    assert opened == [artifact.model_path]
+    assert opened == [str(artifact.model_path)]
 
 
 @pytest.mark.parametrize(
@@ -297,9 +297,9 @@ def test_runs_as_tuned(
     artifact.write_report("runtime.json", profile.as_json())
     seen: list[RuntimeProfile] = []
 
-    def opened(path: Path, *, outputs: tuple[str, ...], profile: RuntimeProfile) -> Engine:
+    def opened(path: Path, *, profile: RuntimeProfile, **given: Any) -> Engine:
         seen.append(profile)
-        return open_engine(path, outputs=outputs, profile=profile)
+        return open_engine(path, profile=profile, **given)
 
     monkeypatch.setattr("quantkit.stages.evaluate.open_engine", opened)
     found = evaluate(artifact, settings=settings_for(span_questions), refresh=True)

@@ -496,7 +496,7 @@ def test_a_read_only_candidate_gets_its_verdict(
 
     refuse_with(PermissionError(13, "Permission denied"))
     assert write_reports(report, given_.candidate) == ()
-    assert "is read-only: this verdict is not kept" in caplog.text
+    assert "this verdict is not kept in the artifact: gate.json: no" in caplog.text
     refuse_with(OSError(28, "No space left on device"))
     with pytest.raises(OutputError):
         write_reports(report, given_.candidate)

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from quantkit.artifact import Artifact
+from quantkit.artifact import Artifact, new_artifact
 from quantkit.errors import (
     ArtifactError,
     CheckpointError,
@@ -662,9 +662,15 @@ def test_tokenizer_of_another_model(
     make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
 ) -> None:
     """Calibrating with another vocabulary's tokenizer is refused."""
-    source = make_encoder_artifact()
-    (source.path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nann\n")
-    out = tmp_path / "int8"
+    made = make_encoder_artifact()
+    with new_artifact(tmp_path / "other") as draft:
+        shutil.copy(made.model_path, draft.model_path)
+        draft.take_companions(made.path)
+        (draft.path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nann\n")
+        draft.record(
+            task=made.task, architecture="bert", precision="fp32", stages=made.manifest.stages, parent=None
+        )
+    source, out = Artifact.open(tmp_path / "other"), tmp_path / "int8"
     refuse(lambda: quantize(source, out, settings=settings("static")), out, CheckpointError, "has 6 tokens")
 
 

@@ -65,7 +65,7 @@ def observe_model(
             f"{calibration_set.dataset.path}: its {len(calibration_set.ids)} calibration questions hold no text; "
             "give questions and paragraphs with text as --calib"
         )
-    job = CalibrationJob(rows=read.rows, pad_id=read.pad_id, model_name=str(artifact.model_path), where=where)
+    job = CalibrationJob(rows=read.rows, pad_id=read.pad_id, model_name=artifact.model_name, where=where)
     # Of every layer, whatever becomes of it: what is seen then depends on nothing but the model and the rows.
     layers = linear_layers(model.graph)
     widest = max((layer.shape[0] for layer in layers), default=0)

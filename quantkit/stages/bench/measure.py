@@ -12,6 +12,7 @@ from quantkit.progress import track
 from quantkit.recipe.settings import BenchSettings
 from quantkit.records import BenchReport, BenchResult
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.hold import hold
 from quantkit.stages.bench.profiles import profile_facts, profile_for
 from quantkit.stages.bench.scenario import SCENARIOS
 from quantkit.tasks.datasets import load
@@ -53,9 +54,10 @@ def bench(
     with ExitStack() as open_engines:
         loads = []
         for artifact, profile in zip(artifacts, profiles, strict=True):
-            prepared = Reader.of(artifact).prepare(dataset)
+            held = open_engines.enter_context(hold(artifact))
+            prepared = Reader.of(held).prepare(dataset)
             outputs = prepared.reader.task.outputs
-            engine = open_engine(artifact.model_path, outputs=outputs, profile=profile)
+            engine = open_engine(held.model_path, outputs=outputs, profile=profile, name=held.model_name)
             loads.append(workload(prepared, open_engines.enter_context(engine), profile))
         rounds = _measure(loads, settings)
     return BenchReport(

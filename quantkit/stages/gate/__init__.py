@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.artifact import Artifact
+from quantkit.artifact.artifact import is_not_kept
 from quantkit.artifact.measure import tool_versions
 from quantkit.errors import ArtifactError, OutputError
-from quantkit.files import is_read_only, naming_output_errors
+from quantkit.files import naming_output_errors
 from quantkit.metrics.bootstrap import PairedScores, paired_bootstrap
 from quantkit.recipe.settings import GateSettings
 from quantkit.records import Evaluation, GateReport, Interval
@@ -116,8 +117,8 @@ def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
 def write_reports(report: GateReport, candidate: Artifact) -> tuple[Path, ...]:
     """Write `reports/gate.json`, `gate.md` and `gate.junit.xml` into the candidate and return their paths.
 
-    A published candidate's reports are sealed, and a read-only candidate keeps none: the verdict stands, a
-    warning says so, and nothing is returned.
+    A published candidate's reports are sealed, a read-only candidate keeps none, and nothing is written where another
+    artifact is by now: the verdict stands, a warning says so, and nothing is returned.
 
     Raises:
         ArtifactError: the report is about another artifact.
@@ -129,7 +130,7 @@ def write_reports(report: GateReport, candidate: Artifact) -> tuple[Path, ...]:
             f"{short(candidate.digest)}); gate this artifact"
         )
     if candidate.manifest.reports:
-        _LOG.warning("%s is published and its reports are sealed: this verdict is not kept", candidate.path)
+        _LOG.warning("%s is published and its reports are sealed: this verdict is not kept", candidate.place)
         return ()
     try:
         return (
@@ -138,9 +139,9 @@ def write_reports(report: GateReport, candidate: Artifact) -> tuple[Path, ...]:
             candidate.write_report("gate.junit.xml", gate_junit(report)),
         )
     except OutputError as error:
-        if not is_read_only(error):
+        if not is_not_kept(error):
             raise
-        _LOG.warning("%s is read-only: this verdict is not kept in it", candidate.path)
+        _LOG.warning("this verdict is not kept in the artifact: %s", error)
         return ()
 
 

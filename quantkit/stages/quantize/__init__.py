@@ -32,6 +32,7 @@ from quantkit.recipe.load import dump_section
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.report.search_files import search_files
 from quantkit.runtime.cpu import cpu_facts, resolve_target
+from quantkit.runtime.hold import hold
 from quantkit.runtime.where import Where
 from quantkit.stages.quantize.assignment import Assignment, assign, grid_for
 from quantkit.stages.quantize.facts import (
@@ -86,6 +87,13 @@ def quantize(
     require_free(out, force=force)
     require_apart(out, artifact)
     require_usable(artifact, settings)
+    with hold(artifact) as held:
+        return _quantize(held, out, settings=settings, data_dir=data_dir, force=force)
+
+
+def _quantize(
+    artifact: Artifact, out: Path, *, settings: QuantizeSettings, data_dir: Path | None, force: bool
+) -> Artifact:
     cpu = cpu_facts()
     target = resolve_target(settings.target_isa, cpu)
     grid = grid_for(settings, target)

@@ -69,9 +69,11 @@ class Machine(Closing):
         reference: RuntimeProfile,
         *,
         model_bytes: int,
+        name: str | None = None,
     ) -> None:
         """Take a model, its rows and what is measured of them; the engine of `reference` stays open."""
         self._path, self._prepared, self._objective = path, prepared, objective
+        self._name = name or str(path)
         self._reference = _engine_key(reference)
         self._most = max(1, min(_MOST, _MEMORY // max(1, model_bytes)))
         self._engines: OrderedDict[tuple[object, ...], Engine] = OrderedDict()
@@ -94,7 +96,7 @@ class Machine(Closing):
                 if len(self._engines) > self._most and other != self._reference:
                     self._engines.pop(other).close()
             outputs = self._prepared.reader.task.outputs
-            self._engines[key] = open_engine(self._path, outputs=outputs, profile=profile)
+            self._engines[key] = open_engine(self._path, outputs=outputs, profile=profile, name=self._name)
         self._engines.move_to_end(key)
         return self._engines[key]
 

@@ -13,6 +13,7 @@ from quantkit.progress import track
 from quantkit.recipe.settings import TuneSettings
 from quantkit.records.tune import TuneReport
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.hold import hold
 from quantkit.runtime.openvino_session import openvino_installed
 from quantkit.runtime.profile import RuntimeProfile
 from quantkit.stages.tune.machine import HeldRate, Machine, Objective, offline
@@ -50,6 +51,11 @@ def tune(artifact: Artifact, *, settings: TuneSettings, data_dir: Path | None = 
         EvaluationError: the model cannot be run, or does not keep the latency bound.
     """
     dataset = sample(load(settings.data, artifact.task, data_dir), _QUESTIONS)
+    with hold(artifact) as held:
+        return _tune(held, dataset, settings)
+
+
+def _tune(artifact: Artifact, dataset: Dataset, settings: TuneSettings) -> Tuned:
     prepared = Reader.of(artifact).prepare(dataset)
     installed = ("onnxruntime", "openvino") if openvino_installed() else ("onnxruntime",)
     runtimes = settings.runtimes or installed
@@ -62,7 +68,12 @@ def tune(artifact: Artifact, *, settings: TuneSettings, data_dir: Path | None = 
     references = [default, default.model_copy(update={"instances": 1, "threads": cores})]
     for place, reference in enumerate(references):
         machine = Machine(
-            artifact.model_path, prepared, objective, reference, model_bytes=artifact.model_bytes
+            artifact.model_path,
+            prepared,
+            objective,
+            reference,
+            model_bytes=artifact.model_bytes,
+            name=artifact.model_name,
         )
         try:
             with machine, track("tune", int(settings.budget), "s") as advance:
