@@ -209,9 +209,12 @@ class DirectoryRegistry:
             OutputError: the registry cannot be written.
         """
         place = self._place(Reference.checked(name, version))
-        with self._publishing(Reference.checked(name, version)), naming_output_errors(place):
-            with partial_folder(place) as grave:
-                place.rename(grave / version)
+        with (
+            self._publishing(Reference.checked(name, version)),
+            naming_output_errors(place),
+            partial_folder(place) as grave,
+        ):
+            place.rename(grave / version)
 
     def _place(self, reference: Reference) -> Path:
         try:
