@@ -93,7 +93,7 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
 def test_every_command_is_documented(name: str) -> None:
     """docs/cli.md has a section per command with every option; the table of commands says what help says."""
     section = DOCUMENT.split(f"\n## quantkit {name}\n")[1].split("\n## ")[0]
-    options = [parameter for parameter in command(name).params if isinstance(parameter, click.Option)]
+    options = [one for one in command(name).params if isinstance(one, click.Option) and not one.hidden]
     missing = [
         spelling
         for option in options

@@ -17,7 +17,7 @@ def test_markdown() -> None:
         scenario="server",
         latency_bound_ms=130.0,
     )
-    assert "| p50, ms | p90, ms | p99, ms | runs |" in bench_markdown(server)
+    assert "| p50, ms | p90, ms | p99, ms | profile |" in bench_markdown(server)
     assert "99 % within 130 ms" in bench_markdown(server)
 
 
