@@ -62,14 +62,16 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def exact_grids() -> frozenset[str]:
     """Return the weight grids whose products this CPU's integer kernels sum exactly.
 
-    Where sums of two u8 x s8 products are kept in 16 bits, a signed grid is exact if two of its largest products fit;
-    uint8 weights are multiplied by other instructions.
+    Where sums of two u8 x s8 products are kept in 16 bits, a signed grid is exact if the largest sum of two products
+    fits; uint8 weights are multiplied by other instructions.
     """
     saturates = resolve_target(NATIVE, cpu_facts()).saturates
     return frozenset(
         name
         for name, grid in GRIDS.items()
-        if not saturates or grid.kernel == "u8u8" or 2 * 255 * grid.limit <= np.iinfo(np.int16).max
+        if not saturates
+        or grid.kernel == "u8u8"
+        or 255 * (grid.pair_limit or 2 * grid.limit) <= np.iinfo(np.int16).max
     )
 
 

@@ -37,16 +37,19 @@ def command(*, data_dir: Path | None, as_json: bool) -> None:
     """
     from quantkit.artifact.measure import tool_versions
     from quantkit.files import cache_folder
-    from quantkit.runtime.cpu import cpu_facts
+    from quantkit.quantization.grids import GRIDS
+    from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
     from quantkit.tasks.datasets import DATASETS
     from quantkit.telemetry import telemetry
 
     processor = cpu_facts()
+    kernels = resolve_target(NATIVE, processor)
+    exact = [name for name, grid in GRIDS.items() if grid.exact or not kernels.saturates]
     facts: dict[str, Any] = {
         "schema": "quantkit/doctor/1",
         "versions": tool_versions(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "cpu": {**processor.as_json(), "vnni": processor.has_vnni},
+        "cpu": {**processor.as_json(), "vnni": processor.has_vnni, "exact": exact},
         "telemetry": telemetry(),
         "data": {name: _where(name, data_dir) for name in DATASETS},
         "folders": {
@@ -65,16 +68,14 @@ def command(*, data_dir: Path | None, as_json: bool) -> None:
     ]
     show.print_table("versions", ("package", "version", ""), [*versions, *packages])
     sets = processor.instruction_sets
-    reduce = {True: "not needed", False: "needed: this processor has no VNNI", None: "not known"}[
-        processor.has_vnni
-    ]
     show.print_facts(
         "processor",
         [
             ("model", processor.model),
             ("cores", str(processor.cores)),
             ("instruction sets", "not known" if sets is None else " ".join(sets) or "none that matter"),
-            ("reduce_range", reduce),
+            ("INT8 kernels", kernels.name),
+            ("exact weight types", ", ".join(facts["cpu"]["exact"])),
         ],
     )
     data = [(name, place or "not here; downloaded when needed") for name, place in facts["data"].items()]

@@ -1,8 +1,13 @@
 """quantkit inspect: what is in an artifact, and which kernels really run."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from quantkit.cli import options, show
+
+if TYPE_CHECKING:
+    from quantkit.records import Inspection
 
 
 @click.command("inspect")
@@ -35,6 +40,7 @@ def command(*, artifact: str, as_json: bool) -> None:
             ("size", show.megabytes(report.size_bytes)),
             ("INT8 coverage", show.percent(report.int8_coverage)),
             ("INT8 embeddings", show.percent(report.int8_embedding_share)),
+            ("x86 without VNNI", _exactness(report)),
         ],
     )
     fusions = sorted({**report.expected_fusions, **report.fused})
@@ -58,3 +64,10 @@ def command(*, artifact: str, as_json: bool) -> None:
             for layer in report.layers
         ]
         show.print_table("linear layers", ("layer", "shape", "kernel", "integer"), layers)
+
+
+def _exactness(report: "Inspection") -> str:
+    """Say whether integer products are right where pairs of them are added in 16 bits."""
+    if not report.saturating:
+        return "exact"
+    return f"{len(report.saturating)} layers saturate, first {report.saturating[0]}"

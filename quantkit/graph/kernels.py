@@ -24,6 +24,7 @@ import onnx
 from quantkit.errors import ArtifactError, EvaluationError, OutputError
 from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.graph.constant_shapes import ConstantShapes
+from quantkit.graph.pairs import extreme_pair_sums, within_pair_limit
 from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session, SessionOptions
 from quantkit.strict_json import read_json
 
@@ -32,10 +33,17 @@ TOKENS = 384
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kernel:
-    """A kernel that computes linear layers: which input is the weight, and whether it always multiplies integers."""
+    """A kernel that computes linear layers.
+
+    Attributes:
+        weight: which input is the weight.
+        integer: it always multiplies integers.
+        zero_point: which input is the activations' zero point, of their type; uint8 where there is none.
+    """
 
     weight: int
     integer: bool
+    zero_point: int | None = None
 
 
 # Every ONNX Runtime CPU kernel a linear layer can end up in. MatMulNBits is decided node by node.
@@ -46,32 +54,51 @@ LINEAR_KERNELS: dict[str, Kernel] = {
     "FusedGemm": Kernel(weight=1, integer=False),
     "Attention": Kernel(weight=1, integer=False),
     "MatMulNBits": Kernel(weight=1, integer=False),
-    "MatMulInteger": Kernel(weight=1, integer=True),
-    "MatMulIntegerToFloat": Kernel(weight=1, integer=True),
+    "MatMulInteger": Kernel(weight=1, integer=True, zero_point=2),
+    "MatMulIntegerToFloat": Kernel(weight=1, integer=True, zero_point=4),
     "DynamicQuantizeMatMul": Kernel(weight=1, integer=True),
-    "QAttention": Kernel(weight=1, integer=True),
-    "QLinearMatMul": Kernel(weight=3, integer=True),
-    "QGemm": Kernel(weight=3, integer=True),
+    "QAttention": Kernel(weight=1, integer=True, zero_point=6),
+    "QLinearMatMul": Kernel(weight=3, integer=True, zero_point=2),
+    "QGemm": Kernel(weight=3, integer=True, zero_point=2),
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Weight:
-    """The weight of a node of the optimized graph: its shape [inputs, outputs], and whether integers are multiplied."""
+    """The weight of a node of the optimized graph: its shape [inputs, outputs], and whether integers are multiplied.
+
+    With `pair_sums` as an executed layer has them.
+    """
 
     shape: tuple[int, int]
     integer: bool
+    pair_sums: tuple[int, int] | None = None
+
+    @property
+    def saturates(self) -> bool:
+        """Whether it is not exact for some activations where pairs of products are added in 16 bits."""
+        return self.pair_sums is not None and not within_pair_limit(*self.pair_sums)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExecutedLayer:
-    """One linear layer as executed: weight [inputs, outputs], the kernel, multiply-accumulates of the run."""
+    """One linear layer as executed: weight [inputs, outputs], the kernel, multiply-accumulates of the run.
+
+    `pair_sums` are the least and the largest sum that weights of a pair of inputs have, of one sign, where uint8 is
+    multiplied by int8 (`quantkit.graph.pairs`); None for every other layer.
+    """
 
     name: str
     shape: tuple[int, int]
     kernel: str
     integer: bool
     macs: int
+    pair_sums: tuple[int, int] | None = None
+
+    @property
+    def saturates(self) -> bool:
+        """Whether there are activations whose sums a CPU that keeps pairs of products in 16 bits gets wrong."""
+        return self.pair_sums is not None and not within_pair_limit(*self.pair_sums)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +159,23 @@ def trace_execution(
     return Execution(tokens=row[INPUT_IDS].shape[1], kernels=dict(sorted(kernels.items())), layers=layers)
 
 
+def saturating_layers(path: Path, *, outputs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the layers that would not be exact where pairs of products are added in 16 bits; nothing is run.
+
+    Args:
+        path: the ONNX file.
+        outputs: the task's graph outputs.
+
+    Raises:
+        ArtifactError: the model cannot be opened.
+    """
+    with tempfile.TemporaryDirectory(prefix="quantkit-pairs-") as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        Session(path, outputs=outputs, optimized_model=optimized)
+        _name_all(optimized)
+        return tuple(name for name, weight in _weights(str(path), optimized).items() if weight.saturates)
+
+
 def _row(config: Mapping[str, Any], model: str) -> dict[str, np.ndarray]:
     """Return one row of valid token ids, [1, tokens], as long as the model's positions allow."""
     numbers = {"vocab_size": 2, "max_position_embeddings": TOKENS, "pad_token_id": None}
@@ -190,6 +234,7 @@ def _weights(model: str, optimized: Path) -> dict[str, _Weight]:
     """
     graph = onnx.load(optimized, load_external_data=False).graph
     constants = ConstantShapes(graph)
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
     found: dict[str, _Weight] = {}
     for node in graph.node:
         kernel = LINEAR_KERNELS.get(node.op_type)
@@ -209,8 +254,25 @@ def _weights(model: str, optimized: Path) -> dict[str, _Weight]:
                 f"{model}: a {node.op_type} has the name {node.name!r}, which is not its own; report this"
             )
         shape = (shape[1], shape[0]) if attributes.get("transB") else shape
-        found[node.name] = _Weight(shape=shape, integer=integer)
+        sums = None
+        stored = tensors.get(node.input[kernel.weight])
+        if stored is not None and _unsigned_by_signed(node, kernel, tensors):
+            array = onnx.numpy_helper.to_array(stored, str(optimized.parent))
+            sums = extreme_pair_sums(array.T if attributes.get("transB") else array)
+        found[node.name] = _Weight(shape=shape, integer=integer, pair_sums=sums)
     return found
+
+
+def _unsigned_by_signed(
+    node: onnx.NodeProto, kernel: Kernel, tensors: Mapping[str, onnx.TensorProto]
+) -> bool:
+    """Tell whether an integer kernel multiplies uint8 activations by int8 weights."""
+    if not kernel.integer or tensors[node.input[kernel.weight]].data_type != onnx.TensorProto.INT8:
+        return False
+    zero = None
+    if kernel.zero_point is not None and len(node.input) > kernel.zero_point:
+        zero = tensors.get(node.input[kernel.zero_point])
+    return zero is None or zero.data_type != onnx.TensorProto.INT8
 
 
 def _rounds_activations(node: onnx.NodeProto, attributes: Mapping[str, int]) -> bool:
@@ -236,6 +298,7 @@ def _layer(event: Mapping[str, Any], weights: Mapping[str, _Weight]) -> list[Exe
             shape=(inputs, outputs),
             kernel=op_type,
             integer=weights[name].integer,
+            pair_sums=weights[name].pair_sums,
             macs=rows * inputs * outputs,
         )
     ]

@@ -27,7 +27,7 @@ from quantkit.quantization.grids import Grid
 from quantkit.quantization.treatments import Treated
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.records import GroupRecord, GroupSensitivity, OptionRecord, SearchReport
-from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_here
+from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_on
 from quantkit.tasks.calibration_set import CalibrationSet
 
 _TOOLS = ("quantkit", "onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
@@ -143,7 +143,7 @@ def find(
         seconds=clock.parts,
         peak_memory_mb=peak_memory() / 1e6,
         target_isa=settings.target_isa,
-        validated_on=(target.name,) if validated_here(target, cpu_facts()) else (),
+        validated_on=validated_on(target, cpu_facts()),
         tools=tool_versions(*_TOOLS),
         cpu=cpu_facts().as_json(),
     )

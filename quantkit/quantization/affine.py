@@ -26,12 +26,6 @@ def quantize_matrix(matrix: np.ndarray, scales: np.ndarray, grid: Grid) -> Quant
     return grid.encode(grid.nearest(matrix / scales), scales)
 
 
-def weight_scales(matrix: np.ndarray, *, per_channel: bool, grid: Grid) -> np.ndarray:
-    """Return the scales with which the largest magnitude is the last level: float32 [outputs], or [] for all."""
-    largest = np.abs(matrix).max(axis=0) if per_channel else np.abs(matrix).max()
-    return _scales(largest, grid.limit)
-
-
 def quantize_rows(table: np.ndarray, *, name: str) -> QuantizedWeight:
     """Quantize an embedding table [rows, width] to symmetric int8 with one scale per row, float32 [rows].
 
@@ -39,15 +33,9 @@ def quantize_rows(table: np.ndarray, *, name: str) -> QuantizedWeight:
         QuantizationError: an entry is NaN or infinite.
     """
     require_finite(table, name)
-    scales = _scales(np.abs(table).max(axis=1), INT8.limit)
+    scales = INT8.scales(table.T)
     by_column = quantize_matrix(table, scales[:, None], INT8)
     return QuantizedWeight(values=by_column.values, scales=scales)
-
-
-def _scales(largest: np.ndarray, limit: int) -> np.ndarray:
-    """Return largest / limit as float32, and 1 where all weights are 0."""
-    scales = (largest / limit).astype(np.float32)
-    return np.where(scales < np.finfo(np.float32).tiny, np.float32(1.0), scales).astype(np.float32)
 
 
 def require_finite(array: np.ndarray, name: str) -> None:

@@ -176,15 +176,18 @@ class QuantizeSettings(Section):
     per_channel: bool = Field(default=True, description="one weight scale per output channel")
     symmetric: Symmetric = False
     reduce_range: Literal["auto", "yes", "no"] = Field(
-        default="auto", description="7-bit weights, needed on x86 without VNNI; auto asks the target"
-    )
-    weight_type: Literal["auto", "int8", "uint8"] = Field(
         default="auto",
-        description="uint8: full range without VNNI too, where int8 needs reduce_range; auto: int8",
+        description="7-bit weights; auto: never, as int8 keeps the pair limit where a target without VNNI needs it",
+    )
+    weight_type: Literal["auto", "int8", "int8-pairs", "uint8"] = Field(
+        default="auto",
+        description="auto, int8: int8-pairs where the target has no VNNI; int8-pairs: within the pair limit, exact on "
+        "every CPU; uint8: exact too, by slower kernels",
     )
     target_isa: Annotated[str, Cli(metavar="NAME")] = Field(
         default="native",
-        description="instruction set the artifact is for; native: this processor's, the only ones validated here",
+        description="instruction set the artifact is for; native: this processor's, the only ones validated here; any: "
+        "all of them, with sums that none saturates",
     )
     smooth_quant: SmoothQuant = "auto"
     rounding: Rounding = "nearest"

@@ -32,5 +32,9 @@ class Inspection(Report):
     int8_embedding_share: float = Field(
         default=0.0, description="share of embedding-table parameters stored in INT8"
     )
+    saturating: tuple[str, ...] = Field(
+        default=(),
+        description="layers whose sums can saturate on x86 without VNNI; none: integer products are exact on every CPU",
+    )
     layers: tuple[Layer, ...] = ()
     tools: dict[str, str] = {}

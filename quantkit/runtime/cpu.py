@@ -34,6 +34,7 @@ _VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _X86 = frozenset({"x86_64", "amd64", "i386", "i686"})
 _ARM = frozenset({"aarch64", "arm64"})
 NATIVE = "native"
+ANY = "any"
 # macOS names the same things otherwise (machdep.cpu.* on Intel, hw.optional.arm.* on Apple silicon).
 _SYSCTL_NAMES = {
     "AVX2": "avx2",
@@ -71,8 +72,8 @@ class CpuFacts:
     def has_vnni(self) -> bool | None:
         """Whether 8-bit products are summed in 32 bits; None when unknown, and on anything but x86.
 
-        An x86 CPU without it adds pairs of u8 x s8 products in 16 bits, which saturates unless weights are
-        kept to 7 bits (`reduce_range`).
+        An x86 CPU without it adds pairs of u8 x s8 products in 16 bits, which saturates unless weights keep the pair
+        limit, as those of 7 bits do.
         """
         if self.instruction_sets is None or self.machine.lower() not in _X86:
             return None
@@ -113,8 +114,8 @@ class TargetIsa:
         name: what `--target-isa` and manifests call it.
         machines: the names of the architecture.
         needs: the instruction set that a CPU must have; None where the architecture itself is enough.
-        saturates: sums of two u8 x s8 products are kept in 16 bits: weights must be of 7 bits (`reduce_range`) or
-            uint8, whose products onnxruntime sums in 32 bits on every CPU.
+        saturates: sums of two u8 x s8 products are kept in 16 bits: weights must keep the pair limit, be of 7 bits
+            (`reduce_range`), or uint8, whose products onnxruntime sums in 32 bits on every CPU.
         stands_for: what a reader needs to know.
     """
 
@@ -160,7 +161,16 @@ TARGETS = (
     ),
     TargetIsa(name="neon", machines=_ARM, needs=None, saturates=False, stands_for="any other 64-bit Arm"),
 )
-TARGET_NAMES = (NATIVE, *(target.name for target in TARGETS))
+# Weights whose sums no kernel saturates: integer products are equal to the last bit on all CPUs. Arm asks for nothing:
+# onnxruntime turns int8 weights into uint8 ones there, and sums in 32 bits.
+_EVERY = TargetIsa(
+    name=ANY,
+    machines=_X86 | _ARM,
+    needs=None,
+    saturates=True,
+    stands_for="every CPU: sums that none saturates",
+)
+TARGET_NAMES = (NATIVE, ANY, *(target.name for target in TARGETS))
 
 
 def resolve_target(name: str, facts: CpuFacts) -> TargetIsa:
@@ -176,7 +186,7 @@ def resolve_target(name: str, facts: CpuFacts) -> TargetIsa:
     """
     if name == NATIVE:
         return _native(facts)
-    for target in TARGETS:
+    for target in (_EVERY, *TARGETS):
         if target.name == name:
             return target
     near = difflib.get_close_matches(name, TARGET_NAMES, n=1)
@@ -188,9 +198,16 @@ def validated_here(target: TargetIsa, facts: CpuFacts) -> bool:
     """Return whether this CPU runs the very kernels of `target`, so that what is measured here is true of it.
 
     Having the instruction set is not enough: onnxruntime runs the best kernels there are. A CPU with AVX512-VNNI
-    has AVX2 too, and says nothing about it.
+    has AVX2 too, and says nothing about it. What is for `any` has the same integer products everywhere.
     """
-    return target.name in (NATIVE, _native(facts).name)
+    return target.name in (NATIVE, ANY, _native(facts).name)
+
+
+def validated_on(target: TargetIsa, facts: CpuFacts) -> tuple[str, ...]:
+    """Return the kinds of kernels that an artifact for `target` has been run on by this CPU, as manifests say it."""
+    if target.name == ANY:
+        return (_native(facts).name,)
+    return (target.name,) if validated_here(target, facts) else ()
 
 
 def _native(facts: CpuFacts) -> TargetIsa:

@@ -31,7 +31,7 @@ from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
 from quantkit.records.evaluation import evaluation_file, predictions_file, scores_digest
-from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job, run_job
@@ -115,6 +115,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
     started = time.perf_counter()
     artifact, dataset = subject.artifact, subject.dataset
     reader = Reader.of(artifact)
+    _warn_of_saturation(artifact, reader.task.outputs)
     # Opened before questions are cut: a model that cannot run is told at once.
     profile = _profile(artifact, settings, where)
     model, outputs_of = artifact.model_path, reader.task.outputs
@@ -158,6 +159,24 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         predictions_sha256=scores_digest(scores),
         scores=scores,
     )
+
+
+def _warn_of_saturation(artifact: Artifact, outputs: tuple[str, ...]) -> None:
+    """Say so where this CPU can get integer sums of the artifact wrong; it is evaluated all the same."""
+    if artifact.manifest.precision != "int8" or not resolve_target(NATIVE, cpu_facts()).saturates:
+        return
+    from quantkit.graph.kernels import saturating_layers
+
+    layers = saturating_layers(artifact.model_path, outputs=outputs)
+    if layers:
+        more = f" and {len(layers) - 1} more layers" if len(layers) > 1 else ""
+        _LOG.warning(
+            "%s: sums of %s%s can saturate on this CPU, which has no VNNI: answers are not those of other CPUs; "
+            "quantize it again for --target-isa any",
+            artifact.path,
+            layers[0],
+            more,
+        )
 
 
 def _compared(settings: EvaluateSettings) -> dict[str, Any]:

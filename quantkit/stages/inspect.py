@@ -84,6 +84,7 @@ def _inspect(artifact: Artifact) -> Inspection:
         kernels=execution.kernels,
         int8_coverage=execution.int8_coverage,
         int8_embedding_share=_int8_embedding_share(model.graph),
+        saturating=tuple(layer.name for layer in execution.layers if layer.saturates),
         layers=tuple(
             Layer(
                 name=layer.name,

@@ -24,6 +24,8 @@ from quantkit.errors import (
 )
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.mask_free import write_mask_free
+from quantkit.graph.pairs import keeps_pair_limit
+from quantkit.quantization.grids import GRIDS
 from quantkit.quantization.treatments import shift
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import CpuFacts
@@ -281,19 +283,22 @@ def test_reduce_range(
     choice: str,
     vnni: bool,
 ) -> None:
-    """Auto means 7-bit weights exactly on x86 without VNNI; the decision is recorded and in the weights."""
+    """Seven bits are for who asks for them: auto keeps the pair limit without VNNI; recorded, and in the weights."""
     sets = ("avx2", "avx512_vnni") if vnni else ("avx2",)
     facts = CpuFacts(model="any", machine="x86_64", cores=1, instruction_sets=sets)
     monkeypatch.setattr(stage, "cpu_facts", lambda: facts)
     made = quantize(make_encoder_artifact(), tmp_path / "int8", settings=settings(reduce_range=choice))
-    expected = choice == "yes" or (choice == "auto" and not vnni)
-    assert facts_of(made)["reduce_range"] is expected
+    expected = "int7" if choice == "yes" else "int8" if choice == "no" or vnni else "int8-pairs"
+    assert facts_of(made)["reduce_range"] is (expected == "int7")
+    assert facts_of(made)["weight_type"] == expected
     weights = [
         onnx.numpy_helper.to_array(tensor)
         for tensor in onnx.load(made.model_path).graph.initializer
         if tensor.name.endswith("weight_int8") and "embeddings" not in tensor.name
     ]
-    assert max(int(np.abs(weight.astype(int)).max()) for weight in weights) == (63 if expected else 127)
+    assert max(int(np.abs(weight.astype(int)).max()) for weight in weights) == GRIDS[expected].limit
+    assert all(map(keeps_pair_limit, weights)) is GRIDS[expected].exact
+    assert facts_of(made)["pair_sums"]["kept"] is GRIDS[expected].exact
 
 
 def test_default_grid_is_exact_here(

@@ -340,7 +340,7 @@ def test_budget_that_is_too_small_is_exit_2(
 def test_other_target_isa_is_not_validated_here(
     tiny_classifier: Path, fp32: Artifact, tmp_path: Path
 ) -> None:
-    """Made for CPUs without VNNI on one with: 7-bit weights, validated on nothing, and the gate says so."""
+    """Made for CPUs without VNNI on one with: within the pair limit, validated on nothing, and the gate says so."""
     from quantkit.pipeline.judging import judge_evidence
     from quantkit.stages.evaluate import evaluate
     from quantkit.stages.gate import GateEvidence
@@ -350,7 +350,7 @@ def test_other_target_isa_is_not_validated_here(
         pytest.skip("this CPU has no VNNI, so avx2 is its own target")
     made = quantize(fp32, tmp_path / "int8", settings=settings_of(tiny_classifier, target_isa="avx2"))
     facts, report = facts_of(made), report_of(made)
-    assert (facts["weight_type"], facts["validated_on"]) == ("int7", [])
+    assert (facts["weight_type"], facts["validated_on"]) == ("int8-pairs", [])
     assert (report.target_isa, report.validated_on) == ("avx2", ())
     data = EvaluateSettings(data=str(tiny_classifier / "data" / "evaluation.jsonl"))
     judged = judge_evidence(

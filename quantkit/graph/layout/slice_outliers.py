@@ -1,10 +1,13 @@
 """Outlier channels moved to the front of their tensor, where a slice takes them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.channels import find_channels, take
 from quantkit.graph.constants import add_initializer
+from quantkit.graph.pairs import keeps_pair_limit
 from quantkit.graph.pattern import int_attribute, integers, is_op, replace, vector_length
 
 
@@ -18,6 +21,9 @@ def slice_outliers(model: ir.Model) -> int:
     1. What is picked is a constant list of channels, and everything between the layers computes each by itself.
     2. Left as it is: the output of a normalization or an attention, whose channels others read in their order, and a
        layer before whose weight is not a float or QDQ constant.
+    3. Integer weights behind that keep the pair limit still do (`quantkit.graph.pairs`). Where that order would bring
+       strangers together, each picked channel, whose row there is zero, gets another for a neighbour, and the Slice
+       takes every other channel. Where that does not help either, nothing is done.
     """
     graph = model.graph
     return sum(_slice(graph, node) for node in list(graph) if _picks_channels(node))
@@ -37,13 +43,42 @@ def _slice(graph: ir.Graph, gather: ir.Node) -> int:
     channels = find_channels(source, apart=[gather])
     if channels is None:
         return 0
-    order = np.concatenate([picked, np.setdiff1d(np.arange(channels.width), picked)])
+    weights = [array for place in channels.read if (array := place.array()).dtype == np.int8]
+    exact = [weight for weight in weights if keeps_pair_limit(weight)]
+    orders = _orders(np.asarray(picked), channels.width)
+    fitting = (
+        (step, order) for step, order in orders if all(keeps_pair_limit(weight[order]) for weight in exact)
+    )
+    step, order = next(fitting, (0, None))
+    if order is None:
+        return 0
     take(graph, [*channels.made, *channels.read], order, suffix="outliers_first")
+    numbers = {"begin": 0, "end": step * len(picked), "axis": -1} | ({"step": step} if step > 1 else {})
     bounds = [
         add_initializer(graph, f"{gather.name}.{name}", np.array([number]))
-        for name, number in (("begin", 0), ("end", len(picked)), ("axis", -1))
+        for name, number in numbers.items()
     ]
     node = ir.node("Slice", [source, *bounds], name=gather.name)
     graph.insert_before(gather, node)
     replace(graph, gather.outputs[0], node.outputs[0])
     return 1
+
+
+def _orders(picked: np.ndarray, width: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield orders of the channels, and which of the first ones are the picked: every one, or every other."""
+    rest = np.setdiff1d(np.arange(width), picked)
+    yield 1, np.concatenate([picked, rest])
+    together = np.isin(rest ^ 1, rest)
+    # Pairs of others stay pairs. A picked channel keeps its neighbour, or gets one of another pair.
+    pairs, lonely = list(rest[together]), set(rest[~together])
+    order: list[int] = []
+    for channel in picked:
+        if channel ^ 1 in lonely:
+            neighbour = channel ^ 1
+            lonely.remove(neighbour)
+        elif pairs:
+            neighbour = pairs.pop()
+        else:
+            return
+        order += [channel, neighbour]
+    yield 2, np.array([*order, *pairs, *sorted(lonely)])

@@ -9,6 +9,9 @@ Inputs that matter most go first ("act order"), as those that follow can still m
 diagonal in increasing order, and rows are rounded from the last to the first. Every output channel keeps the better
 of this and nearest, so no channel is expected to be worse.
 
+On a grid with a pair limit, what the second weight of a pair may be depends on the level that the first has taken,
+whichever comes first in the order.
+
 On one machine the result is the same every time. It takes K³/3 + 3 K² N multiply-adds in float64 and 3 K² + 5 K N
 numbers for a weight [K, N]: seconds for K = 4096. There is no limit but memory.
 """
@@ -52,7 +55,7 @@ def round_weight(problem: Problem) -> QuantizedWeight:
     del damped
     levels = np.empty(problem.matrix.shape)
     scaled = problem.matrix.astype(np.float64) / plain.scales
-    levels[order] = _round_rows(scaled[order], factor, problem.grid)
+    levels[order] = _round_rows(scaled[order], factor, problem.grid, _neighbours(order))
     found = problem.grid.encode(levels, plain.scales)
     better = channel_errors(problem, found) < channel_errors(problem, plain)
     return QuantizedWeight(
@@ -75,13 +78,24 @@ def _checked_moment(problem: Problem) -> np.ndarray:
     return moment
 
 
-def _round_rows(scaled: np.ndarray, factor: np.ndarray, grid: Grid) -> np.ndarray:
+def _neighbours(order: np.ndarray) -> np.ndarray:
+    """Return for each place in an order of rows the place of the other row of its pair, int64; -1 where it has none."""
+    places = np.empty(len(order) + 1, np.int64)
+    places[order] = np.arange(len(order))
+    # An odd number of rows leaves the last alone.
+    places[-1] = -1
+    found: np.ndarray = places[order ^ 1]
+    return found
+
+
+def _round_rows(scaled: np.ndarray, factor: np.ndarray, grid: Grid, neighbours: np.ndarray) -> np.ndarray:
     """Return the levels of `scaled` [inputs, outputs], in units of the scales; rows are taken from the last up.
 
     Args:
         scaled: weights divided by their scales, float64.
         factor: L, lower triangular [inputs, inputs].
         grid: of the levels.
+        neighbours: for each row the other of its pair (`_neighbours`).
     """
     levels, missed = np.empty_like(scaled), np.empty_like(scaled)
     for end in range(len(scaled), 0, -_BLOCK):
@@ -92,6 +106,7 @@ def _round_rows(scaled: np.ndarray, factor: np.ndarray, grid: Grid) -> np.ndarra
             column = row - begin
             inside = corner[column, column + 1 :] @ missed[row + 1 : end]
             wanted = scaled[row] + (passed_on[column] + inside) / corner[column, column]
-            levels[row] = grid.nearest(wanted)
+            taken = levels[neighbours[row]] if neighbours[row] > row else None
+            levels[row] = grid.nearest_beside(wanted, taken)
             missed[row] = scaled[row] - levels[row]
     return levels

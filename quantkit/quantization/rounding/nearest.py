@@ -1,6 +1,6 @@
 """Nearest: every weight goes to the level that is closest to it."""
 
-from quantkit.quantization.affine import quantize_matrix, require_finite, weight_scales
+from quantkit.quantization.affine import quantize_matrix, require_finite
 from quantkit.quantization.grids import QuantizedWeight
 from quantkit.quantization.rounding.problem import Problem
 
@@ -12,5 +12,5 @@ def round_weight(problem: Problem) -> QuantizedWeight:
         QuantizationError: a weight is NaN or infinite.
     """
     require_finite(problem.matrix, problem.name)
-    scales = weight_scales(problem.matrix, per_channel=problem.per_channel, grid=problem.grid)
+    scales = problem.grid.scales(problem.matrix, per_channel=problem.per_channel)
     return quantize_matrix(problem.matrix, scales, problem.grid)

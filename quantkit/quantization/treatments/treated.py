@@ -60,7 +60,7 @@ class Treated:
 
     def reading(self, tensor: str, layers: Sequence[Linear], choice: Choice) -> Reading:
         """Return how layers of the unquantized model read their tensor by one choice, found once."""
-        key = (tensor, *(layer.name for layer in layers), choice.treatments, choice.rounding)
+        key = (tensor, *(layer.name for layer in layers), choice.treatments, choice.rounding, choice.grid)
         if key not in self._readings:
             matrices = [layer.matrix() for layer in layers]
             self._readings[key] = read(self.statistics[tensor], matrices, choice)

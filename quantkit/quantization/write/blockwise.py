@@ -17,7 +17,7 @@ from quantkit.errors import RecipeError
 from quantkit.graph.constants import add_initializer
 from quantkit.graph.edits import put_in_place
 from quantkit.graph.linear import Linear
-from quantkit.quantization.affine import quantize_matrix, require_finite, weight_scales
+from quantkit.quantization.affine import quantize_matrix, require_finite
 from quantkit.quantization.grids import UINT8, QuantizedWeight
 from quantkit.quantization.write.rewrite import gemm_to_matmul
 
@@ -79,7 +79,7 @@ def quantize_blocks(matrix: np.ndarray, block_size: int, *, name: str) -> Quanti
     padded[:, :inputs] = matrix.T
     # Blocks as the columns of one matrix, so that a scale per block is a scale per channel.
     columns = padded.reshape(outputs * blocks, block_size).T
-    scales = weight_scales(columns, per_channel=True, grid=UINT8)
+    scales = UINT8.scales(columns)
     rounded = quantize_matrix(columns, scales, UINT8)
     return QuantizedWeight(
         values=np.ascontiguousarray(rounded.values.T).reshape(outputs, blocks, block_size),

@@ -40,6 +40,7 @@ from quantkit.stages.gate.checks import (
     check_lineage,
     check_point_estimate,
     check_questions,
+    check_saturation,
     check_size,
 )
 from quantkit.stages.gate.evidence import GateEvidence, calibrated_ids, percent, require_own_numbers
@@ -84,6 +85,7 @@ def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
         check_calibration(evidence, excluded, len(kept), settings),
         check_lineage(evidence, settings),
         check_isa(evidence),
+        check_saturation(evidence),
         check_digests(evidence),
     )
     return GateReport(

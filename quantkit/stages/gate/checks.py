@@ -9,7 +9,7 @@ from quantkit.recipe.settings import GateSettings
 from quantkit.records import Check, Evaluation, Inspection
 from quantkit.records.gate import Verdict
 from quantkit.report.digits import cut, short
-from quantkit.runtime.cpu import NATIVE, TARGET_NAMES, CpuFacts, resolve_target, validated_here
+from quantkit.runtime.cpu import ANY, NATIVE, TARGET_NAMES, CpuFacts, resolve_target, validated_here
 from quantkit.stages.gate.evidence import GateEvidence
 from quantkit.tasks.datasets import DATASETS, KnownDataset, KnownFile
 
@@ -163,17 +163,43 @@ def check_isa(evidence: GateEvidence) -> Check:
     found = resolve_target(NATIVE, facts).name
     known = said in TARGET_NAMES
     proven = known and validated_here(resolve_target(said, facts), facts)
+    if said == ANY:
+        # Then integer products are the same on all CPUs; `check_saturation` tells where they are not.
+        proven = not evidence.inspection.saturating
     where = f"unnamed kernels on {facts.model}" if found == NATIVE else f"{found} kernels"
     observed = f"evaluated with {where}"
     if not known:
         observed += f", which say nothing about {said!r}, a target this version does not know"
+    elif said == ANY and not proven:
+        observed += f"; {evidence.inspection.saturating[0]} is not exact on every CPU, quantize it again"
     elif not proven:
         observed += f", which say nothing about {said}; evaluate it on such a CPU and gate it there"
     return Check(
         name="isa",
-        required="any CPU's kernels" if said == NATIVE else f"evaluated with {said} kernels",
+        required="any CPU's kernels" if said in (NATIVE, ANY) else f"evaluated with {said} kernels",
         observed=observed,
         verdict="pass" if proven else "fail",
+    )
+
+
+def check_saturation(evidence: GateEvidence) -> Check:
+    """Require sums that cannot saturate, where the candidate was evaluated on kernels that add pairs in 16 bits.
+
+    Elsewhere it is reported: such an artifact has not to be exact where it is not meant to run.
+    """
+    layers = evidence.inspection.saturating
+    saturates = resolve_target(NATIVE, CpuFacts.from_json(evidence.candidate_evaluation.cpu)).saturates
+    observed = "exact on every CPU"
+    if layers:
+        observed = f"{layers[0]} and {len(layers) - 1} more can" if len(layers) > 1 else f"{layers[0]} can"
+        observed += (
+            ", and this CPU has no VNNI" if saturates else ", on x86 without VNNI, and not on this CPU"
+        )
+    return Check(
+        name="saturation",
+        required="no layer's sums saturate" if saturates else "reported",
+        observed=observed,
+        verdict="fail" if layers and saturates else "pass",
     )
 
 

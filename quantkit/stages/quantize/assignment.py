@@ -55,11 +55,11 @@ class Assignment:
 
 
 def grid_for(settings: QuantizeSettings, target: TargetIsa) -> Grid:
-    """Decide on the weights' grid: auto means 7 bits where int8 is not exact, as sums of products saturate."""
-    if settings.weight_type == "uint8":
-        return GRIDS["uint8"]
+    """Decide on the weights' grid: where sums of int8 products saturate, auto means int8 within the pair limit."""
+    if settings.weight_type in ("uint8", "int8-pairs"):
+        return GRIDS[settings.weight_type]
     if settings.reduce_range == "auto":
-        return GRIDS["int7" if target.saturates and not GRIDS["int8"].exact else "int8"]
+        return GRIDS["int8-pairs" if target.saturates and not GRIDS["int8"].exact else "int8"]
     return GRIDS["int7" if settings.reduce_range == "yes" else "int8"]
 
 

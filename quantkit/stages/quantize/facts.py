@@ -9,12 +9,13 @@ from quantkit.artifact import Artifact
 from quantkit.errors import QuantizationError
 from quantkit.graph.kernels import Execution, trace_execution
 from quantkit.graph.layout import REPLACED, expected_after
+from quantkit.graph.pairs import within_pair_limit
 from quantkit.mixed_precision import Chosen
 from quantkit.quantization.grids import Grid
 from quantkit.quantization.observe import CalibrationJob
 from quantkit.quantization.treatments import TREATMENTS, WHOLE_MODEL, Treated
 from quantkit.recipe.settings import QuantizeSettings
-from quantkit.runtime.cpu import CpuFacts, TargetIsa, validated_here
+from quantkit.runtime.cpu import CpuFacts, TargetIsa, validated_on
 from quantkit.stages.quantize.assignment import Assignment
 from quantkit.tasks import task
 from quantkit.tasks.calibration_set import CalibrationSet
@@ -26,7 +27,7 @@ def grid_facts(grid: Grid, settings: QuantizeSettings, target: TargetIsa, cpu: C
         "reduce_range": grid.name == "int7",
         "weight_type": grid.name,
         "target_isa": settings.target_isa,
-        "validated_on": [target.name] if validated_here(target, cpu) else [],
+        "validated_on": list(validated_on(target, cpu)),
     }
 
 
@@ -34,7 +35,8 @@ def read_back(artifact: Artifact, path: Path, assignment: Assignment) -> dict[st
     """Run the new model once and return what was executed.
 
     Raises:
-        QuantizationError: a layer that was to be quantized is executed in float, or is not found at all.
+        QuantizationError: a layer that was to be quantized is executed in float, or is not found at all, or its sums
+            saturate where they were not to.
     """
     execution: Execution = trace_execution(
         path,
@@ -55,12 +57,34 @@ def read_back(artifact: Artifact, path: Path, assignment: Assignment) -> dict[st
             )
     return {
         "int8_coverage": execution.int8_coverage,
+        **_pair_facts(execution, assignment),
         "kernels": execution.kernels,
         "quantized_layers": len(assignment.quantized),
         "quantized_tables": [table.name for table in assignment.tables],
         "kept_float": list(assignment.kept),
         "schemes": dict(Counter(choice.label for choice in assignment.layers.values())),
     }
+
+
+def _pair_facts(execution: Execution, assignment: Assignment) -> dict[str, Any]:
+    """Return the extreme sums over pairs of weights, where uint8 is multiplied by int8: `quantkit.graph.pairs`.
+
+    Raises:
+        QuantizationError: the grid of a layer is exact on every CPU, and its written weights are not.
+    """
+    layers = [layer for layer in execution.layers if layer.pair_sums is not None]
+    for layer in layers:
+        choice = assignment.layers.get(layer.name)
+        if layer.saturates and choice is not None and choice.grid.exact:
+            raise QuantizationError(
+                f"{layer.name}: its weights were rounded within the pair limit of {choice.grid.name}, and are written "
+                f"beyond it ({layer.pair_sums}); write the graph with --layout fused, and report this"
+            )
+    sums = [layer.pair_sums for layer in layers if layer.pair_sums is not None]
+    if not sums:
+        return {}
+    least, largest = min(low for low, _ in sums), max(high for _, high in sums)
+    return {"pair_sums": {"least": least, "largest": largest, "kept": within_pair_limit(least, largest)}}
 
 
 def treatment_facts(

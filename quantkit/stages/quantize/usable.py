@@ -8,6 +8,7 @@ from quantkit.quantization.assignment import section_choice, section_misfit
 from quantkit.quantization.choice import Assignment
 from quantkit.quantization.treatments import WHOLE_MODEL
 from quantkit.recipe.settings import QuantizeSettings
+from quantkit.runtime.cpu import ANY
 from quantkit.runtime.where import Where
 
 
@@ -87,9 +88,15 @@ def _attention(settings: QuantizeSettings) -> str | None:
 
 
 def _grid(settings: QuantizeSettings) -> str | None:
-    if settings.weight_type != "uint8" or settings.reduce_range != "yes":
-        return None
-    return "--weight-type uint8 and --reduce-range yes are two ways to the same end; choose one"
+    asked = settings.weight_type
+    if asked in ("uint8", "int8-pairs") and settings.reduce_range == "yes":
+        return f"--weight-type {asked} and --reduce-range yes are two ways to the same end; choose one"
+    if settings.target_isa == ANY and asked in ("auto", "int8") and settings.reduce_range == "no":
+        return (
+            "--target-isa any and --reduce-range no contradict each other: sums of full int8 saturate on x86 without "
+            "VNNI; leave one out"
+        )
+    return None
 
 
 _WRONG: tuple[Callable[[QuantizeSettings], str | None], ...] = (

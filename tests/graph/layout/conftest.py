@@ -86,4 +86,5 @@ class FeedForward:
 @pytest.fixture
 def feed_forward(exact_grids: frozenset[str]) -> FeedForward:
     """Return what builds feed-forward layers, with the widest signed weights whose products are summed exactly here."""
-    return FeedForward(limit=max(GRIDS[grid].limit for grid in exact_grids if grid != "uint8"))
+    signed = (GRIDS[name] for name in exact_grids if name != "uint8")
+    return FeedForward(limit=max(grid.limit for grid in signed if grid.pair_limit is None))

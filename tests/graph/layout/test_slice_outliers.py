@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from quantkit.graph.layout.slice_outliers import slice_outliers
+from quantkit.graph.pairs import keeps_pair_limit
 
 pytestmark = pytest.mark.avx2
 
@@ -92,3 +93,44 @@ def test_a_layer_that_is_quantized_by_rows_stays(feed_forward: Any) -> None:
     by_row = feed_forward.quantized.replace("<axis = 1> (w1_int8", "<axis = 0> (w1_int8")
     model = feed_forward.build(by_row + feed_forward.gelu + SECOND, more=scales)
     assert slice_outliers(model) == 0
+
+
+def within_the_limit(seed: int) -> np.ndarray:
+    """Return int8 weights [24, 8] whose every pair is at the limit."""
+    random = np.random.default_rng(seed)
+    first = random.integers(-127, 128, (12, 8))
+    sign = np.where(first < 0, -1, 1)
+    weights = np.stack([first, sign * (128 - np.abs(first))], axis=1).reshape(24, 8).clip(-127, 127)
+    return weights.astype(np.int8)
+
+
+@pytest.mark.parametrize(
+    "picked",
+    [[3, 11, 20], [2, 3], [4, 5, 20, 21], [23, 0, 9, 8], list(range(12))],
+    ids=["apart", "a pair", "two pairs", "mixed", "half"],
+)
+def test_weights_keep_their_pairs(feed_forward: Any, picked: list[int]) -> None:
+    """Weights within the pair limit are within it afterwards, and the slice takes the same channels: outputs stay."""
+    weights = within_the_limit(0)
+    weights[picked] = 0
+    assert keeps_pair_limit(weights)
+    more = {"w2_int8": weights, "channels": np.array(picked), "w3": np.ones((len(picked), 8), np.float32)}
+    model = feed_forward.build(feed_forward.quantized + feed_forward.gelu + SECOND, more=more)
+    before = feed_forward.compute(model)
+    assert slice_outliers(model) == 1
+    np.testing.assert_array_equal(feed_forward.compute(model), before)
+    moved = next(node for node in model.graph if node.name == "w2").inputs[0]
+    assert moved is not None
+    assert moved.const_value is not None
+    assert keeps_pair_limit(moved.const_value.numpy())
+    assert "Gather" not in {node.op_type for node in model.graph}
+
+
+def test_weights_that_cannot_keep_their_pairs_stay(feed_forward: Any) -> None:
+    """Where every order would break the limit, as picked rows are not at zero, channels stay in place."""
+    weights = np.tile(np.array([[127], [1]], np.int8), (12, 8))
+    more = {"w2_int8": weights, "channels": np.array([2, 4, 7, 6]), "w3": np.ones((4, 8), np.float32)}
+    model = feed_forward.build(feed_forward.quantized + feed_forward.gelu + SECOND, more=more)
+    before = ir.to_proto(model).SerializeToString()
+    assert slice_outliers(model) == 0
+    assert ir.to_proto(model).SerializeToString() == before

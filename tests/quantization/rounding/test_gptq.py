@@ -62,7 +62,8 @@ def test_weights_on_the_grid_stay(seed: int, grid: Grid) -> None:
     random = np.random.default_rng(seed)
     limit = grid.limit
     levels = random.integers(-limit, limit + 1, (9, 3))
-    levels[0] = limit
+    levels[0], levels[1] = limit, 0
+    levels = grid.nearest(levels)
     # A power of two: levels times the scale are exact, and so is the scale found.
     matrix = (levels * 2.0**-6).astype(np.float32)
     x = inputs(50, 9, seed)

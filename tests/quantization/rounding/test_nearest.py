@@ -40,8 +40,8 @@ def test_error_is_half_a_level(matrix: np.ndarray, per_channel: bool, grid: Grid
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_largest_weight_of_a_channel_uses_the_last_level(grid: Grid) -> None:
-    """The largest magnitude of each channel is the last level: 127 or 63 from the zero point."""
-    matrix = np.float32([[1, -8, 0.5], [0.2, 4, -0.25]])
+    """The largest magnitude of each channel is the last level: 127 or 63 from the zero point; here signs are mixed."""
+    matrix = np.float32([[1, -8, 0.5], [-0.2, 4, -0.25]])
     found = nearest(Problem(name="w", matrix=matrix, grid=grid))
     largest = np.abs(found.values.astype(int) - found.zero_point).max(axis=0)
     assert [grid.limit] * 3 == largest.tolist()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.affine import affine_uint8
+from quantkit.quantization.grids import GRIDS, INT8, Grid
 from quantkit.quantization.observe.statistics import Statistics
 from quantkit.quantization.rounding import ROUNDINGS, Problem
 from quantkit.quantization.treatments.reading import rounded_to
@@ -19,10 +20,10 @@ from quantkit.quantization.treatments.smooth.least_error import _problem, least_
 
 
 def expected_error(
-    seen: Statistics, matrices: Sequence[np.ndarray], factors: np.ndarray, *, gptq: bool
+    seen: Statistics, matrices: Sequence[np.ndarray], factors: np.ndarray, *, gptq: bool, grid: Grid = INT8
 ) -> float:
     """Return the expected squared error per token, summed over the outputs of all `matrices`, by the formula."""
-    return _problem(seen, matrices, gptq=gptq).error(factors.astype(np.float64))
+    return _problem(seen, matrices, gptq=gptq, grid=grid).error(factors.astype(np.float64))
 
 
 def drawn(seed: int, channels: int, tokens: int, spread: float) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -42,17 +43,26 @@ def drawn(seed: int, channels: int, tokens: int, spread: float) -> tuple[np.ndar
     tokens=st.integers(1, 60),
     spread=st.floats(0, 4),
     alpha=st.sampled_from([0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),
-    gptq=st.booleans(),
+    weights=st.tuples(st.booleans(), st.sampled_from(list(GRIDS.values()))),
 )
 def test_never_worse_than_any_alpha(
-    statistics_of: Any, seed: int, channels: int, tokens: int, spread: float, alpha: float, gptq: bool
+    statistics_of: Any,
+    seed: int,
+    channels: int,
+    tokens: int,
+    spread: float,
+    alpha: float,
+    weights: tuple[bool, Grid],
 ) -> None:
     """By its own formula the error is at most that of every alpha it begins with; factors are usable."""
+    gptq, grid = weights
     values, matrices = drawn(seed, channels, tokens, spread)
     seen = statistics_of(values)
-    ours = least_error_factors(seen, matrices, gptq=gptq)
+    ours = least_error_factors(seen, matrices, gptq=gptq, grid=grid)
     theirs = alpha_factors(seen.magnitude, matrices, alpha)
-    found, other = (expected_error(seen, matrices, factors, gptq=gptq) for factors in (ours, theirs))
+    found, other = (
+        expected_error(seen, matrices, factors, gptq=gptq, grid=grid) for factors in (ours, theirs)
+    )
     # Factors are rounded to float32 at the end.
     assert found <= other * (1 + 1e-6)
     assert ours.dtype == np.float32
@@ -62,19 +72,21 @@ def test_never_worse_than_any_alpha(
     assert np.log(ours.astype(np.float64)).mean() == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 @pytest.mark.parametrize("gptq", [False, True])
-def test_better_than_alphas_where_it_matters(statistics_of: Any, gptq: bool) -> None:
+def test_better_than_alphas_where_it_matters(statistics_of: Any, gptq: bool, grid: Grid) -> None:
     """With outlier channels the error is 5 % below the best alpha's, and the same every time."""
     values, matrices = drawn(3, 48, 500, 1.5)
     seen = statistics_of(values)
-    found = least_error_factors(seen, matrices, gptq=gptq)
-    np.testing.assert_array_equal(found, least_error_factors(seen, matrices, gptq=gptq))
+    found = least_error_factors(seen, matrices, gptq=gptq, grid=grid)
+    np.testing.assert_array_equal(found, least_error_factors(seen, matrices, gptq=gptq, grid=grid))
     alphas = [alpha_factors(seen.magnitude, matrices, alpha / 20) for alpha in range(21)]
-    best = min(expected_error(seen, matrices, factors, gptq=gptq) for factors in alphas)
-    assert expected_error(seen, matrices, found, gptq=gptq) < 0.95 * best
+    best = min(expected_error(seen, matrices, factors, gptq=gptq, grid=grid) for factors in alphas)
+    assert expected_error(seen, matrices, found, gptq=gptq, grid=grid) < 0.95 * best
 
 
-def test_the_formula_is_what_rounding_does(statistics_of: Any) -> None:
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_the_formula_is_what_rounding_does(statistics_of: Any, grid: Grid) -> None:
     """Rounding smoothed activations and weights to nearest gives the expected error, within a quarter."""
     values, matrices = drawn(5, 48, 2000, 1.0)
     seen = statistics_of(values)
@@ -85,11 +97,13 @@ def test_the_formula_is_what_rounding_does(statistics_of: Any) -> None:
         assert np.abs(rounded - smoothed).max() <= step / 2 * (1 + 1e-3)
         measured = 0.0
         for matrix in matrices:
-            weight = ROUNDINGS["nearest"](Problem(name="w", matrix=matrix * factors[:, None]))
+            weight = ROUNDINGS["nearest"](Problem(name="w", matrix=matrix * factors[:, None], grid=grid))
             difference = rounded @ weight.dequantize() - values @ matrix
             measured += float(np.square(difference, dtype=np.float64).sum() / len(values))
         # The noise of 9 outputs' weights is one draw of 9 · 48 roundings.
-        assert expected_error(seen, matrices, factors, gptq=False) == pytest.approx(measured, rel=0.25)
+        assert expected_error(seen, matrices, factors, gptq=False, grid=grid) == pytest.approx(
+            measured, rel=0.25
+        )
 
 
 def test_float_outputs_stay(bench: Any, statistics_of: Any) -> None:

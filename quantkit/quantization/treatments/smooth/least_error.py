@@ -6,8 +6,10 @@ of s W from each column's largest entry, the mean squared error per token, summe
     activations   (max(high / s) - min(low / s))² / 255² / 12 · Σ_i s_i² |W_i|²
     weights       Σ_j (max_i s_i |W_ij|)² / 127² / 12 · Σ_i u_i / s_i²
 
-u_i is what rounding row i costs per squared step: the mean square of channel i for rounding to nearest, and with GPTQ
-L[i,i]² of the moments' Cholesky factor, as the rows rounded later make up for the rest (see `rounding.gptq`).
+The maximum over 127 is the step of the grid int8. Others have steps of their own (`Grid.reach`): within the pair limit
+that of the largest sum of two neighbours of one sign. u_i is what rounding row i costs per squared step: the mean
+square of channel i for rounding to nearest, and with GPTQ L[i,i]² of the moments' Cholesky factor, as the rows rounded
+later make up for the rest (see `rounding.gptq`).
 
 The sum is minimised over log s, beginning with the best SmoothQuant alpha, by Adam with maxima softened to p-norms; the
 best point by the exact formula is kept, so the result is never worse than any alpha. The way down looks at no more than
@@ -20,6 +22,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from quantkit.graph.pairs import pair_sums
+from quantkit.quantization.grids import INT8, Grid
 from quantkit.quantization.observe.statistics import Statistics
 from quantkit.quantization.treatments.smooth.alpha import alpha_factors
 
@@ -33,15 +37,18 @@ _COLUMNS, _ENTRIES = 512, 2**19
 _DAMPING = 0.01
 
 
-def least_error_factors(statistics: Statistics, matrices: Sequence[np.ndarray], *, gptq: bool) -> np.ndarray:
+def least_error_factors(
+    statistics: Statistics, matrices: Sequence[np.ndarray], *, gptq: bool, grid: Grid = INT8
+) -> np.ndarray:
     """Return s, float32 [channels], scaled to a geometric mean of 1.
 
     Args:
         statistics: of the tensor; with its moment when `gptq`.
         matrices: the weights that read it, [channels, outputs] each.
         gptq: the weights will be rounded by GPTQ rather than to nearest.
+        grid: of the weights.
     """
-    problem = _problem(statistics, matrices, gptq=gptq)
+    problem = _problem(statistics, matrices, gptq=gptq, grid=grid)
     starts = [alpha_factors(statistics.magnitude, matrices, alpha).astype(np.float64) for alpha in _ALPHAS]
     best = min(starts, key=problem.error)
     return _descend(problem, best).astype(np.float32)
@@ -49,18 +56,23 @@ def least_error_factors(statistics: Statistics, matrices: Sequence[np.ndarray], 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Problem:
-    """high and -low [K], |W| [K, N], Σ_j W_ij² [K] and u [K], not negative; W is float32, the others float64."""
+    """high and -low [K], |W| [K, N], Σ_j W_ij² [K] and u [K], not negative; W is float32, the others float64.
+
+    W has its signs where the grid has a pair limit.
+    """
 
     high: np.ndarray
     low: np.ndarray
     weights: np.ndarray
     rows: np.ndarray
     row_costs: np.ndarray
+    grid: Grid
 
     def error(self, factors: np.ndarray) -> float:
         """Return the expected error by the exact formula."""
         step = ((self.high / factors).max() + (self.low / factors).max()) / 255
-        columns = (factors[:, None].astype(np.float32) * self.weights).max(axis=0).astype(np.float64) / 127
+        smoothed = factors[:, None].astype(np.float32) * self.weights
+        columns = self.grid.reach(smoothed).astype(np.float64) / self.grid.limit
         activations = step**2 * (factors**2 @ self.rows)
         return float((activations + (columns**2).sum() * (self.row_costs / factors**2).sum()) / 12)
 
@@ -71,14 +83,12 @@ class _Problem:
         low, low_shares = _soft_max(self.low / factors)
         spread = factors**2 * self.rows
         activations = ((high + low) / 255) ** 2 * spread.sum()
-        columns, column_shares = _soft_max(factors[:, None].astype(np.float32) * self.weights)
-        squares = columns**2
-        steps = float(squares.sum())
+        steps, row_shares = _soft_steps(factors[:, None].astype(np.float32) * self.weights, self.grid)
         costs = self.row_costs / factors**2
-        weights = steps / 127**2 * costs.sum()
+        weights = steps / self.grid.limit**2 * costs.sum()
         width = high + low
         by_activations = 2 * spread / spread.sum() - 2 * (high * high_shares + low * low_shares) / width
-        by_weights = 2 * (column_shares @ squares) / steps - 2 * costs / costs.sum()
+        by_weights = 2 * row_shares / steps - 2 * costs / costs.sum()
         result: np.ndarray = (activations * by_activations + weights * by_weights) / (activations + weights)
         return result
 
@@ -96,15 +106,19 @@ class _Problem:
         )
 
 
-def _problem(statistics: Statistics, matrices: Sequence[np.ndarray], *, gptq: bool) -> _Problem:
-    weights = np.concatenate([np.abs(matrix) for matrix in matrices], axis=1)
+def _problem(
+    statistics: Statistics, matrices: Sequence[np.ndarray], *, gptq: bool, grid: Grid = INT8
+) -> _Problem:
+    paired = grid.pair_limit is not None
+    weights = np.concatenate([matrix if paired else np.abs(matrix) for matrix in matrices], axis=1)
     tiny = np.finfo(np.float32).tiny
     return _Problem(
         high=np.maximum(statistics.high.astype(np.float64), 0) + tiny,
         low=np.maximum(-statistics.low.astype(np.float64), 0) + tiny,
-        weights=weights + tiny,
+        weights=weights if paired else weights + tiny,
         rows=np.square(weights, dtype=np.float64).sum(axis=1) + tiny,
         row_costs=(_conditional_squares(statistics) if gptq else statistics.square) + tiny,
+        grid=grid,
     )
 
 
@@ -130,6 +144,30 @@ def _soft_max(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     total = powers.sum(axis=0)
     powers /= total
     return largest * total ** (1 / 2**_SQUARINGS), powers
+
+
+def _soft_steps(weights: np.ndarray, grid: Grid) -> tuple[float, np.ndarray]:
+    """Return the sum over columns of the softened reach squared, and how much of it each row has, [K].
+
+    Args:
+        weights: s W [K, N], with the signs that the problem has.
+        grid: of the weights.
+    """
+    if grid.pair_limit is None:
+        columns, shares = _soft_max(weights)
+        squares = columns**2
+        return float(squares.sum()), shares @ squares
+    # A weight alone hardly reaches further than its pair: 128 / 127 at most.
+    ratio, tiny = np.float32(grid.limit / grid.pair_limit), np.finfo(np.float32).tiny
+    positive, negative = pair_sums(weights)
+    sums = np.concatenate([positive, -negative]) * ratio + tiny
+    columns, shares = _soft_max(sums)
+    squares = columns**2
+    # Of a sum each of its weights has its part.
+    per_weight = np.split(shares / sums * squares * ratio, 2)
+    up, down = (np.repeat(part, 2, axis=0)[: len(weights)] for part in per_weight)
+    parts: np.ndarray = np.where(weights > 0, up, down) * np.abs(weights)
+    return float(squares.sum()), parts.sum(axis=1)
 
 
 def _descend(problem: _Problem, start: np.ndarray) -> np.ndarray:

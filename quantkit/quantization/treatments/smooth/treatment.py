@@ -56,7 +56,8 @@ class Smooth(Treatment):
     def decide(self, view: View, choice: Choice) -> "Factors":
         """Return the factors: 1 for channels that are computed in float; "auto" with GPTQ takes the moment."""
         if self.alpha == "auto":
-            factors = least_error_factors(view.seen, view.matrices, gptq=choice.rounding == "gptq")
+            gptq = choice.rounding == "gptq"
+            factors = least_error_factors(view.seen, view.matrices, gptq=gptq, grid=choice.grid)
         else:
             factors = alpha_factors(view.seen.magnitude, view.matrices, self.alpha)
         factors[view.apart] = 1
