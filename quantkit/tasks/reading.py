@@ -9,6 +9,8 @@ from quantkit.errors import DatasetError
 from quantkit.strict_json import parse_json, read_limited
 
 _UTF8_MARK = b"\xef\xbb\xbf"
+# Pydantic's words are Python's: a list, and a class of ours, which nobody knows who wrote the file.
+_JSON_WORDS = {"model_type": "Input should be an object", "list_type": "Input should be a valid array"}
 _LARGEST = 1 << 30  # bytes; SQuAD's training set has 30 million
 
 
@@ -58,6 +60,5 @@ def explain(error: pydantic.ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
     place = "".join(steps).lstrip(".")
-    # Of a class of ours nobody knows who wrote the file.
-    message = "Input should be an object" if first["type"] == "model_type" else first["msg"]
+    message = _JSON_WORDS.get(first["type"], first["msg"])
     return f"{place}: {message}" if place else message

@@ -74,7 +74,5 @@ def test_one_row_of_weights(tmp_path: Path) -> None:
         },
         tmp_path / "model.safetensors",
     )
-    with pytest.raises(
-        CheckpointError, match=r"classifier.weight has one row, so its head gives a text a number"
-    ):
+    with pytest.raises(CheckpointError, match=r"classifier\.weight has one row"):
         read_checkpoint(str(tmp_path), task="text-classification")
