@@ -37,8 +37,8 @@ def command(*, data_dir: Path | None, as_json: bool) -> None:
     """
     from quantkit.artifact.measure import tool_versions
     from quantkit.files import cache_folder
+    from quantkit.pinned import DATASETS
     from quantkit.runtime.cpu import cpu_facts
-    from quantkit.tasks.datasets import DATASETS
 
     processor = cpu_facts()
     facts: dict[str, Any] = {

@@ -4,6 +4,7 @@ from typing import Any
 
 from quantkit.artifact import Artifact
 from quantkit.mixed_precision.asked import selection
+from quantkit.pinned import DATASETS
 from quantkit.pipeline.stages import Published
 from quantkit.pipeline.work import WorkFolder
 from quantkit.recipe.settings import QuantizeSettings, Recipe
@@ -12,7 +13,7 @@ from quantkit.stages.export import Source
 from quantkit.stages.gate import GateEvidence
 from quantkit.tasks.calibration_set import select
 from quantkit.tasks.data_places import DataPlaces
-from quantkit.tasks.datasets import DATASETS, find
+from quantkit.tasks.datasets import find
 
 
 class Line:
