@@ -12,6 +12,11 @@ from quantkit.cli import options, show
 @click.argument("registry_folder", metavar="[REGISTRY]", required=False, type=options.FOLDER)
 @options.settings("PublishSettings", only=("name", "version"))
 @options.registry_option
+@click.option(
+    "--override",
+    metavar="REASON",
+    help="Pass over the registry's policy, where it allows that; the reason is published.",
+)
 @options.json_option
 def command(
     *,
@@ -19,21 +24,25 @@ def command(
     registry_folder: Path | None,
     given: options.Given,
     registry: Path,
+    override: str | None,
     as_json: bool,
 ) -> None:
     """Publish an artifact that passed its gate.
 
-    Refused (exit code 3) without a passing gate report for exactly these bytes. Publishing the same bytes
-    under the same version again is done already, and says so.
+    Refused (exit code 3) without a passing gate report for exactly these bytes, judged again from its evidence, or
+    below the floors of the registry's policy.yaml (`quantkit policy` prints them). Publishing the same bytes under
+    the same version again is done already, and says so.
     """
     from quantkit.artifact import Artifact
     from quantkit.recipe.settings import PublishSettings
+    from quantkit.registry.policy import RegistryPolicy
     from quantkit.stages.publish import already_published, publish
 
     settings = given.build(PublishSettings, under={"registry": str(registry_folder or registry)})
     opened = Artifact.open(artifact)
     before = already_published(opened, settings=settings)
-    place = publish(opened, settings=settings)
+    policy = RegistryPolicy.of(Path(settings.registry))
+    place = publish(opened, settings=settings, override=override)
     if as_json:
         show.print_json(
             {
@@ -43,6 +52,8 @@ def command(
                 "path": str(place),
                 "artifact": opened.digest,
                 "already_published": before,
+                "policy": policy.as_json(),
+                "override": override,
             }
         )
         return
@@ -52,5 +63,6 @@ def command(
             ("published", f"{settings.name}:{settings.version}" + (" (already)" if before else "")),
             ("digest", opened.digest),
             ("path", str(place)),
+            ("policy", policy.said()),
         ],
     )

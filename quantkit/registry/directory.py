@@ -18,8 +18,10 @@ from quantkit.artifact import Artifact, Manifest
 from quantkit.artifact.manifest import NAME as MANIFEST
 from quantkit.artifact.manifest import REPORTS, hash_files
 from quantkit.errors import ArtifactError, OutputError, RegistryError
-from quantkit.files import PARTIAL, inside, naming_output_errors, new_folder, write_text
-from quantkit.registry.evidence import report_sources, require_evidence
+from quantkit.files import PARTIAL, inside, naming_output_errors, new_folder, write_json, write_text
+from quantkit.registry.admission import Admission, admit, still_admitted
+from quantkit.registry.evidence import ADMISSION, Evidence, report_sources, require_evidence
+from quantkit.registry.policy import RegistryPolicy
 from quantkit.registry.verification import Verification, verify_artifact
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
@@ -75,27 +77,42 @@ class DirectoryRegistry:
 
     folder: Path
 
-    def publish(self, artifact: Artifact, *, name: str, version: str) -> Path:
+    def policy(self) -> RegistryPolicy:
+        """Return the floors of this registry.
+
+        Raises:
+            RegistryError: its `policy.yaml` does not fit.
+        """
+        return RegistryPolicy.of(self.folder)
+
+    def publish(self, artifact: Artifact, *, name: str, version: str, override: str | None = None) -> Path:
         """Copy an artifact that passed its gate into the registry and return where it is.
 
         Every byte is hashed again on the way.
 
+        Args:
+            artifact: with its evidence.
+            name: in the registry.
+            version: never overwritten.
+            override: the reason to pass over the registry's policy, where the policy allows that.
+
         Raises:
-            PublishRefused: there is no passing gate report for exactly these bytes.
+            PublishRefused: there is no passing gate report for exactly these bytes, or the policy is not met.
             RegistryError: the version exists, the report is of another artifact, or a name is no word.
             ArtifactError: a byte is not what the manifest says.
             OutputError: the registry cannot be written.
         """
         reference = Reference.checked(name, version)
         source = Artifact.open(artifact.path)
-        require_evidence(source)
+        evidence = require_evidence(source)
+        admission = admit(source, evidence, self.policy(), override=override)
         place = self._place(reference)
         with self._publishing(reference):
             if place.exists():
                 raise self._taken(reference)
             try:
                 with new_folder(place) as folder:
-                    _copy(source, folder)
+                    _copy(source, folder, evidence, admission)
                     require_evidence(Artifact.open(folder))
             except (OSError, OutputError) as error:
                 if not (place / MANIFEST).is_file():
@@ -149,7 +166,7 @@ class DirectoryRegistry:
             RegistryError: there is no such version.
             ArtifactError: its manifest was changed.
         """
-        return verify_artifact(self.find(reference))
+        return verify_artifact(self.find(reference), policy=self.policy())
 
     def pull(self, reference: str, out: Path, *, force: bool = False) -> Artifact:
         """Copy `name:version` out of the registry; the copy is verified before it appears.
@@ -160,7 +177,7 @@ class DirectoryRegistry:
             PublishRefused: its evidence does not hold.
             OutputError: `out` cannot be written.
         """
-        return pull_folder(self.find(reference), out, force=force)
+        return pull_folder(self.find(reference), out, force=force, policy=self.policy())
 
     def _place(self, reference: Reference) -> Path:
         try:
@@ -196,8 +213,16 @@ class DirectoryRegistry:
             os.close(handle)
 
 
-def pull_folder(source: Path, out: Path, *, force: bool = False) -> Artifact:
+def pull_folder(
+    source: Path, out: Path, *, force: bool = False, policy: RegistryPolicy | None = None
+) -> Artifact:
     """Copy a published artifact's folder to `out`; the copy is verified before it appears.
+
+    Args:
+        source: the folder.
+        out: where the copy goes.
+        force: replace what is there.
+        policy: of the registry that the folder is in; None: the one that let it in.
 
     Raises:
         RegistryError: the artifact was never published.
@@ -211,19 +236,21 @@ def pull_folder(source: Path, out: Path, *, force: bool = False) -> Artifact:
     with new_folder(out, force=force) as folder:
         for name in (MANIFEST, *manifest.files, *manifest.reports):
             _copy_file(source, folder, name)
-        require_evidence(Artifact.open(folder))
+        copied = Artifact.open(folder)
+        still_admitted(copied, require_evidence(copied), policy)
     return Artifact.open(out, check=False)
 
 
-def _copy(artifact: Artifact, folder: Path) -> None:
+def _copy(artifact: Artifact, folder: Path, evidence: Evidence, admission: Admission) -> None:
     """Copy an artifact and the reports that are published; the new manifest hashes the reports too."""
     for name in artifact.manifest.files:
         _copy_file(artifact.path, folder, name)
-    sources = report_sources(artifact, require_evidence(artifact).gate)
+    sources = report_sources(artifact, evidence.gate)
     reports = sorted(name for name, source in sources.items() if artifact.report_path(source).is_file())
     for name in reports:
         _copy_file(artifact.path, folder, f"{REPORTS}/{name}", taken_from=f"{REPORTS}/{sources[name]}")
-    hashed = hash_files(folder, [f"{REPORTS}/{name}" for name in reports])
+    write_json(folder / REPORTS / ADMISSION, admission.as_json())
+    hashed = hash_files(folder, [f"{REPORTS}/{name}" for name in sorted([*reports, ADMISSION])])
     manifest = artifact.manifest.model_copy(update={"reports": hashed})
     write_text(folder / MANIFEST, manifest.serialized())
 

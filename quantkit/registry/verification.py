@@ -10,7 +10,9 @@ from quantkit.artifact.manifest import NAME, FileRecord, content_files
 from quantkit.errors import MISTAKE, PASSED, QuantkitError
 from quantkit.files import inside, sha256_file
 from quantkit.records.record import Record, Report
+from quantkit.registry.admission import still_admitted
 from quantkit.registry.evidence import require_evidence
+from quantkit.registry.policy import RegistryPolicy
 
 Finding = Literal["ok", "changed", "missing", "not listed"]
 
@@ -41,8 +43,12 @@ class Verification(Report):
         return PASSED if self.verified else MISTAKE
 
 
-def verify_artifact(path: Path) -> Verification:
-    """Hash every file of a published artifact again, reports included, and check its evidence.
+def verify_artifact(path: Path, *, policy: RegistryPolicy | None = None) -> Verification:
+    """Hash every file of a published artifact again, reports included, and judge it again from its evidence.
+
+    Args:
+        path: its folder.
+        policy: of the registry it is in; None: the one that let it in.
 
     Raises:
         ArtifactError: there is no manifest, or the manifest itself was changed (its seal is broken).
@@ -64,7 +70,10 @@ def verify_artifact(path: Path) -> Verification:
         problem = f"{path}: was never published, so its reports are not sealed; publish it first"
     else:
         try:
-            verdict = require_evidence(Artifact.open(path, check=False)).gate.verdict
+            artifact = Artifact.open(path, check=False)
+            evidence = require_evidence(artifact)
+            still_admitted(artifact, evidence, policy)
+            verdict = evidence.gate.verdict
         except QuantkitError as error:
             problem = str(error)
     return Verification(
