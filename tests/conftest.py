@@ -15,17 +15,12 @@ from quantkit.artifact import Artifact, StageRecord, new_artifact
 from quantkit.quantization.grids import GRIDS
 from quantkit.records import (
     CandidateRecord,
-    Check,
-    Evaluation,
     GateReport,
     GroupRecord,
     GroupSensitivity,
-    Interval,
     OptionRecord,
-    QuestionScore,
     SearchReport,
     Sensitivity,
-    scores_digest,
 )
 from quantkit.records.gate import Verdict
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
@@ -167,48 +162,21 @@ def _make_artifact(
 
 
 def _pass_gate(artifact: Artifact, *, verdict: Verdict = "pass", digest: str | None = None) -> GateReport:
-    scores = (QuestionScore(id="a", group="g", answer="x", exact_match=1.0, f1=1.0),)
-    evaluation = Evaluation(
-        key="0" * 64,
-        artifact=digest or artifact.digest,
-        task="squad",
-        dataset="1" * 64,
-        dataset_name="tiny",
-        f1=100.0,
-        exact_match=100.0,
-        questions=1,
-        features=1,
-        seconds=1.0,
-        features_per_second=1.0,
-        predictions_sha256=scores_digest(scores),
-        scores=scores,
-    )
-    report = GateReport(
-        verdict=verdict,
-        policy="mlperf",
-        artifact=digest or artifact.digest,
-        baseline="2" * 64,
-        dataset="1" * 64,
-        dataset_name="tiny",
-        questions=1,
-        excluded=0,
-        min_ratio=0.999,
-        ratio=1.0,
-        baseline_f1=100.0,
-        candidate_f1=100.0,
-        changed=0.0,
-        kept_ratio=1.0,
-        interval=Interval(low=1.0, high=1.0, confidence=0.9),
-        p_value=0.0,
-        resampled="question",
-        clusters=1,
-        design_effect=1.0,
-        questions_needed=None,
-        checks=(Check(name="f1 ratio", required=">= 0.999", observed="1.0", verdict=verdict),),
-    )
-    artifact.write_report("predictions.json", [score.model_dump(mode="json") for score in scores])
-    artifact.write_report("evaluation.json", evaluation.as_json())
-    artifact.write_report("gate.json", report.as_json())
+    from gate_evidence import evidence_for
+
+    from quantkit.recipe.settings import GateSettings
+    from quantkit.stages.gate import gate, write_reports
+
+    right = [1.0] * 500
+    lost = [0.0] * 50 + [1.0] * 450
+    evidence = evidence_for(artifact, lost if verdict == "fail" else right, right)
+    settings = GateSettings(policy="statistical" if verdict == "inconclusive" else "mlperf", resamples=100)
+    report = gate(evidence, settings=settings)
+    assert report.verdict == verdict
+    write_reports(report, evidence)
+    if digest is not None:
+        report = report.model_copy(update={"artifact": digest})
+        artifact.write_report("gate.json", report.as_json())
     return report
 
 

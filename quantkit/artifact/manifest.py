@@ -68,6 +68,12 @@ class Manifest(Record):
         """Return the last record of the stage `name`, or None when the artifact never went through it."""
         return next((record for record in reversed(self.stages) if record.stage == name), None)
 
+    @property
+    def expected_fusions(self) -> dict[str, int]:
+        """Operator → how often the last stage that knew the architecture said it must be there; empty when none did."""
+        known = [record.facts["expected"] for record in self.stages if "expected" in record.facts]
+        return dict(known[-1]) if known else {}
+
     def serialized(self) -> str:
         """Return the text of `manifest.json`, seal included."""
         content = self.model_dump(mode="json", by_alias=True)
@@ -81,16 +87,31 @@ class Manifest(Record):
         Raises:
             ArtifactError: there is none, it was changed, or it is of another format version.
         """
-        path = folder / NAME
         try:
-            text = read_limited(path).decode("utf-8")
-            content = parse_json(text)
+            manifest = cls.read_file(folder / NAME)
         except FileNotFoundError:
             line = import_line(folder)
             how = (
                 f"what another tool made is imported: `{line}`" if line else "make one with `quantkit export`"
             )
             raise ArtifactError(f"{folder}: not a quantkit artifact: no {NAME}; {how}") from None
+        for name in (*manifest.files, *manifest.reports):
+            inside(folder, name)
+        return manifest
+
+    @classmethod
+    def read_file(cls, path: Path) -> Self:
+        """Read and check a manifest wherever it is, such as that of a baseline which is not there itself.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ArtifactError: it was changed, or it is of another format version.
+        """
+        try:
+            text = read_limited(path).decode("utf-8")
+            content = parse_json(text)
+        except FileNotFoundError:
+            raise
         except ValueError as error:
             raise ArtifactError(
                 f"{path}: was changed or is truncated ({error}); make the artifact again"
@@ -117,8 +138,6 @@ class Manifest(Record):
             raise ArtifactError(f"{path}: was changed after it was sealed; make the artifact again")
         if files_digest(manifest.files) != manifest.digest:
             raise ArtifactError(f"{path}: its digest is not that of its files; make the artifact again")
-        for name in (*manifest.files, *manifest.reports):
-            inside(folder, name)
         return manifest
 
     def check_files(self, folder: Path) -> None:

@@ -37,9 +37,9 @@ def command(*, data_dir: Path | None, as_json: bool) -> None:
     """
     from quantkit.artifact.measure import tool_versions
     from quantkit.files import cache_folder
+    from quantkit.pinned import DATASETS
     from quantkit.quantization.grids import GRIDS
     from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
-    from quantkit.tasks.datasets import DATASETS
     from quantkit.telemetry import telemetry
 
     processor = cpu_facts()

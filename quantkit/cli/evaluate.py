@@ -11,10 +11,17 @@ from quantkit.cli import options, show
 @options.argument("ARTIFACT")
 @options.settings("EvaluateSettings")
 @click.option("--refresh", is_flag=True, help="Evaluate again, also what was evaluated before.")
+@options.no_cache_option
 @options.data_dir_option
 @options.json_option
 def command(
-    *, artifact: str, given: options.Given, refresh: bool, data_dir: Path | None, as_json: bool
+    *,
+    artifact: str,
+    given: options.Given,
+    refresh: bool,
+    no_cache: bool,
+    data_dir: Path | None,
+    as_json: bool,
 ) -> None:
     """Measure F1 and exact match of an artifact.
 
@@ -27,7 +34,13 @@ def command(
 
     settings = given.build(EvaluateSettings)
     with show.working():
-        report = evaluate(Artifact.open(artifact), settings=settings, data_dir=data_dir, refresh=refresh)
+        report = evaluate(
+            Artifact.open(artifact),
+            settings=settings,
+            data_dir=data_dir,
+            refresh=refresh,
+            cached=not no_cache,
+        )
     if as_json:
         show.print_json(report.as_json())
         return

@@ -27,6 +27,7 @@ class Files:
     click.option("--junit", type=options.FILE, help="Also write JUnit XML to this file."),
     click.option("--markdown", type=options.FILE, help="Also write the Markdown summary to this file."),
 )
+@options.no_cache_option
 @options.data_dir_option
 @options.json_option
 def command(
@@ -35,6 +36,7 @@ def command(
     baseline: str,
     given: options.Given,
     files: Files,
+    no_cache: bool,
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
@@ -49,7 +51,7 @@ def command(
     from quantkit.pipeline.judging import Terms, judge
     from quantkit.recipe.settings import EvaluateSettings, GateSettings
 
-    terms = Terms(evaluate=given.build(EvaluateSettings), gate=given.build(GateSettings))
+    terms = Terms(evaluate=given.build(EvaluateSettings), gate=given.build(GateSettings), cached=not no_cache)
     with show.working():
         report = judge(Artifact.open(candidate), Artifact.open(baseline), terms=terms, data_dir=data_dir)
     if files.junit:

@@ -40,6 +40,7 @@ COMMANDS = {
     "gate": ("gate", "Judge a candidate against its FP32 baseline."),
     "report": ("report", "Show artifacts side by side: tables and a page."),
     "publish": ("publish", "Publish an artifact that passed its gate."),
+    "policy": ("policy", "Print the floors that a registry holds artifacts to."),
     "verify": ("verify", "Hash a published artifact again and read its evidence."),
     "pull": ("pull", "Copy a published artifact out of a registry."),
     "list": ("listing", "List names, versions and channels of a registry."),

@@ -11,6 +11,11 @@ from quantkit.cli import options, registry_options, show
 @options.settings("PublishSettings", only=("name", "version"))
 @registry_options.at_options
 @registry_options.signing_options
+@click.option(
+    "--override",
+    metavar="REASON",
+    help="Pass over the registry's policy, where it allows that; the reason is published.",
+)
 @options.json_option
 def command(
     *,
@@ -19,15 +24,18 @@ def command(
     given: options.Given,
     at: registry_options.At,
     signing: registry_options.Signing,
+    override: str | None,
     as_json: bool,
 ) -> None:
     """Publish an artifact that passed its gate.
 
-    Refused (exit code 3) without a passing gate report for exactly these bytes. Publishing the same bytes
-    under the same version again is done already, and says so. REGISTRY is a folder or oci://host/path.
+    Refused (exit code 3) without a passing gate report for exactly these bytes, judged again from its evidence, or
+    below the floors of the registry's policy.yaml (`quantkit policy` prints them). Publishing the same bytes under
+    the same version again is done already, and says so. REGISTRY is a folder or oci://host/path.
     """
     from quantkit.artifact import Artifact
     from quantkit.recipe.settings import PublishSettings
+    from quantkit.registry import open_registry
     from quantkit.stages.publish import already_published, publish
 
     place = {"registry": registry_place or at.registry, "insecure": at.insecure}
@@ -35,7 +43,8 @@ def command(
     signer = signing.signer()
     opened = Artifact.open(artifact)
     before = already_published(opened, settings=settings)
-    published = publish(opened, settings=settings, signer=signer)
+    policy = open_registry(settings.registry, insecure=settings.insecure).policy()
+    published = publish(opened, settings=settings, signer=signer, override=override)
     reference = f"{settings.name}:{settings.version}"
     if as_json:
         show.print_json(
@@ -47,6 +56,8 @@ def command(
                 "artifact": opened.digest,
                 "signed": signer is not None,
                 "already_published": before,
+                "policy": policy.as_json(),
+                "override": override,
             }
         )
         return
@@ -54,6 +65,7 @@ def command(
         ("published", reference + (" (already)" if before else "")),
         ("digest", opened.digest),
         ("path", str(published)),
+        ("policy", policy.said()),
     ]
     if signer is not None:
         facts.append(("signed with", str(signer.key)))

@@ -1,23 +1,27 @@
-"""Evaluate both sides, inspect the candidate, judge: what `quantkit gate` does, composed above the stages."""
+"""Evaluate and inspect both sides, compare their weights, judge: `quantkit gate`, composed above the stages."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantkit.artifact import Artifact
+from quantkit.artifact.sealed import kept
 from quantkit.recipe.settings import EvaluateSettings, GateSettings
-from quantkit.records import GateReport
+from quantkit.records import Evaluation, GateReport, Inspection, Lineage
 from quantkit.runtime.hold import hold
+from quantkit.stages import inspect as inspecting
+from quantkit.stages import lineage as tracing
 from quantkit.stages.evaluate import evaluate
-from quantkit.stages.gate import GateEvidence, append_summary, gate, write_reports
-from quantkit.stages.inspect import inspect
+from quantkit.stages.gate import GateEvidence, append_summary, evidence_of, gate, write_reports
+from quantkit.tasks.data_places import DataPlaces
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """On which data and by which rules a candidate is judged."""
+    """On which data and by which rules a candidate is judged, and whether the cache may answer."""
 
     evaluate: EvaluateSettings
     gate: GateSettings
+    cached: bool = True
 
 
 def judge(candidate: Artifact, baseline: Artifact, *, terms: Terms, data_dir: Path | None) -> GateReport:
@@ -26,19 +30,67 @@ def judge(candidate: Artifact, baseline: Artifact, *, terms: Terms, data_dir: Pa
     The candidate is held from the beginning: the verdict is of the bytes that were there then.
 
     Raises:
-        QuantkitError: as the three stages do.
+        QuantkitError: as the stages do.
     """
     with hold(candidate) as held:
-        return judge_evidence(
-            GateEvidence(
-                candidate=held,
-                baseline=baseline,
-                baseline_evaluation=evaluate(baseline, settings=terms.evaluate, data_dir=data_dir),
-                candidate_evaluation=evaluate(held, settings=terms.evaluate, data_dir=data_dir),
-                inspection=inspect(held),
-            ),
-            settings=terms.gate,
+        theirs, ours = (
+            evaluate(artifact, settings=terms.evaluate, data_dir=data_dir, cached=terms.cached)
+            for artifact in (baseline, held)
         )
+        evidence = gather(
+            held,
+            baseline,
+            evaluations=(ours, theirs),
+            inspection=inspecting.inspect(held),
+            cached=terms.cached,
+        )
+        return judge_evidence(evidence, settings=terms.gate)
+
+
+def gather(
+    candidate: Artifact,
+    baseline: Artifact,
+    *,
+    evaluations: tuple[Evaluation, Evaluation],
+    inspection: Inspection,
+    cached: bool = True,
+) -> GateEvidence:
+    """Return the evidence: inspect the baseline and compare the weights, unless this was seen before.
+
+    Args:
+        candidate: the INT8 artifact.
+        baseline: the FP32 artifact.
+        evaluations: of the candidate and of the baseline.
+        inspection: of the candidate.
+        cached: False: the cache is neither read nor written.
+
+    Raises:
+        ArtifactError: a model cannot be opened, or `calibration.json` has no list of ids.
+        EvaluationError: a logit of the baseline is NaN or infinite.
+    """
+    baseline_inspection = kept(
+        "inspections",
+        inspecting.ingredients(baseline, None, DataPlaces(data_dir=None)).key("inspect"),
+        lambda: inspecting.inspect(baseline),
+        read=Inspection.model_validate,
+        write=Inspection.as_json,
+        cached=cached,
+    )
+    lineage = kept(
+        "lineages",
+        tracing.ingredients(candidate, baseline).key("lineage"),
+        lambda: tracing.lineage(candidate, baseline),
+        read=Lineage.model_validate,
+        write=Lineage.as_json,
+        cached=cached,
+    )
+    return evidence_of(
+        candidate,
+        baseline,
+        evaluations=evaluations,
+        inspections=(inspection, baseline_inspection),
+        lineage=lineage,
+    )
 
 
 def judge_evidence(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
@@ -48,8 +100,6 @@ def judge_evidence(evidence: GateEvidence, *, settings: GateSettings) -> GateRep
         QuantkitError: as `gate` and `write_reports` do.
     """
     report = gate(evidence, settings=settings)
-    candidate = evidence.candidate
-    if write_reports(report, candidate):
-        candidate.keep_report("inspection.json", evidence.inspection.as_json())
+    write_reports(report, evidence)
     append_summary(report)
     return report

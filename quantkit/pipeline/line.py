@@ -4,6 +4,8 @@ from typing import Any
 
 from quantkit.artifact import Artifact
 from quantkit.mixed_precision.asked import selection
+from quantkit.pinned import DATASETS
+from quantkit.pipeline.judging import gather
 from quantkit.pipeline.stages import Published
 from quantkit.pipeline.work import WorkFolder
 from quantkit.recipe.settings import QuantizeSettings, Recipe
@@ -12,7 +14,7 @@ from quantkit.stages.export import Source
 from quantkit.stages.gate import GateEvidence
 from quantkit.tasks.calibration_set import select
 from quantkit.tasks.data_places import DataPlaces
-from quantkit.tasks.datasets import DATASETS, find
+from quantkit.tasks.datasets import find
 
 
 class Line:
@@ -55,11 +57,10 @@ class Line:
     @property
     def evidence(self) -> GateEvidence:
         """What the gate judges by."""
-        return GateEvidence(
-            candidate=self.candidate,
-            baseline=self.baseline,
-            candidate_evaluation=self.evaluation("candidate"),
-            baseline_evaluation=self.evaluation("baseline"),
+        return gather(
+            self.candidate,
+            self.baseline,
+            evaluations=(self.evaluation("candidate"), self.evaluation("baseline")),
             inspection=self.inspection,
         )
 

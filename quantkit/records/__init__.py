@@ -8,6 +8,7 @@ from quantkit.records.comparison import Comparison, Entry, Gain
 from quantkit.records.evaluation import Evaluation, QuestionScore, scores_digest
 from quantkit.records.gate import Check, GateReport, Interval
 from quantkit.records.inspection import Inspection, Layer
+from quantkit.records.lineage import Lineage, WeightAgreement
 from quantkit.records.mlperf import AccuracyRun, MlperfReport, PerformanceRun, ScenarioRuns
 from quantkit.records.record import Record, Report
 from quantkit.records.search import CandidateRecord, GroupRecord, OptionRecord, SearchReport
@@ -30,6 +31,7 @@ __all__ = [
     "Inspection",
     "Interval",
     "Layer",
+    "Lineage",
     "MlperfReport",
     "OptionRecord",
     "PerformanceRun",
@@ -41,5 +43,6 @@ __all__ = [
     "Sensitivity",
     "TuneReport",
     "TuneTrial",
+    "WeightAgreement",
     "scores_digest",
 ]

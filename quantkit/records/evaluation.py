@@ -1,8 +1,8 @@
 """Evaluation: per-question predictions and scores of one artifact on one dataset."""
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -16,8 +16,8 @@ class QuestionScore(Record):
     id: str
     group: str
     answer: str
-    exact_match: float
-    f1: float
+    exact_match: float = Field(ge=0, le=1)
+    f1: float = Field(ge=0, le=1)
 
 
 def scores_digest(scores: Iterable[QuestionScore]) -> str:
@@ -46,19 +46,24 @@ class Evaluation(Report):
     (`predictions_sha256`).
     """
 
-    format: str = Field(default="quantkit/evaluation/1", alias="schema")
+    # The first schema had no time.
+    upgrades: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"quantkit/evaluation/1": dict}
+    format: str = Field(default="quantkit/evaluation/2", alias="schema")
     key: str = Field(description="digest of artifact, dataset, settings and tools: what caching compares")
     artifact: str = Field(description="digest of the artifact")
     task: str
     dataset: str = Field(description="digest of the dataset")
     dataset_name: str
-    f1: float
-    exact_match: float
-    questions: int
-    features: int
+    f1: float = Field(ge=0, le=100)
+    exact_match: float = Field(ge=0, le=100)
+    questions: int = Field(ge=0)
+    features: int = Field(ge=0)
     settings: dict[str, Any] = {}
-    seconds: float
-    features_per_second: float
+    seconds: float = Field(ge=0)
+    features_per_second: float = Field(ge=0)
+    evaluated: str = Field(
+        default="", description="UTC time it was made, as 2026-01-31T12:00:00Z; empty: unknown"
+    )
     tools: dict[str, str] = {}
     cpu: dict[str, Any] = {}
     predictions_sha256: str = Field(description="sha256 of the canonical JSON of the list of scores")

@@ -1,6 +1,7 @@
 """GateReport: requirement, observation, verdict."""
 
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -8,6 +9,7 @@ from quantkit.errors import FAILED, INCONCLUSIVE, PASSED
 from quantkit.records.record import Record, Report
 
 Verdict = Literal["pass", "fail", "inconclusive"]
+FIRST_SCHEMA = "quantkit/gate/1"
 EXIT_CODES: dict[Verdict, int] = {"pass": PASSED, "fail": FAILED, "inconclusive": INCONCLUSIVE}
 
 
@@ -35,7 +37,9 @@ class Interval(Record):
 class GateReport(Report):
     """The verdict on one candidate (`artifact`) against one baseline, on one dataset."""
 
-    format: str = Field(default="quantkit/gate/1", alias="schema")
+    # The first schema had fewer checks, and no evidence of the baseline beside it: it can be shown, not published.
+    upgrades: ClassVar[Mapping[str, Callable[[Any], Any]]] = {FIRST_SCHEMA: dict}
+    format: str = Field(default="quantkit/gate/2", alias="schema")
     verdict: Verdict
     policy: Literal["mlperf", "statistical"]
     artifact: str = Field(description="digest of the candidate")

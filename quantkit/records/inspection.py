@@ -12,7 +12,7 @@ class Layer(Record):
     shape: tuple[int, int]
     kernel: str
     integer: bool
-    macs: int
+    macs: int = Field(ge=0)
 
 
 class Inspection(Report):
@@ -23,14 +23,14 @@ class Inspection(Report):
     architecture: str
     task: str
     precision: str
-    parameters: int
-    size_bytes: int
+    parameters: int = Field(ge=0)
+    size_bytes: int = Field(ge=0)
     fused: dict[str, int]
     expected_fusions: dict[str, int] = {}
     kernels: dict[str, int] = Field(description="executed operator → how many nodes of it one run executes")
-    int8_coverage: float
+    int8_coverage: float = Field(ge=0, le=1)
     int8_embedding_share: float = Field(
-        default=0.0, description="share of embedding-table parameters stored in INT8"
+        default=0.0, ge=0, le=1, description="share of embedding-table parameters stored in INT8"
     )
     saturating: tuple[str, ...] = Field(
         default=(),

@@ -18,9 +18,11 @@ from quantkit.artifact.manifest import SIGNATURE
 from quantkit.errors import ArtifactError, OutputError, RegistryError
 from quantkit.files import inside, naming_output_errors, new_folder, write_json
 from quantkit.partial import partial_folder, remove_abandoned
+from quantkit.registry.admission import admit
 from quantkit.registry.channels import Channels, publication_order
 from quantkit.registry.evidence import require_evidence
 from quantkit.registry.expected import Expected, require_pulled
+from quantkit.registry.policy import RegistryPolicy
 from quantkit.registry.protocol import Released
 from quantkit.registry.reference import NAME, VERSION, Reference, version_order
 from quantkit.registry.release import assemble, copy_file
@@ -40,20 +42,44 @@ class DirectoryRegistry:
     def __str__(self) -> str:
         return str(self.folder)
 
-    def publish(self, artifact: Artifact, *, name: str, version: str, signer: Signer | None = None) -> Path:
+    def policy(self) -> RegistryPolicy:
+        """Return the floors of this registry.
+
+        Raises:
+            RegistryError: its `policy.yaml` does not fit.
+        """
+        return RegistryPolicy.of(self.folder)
+
+    def publish(
+        self,
+        artifact: Artifact,
+        *,
+        name: str,
+        version: str,
+        signer: Signer | None = None,
+        override: str | None = None,
+    ) -> Path:
         """Copy an artifact that passed its gate into the registry and return where it is.
 
         Every byte is hashed again on the way.
 
+        Args:
+            artifact: with its evidence.
+            name: in the registry.
+            version: never overwritten.
+            signer: signs what is published; None: nobody.
+            override: the reason to pass over the registry's policy, where the policy allows that.
+
         Raises:
-            PublishRefused: there is no passing gate report for exactly these bytes.
+            PublishRefused: there is no passing gate report for exactly these bytes, or the policy is not met.
             RegistryError: the version exists, the report is of another artifact, or a name is no word.
             ArtifactError: a byte is not what the manifest says.
             OutputError: the registry cannot be written.
         """
         reference = Reference.checked(name, version)
         source = artifact.opened_again()
-        require_evidence(source)
+        evidence = require_evidence(source)
+        admission = admit(source, evidence, self.policy(), override=override, signed=signer is not None)
         place = self._place(reference)
         with self._publishing(reference):
             if place.exists():
@@ -62,7 +88,7 @@ class DirectoryRegistry:
                 raise RegistryError(f"{self.folder}: {reference} is a channel; choose another version")
             try:
                 with new_folder(place) as folder:
-                    assemble(source, folder, reference)
+                    assemble(source, folder, reference, evidence, admission)
                     if signer is not None:
                         signer.sign(folder, f"{name}-{version}")
                     require_evidence(Artifact.open(folder))
@@ -158,7 +184,9 @@ class DirectoryRegistry:
             ArtifactError: its manifest was changed.
         """
         wanted = self.resolve(reference)
-        return verify_artifact(self._place(wanted), (expected or Expected()).named(wanted))
+        return verify_artifact(
+            self._place(wanted), (expected or Expected()).named(wanted), policy=self.policy()
+        )
 
     def pull(
         self, reference: str, out: Path, *, force: bool = False, expected: Expected | None = None
@@ -173,7 +201,11 @@ class DirectoryRegistry:
         """
         wanted = self.resolve(reference)
         return pull_folder(
-            self._place(wanted), out, force=force, expected=(expected or Expected()).named(wanted)
+            self._place(wanted),
+            out,
+            force=force,
+            expected=(expected or Expected()).named(wanted),
+            policy=self.policy(),
         )
 
     def channels(self, name: str) -> Channels:
@@ -250,9 +282,21 @@ class DirectoryRegistry:
 
 
 def pull_folder(
-    source: Path, out: Path, *, force: bool = False, expected: Expected | None = None
+    source: Path,
+    out: Path,
+    *,
+    force: bool = False,
+    expected: Expected | None = None,
+    policy: RegistryPolicy | None = None,
 ) -> Artifact:
     """Copy a published artifact's folder to `out`; the copy is verified before it appears.
+
+    Args:
+        source: the folder.
+        out: where the copy goes.
+        force: replace what is there.
+        expected: the digest, key and name that it must have too.
+        policy: of the registry that the folder is in; None: the one that let it in.
 
     Raises:
         RegistryError: the artifact was never published, or is not what is expected.
@@ -267,5 +311,5 @@ def pull_folder(
         signature = (SIGNATURE,) if is_signed(source) else ()
         for name in (MANIFEST, *manifest.files, *manifest.reports, *signature):
             copy_file(source, folder, name)
-        require_pulled(folder, expected)
+        require_pulled(folder, expected, policy)
     return Artifact.open(out, check=False)

@@ -1,33 +1,37 @@
 """What an artifact must show to be published, and still show after: a passing gate on its own bytes.
 
-gate, publish and verify ask the same question here, so that they cannot come to differ.
+publish, verify and pull ask the same question here, and nothing is believed that can be computed again: the verdict is
+judged anew from the scores, inspections and lineage that lie beside the report, and must be what the report says.
 """
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.manifest import REPORTS
-from quantkit.errors import PublishRefused, RegistryError
-from quantkit.files import digest_of
+from quantkit.errors import ArtifactError, PublishRefused, QuantkitError, RegistryError
+from quantkit.recipe.load import build_section
+from quantkit.recipe.settings import GateSettings
 from quantkit.records import Evaluation, GateReport
 from quantkit.records.evaluation import evaluation_file, predictions_file
+from quantkit.records.gate import FIRST_SCHEMA
+from quantkit.report.junit import gate_junit
+from quantkit.report.markdown import gate_markdown
 from quantkit.strict_json import read_json
+from quantkit.verdict import judge
+from quantkit.verdict.agreement import disagreement
+from quantkit.verdict.recorded import EVALUATION, EVIDENCE, GATE, PREDICTIONS, read_evidence
 
-GATE = "gate.json"
-EVALUATION = "evaluation.json"
-PREDICTIONS = "predictions.json"
+ADMISSION = "admission.json"
+# The report as people read it: made from it, so it must say the same.
+_SHOWN = {"gate.md": gate_markdown, "gate.junit.xml": gate_junit}
 
 # The reports that travel with a published artifact: file → must it be there. Its evaluation and predictions
 # are those the gate judged, whatever else was evaluated since.
 PUBLISHED = {
     GATE: True,
-    EVALUATION: True,
-    PREDICTIONS: True,
+    **dict.fromkeys(EVIDENCE, True),
     "gate.md": False,
     "gate.junit.xml": False,
-    "inspection.json": False,
     "bench.json": False,
     "bench.md": False,
     "bench.png": False,
@@ -44,42 +48,66 @@ PUBLISHED = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """The passing gate report of an artifact and the evaluation it rests on."""
+    """The passing gate report of an artifact, judged again, and the evaluation it rests on."""
 
     gate: GateReport
     evaluation: Evaluation
+    int8_coverage: float
 
 
 def require_evidence(artifact: Artifact) -> Evidence:
     """Return the evidence that this artifact passed its gate.
 
     Raises:
-        PublishRefused: there is no gate report or evaluation, the verdict is not `pass`, or the report
-            contradicts itself or the evaluation (exit code 3).
+        PublishRefused: there is no gate report or evidence, the verdict is not `pass`, or the report is not the one
+            that its evidence gives (exit code 3).
         RegistryError: the report or the evaluation is of another artifact (exit code 2).
-        ArtifactError: a report cannot be read.
+        ArtifactError: a report cannot be read, or contradicts itself.
     """
-    if not artifact.report_path(GATE).is_file():
+    where = artifact.report_path(GATE)
+    if not where.is_file():
         raise PublishRefused(f"{artifact.path}: has no gate report; run `quantkit gate` on it first")
-    gate = GateReport.read(artifact.report_path(GATE))
-    sources = report_sources(artifact, gate)
-    for name, required in PUBLISHED.items():
-        if required and not artifact.report_path(sources[name]).is_file():
-            raise PublishRefused(
-                f"{artifact.path}: has no {REPORTS}/{sources[name]}; run `quantkit gate` on it first"
-            )
-    evaluation = Evaluation.read(artifact.report_path(sources[EVALUATION]))
-    for name, digest in ((GATE, gate.artifact), (sources[EVALUATION], evaluation.artifact)):
-        if digest != artifact.digest:
-            raise RegistryError(
-                f"{artifact.report_path(name)}: is about the artifact {digest[:12]}, not about "
-                f"{artifact.digest[:12]}; run `quantkit gate` on this one"
-            )
-    if gate.verdict != "pass":
-        failed = ", ".join(check.name for check in gate.checks if check.decides and check.verdict != "pass")
-        raise PublishRefused(f"{artifact.path}: its gate report says {gate.verdict} ({failed or 'no check'})")
-    _require_agreement(artifact, gate, evaluation, sources)
-    return Evidence(gate=gate, evaluation=evaluation)
+    if _schema(artifact) == FIRST_SCHEMA:
+        raise PublishRefused(
+            f"{where}: is of an older version, without the evidence to judge it again; run `quantkit gate` on it again"
+        )
+    report = GateReport.read(where)
+    sources = report_sources(artifact, report)
+    missing = [
+        name for name, required in PUBLISHED.items() if required and not _there(artifact, sources[name])
+    ]
+    if missing:
+        raise PublishRefused(
+            f"{artifact.path}: has no {REPORTS}/{sources[missing[0]]}; run `quantkit gate` on it first"
+        )
+    _require_own(artifact, GATE, report.artifact)
+    _require_own(
+        artifact, sources[EVALUATION], Evaluation.read(artifact.report_path(sources[EVALUATION])).artifact
+    )
+    if report.verdict != "pass":
+        failed = ", ".join(check.name for check in report.checks if check.decides and check.verdict != "pass")
+        raise PublishRefused(
+            f"{artifact.path}: its gate report says {report.verdict} ({failed or 'no check'})"
+        )
+    try:
+        evidence = read_evidence(artifact, sources)
+        fresh = judge(evidence, settings=_settings(artifact, report))
+    except PublishRefused:
+        raise
+    except QuantkitError as error:
+        raise PublishRefused(f"{error} (evidence of {where})") from error
+    wrong = disagreement(report, fresh)
+    if wrong:
+        raise PublishRefused(f"{where}: {wrong}; run `quantkit gate` again")
+    for name, render in _SHOWN.items():
+        shown = artifact.report_path(name)
+        if shown.is_file() and shown.read_bytes() != render(report).encode():
+            raise PublishRefused(f"{shown}: does not say what {GATE} says; run `quantkit gate` again")
+    return Evidence(
+        gate=report,
+        evaluation=evidence.candidate_evaluation,
+        int8_coverage=evidence.inspection.int8_coverage,
+    )
 
 
 def report_sources(artifact: Artifact, gate: GateReport) -> dict[str, str]:
@@ -90,34 +118,37 @@ def report_sources(artifact: Artifact, gate: GateReport) -> dict[str, str]:
     """
     sources = {name: name for name in PUBLISHED}
     own = {EVALUATION: evaluation_file(gate.dataset_name), PREDICTIONS: predictions_file(gate.dataset_name)}
-    if not artifact.manifest.reports and all(artifact.report_path(name).is_file() for name in own.values()):
+    if not artifact.manifest.reports and all(_there(artifact, name) for name in own.values()):
         sources |= own
     return sources
 
 
-def _require_agreement(
-    artifact: Artifact, gate: GateReport, evaluation: Evaluation, sources: Mapping[str, str]
-) -> None:
-    """Refuse a report that says `pass` while its own numbers, or the predictions, say otherwise."""
-    where = artifact.report_path(GATE)
-    unmet = [check.name for check in gate.checks if check.decides and check.verdict != "pass"]
-    if unmet or not gate.checks:
-        raise PublishRefused(
-            f"{where}: says pass, but not its checks ({', '.join(unmet) or 'there are none'})"
+def _there(artifact: Artifact, name: str) -> bool:
+    return artifact.report_path(name).is_file()
+
+
+def _require_own(artifact: Artifact, name: str, digest: str) -> None:
+    if digest != artifact.digest:
+        raise RegistryError(
+            f"{artifact.report_path(name)}: is about the artifact {digest[:12]}, not about "
+            f"{artifact.digest[:12]}; run `quantkit gate` on this one"
         )
-    if gate.dataset != evaluation.dataset:
-        raise PublishRefused(
-            f"{where}: was judged on another dataset than {sources[EVALUATION]}; run `quantkit gate` again"
-        )
-    if not math.isclose(gate.candidate_f1, evaluation.f1, rel_tol=0, abs_tol=1e-9):
-        raise PublishRefused(
-            f"{where}: its F1 is not that of {sources[EVALUATION]}; run `quantkit gate` again"
-        )
+
+
+def _schema(artifact: Artifact) -> object:
+    """Return what a gate report says it is; reading it says what else is wrong."""
     try:
-        predictions = read_json(artifact.report_path(sources[PREDICTIONS]))
-    except ValueError:
-        predictions = None
-    if digest_of(predictions) != evaluation.predictions_sha256:
-        raise PublishRefused(
-            f"{artifact.report_path(sources[PREDICTIONS])}: is not what was evaluated; evaluate and gate again"
-        )
+        content = read_json(artifact.report_path(GATE))
+    except (ValueError, RecursionError):
+        return None
+    return content.get("schema") if isinstance(content, dict) else None
+
+
+def _settings(artifact: Artifact, report: GateReport) -> GateSettings:
+    where = artifact.report_path(GATE)
+    return build_section(
+        GateSettings,
+        report.settings,
+        name=lambda location: f"{where}: settings.{'.'.join(map(str, location))}",
+        error=ArtifactError,
+    )

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from quantkit.artifact import Artifact, Manifest
 from quantkit.errors import RegistryError, UsageError
+from quantkit.registry.admission import still_admitted
 from quantkit.registry.evidence import require_evidence
+from quantkit.registry.policy import RegistryPolicy
 from quantkit.registry.reference import Reference
 from quantkit.registry.release import release_of
 from quantkit.registry.signing import require_signature
@@ -75,7 +77,7 @@ class Expected:
                 )
 
 
-def require_pulled(folder: Path, expected: Expected | None) -> None:
+def require_pulled(folder: Path, expected: Expected | None, policy: RegistryPolicy | None = None) -> None:
     """Check a folder that was just copied: every byte, the evidence, and what is expected of it.
 
     Raises:
@@ -84,5 +86,5 @@ def require_pulled(folder: Path, expected: Expected | None) -> None:
         PublishRefused: its evidence does not hold.
     """
     artifact = Artifact.open(folder)
-    require_evidence(artifact)
+    still_admitted(artifact, require_evidence(artifact), policy)
     (expected or Expected()).check(folder, artifact.manifest)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from quantkit.artifact import Artifact
 from quantkit.registry.expected import Expected
+from quantkit.registry.policy import RegistryPolicy
 from quantkit.registry.reference import Reference
 from quantkit.registry.signing import Signer
 from quantkit.registry.verification import Verification
@@ -48,8 +49,17 @@ class Released:
 class Registry(Protocol):
     """Published artifacts, by name and version. `str()` names the registry in messages."""
 
+    def policy(self) -> RegistryPolicy:
+        """Return the floors of this registry."""
+
     def publish(
-        self, artifact: Artifact, *, name: str, version: str, signer: Signer | None = None
+        self,
+        artifact: Artifact,
+        *,
+        name: str,
+        version: str,
+        signer: Signer | None = None,
+        override: str | None = None,
     ) -> Path | Pinned:
         """Publish an artifact that passed its gate, signed when there is a signer; never over another."""
 

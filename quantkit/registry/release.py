@@ -22,8 +22,9 @@ from quantkit.artifact.manifest import REPORTS, hash_files
 from quantkit.errors import ArtifactError, RegistryError
 from quantkit.files import inside, pretty_json, write_text
 from quantkit.records.record import Report
+from quantkit.registry.admission import Admission
 from quantkit.registry.bom import BOM, bill_of_materials
-from quantkit.registry.evidence import report_sources, require_evidence
+from quantkit.registry.evidence import ADMISSION, Evidence, report_sources
 from quantkit.registry.provenance import PROVENANCE, provenance
 from quantkit.registry.reference import Reference
 
@@ -42,21 +43,30 @@ class Release(Report):
         return f"{self.name}:{self.version}"
 
 
-def assemble(artifact: Artifact, folder: Path, reference: Reference) -> None:
+def assemble(
+    artifact: Artifact, folder: Path, reference: Reference, evidence: Evidence, admission: Admission
+) -> None:
     """Copy an artifact and the reports that are published; the new manifest hashes the reports too.
 
+    Args:
+        artifact: whose evidence was judged again.
+        folder: where it is made.
+        reference: name and version of the release.
+        evidence: of the artifact.
+        admission: by which policy it is let in.
+
     Raises:
-        PublishRefused: the evidence does not hold.
         ArtifactError: a file is missing.
     """
     for name in artifact.manifest.files:
         copy_file(artifact.path, folder, name)
-    gate = require_evidence(artifact).gate
+    gate = evidence.gate
     sources = report_sources(artifact, gate)
     reports = [name for name, source in sources.items() if artifact.report_path(source).is_file()]
     for name in reports:
         copy_file(artifact.path, folder, f"{REPORTS}/{name}", taken_from=f"{REPORTS}/{sources[name]}")
     written = {
+        ADMISSION: admission.as_json(),
         RELEASE: Release(name=reference.name, version=reference.version, artifact=artifact.digest).as_json(),
         PROVENANCE: provenance(artifact.manifest, reference),
         BOM: bill_of_materials(artifact.manifest, reference, gate),

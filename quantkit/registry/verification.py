@@ -13,8 +13,10 @@ from quantkit.artifact.manifest import NAME, FileRecord
 from quantkit.errors import MISTAKE, PASSED, QuantkitError
 from quantkit.files import inside, sha256_file
 from quantkit.records.record import Record, Report
+from quantkit.registry.admission import still_admitted
 from quantkit.registry.evidence import require_evidence
 from quantkit.registry.expected import Expected
+from quantkit.registry.policy import RegistryPolicy
 from quantkit.registry.release import release_of
 from quantkit.registry.signing import is_signed
 
@@ -53,12 +55,15 @@ class Verification(Report):
         return PASSED if self.verified else MISTAKE
 
 
-def verify_artifact(path: Path, expected: Expected | None = None) -> Verification:
-    """Hash every file of a published artifact again, reports included, and check its evidence.
+def verify_artifact(
+    path: Path, expected: Expected | None = None, *, policy: RegistryPolicy | None = None
+) -> Verification:
+    """Hash every file of a published artifact again, reports included, and judge it again from its evidence.
 
     Args:
         path: the published folder.
         expected: the digest, key and name that it must have too.
+        policy: of the registry it is in; None: the one that let it in.
 
     Raises:
         ArtifactError: there is no manifest, or the manifest itself was changed (its seal is broken).
@@ -78,9 +83,12 @@ def verify_artifact(path: Path, expected: Expected | None = None) -> Verificatio
         problem = f"{path}: was never published, so its reports are not sealed; publish it first"
     else:
         try:
-            verdict = require_evidence(Artifact.open(path, check=False)).gate.verdict
+            artifact = Artifact.open(path, check=False)
+            evidence = require_evidence(artifact)
+            still_admitted(artifact, evidence, policy)
             release = release_of(path, manifest)
             expected.check(path, manifest)
+            verdict = evidence.gate.verdict
             signature = "valid" if expected.signer else signature
         except QuantkitError as error:
             problem = str(error)

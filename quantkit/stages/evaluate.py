@@ -5,8 +5,8 @@ Where it is kept:
 * In the artifact, `reports/evaluation-<dataset>.json` and `reports/predictions-<dataset>.json` for every
   dataset; `evaluation.json` and `predictions.json` are copies of the last. A published artifact's reports are
   sealed and stay as they are, and a read-only artifact keeps none; both are still evaluated.
-* In the user's cache, by the key of its `ingredients`. Only this copy answers a second `evaluate`. The files
-  in an artifact travel with it: they are what somebody says it scored, not what was seen here.
+* In the user's cache, by the key of its `ingredients`, as one sealed record. Only this copy answers a second
+  `evaluate`. The files in an artifact travel with it: they are what somebody says it scored, not what was seen here.
 
 An evaluation of the first N questions is named `<dataset>-first-<N>` and has a digest of its own, so it is
 never taken for the whole.
@@ -24,9 +24,9 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.artifact import is_not_kept
 from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.measure import tool_versions
+from quantkit.artifact.sealed import read_sealed, write_sealed
 from quantkit.engines import open_engine, seats
-from quantkit.errors import EvaluationError, OutputError, QuantkitError
-from quantkit.files import cache_folder, write_json
+from quantkit.errors import EvaluationError, OutputError
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
@@ -36,12 +36,12 @@ from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job, run_job
 from quantkit.runtime.where import Where
-from quantkit.strict_json import read_json
 from quantkit.tasks import Dataset, WindowSettings
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
 
+CACHE = "evaluations"
 _TOOLS = ("onnxruntime", "tokenizers", "numpy")
 _LOG = logging.getLogger(__name__)
 
@@ -70,7 +70,12 @@ def ingredients(artifact: Artifact, settings: EvaluateSettings, data: DataPlaces
 
 
 def evaluate(
-    artifact: Artifact, *, settings: EvaluateSettings, data_dir: Path | None = None, refresh: bool = False
+    artifact: Artifact,
+    *,
+    settings: EvaluateSettings,
+    data_dir: Path | None = None,
+    refresh: bool = False,
+    cached: bool = True,
 ) -> Evaluation:
     """Answer every question of a dataset and score the answers.
 
@@ -79,6 +84,7 @@ def evaluate(
         settings: dataset, limit, batches, and the engine that runs them, which makes no difference to the answers.
         data_dir: looked into first for the dataset.
         refresh: run even when the cache has the answer.
+        cached: False: the cache is neither read nor written.
 
     Returns:
         The evaluation, `scores` included; F1 and exact match are unrounded means over all questions, in
@@ -93,11 +99,12 @@ def evaluate(
     """
     where = Where.of(settings)
     subject = _subject(artifact, settings, data_dir)
-    found = None if refresh else _read_cached(subject)
+    found = _read_cached(subject) if cached and not refresh else None
     if found is None:
         with hold(artifact) as held:
             found = _run(replace(subject, artifact=held), settings, where)
-        _write_cached(found)
+        if cached:
+            _write_cached(found)
     _write_reports(artifact, found)
     return found
 
@@ -154,6 +161,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         settings=_compared(settings),
         seconds=time.perf_counter() - started,
         features_per_second=len(prepared.rows) / ran,
+        evaluated=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         tools=tool_versions(*_TOOLS),
         cpu=cpu_facts().as_json(),
         predictions_sha256=scores_digest(scores),
@@ -218,18 +226,13 @@ def _percent(values: Sequence[float]) -> float:
     return 100.0 * math.fsum(values) / len(values)
 
 
-def _cache_entry(key: str) -> Path:
-    return cache_folder() / "evaluations" / key
-
-
 def _read_cached(subject: _Subject) -> Evaluation | None:
-    """Return the cached evaluation; None when there is none, or it is not whole, or of another subject."""
-    folder = _cache_entry(subject.key)
+    """Return the cached evaluation; None when there is none, or it is of another subject or contradicts itself."""
+    content = read_sealed(CACHE, subject.key)
     try:
-        found = Evaluation.read(folder / "evaluation.json")
-        content = read_json(folder / "predictions.json")
-        scores = tuple(QuestionScore.model_validate(entry) for entry in content)
-    except (QuantkitError, OSError, ValueError, TypeError):
+        scores = tuple(QuestionScore.model_validate(entry) for entry in content["scores"])
+        found = Evaluation.model_validate(content["evaluation"])
+    except (TypeError, KeyError, ValueError):
         return None
     asked = (subject.key, subject.artifact.digest, subject.dataset.digest)
     ids = [question.id for question in subject.dataset.questions]
@@ -249,11 +252,9 @@ def _scores_json(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 
 def _write_cached(evaluation: Evaluation) -> None:
-    folder = _cache_entry(evaluation.key)
+    content = {"evaluation": evaluation.as_json(), "scores": _scores_json(evaluation)}
     try:
-        # The predictions first: an evaluation without them is no entry.
-        write_json(folder / "predictions.json", _scores_json(evaluation))
-        write_json(folder / "evaluation.json", evaluation.as_json())
+        write_sealed(CACHE, evaluation.key, content)
     except OutputError as error:
         _LOG.warning("the evaluation is not cached: %s", error)
 

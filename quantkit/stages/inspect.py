@@ -58,14 +58,7 @@ def _inspect(artifact: Artifact) -> Inspection:
     execution = trace_execution(
         artifact.model_path, outputs=task(artifact.task).outputs, config=artifact.config
     )
-    expected: dict[str, int] = next(
-        (
-            record.facts["expected"]
-            for record in reversed(artifact.manifest.stages)
-            if "expected" in record.facts
-        ),
-        {},
-    )
+    expected = artifact.manifest.expected_fusions
     fused = {
         name: execution.kernels.get(name, 0)
         # A layout promises operators that are no fusions.

@@ -11,14 +11,26 @@ from quantkit.registry.protocol import Pinned, Registry
 from quantkit.registry.signing import Signer
 
 
-def publish(artifact: Artifact, *, settings: PublishSettings, signer: Signer | None = None) -> Path | Pinned:
+def publish(
+    artifact: Artifact,
+    *,
+    settings: PublishSettings,
+    signer: Signer | None = None,
+    override: str | None = None,
+) -> Path | Pinned:
     """Publish an artifact that passed its gate and return its folder, or its reference in an OCI registry.
 
     Publishing the same bytes under the same name and version again is done already: what is published is verified
     and returned.
 
+    Args:
+        artifact: with its evidence.
+        settings: where to, and under which name and version.
+        signer: signs what is published; None: nobody.
+        override: the reason to pass over the registry's policy, where the policy allows that.
+
     Raises:
-        PublishRefused: there is no passing gate report for exactly these bytes.
+        PublishRefused: there is no passing gate report for exactly these bytes, or the policy is not met.
         RegistryError: the version exists with other bytes, or without the signature that is asked for; the report is
             of another artifact; or the registry fails.
         ArtifactError: a byte is not what the manifest says.
@@ -30,7 +42,9 @@ def publish(artifact: Artifact, *, settings: PublishSettings, signer: Signer | N
     registry, reference = _open(settings)
     place = registry.holds(artifact, reference)
     if place is None:
-        return registry.publish(artifact, name=settings.name, version=settings.version, signer=signer)
+        return registry.publish(
+            artifact, name=settings.name, version=settings.version, signer=signer, override=override
+        )
     require_evidence(artifact.opened_again())
     if signer is not None and not _is_signed(registry, settings):
         raise RegistryError(

@@ -26,9 +26,10 @@ import yaml
 
 from quantkit.errors import DatasetError
 from quantkit.files import digest_of, sha256_file
+from quantkit.pinned import DATASETS, KnownFile
 from quantkit.shipped import calibration_folder
 from quantkit.tasks import datasets
-from quantkit.tasks.datasets import DATASETS, KnownFile, find_known, load
+from quantkit.tasks.datasets import find_known, load
 from quantkit.tasks.reading import explain, read_file
 from quantkit.tasks.task import Dataset
 

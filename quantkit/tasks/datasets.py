@@ -5,18 +5,18 @@ its file name directly or in a folder named after the dataset; then it is downlo
 it comes from, its sha256 must be the pinned one.
 """
 
+import dataclasses
 import difflib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-import quantkit
 from quantkit.errors import DatasetError
 from quantkit.files import cache_folder, sha256_bytes, sha256_file, write_bytes
+from quantkit.pinned import DATASETS, KnownFile, own_name
 from quantkit.progress import track
 from quantkit.tasks import Dataset
 from quantkit.tasks import task as task_named
@@ -24,74 +24,6 @@ from quantkit.tasks import task as task_named
 _SECONDS = 30  # without a byte, until a download is given up
 _RETRIES = 3
 _CHUNK = 1 << 16
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KnownFile:
-    """A public file and the proof of its bytes.
-
-    Attributes:
-        folder: the folder it is looked for in, and kept in under the cache.
-        file: its name.
-        address: where it is downloaded from.
-        sha256: of its bytes.
-        size: in bytes.
-    """
-
-    folder: str
-    file: str
-    address: str
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KnownDataset:
-    """A dataset that has a name.
-
-    Attributes:
-        task: the task that reads it.
-        source: the public file, or the path of one that ships inside the package.
-        questions: how many questions it has, None for one that ships.
-    """
-
-    task: str
-    source: KnownFile | Path
-    questions: int | None
-
-
-_SQUAD_ADDRESS = "https://rajpurkar.github.io/SQuAD-explorer/dataset"
-
-DATASETS = {
-    "squad": KnownDataset(
-        task="squad",
-        source=KnownFile(
-            folder="squad",
-            file="dev-v1.1.json",
-            address=f"{_SQUAD_ADDRESS}/dev-v1.1.json",
-            sha256="95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9",
-            size=4_854_279,
-        ),
-        questions=10_570,
-    ),
-    "squad-train": KnownDataset(
-        task="squad",
-        source=KnownFile(
-            folder="squad",
-            file="train-v1.1.json",
-            address=f"{_SQUAD_ADDRESS}/train-v1.1.json",
-            sha256="3527663986b8295af4f7fcdff1ba1ff3f72d07d61a20f487cb238a6ef92fd955",
-            size=30_288_272,
-        ),
-        questions=87_599,
-    ),
-    "callcentre": KnownDataset(
-        task="squad",
-        source=Path(quantkit.__file__).parent / "quickstart" / "data" / "callcentre-heldout.json",
-        questions=None,
-    ),
-}
-"""Name -> dataset. SQuAD v1.1 is by Rajpurkar et al. 2016, CC BY-SA 4.0."""
 
 
 def find(name_or_path: str, data_dir: Path | None = None) -> Path:
@@ -133,6 +65,8 @@ def content_digest(name_or_path: str) -> str:
 def load(name_or_path: str, task: str, data_dir: Path | None = None) -> Dataset:
     """Find a dataset and read it; a file is its own dataset, named after its stem.
 
+    A file that is called like a known dataset and is another has its digest in its name.
+
     Raises:
         DatasetError: it cannot be found or read, or is a known dataset of another task.
         UsageError: there is no such task.
@@ -145,7 +79,14 @@ def load(name_or_path: str, task: str, data_dir: Path | None = None) -> Dataset:
         )
     path = find(name_or_path, data_dir)
     dataset = reader.read(path, name_or_path if known else path.stem)
-    if known is not None and known.questions not in (None, len(dataset.questions)):
+    if known is None:
+        return dataclasses.replace(dataset, name=own_name(path.stem, dataset.digest))
+    if dataset.digest != known.sha256:
+        raise DatasetError(
+            f"{path}: is not the dataset {name_or_path} (sha256 {dataset.digest}, expected {known.sha256}); "
+            "install quantkit again, or give the file's path as it is"
+        )
+    if known.questions != len(dataset.questions):
         raise DatasetError(
             f"{path}: has {len(dataset.questions)} questions, not {known.questions}; report this"
         )

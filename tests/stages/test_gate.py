@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gate_evidence import evaluation_of, inspection_of, lineage_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantkit.artifact import Artifact, StageRecord, new_artifact
 from quantkit.errors import ArtifactError, EvaluationError, OutputError, UsageError
 from quantkit.recipe.settings import GateSettings
-from quantkit.records import Check, Evaluation, GateReport, Inspection, QuestionScore, scores_digest
-from quantkit.stages.gate import GateEvidence, append_summary, gate, write_reports
-from quantkit.stages.gate.checks import reaches
+from quantkit.records import Check, Evaluation, GateReport, QuestionScore, scores_digest
+from quantkit.stages.gate import GateEvidence, append_summary, evidence_of, gate, write_reports
+from quantkit.verdict.checks import reaches
+from quantkit.verdict.recorded import EVALUATION, PREDICTIONS, read_evidence
 
 SQUAD_DEV = "95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9"
 CONFIG = '{"model_type": "bert"}'
 FAST = {"resamples": 200}
+FUSED = StageRecord(stage="fuse", facts={"expected": {"BiasGelu": 2}})
 
 
 def make_artifact(
@@ -41,32 +44,6 @@ def make_artifact(
             task="squad", architecture="bert", precision=precision, stages=tuple(stages), parent=parent
         )
     return Artifact.open(path)
-
-
-def make_evaluation(artifact: Artifact, f1: Sequence[float], **changes: Any) -> Evaluation:
-    """Return an evaluation with these scores; question i is on article i modulo 10."""
-    scores = tuple(
-        QuestionScore(id=f"q{i}", group=f"a{i % 10}", answer="x", exact_match=float(value == 1), f1=value)
-        for i, value in enumerate(f1)
-    )
-    return score_again(
-        Evaluation(
-            key="k",
-            artifact=artifact.digest,
-            task="squad",
-            dataset="d" * 64,
-            dataset_name="toy",
-            f1=0,
-            exact_match=0,
-            questions=0,
-            features=len(scores),
-            seconds=1.0,
-            features_per_second=1.0,
-            predictions_sha256="",
-        ),
-        scores,
-        **changes,
-    )
 
 
 def score_again(evaluation: Evaluation, scores: Sequence[QuestionScore], **changes: Any) -> Evaluation:
@@ -95,25 +72,14 @@ def evidence(tmp_path: Path) -> Callable[..., GateEvidence]:
     ) -> GateEvidence:
         baseline = baseline or _existing(tmp_path / "fp32", precision="fp32", size=4000)
         candidate = candidate or _existing(
-            tmp_path / "int8", precision="int8", size=1000, parent=baseline.digest
+            tmp_path / "int8", precision="int8", size=1000, parent=baseline.digest, stages=[FUSED]
         )
-        return GateEvidence(
-            candidate=candidate,
-            baseline=baseline,
-            candidate_evaluation=make_evaluation(candidate, candidate_f1),
-            baseline_evaluation=make_evaluation(baseline, baseline_f1),
-            inspection=Inspection(
-                artifact=candidate.digest,
-                architecture="bert",
-                task="squad",
-                precision="int8",
-                parameters=10,
-                size_bytes=1000,
-                fused={"BiasGelu": 2},
-                expected_fusions={"BiasGelu": 2},
-                kernels={"MatMulIntegerToFloat": 12},
-                int8_coverage=coverage,
-            ),
+        return evidence_of(
+            candidate,
+            baseline,
+            evaluations=(evaluation_of(candidate, candidate_f1), evaluation_of(baseline, baseline_f1)),
+            inspections=(inspection_of(candidate, coverage), inspection_of(baseline, 0.0)),
+            lineage=lineage_of(candidate, baseline),
         )
 
     return make
@@ -257,7 +223,9 @@ def test_a_model_that_is_not_quantized_fails(evidence: Callable[..., GateEvidenc
 
 def test_a_lost_fusion_fails(evidence: Callable[..., GateEvidence]) -> None:
     """Fewer fused operators than the contract says fail and name the operator."""
-    report = gate(replaced(evidence(), "inspection", fused={"BiasGelu": 1}), settings=GateSettings())
+    lost = replaced(evidence(), "inspection", fused={"BiasGelu": 1}, kernels={"MatMul": 2, "BiasGelu": 1})
+
+    report = gate(lost, settings=GateSettings())
 
     check = check_of(report, "fusions")
     assert (check.verdict, check.required, check.observed) == ("fail", "BiasGelu 2", "BiasGelu 1")
@@ -321,16 +289,29 @@ def test_calibrated_questions_are_left_out(evidence: Callable[..., GateEvidence]
     assert report.changed == 0.04
 
 
-def test_all_questions_calibrated_on_is_inconclusive(
+@pytest.mark.parametrize(("count", "verdict"), [(25, "pass"), (26, "fail"), (50, "fail")])
+def test_too_few_questions_that_were_not_calibrated_on_fail(
+    evidence: Callable[..., GateEvidence], tmp_path: Path, count: int, verdict: str
+) -> None:
+    """Half of the questions or more must be new to the candidate, whatever the policy."""
+    candidate = calibrated(tmp_path / "static", [f"q{i}" for i in range(count)])
+
+    report = gate(evidence(candidate=candidate), settings=GateSettings())
+
+    assert (report.verdict, check_of(report, "kept questions").verdict) == (verdict, verdict)
+    assert check_of(report, "kept questions").observed == f"{50 - count} of 50"
+
+
+def test_all_questions_calibrated_on_leave_nothing_to_compare(
     evidence: Callable[..., GateEvidence], tmp_path: Path
 ) -> None:
-    """When nothing is left to judge, policy statistical says so; policy mlperf counts every question."""
+    """When nothing is left to judge, the interval decides nothing and says so."""
     candidate = calibrated(tmp_path / "static", [f"q{i}" for i in range(50)])
 
-    assert gate(evidence(candidate=candidate), settings=GateSettings()).verdict == "pass"
-    statistical = gate(evidence(candidate=candidate), settings=GateSettings(policy="statistical"))
-    assert statistical.verdict == "inconclusive"
-    assert "too few questions" in check_of(statistical, "f1 statistical").observed
+    report = gate(evidence(candidate=candidate), settings=GateSettings(policy="statistical"))
+
+    assert check_of(report, "f1 statistical").verdict == "inconclusive"
+    assert "too few questions" in check_of(report, "f1 statistical").observed
 
 
 def test_unknown_calibration_is_inconclusive(evidence: Callable[..., GateEvidence], tmp_path: Path) -> None:
@@ -349,21 +330,110 @@ def test_calibration_without_ids_is_an_error(evidence: Callable[..., GateEvidenc
 
 
 def test_lineage(evidence: Callable[..., GateEvidence], tmp_path: Path) -> None:
-    """Another vocabulary fails unless both come of one export, and an INT8 baseline fails."""
+    """Another vocabulary fails, whatever the manifests claim, and so does a baseline that is called INT8."""
     other = {"files": {"vocab.txt": "[UNK]\n"}, "precision": "int8", "size": 1000}
     stranger = make_artifact(tmp_path / "stranger", **other)
     export = StageRecord(stage="export", key="e")
     fp32 = make_artifact(tmp_path / "exported", precision="fp32", size=4000, stages=[export])
-    cousin = make_artifact(tmp_path / "cousin", stages=[export], **other)
+    cousin = make_artifact(tmp_path / "cousin", stages=[export], parent=fp32.digest, **other)
+    sister = make_artifact(tmp_path / "sister", stages=[export], precision="int8", size=1000)
     int8 = make_artifact(tmp_path / "other-int8", precision="int8", size=4000)
 
     strange = gate(evidence(candidate=stranger), settings=GateSettings())
 
     assert check_of(strange, "lineage").verdict == "fail"
     assert check_of(strange, "lineage").observed == "differ in vocab.txt"
-    assert gate(evidence(candidate=cousin, baseline=fp32), settings=GateSettings()).verdict == "pass"
+    assert gate(evidence(candidate=cousin, baseline=fp32), settings=GateSettings()).verdict == "fail"
+    related = gate(evidence(candidate=sister, baseline=fp32), settings=GateSettings())
+    assert related.verdict == "pass"
+    assert (
+        check_of(related, "lineage").observed == "same config and tokenizer, both say they are of one export"
+    )
     assert gate(evidence(baseline=int8), settings=GateSettings()).verdict == "fail"
     assert gate(evidence(candidate=stranger), settings=GateSettings(reference_f1=90.0)).verdict == "pass"
+
+
+@pytest.mark.parametrize(("agreement", "verdict"), [(0.9, "pass"), (0.899, "fail"), (0.5, "fail")])
+def test_the_weights_are_the_baselines(
+    evidence: Callable[..., GateEvidence], agreement: float, verdict: str
+) -> None:
+    """A candidate whose weights have other signs than its baseline's is not of it; the worst layer is named."""
+    given_ = evidence()
+    lineage = lineage_of(given_.candidate, given_.baseline, agreement)
+
+    report = gate(dataclasses.replace(given_, lineage=lineage), settings=GateSettings())
+
+    assert (report.verdict, check_of(report, "weights").verdict) == (verdict, verdict)
+    assert "in query, the least of 1 layers and 1 tables" in check_of(report, "weights").observed
+
+
+def test_a_baseline_without_float_layers_fails(evidence: Callable[..., GateEvidence]) -> None:
+    """Where there is no float weight to compare with, nothing shows that both are of one checkpoint."""
+    given_ = evidence()
+    lineage = given_.lineage.model_copy(update={"layers": (), "tables": ()})
+
+    report = gate(dataclasses.replace(given_, lineage=lineage), settings=GateSettings())
+
+    assert check_of(report, "weights").observed == "the baseline has no float layer to compare"
+    assert report.verdict == "fail"
+
+
+def test_a_baseline_that_runs_integer_kernels_fails(evidence: Callable[..., GateEvidence]) -> None:
+    """What is called FP32 and multiplies integers is no baseline; with a fixed reference it is only shown."""
+    given_ = evidence()
+    relabelled = dataclasses.replace(given_, baseline_inspection=inspection_of(given_.baseline, 0.001))
+
+    report = gate(relabelled, settings=GateSettings())
+
+    assert (report.verdict, check_of(report, "baseline").observed) == ("fail", "0.001000 of them")
+    assert gate(relabelled, settings=GateSettings(reference_f1=90.0)).verdict == "pass"
+
+
+def test_a_candidate_far_above_its_baseline_fails(evidence: Callable[..., GateEvidence]) -> None:
+    """A baseline that answers a seventh of what its candidate does is broken; chance alone is let pass."""
+    broken = gate(evidence([1.0] * 500, [1.0, *[0.1] * 6] * 71 + [1.0] * 3), settings=GateSettings(**FAST))
+    lucky = gate(evidence([1.0] * 50, [1.0] * 49 + [0.0]), settings=GateSettings(**FAST))
+
+    assert (broken.verdict, check_of(broken, "gain").verdict) == ("fail", "fail")
+    assert (lucky.verdict, check_of(lucky, "gain").verdict) == ("pass", "pass")
+    assert lucky.ratio > 1.02
+
+
+@pytest.mark.parametrize(
+    ("baseline", "labels", "verdict"),
+    [
+        ([0.02] * 500, 0, "fail"),
+        ([0.02] * 400 + [1.0] * 100, 0, "pass"),
+        ([1.0, 0.0, 0.0], 3, "fail"),
+        ([1.0, 1.0, 1.0], 3, "pass"),
+        ([1.0, 1.0, 1.0], 2, "fail"),
+        ([1.0, 0.0] * 250, 2, "fail"),
+        ([1.0, 0.0] * 250, 3, "pass"),
+        ([1.0] * 500, 1, "fail"),
+    ],
+)
+def test_a_baseline_near_chance_fails(
+    evidence: Callable[..., GateEvidence], baseline: list[float], labels: int, verdict: str
+) -> None:
+    """A baseline must answer surely better than guessing; a head of one label cannot."""
+    given_ = dataclasses.replace(evidence(baseline, baseline), labels=labels)
+
+    report = gate(given_, settings=GateSettings(**FAST))
+
+    assert check_of(report, "chance").verdict == verdict
+    assert check_of(report, "chance").decides
+    assert verdict == "pass" or report.verdict == "fail"
+
+
+def test_a_name_that_belongs_to_other_bytes_fails(evidence: Callable[..., GateEvidence]) -> None:
+    """Whatever is called squad and is not SQuAD's file says so in the check of questions."""
+    given_ = evidence()
+    for side in ("candidate_evaluation", "baseline_evaluation"):
+        given_ = replaced(given_, side, dataset_name="squad")
+
+    check = check_of(gate(given_, settings=GateSettings()), "questions")
+
+    assert (check.verdict, check.observed) == ("fail", "50; 111111111111 is not squad")
 
 
 def made_for(path: Path, target: Any) -> Artifact:
@@ -412,10 +482,32 @@ def test_reports_for_another_digest_are_refused(
     evidence: Callable[..., GateEvidence], tmp_path: Path
 ) -> None:
     """Numbers of other bytes are an error (exit 2) that names the artifact, never a verdict."""
-    for side in ("candidate_evaluation", "baseline_evaluation", "inspection"):
+    for side in ("candidate_evaluation", "baseline_evaluation", "inspection", "baseline_inspection"):
         with pytest.raises(ArtifactError, match=r"is for another digest \(eeeeeeeeeeee, not ") as caught:
             gate(replaced(evidence(), side, artifact="e" * 64), settings=GateSettings())
         assert caught.value.exit_code == 2
+    with pytest.raises(ArtifactError, match="its lineage is of eeeeeeeeeeee and "):
+        gate(replaced(evidence(), "lineage", artifact="e" * 64), settings=GateSettings())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("int8_coverage", 1.0),
+        ("size_bytes", 1),
+        ("architecture", "roberta"),
+        ("task", "text-classification"),
+        ("precision", "fp32"),
+        ("expected_fusions", {}),
+        ("fused", {"BiasGelu": 3}),
+    ],
+)
+def test_an_inspection_agrees_with_its_manifest_and_itself(
+    evidence: Callable[..., GateEvidence], field: str, value: Any
+) -> None:
+    """What an inspection says besides can be computed from the manifest and its own layers, and must agree."""
+    with pytest.raises(ArtifactError, match=f"its inspection has another {field}"):
+        gate(replaced(evidence(), "inspection", **{field: value}), settings=GateSettings())
 
 
 @pytest.mark.parametrize(
@@ -458,12 +550,36 @@ def test_reports_are_written_into_the_candidate(evidence: Callable[..., GateEvid
     given_ = evidence()
     report = gate(given_, settings=GateSettings())
 
-    paths = write_reports(report, given_.candidate)
+    paths = write_reports(report, given_)
 
     assert [path.name for path in paths] == ["gate.json", "gate.md", "gate.junit.xml"]
     assert GateReport.read(paths[0]) == report
-    assert json.loads(paths[0].read_text())["schema"] == "quantkit/gate/1"
+    assert json.loads(paths[0].read_text())["schema"] == "quantkit/gate/2"
     assert Artifact.open(given_.candidate.path).digest == given_.candidate.digest
+
+
+def test_the_evidence_lies_beside_the_report(evidence: Callable[..., GateEvidence]) -> None:
+    """From the files alone the same evidence is read back, and gives the same report."""
+    given_ = evidence([0.5, 1.0] * 30, [1.0, 0.5] * 30)
+    report = gate(given_, settings=GateSettings(**FAST))
+    write_reports(report, given_)
+
+    found = read_evidence(
+        given_.candidate, {EVALUATION: "evaluation-tiny.json", PREDICTIONS: "predictions-tiny.json"}
+    )
+
+    assert found.candidate_evaluation.scores == given_.candidate_evaluation.scores
+    assert gate(found, settings=GateSettings(**FAST)) == report
+
+
+def test_scores_beyond_their_range_are_refused(evidence: Callable[..., GateEvidence]) -> None:
+    """An F1 of 50 for one question is no score, whatever it is the mean of."""
+    given_ = evidence()
+    scores = [score.model_copy(update={"f1": 50.0}) for score in given_.candidate_evaluation.scores]
+    forged = score_again(given_.candidate_evaluation, scores)
+
+    with pytest.raises(ArtifactError, match="has scores that are not from 0 to 1"):
+        gate(dataclasses.replace(given_, candidate_evaluation=forged), settings=GateSettings())
 
 
 def test_reports_of_others_are_not_written(
@@ -475,8 +591,9 @@ def test_reports_of_others_are_not_written(
     sealed = given_.candidate.manifest.model_copy(update={"reports": given_.candidate.manifest.files})
 
     with pytest.raises(ArtifactError, match="is for another digest"):
-        write_reports(report, given_.baseline)
-    assert write_reports(report, dataclasses.replace(given_.candidate, manifest=sealed)) == ()
+        write_reports(report, dataclasses.replace(given_, candidate=given_.baseline))
+    published = dataclasses.replace(given_.candidate, manifest=sealed)
+    assert write_reports(report, dataclasses.replace(given_, candidate=published)) == ()
     assert "its reports are sealed" in caplog.text
     assert not given_.candidate.report_path("gate.json").exists()
 
@@ -495,11 +612,11 @@ def test_a_read_only_candidate_gets_its_verdict(
         monkeypatch.setattr(Artifact, "write_report", refuse)
 
     refuse_with(PermissionError(13, "Permission denied"))
-    assert write_reports(report, given_.candidate) == ()
+    assert write_reports(report, given_) == ()
     assert "this verdict is not kept in the artifact: gate.json: no" in caplog.text
     refuse_with(OSError(28, "No space left on device"))
     with pytest.raises(OutputError):
-        write_reports(report, given_.candidate)
+        write_reports(report, given_)
 
 
 def test_summary_is_appended(

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from quantkit.errors import DatasetError
+from quantkit.pinned import DATASETS
 from quantkit.shipped import calibration_folder
 from quantkit.tasks import calibration_set
 from quantkit.tasks.calibration_set import by_hash, content_digest, names, select
-from quantkit.tasks.datasets import DATASETS, load
+from quantkit.tasks.datasets import load
 
 QUESTIONS = {f"Question {number}?": ["Ann"] for number in range(150)}
 

@@ -10,8 +10,9 @@ import pytest
 
 from quantkit.errors import DatasetError, UsageError
 from quantkit.files import cache_folder, sha256_bytes, sha256_file
+from quantkit.pinned import DATASETS, KnownDataset, KnownFile
 from quantkit.tasks import datasets
-from quantkit.tasks.datasets import DATASETS, KnownDataset, KnownFile, content_digest, find, find_known, load
+from quantkit.tasks.datasets import content_digest, find, find_known, load
 
 CONTENT = b"the official bytes"
 
@@ -146,7 +147,9 @@ def test_a_known_dataset_has_its_number_of_questions(
     """A known dataset that reads as another number of questions is an error, not a smaller evaluation."""
     path = write_squad({"Ann wrote.": {"Who?": ["Ann"]}}, "thing.json")
     source = replace(known, sha256=sha256_bytes(path.read_bytes()))
-    monkeypatch.setitem(DATASETS, "thing", KnownDataset(task="squad", source=source, questions=2))
+    monkeypatch.setitem(
+        DATASETS, "thing", KnownDataset(task="squad", source=source, sha256=source.sha256, questions=2)
+    )
     with pytest.raises(DatasetError, match="has 1 questions, not 2"):
         load("thing", "squad", tmp_path)
 
@@ -163,6 +166,37 @@ def test_the_table_pins_the_official_files() -> None:
         "squad-train": ("train-v1.1.json", "3527663986b8", 30_288_272),
     }
     assert pinned == expected
+
+
+def test_a_name_belongs_to_its_bytes(write_squad: Callable[..., Path]) -> None:
+    """A file called like a known dataset has its digest in its name; a copy of the shipped one keeps the name."""
+    other = write_squad({"Ann wrote.": {"Who?": ["Ann"]}}, "squad.json")
+    shipped = DATASETS["callcentre"].source
+    assert isinstance(shipped, Path)
+    copy = other.with_name("callcentre.json")
+    copy.write_bytes(shipped.read_bytes())
+    assert load(str(other), "squad").name == f"squad-{sha256_file(other)[:12]}"
+    assert load(str(copy), "squad").name == "callcentre"
+
+
+def test_a_shipped_dataset_of_other_bytes_is_refused(
+    write_squad: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shipped file that somebody edited does not go by the name."""
+    path = write_squad({"Ann wrote.": {"Who?": ["Ann"]}}, "callcentre.json")
+    monkeypatch.setitem(DATASETS, "callcentre", replace(DATASETS["callcentre"], source=path))
+    with pytest.raises(DatasetError, match="is not the dataset callcentre"):
+        load("callcentre", "squad")
+
+
+def test_every_pin_is_that_of_its_file() -> None:
+    """The shipped file has the pinned digest and number of questions; a public file has one pin."""
+    for row in DATASETS.values():
+        if isinstance(row.source, Path):
+            assert sha256_file(row.source) == row.sha256
+        else:
+            assert row.source.sha256 == row.sha256
+    assert len(load("callcentre", "squad").questions) == DATASETS["callcentre"].questions
 
 
 @pytest.mark.real

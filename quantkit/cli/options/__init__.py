@@ -33,6 +33,7 @@ __all__ = [
     "grouped",
     "json_option",
     "output_options",
+    "no_cache_option",
     "settings",
 ]
 
@@ -47,6 +48,9 @@ force_option: Decorator = click.option(
 )
 data_dir_option: Decorator = click.option(
     "--data-dir", type=FOLDER, help="Where datasets are looked for first, before $QUANTKIT_DATA."
+)
+no_cache_option: Decorator = click.option(
+    "--no-cache", is_flag=True, help="Neither believe what was seen before nor keep what is seen now."
 )
 
 

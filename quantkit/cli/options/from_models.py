@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from quantkit.cli.options.option import Kind, Option
 from quantkit.cli.options.places import Kind as PlaceKind
 from quantkit.mlperf.settings import EntrySettings, MlperfSettings, ProfileChanges
+from quantkit.pinned import DATASETS
 from quantkit.recipe.fields import Cli, Place, Was, mark_of, section_in
 from quantkit.recipe.import_settings import ImportSettings
 from quantkit.recipe.places import QUICKSTART
@@ -36,7 +37,6 @@ from quantkit.recipe.settings import (
 )
 from quantkit.tables import OneOf
 from quantkit.tasks import calibration_set
-from quantkit.tasks.datasets import DATASETS
 
 SECTIONS: tuple[type[BaseModel], ...] = (
     Recipe,

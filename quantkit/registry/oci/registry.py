@@ -20,6 +20,7 @@ from quantkit.artifact.manifest import SIGNATURE
 from quantkit.errors import RegistryError
 from quantkit.files import inside, naming, naming_output_errors, new_folder
 from quantkit.progress import track
+from quantkit.registry.admission import admit
 from quantkit.registry.channels import Channels, now, publication_order
 from quantkit.registry.evidence import require_evidence
 from quantkit.registry.expected import Expected, require_pulled
@@ -29,6 +30,7 @@ from quantkit.registry.oci.client import Blob, Client
 from quantkit.registry.oci.layout import CREATED, Layout, Packed, pack, unpack
 from quantkit.registry.oci.location import Location, parse_pinned
 from quantkit.registry.oci.transport import Transport
+from quantkit.registry.policy import RegistryPolicy
 from quantkit.registry.protocol import Pinned, Released
 from quantkit.registry.reference import VERSION, Reference, version_order
 from quantkit.registry.release import assemble
@@ -66,7 +68,19 @@ class OciRegistry:
     def __str__(self) -> str:
         return str(self.location)
 
-    def publish(self, artifact: Artifact, *, name: str, version: str, signer: Signer | None = None) -> Pinned:
+    def policy(self) -> RegistryPolicy:
+        """Return the strict default: an OCI registry has no place for a policy that publishers cannot write."""
+        return RegistryPolicy()
+
+    def publish(
+        self,
+        artifact: Artifact,
+        *,
+        name: str,
+        version: str,
+        signer: Signer | None = None,
+        override: str | None = None,
+    ) -> Pinned:
         """Push an artifact that passed its gate and return its reference and digest.
 
         Files that are there already are not sent again, so a push that was cut off goes on where it was.
@@ -78,8 +92,9 @@ class OciRegistry:
         """
         reference, _ = parse_pinned(f"{name}:{version}")
         repository = self.location.repository(name)
-        source = Artifact.open(artifact.path)
-        require_evidence(source)
+        source = artifact.opened_again()
+        evidence = require_evidence(source)
+        admission = admit(source, evidence, self.policy(), override=override, signed=signer is not None)
         if version == RECORD or version in self.channels(name).channels:
             raise RegistryError(f"{self}: {reference} is a channel; choose another version")
         if self.client.manifest(repository, version) is not None:
@@ -88,7 +103,7 @@ class OciRegistry:
             folder = Path(above) / f"{name}-{version}"
             folder.mkdir()
             with naming_output_errors(folder, within=folder):
-                assemble(source, folder, reference)
+                assemble(source, folder, reference, evidence, admission)
                 if signer is not None:
                     signer.sign(folder, folder.name)
             require_evidence(Artifact.open(folder))

@@ -10,22 +10,72 @@ from numpy.typing import NDArray
 from quantkit.artifact import Artifact
 from quantkit.artifact.artifact import CALIBRATION
 from quantkit.errors import ArtifactError, EvaluationError, UsageError
-from quantkit.records import Evaluation, Inspection, scores_digest
+from quantkit.records import Evaluation, Inspection, Lineage, scores_digest
 from quantkit.report.digits import short
 
 # F1 and exact match are sums of some 10,000 floats: what another order of summation may change, and no more.
 _SUM_TOLERANCE = 1e-9
+CLASSIFICATION = "text-classification"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateEvidence:
-    """All that a verdict rests on. The evaluations carry their scores; the inspection is of the candidate."""
+    """All that a verdict rests on. Nothing more is read, and nothing of it is believed that can be computed.
+
+    Attributes:
+        candidate: the artifact that is judged; what counts of it is its manifest.
+        baseline: the FP32 artifact; of a recorded one there is the manifest alone.
+        candidate_evaluation: with its scores.
+        baseline_evaluation: with its scores.
+        inspection: of the candidate.
+        baseline_inspection: of the baseline.
+        lineage: how far the candidate's weights are the baseline's.
+        calibrated: ids of the questions the candidate was calibrated on.
+        labels: how many labels a classifier chooses from; 0 for spans.
+    """
 
     candidate: Artifact
     baseline: Artifact
     candidate_evaluation: Evaluation
     baseline_evaluation: Evaluation
     inspection: Inspection
+    baseline_inspection: Inspection
+    lineage: Lineage
+    calibrated: frozenset[str]
+    labels: int
+
+
+def evidence_of(
+    candidate: Artifact,
+    baseline: Artifact,
+    *,
+    evaluations: tuple[Evaluation, Evaluation],
+    inspections: tuple[Inspection, Inspection],
+    lineage: Lineage,
+) -> GateEvidence:
+    """Put the evidence together, with what the candidate's own files say of calibration and labels.
+
+    Args:
+        candidate: opened, and so checked byte by byte.
+        baseline: the same, or recorded.
+        evaluations: of the candidate and of the baseline, with their scores.
+        inspections: of the candidate and of the baseline.
+        lineage: of both.
+
+    Raises:
+        ArtifactError: `calibration.json` has no list of ids.
+    """
+    return GateEvidence(
+        candidate=candidate,
+        baseline=baseline,
+        candidate_evaluation=evaluations[0],
+        baseline_evaluation=evaluations[1],
+        inspection=inspections[0],
+        baseline_inspection=inspections[1],
+        lineage=lineage,
+        calibrated=calibrated_ids(candidate),
+        labels=label_count(candidate),
+    )
 
 
 def require_own_numbers(evidence: GateEvidence) -> None:
@@ -49,10 +99,13 @@ def require_own_numbers(evidence: GateEvidence) -> None:
         )
     _require_own_evaluation(candidate, evidence.candidate_evaluation)
     _require_own_evaluation(baseline, evidence.baseline_evaluation)
-    if evidence.inspection.artifact != candidate.digest:
+    _require_own_inspection(candidate, evidence.inspection)
+    _require_own_inspection(baseline, evidence.baseline_inspection)
+    lineage = evidence.lineage
+    if (lineage.artifact, lineage.baseline) != (candidate.digest, baseline.digest):
         raise ArtifactError(
-            f"{candidate.path}: its inspection is for another digest ({short(evidence.inspection.artifact)}, "
-            f"not {short(candidate.digest)}); inspect this artifact"
+            f"{candidate.path}: its lineage is of {short(lineage.artifact)} and {short(lineage.baseline)}, not of "
+            f"{short(candidate.digest)} and {short(baseline.digest)}; gate it again"
         )
     left, right = evidence.candidate_evaluation, evidence.baseline_evaluation
     same = {score.id for score in left.scores} == {score.id for score in right.scores}
@@ -73,6 +126,32 @@ def _require_own_evaluation(artifact: Artifact, evaluation: Evaluation) -> None:
         raise ArtifactError(f"{artifact.path}: its evaluation {wrong}; evaluate it again with --refresh")
 
 
+def _require_own_inspection(artifact: Artifact, inspection: Inspection) -> None:
+    if inspection.artifact != artifact.digest:
+        raise ArtifactError(
+            f"{artifact.path}: its inspection is for another digest ({short(inspection.artifact)}, "
+            f"not {short(artifact.digest)}); inspect this artifact"
+        )
+    manifest = artifact.manifest
+    macs = sum(layer.macs for layer in inspection.layers)
+    integer = sum(layer.macs for layer in inspection.layers if layer.integer)
+    expected = {
+        "architecture": manifest.architecture,
+        "task": manifest.task,
+        "precision": manifest.precision,
+        "size_bytes": artifact.model_bytes,
+        "expected_fusions": manifest.expected_fusions,
+        "fused": {name: inspection.kernels.get(name, 0) for name in inspection.fused},
+        "int8_coverage": integer / macs if macs else 0.0,
+    }
+    wrong = [name for name, value in expected.items() if getattr(inspection, name) != value]
+    if wrong:
+        raise ArtifactError(
+            f"{artifact.path}: its inspection has another {wrong[0]} than its manifest and its own layers give; "
+            "inspect this artifact"
+        )
+
+
 def _contradiction(artifact: Artifact, evaluation: Evaluation) -> str | None:
     """Return what an evaluation says that its artifact or its own scores do not, None when all agrees."""
     scores = evaluation.scores
@@ -83,6 +162,8 @@ def _contradiction(artifact: Artifact, evaluation: Evaluation) -> str | None:
         return f"is of the task {evaluation.task}, not {artifact.task}"
     if not len(ids) == len(scores) == evaluation.questions or not ids:
         return f"counts {evaluation.questions} questions and has scores of {len(ids)}"
+    if not all(0 <= score.f1 <= 1 and 0 <= score.exact_match <= 1 for score in scores):
+        return "has scores that are not from 0 to 1"
     if scores_digest(scores) != evaluation.predictions_sha256:
         return "has predictions with another sha256 than it says"
     return _sums_contradict(evaluation)
@@ -111,6 +192,23 @@ def calibrated_ids(candidate: Artifact) -> frozenset[str]:
             f"{candidate.path / CALIBRATION}: has no list of question ids; quantize again with this version"
         )
     return frozenset(ids)
+
+
+def label_count(candidate: Artifact) -> int:
+    """Return how many labels a classifier chooses from, by its `config.json`; 0 when it finds spans.
+
+    Raises:
+        ArtifactError: a classifier's config names no labels.
+    """
+    if candidate.task != CLASSIFICATION:
+        return 0
+    labels = candidate.config.get("id2label")
+    if not isinstance(labels, dict) or not labels:
+        raise ArtifactError(
+            f"{candidate.path / 'config.json'}: has no id2label, so nobody knows what chance is; "
+            "export the checkpoint again"
+        )
+    return len(labels)
 
 
 def percent(scores: Sequence[float] | NDArray[np.float64]) -> float:

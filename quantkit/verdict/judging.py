@@ -1,8 +1,4 @@
-"""The gate: does this candidate keep what it must keep of its baseline?
-
-The verdict is a value made of the evidence alone: the two artifacts, what each answered to every question,
-and which kernels the candidate really runs. Evidence about other bytes is no evidence and raises an error;
-a requirement that is not met is a failed `Check`.
+"""Judging: evidence → GateReport. The same evidence and settings give the same report, wherever it is done.
 
 Two policies judge the F1 ratio. `mlperf` compares the point estimate over all questions, unrounded.
 `statistical` asks whether the questions can tell: it leaves out those that were calibrated on, and passes
@@ -10,47 +6,34 @@ only what the lower bound of a bootstrap interval proves. Both are always in the
 decides.
 """
 
-import logging
-import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.artifact import Artifact
-from quantkit.artifact.artifact import is_not_kept
 from quantkit.artifact.measure import tool_versions
-from quantkit.errors import ArtifactError, OutputError
-from quantkit.files import naming_output_errors
 from quantkit.metrics.bootstrap import PairedScores, paired_bootstrap
 from quantkit.recipe.settings import GateSettings
 from quantkit.records import Evaluation, GateReport, Interval
 from quantkit.records.gate import Verdict
-from quantkit.report.digits import short
-from quantkit.report.junit import gate_junit
-from quantkit.report.markdown import gate_markdown
-from quantkit.stages.gate.checks import (
+from quantkit.verdict.checks import (
     check_calibration,
     check_coverage,
     check_digests,
     check_fusions,
     check_interval,
     check_isa,
-    check_lineage,
+    check_kept,
     check_point_estimate,
     check_questions,
     check_saturation,
     check_size,
 )
-from quantkit.stages.gate.evidence import GateEvidence, calibrated_ids, percent, require_own_numbers
-
-__all__ = ["GateEvidence", "append_summary", "gate", "write_reports"]
-
-_LOG = logging.getLogger(__name__)
+from quantkit.verdict.evidence import GateEvidence, percent, require_own_numbers
+from quantkit.verdict.kinship import check_baseline, check_chance, check_gain, check_lineage, check_weights
 
 
-def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
+def judge(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
     """Judge a candidate. The same evidence and settings give the same report.
 
     Raises:
@@ -60,7 +43,7 @@ def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
     """
     require_own_numbers(evidence)
     pairs = _pair(evidence.candidate_evaluation, evidence.baseline_evaluation)
-    calibrated = calibrated_ids(evidence.candidate)
+    calibrated = evidence.calibrated
     kept = np.array([score.id not in calibrated for score in evidence.candidate_evaluation.scores])
     excluded = int(len(kept) - kept.sum())
     # When nothing that could be compared is left, the statistics are of all questions and decide nothing.
@@ -78,12 +61,17 @@ def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
     checks = (
         check_point_estimate(candidate_f1, reference, settings),
         check_interval(statistics, settings, undecidable=undecidable),
+        check_gain(statistics, settings),
         check_coverage(evidence.inspection, settings),
         check_fusions(evidence.inspection),
         check_questions(evidence),
+        check_kept(excluded, len(kept)),
         check_size(evidence, settings),
         check_calibration(evidence, excluded, len(kept), settings),
         check_lineage(evidence, settings),
+        check_weights(evidence, settings),
+        check_baseline(evidence, settings),
+        check_chance(evidence, settings),
         check_isa(evidence),
         check_saturation(evidence),
         check_digests(evidence),
@@ -114,52 +102,6 @@ def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
         settings=settings.as_json(),
         tools=tool_versions("numpy"),
     )
-
-
-def write_reports(report: GateReport, candidate: Artifact) -> tuple[Path, ...]:
-    """Write `reports/gate.json`, `gate.md` and `gate.junit.xml` into the candidate and return their paths.
-
-    A published candidate's reports are sealed, a read-only candidate keeps none, and nothing is written where another
-    artifact is by now: the verdict stands, a warning says so, and nothing is returned.
-
-    Raises:
-        ArtifactError: the report is about another artifact.
-        OutputError: the disk is full.
-    """
-    if report.artifact != candidate.digest:
-        raise ArtifactError(
-            f"{candidate.path}: the gate report is for another digest ({short(report.artifact)}, not "
-            f"{short(candidate.digest)}); gate this artifact"
-        )
-    if candidate.manifest.reports:
-        _LOG.warning("%s is published and its reports are sealed: this verdict is not kept", candidate.place)
-        return ()
-    try:
-        return (
-            candidate.write_report("gate.json", report.as_json()),
-            candidate.write_report("gate.md", gate_markdown(report)),
-            candidate.write_report("gate.junit.xml", gate_junit(report)),
-        )
-    except OutputError as error:
-        if not is_not_kept(error):
-            raise
-        _LOG.warning("this verdict is not kept in the artifact: %s", error)
-        return ()
-
-
-def append_summary(report: GateReport) -> Path | None:
-    """Append the Markdown summary to the file `$GITHUB_STEP_SUMMARY` names; None when it names none.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    name = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not name:
-        return None
-    path = Path(name)
-    with naming_output_errors(path), path.open("a", encoding="utf-8") as stream:
-        stream.write(gate_markdown(report) + "\n")
-    return path
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

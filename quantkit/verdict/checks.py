@@ -3,20 +3,21 @@
 import re
 from fractions import Fraction
 
-from quantkit.artifact.artifact import CALIBRATION, COMPANIONS
+from quantkit.artifact.artifact import CALIBRATION
 from quantkit.metrics.bootstrap import RatioStatistics
+from quantkit.pinned import by_digest, own_name
 from quantkit.recipe.settings import GateSettings
-from quantkit.records import Check, Evaluation, Inspection
+from quantkit.records import Check, Inspection
 from quantkit.records.gate import Verdict
 from quantkit.report.digits import cut, short
 from quantkit.runtime.cpu import ANY, NATIVE, TARGET_NAMES, CpuFacts, resolve_target, validated_here
-from quantkit.stages.gate.evidence import GateEvidence
-from quantkit.tasks.datasets import DATASETS, KnownDataset, KnownFile
+from quantkit.verdict.evidence import GateEvidence
 
 # Evaluation settings that change how fast the answers come, not what they are.
 _SPEED_SETTINGS = frozenset({"token_budget", "threads"})
 # What `evaluate` calls a dataset when a limit cut it short; its digest is then another one, too.
 _PART = re.compile(r"-first-\d+$")
+LEAST_KEPT = 0.5
 
 
 def reaches(value: float, min_ratio: float, reference: float) -> bool:
@@ -92,12 +93,15 @@ def check_fusions(inspection: Inspection) -> Check:
 def check_questions(evidence: GateEvidence) -> Check:
     """Require the whole dataset, answered under the same settings."""
     evaluation, baseline = evidence.candidate_evaluation, evidence.baseline_evaluation
-    known = next((one.questions for one in DATASETS.values() if _is_whole(one, evaluation)), None)
+    pinned = by_digest(evaluation.dataset)
+    known = pinned.questions if pinned else None
     faults = []
     if known is not None and known != evaluation.questions:
         faults.append(f"{known - evaluation.questions} are missing")
     if _PART.search(evaluation.dataset_name):
         faults.append("the first ones only: a limit left questions out")
+    elif own_name(evaluation.dataset_name, evaluation.dataset) != evaluation.dataset_name:
+        faults.append(f"{short(evaluation.dataset)} is not {evaluation.dataset_name}")
     different = sorted(
         name
         for name in {*evaluation.settings, *baseline.settings} - _SPEED_SETTINGS
@@ -114,9 +118,14 @@ def check_questions(evidence: GateEvidence) -> Check:
     )
 
 
-def _is_whole(known: KnownDataset, evaluation: Evaluation) -> bool:
-    """Return whether the evaluation says it is of the whole of a dataset whose bytes quantkit knows."""
-    return isinstance(known.source, KnownFile) and known.source.sha256 == evaluation.dataset
+def check_kept(excluded: int, questions: int) -> Check:
+    """Require that most questions were not calibrated on: the others show what the candidate was fitted to."""
+    return Check(
+        name="kept questions",
+        required=f">= {LEAST_KEPT} of them not calibrated on",
+        observed=f"{questions - excluded} of {questions}",
+        verdict="pass" if questions - excluded >= LEAST_KEPT * questions else "fail",
+    )
 
 
 def check_size(evidence: GateEvidence, settings: GateSettings) -> Check:
@@ -210,36 +219,4 @@ def check_digests(evidence: GateEvidence) -> Check:
         required="numbers of these bytes",
         observed=f"{short(evidence.candidate.digest)}, {short(evidence.baseline.digest)}",
         verdict="pass",
-    )
-
-
-def check_lineage(evidence: GateEvidence, settings: GateSettings) -> Check:
-    """Compare where both came from.
-
-    The candidate is made of the baseline, or both of one export, or config and tokenizer are the same bytes.
-    With a fixed reference the ratio is not to this baseline, which may be of another architecture: then the
-    check is shown and not counted.
-    """
-    candidate, baseline = evidence.candidate.manifest, evidence.baseline.manifest
-    exports = [record.key for record in (candidate.stage("export"), baseline.stage("export")) if record]
-    differing = [name for name in COMPANIONS if candidate.files.get(name) != baseline.files.get(name)]
-    related = True
-    if candidate.parent == evidence.baseline.digest:
-        origin = "made from this baseline"
-    elif len(exports) == 2 and exports[0] == exports[1] != "":
-        origin = "both made from one export"
-    elif not differing:
-        origin = "same config and tokenizer"
-    else:
-        origin = f"differ in {', '.join(differing)}"
-        related = False
-    if baseline.precision != "fp32":
-        related = False
-        origin += f"; the baseline is {baseline.precision}"
-    return Check(
-        name="lineage",
-        required="same checkpoint, FP32",
-        observed=origin,
-        verdict="pass" if related else "fail",
-        decides=settings.reference_f1 is None,
     )

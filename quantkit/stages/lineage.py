@@ -1,0 +1,33 @@
+"""lineage: candidate and baseline → Lineage, what their weights say about their kinship."""
+
+from quantkit.artifact import Artifact
+from quantkit.artifact.ingredients import Ingredients
+from quantkit.artifact.measure import tool_versions
+from quantkit.graph.lineage import compare_layers, compare_tables
+from quantkit.graph.model import load_model
+from quantkit.records import Lineage
+
+_TOOLS = ("onnx", "onnx-ir", "numpy")
+
+
+def ingredients(candidate: Artifact, baseline: Artifact) -> Ingredients:
+    """Return all that decides a lineage: both artifacts, and the tools."""
+    return Ingredients(
+        inputs={"artifact": candidate.digest, "baseline": baseline.digest}, tools=tool_versions(*_TOOLS)
+    )
+
+
+def lineage(candidate: Artifact, baseline: Artifact) -> Lineage:
+    """Compare every weight of the baseline with the candidate's.
+
+    Raises:
+        ArtifactError: a model cannot be opened.
+    """
+    ours, theirs = load_model(candidate.model_path).graph, load_model(baseline.model_path).graph
+    return Lineage(
+        artifact=candidate.digest,
+        baseline=baseline.digest,
+        layers=compare_layers(ours, theirs),
+        tables=compare_tables(ours, theirs),
+        tools=tool_versions(*_TOOLS),
+    )

@@ -1,0 +1,119 @@
+"""The checks of the baseline: that it is the FP32 model of this candidate, and answers as one."""
+
+import math
+
+from quantkit.artifact.artifact import COMPANIONS
+from quantkit.metrics.bootstrap import RatioStatistics
+from quantkit.recipe.settings import GateSettings
+from quantkit.records import Check, Evaluation
+from quantkit.report.digits import cut
+from quantkit.verdict.evidence import GateEvidence
+
+LEAST_AGREEMENT = 0.9
+"""Of the signs of each weight. Measured: 0.98 and more for every way quantkit quantizes, 0.6 and less for strangers."""
+MOST_GAIN = 1.02
+"""Which the lower bound of the ratio may reach. Rounding to INT8 loses or changes nothing; it does not teach."""
+SPAN_CHANCE = 10.0
+"""F1 that finding spans by chance stays below: a model with its weights in disorder has 2 to 5 on SQuAD."""
+_SURE = 1.645  # standard errors of a one-sided 95 %
+
+
+def check_lineage(evidence: GateEvidence, settings: GateSettings) -> Check:
+    """Require the same config and tokenizer, byte by byte, and say what both manifests claim besides.
+
+    With a fixed reference the ratio is not to this baseline, which may be of another architecture: then the
+    check is shown and not counted.
+    """
+    candidate, baseline = evidence.candidate.manifest, evidence.baseline.manifest
+    exports = [record.key for record in (candidate.stage("export"), baseline.stage("export")) if record]
+    differing = [name for name in COMPANIONS if candidate.files.get(name) != baseline.files.get(name)]
+    if candidate.parent == evidence.baseline.digest:
+        claim = ", says it was made from this baseline"
+    elif len(exports) == 2 and exports[0] == exports[1] != "":
+        claim = ", both say they are of one export"
+    else:
+        claim = ""
+    found = f"differ in {', '.join(differing)}" if differing else "same config and tokenizer"
+    if baseline.precision != "fp32":
+        claim += f"; the baseline is {baseline.precision}"
+    return Check(
+        name="lineage",
+        required="same config and tokenizer, FP32",
+        observed=found + claim,
+        verdict="fail" if differing or baseline.precision != "fp32" else "pass",
+        decides=settings.reference_f1 is None,
+    )
+
+
+def check_weights(evidence: GateEvidence, settings: GateSettings) -> Check:
+    """Require that the candidate's weights are the baseline's, as far as quantization keeps them: by their signs."""
+    worst = evidence.lineage.worst
+    if worst is None:
+        observed, enough = "the baseline has no float layer to compare", False
+    else:
+        observed = f"{cut(worst.agreement)} in {worst.name}, the least of {_count(evidence)}"
+        enough = worst.agreement >= LEAST_AGREEMENT
+    return Check(
+        name="weights",
+        required=f">= {LEAST_AGREEMENT} of the signs of each weight's larger half are the baseline's",
+        observed=observed,
+        verdict="pass" if enough else "fail",
+        decides=settings.reference_f1 is None,
+    )
+
+
+def _count(evidence: GateEvidence) -> str:
+    return f"{len(evidence.lineage.layers)} layers and {len(evidence.lineage.tables)} tables"
+
+
+def check_baseline(evidence: GateEvidence, settings: GateSettings) -> Check:
+    """Require that the baseline multiplies in float: by the kernels it executes, not by what it is called."""
+    coverage = evidence.baseline_inspection.int8_coverage
+    return Check(
+        name="baseline",
+        required="no linear MACs in integer kernels",
+        observed=f"{cut(coverage)} of them",
+        verdict="pass" if coverage == 0 else "fail",
+        decides=settings.reference_f1 is None,
+    )
+
+
+def check_gain(statistics: RatioStatistics, settings: GateSettings) -> Check:
+    """Require that the candidate is not far better than its baseline, which then is none.
+
+    What the interval cannot exclude is let pass: on few questions an honest ratio can be far above 1.
+    """
+    return Check(
+        name="gain",
+        required=f"lower bound of the ratio <= {MOST_GAIN}",
+        observed=cut(statistics.low),
+        verdict="pass" if statistics.low <= MOST_GAIN else "fail",
+        decides=settings.reference_f1 is None,
+    )
+
+
+def check_chance(evidence: GateEvidence, settings: GateSettings) -> Check:
+    """Require that the baseline's score is surely above what guessing gives: keeping nothing is no merit.
+
+    The bound is the mean less 1.645 standard errors, counting two answers more on either side (Agresti and Coull 1998,
+    "Approximate is better than exact", The American Statistician 52), so that three right answers of three are not
+    certainty.
+    """
+    chance = 100.0 / evidence.labels if evidence.labels else SPAN_CHANCE
+    low = _lower_bound(evidence.baseline_evaluation)
+    guess = f"{evidence.labels} labels by chance" if evidence.labels else "spans by chance"
+    return Check(
+        name="chance",
+        required=f"baseline F1 surely above {cut(chance, 3)}, {guess}",
+        observed=f"above {cut(low, 3)}",
+        verdict="pass" if low > chance else "fail",
+        decides=settings.reference_f1 is None,
+    )
+
+
+def _lower_bound(evaluation: Evaluation) -> float:
+    """Return the one-sided 95 % lower bound of the mean F1, in percent."""
+    scores = [score.f1 for score in evaluation.scores] + [0.0, 0.0, 1.0, 1.0]
+    mean = math.fsum(scores) / len(scores)
+    variance = math.fsum((score - mean) ** 2 for score in scores) / len(scores)
+    return 100 * (mean - _SURE * math.sqrt(variance / len(scores)))
