@@ -63,9 +63,13 @@ def parse_json(text: str) -> Any:
     """Return the value of JSON text that was written here.
 
     Raises:
-        ValueError: it is not JSON, or holds NaN or Infinity, which JSON does not know and nothing here writes.
+        ValueError: it is not JSON, or holds NaN or Infinity, which JSON does not know and nothing here writes, or it
+            is nested too deeply.
     """
-    return json.loads(text, parse_constant=_refuse_constant)
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _refuse_constant(name: str) -> None:

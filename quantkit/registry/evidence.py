@@ -139,7 +139,7 @@ def _schema(artifact: Artifact) -> object:
     """Return what a gate report says it is; reading it says what else is wrong."""
     try:
         content = parse_json(artifact.report_path(GATE).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return content.get("schema") if isinstance(content, dict) else None
 
