@@ -36,7 +36,7 @@ def read_sealed(kind: str, key: str) -> Any:
         entry = parse_json(text.decode("utf-8"))
         content = entry["content"]
         return content if hmac.compare_digest(text, _sealed(kind, key, content)) else None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 

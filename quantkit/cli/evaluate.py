@@ -1,7 +1,5 @@
 """quantkit evaluate: F1 and exact match of an artifact."""
 
-from pathlib import Path
-
 import click
 
 from quantkit.cli import options, show
@@ -11,16 +9,14 @@ from quantkit.cli import options, show
 @options.argument("ARTIFACT")
 @options.settings("EvaluateSettings")
 @click.option("--refresh", is_flag=True, help="Evaluate again, also what was evaluated before.")
-@options.no_cache_option
-@options.data_dir_option
+@options.known_options
 @options.json_option
 def command(
     *,
     artifact: str,
     given: options.Given,
     refresh: bool,
-    no_cache: bool,
-    data_dir: Path | None,
+    known: options.Known,
     as_json: bool,
 ) -> None:
     """Measure F1 and exact match of an artifact.
@@ -37,9 +33,9 @@ def command(
         report = evaluate(
             Artifact.open(artifact),
             settings=settings,
-            data_dir=data_dir,
+            data_dir=known.data_dir,
             refresh=refresh,
-            cached=not no_cache,
+            cached=not known.no_cache,
         )
     if as_json:
         show.print_json(report.as_json())

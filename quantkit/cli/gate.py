@@ -27,8 +27,7 @@ class Files:
     click.option("--junit", type=options.FILE, help="Also write JUnit XML to this file."),
     click.option("--markdown", type=options.FILE, help="Also write the Markdown summary to this file."),
 )
-@options.no_cache_option
-@options.data_dir_option
+@options.known_options
 @options.json_option
 def command(
     *,
@@ -36,8 +35,7 @@ def command(
     baseline: str,
     given: options.Given,
     files: Files,
-    no_cache: bool,
-    data_dir: Path | None,
+    known: options.Known,
     as_json: bool,
 ) -> int:
     """Judge a candidate against its FP32 baseline.
@@ -51,9 +49,13 @@ def command(
     from quantkit.pipeline.judging import Terms, judge
     from quantkit.recipe.settings import EvaluateSettings, GateSettings
 
-    terms = Terms(evaluate=given.build(EvaluateSettings), gate=given.build(GateSettings), cached=not no_cache)
+    terms = Terms(
+        evaluate=given.build(EvaluateSettings), gate=given.build(GateSettings), cached=not known.no_cache
+    )
     with show.working():
-        report = judge(Artifact.open(candidate), Artifact.open(baseline), terms=terms, data_dir=data_dir)
+        report = judge(
+            Artifact.open(candidate), Artifact.open(baseline), terms=terms, data_dir=known.data_dir
+        )
     if files.junit:
         from quantkit.report.junit import gate_junit
 

@@ -4,6 +4,7 @@ observe · list options (noise, cost) · sensitivity · search, each candidate v
 was measured goes into a journal, so an interrupted search goes on where it was.
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ from quantkit.records import GroupRecord, GroupSensitivity, OptionRecord, Search
 from quantkit.runtime.cpu import cpu_facts, resolve_target, validated_on
 from quantkit.tasks.calibration_set import CalibrationSet
 
+LEAST_SELECTED = 200
+"""Selection questions below which a bound is warned about: rare losses are then likely to be in none of them."""
+_LOG = logging.getLogger(__name__)
 _TOOLS = ("quantkit", "onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
 # Of what is left of the budget when each begins.
 _COST_SHARE, _SENSITIVITY_SHARE = 0.1, 0.4
@@ -90,6 +94,13 @@ def find(
     asked = settings.auto
     clock = _Clock(budget=asked.budget)
     judged = selection(settings, artifact.task, calibration_set, data_dir)
+    if len(judged.questions) < LEAST_SELECTED:
+        _LOG.warning(
+            "%s: a bound from %d selection questions is a guess, whatever its confidence; give %d or more",
+            judged.path,
+            len(judged.questions),
+            LEAST_SELECTED,
+        )
     workbench = set_up(
         artifact,
         calibration_set,

@@ -139,7 +139,7 @@ def _schema(artifact: Artifact) -> object:
     """Return what a gate report says it is; reading it says what else is wrong."""
     try:
         content = read_json(artifact.report_path(GATE))
-    except (ValueError, RecursionError):
+    except (ValueError, OSError):
         return None
     return content.get("schema") if isinstance(content, dict) else None
 

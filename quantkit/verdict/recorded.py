@@ -49,10 +49,10 @@ def write_evidence(evidence: GateEvidence) -> None:
     """
     candidate = evidence.candidate
     ours, theirs = evidence.candidate_evaluation, evidence.baseline_evaluation
-    name = ours.dataset_name
-    content: Mapping[str, Any] = {
-        predictions_file(name): scores_json(ours.scores),
-        evaluation_file(name): ours.as_json(),
+    content: dict[str, Any] = {}
+    for name in (ours.dataset_name, None):
+        content |= {predictions_file(name): scores_json(ours.scores), evaluation_file(name): ours.as_json()}
+    content |= {
         INSPECTION: evidence.inspection.as_json(),
         BASELINE_MANIFEST: evidence.baseline.manifest.serialized(),
         BASELINE_EVALUATION: theirs.as_json(),
@@ -106,7 +106,7 @@ def read_scores(path: Path) -> tuple[QuestionScore, ...]:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         _refuse(path, f"{where}: {first['msg']}" if where else first["msg"])
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         _refuse(path, f"is not JSON ({error})")
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from gate_evidence import inspection_of, lineage_of
+
 from quantkit.artifact import Artifact, Ingredients, new_artifact
 from quantkit.artifact.measure import Stopwatch
 from quantkit.files import digest_of
@@ -25,13 +27,16 @@ from quantkit.records import (
     BenchResult,
     Evaluation,
     Inspection,
+    Lineage,
     QuestionScore,
     scores_digest,
 )
 from quantkit.records.bench import BenchVerdict
 from quantkit.stages import export as export_module
+from quantkit.stages import inspect as inspect_module
+from quantkit.stages import lineage as lineage_module
 
-QUESTIONS = 40
+QUESTIONS = 500
 
 
 class Fakes:
@@ -128,17 +133,13 @@ class Fakes:
     def inspect(self, artifact: Artifact) -> Inspection:
         time.sleep(self.pause)
         self.note("inspect")
-        return Inspection(
-            artifact=artifact.digest,
-            architecture="bert",
-            task="squad",
-            precision="int8",
-            parameters=10,
-            size_bytes=artifact.model_bytes,
-            fused={},
-            kernels={"MatMulIntegerToFloat": 4},
-            int8_coverage=1.0,
-        )
+        return inspection_of(artifact, 1.0)
+
+    def inspect_baseline(self, artifact: Artifact) -> Inspection:
+        return inspection_of(artifact, 0.0)
+
+    def lineage(self, candidate: Artifact, baseline: Artifact) -> Lineage:
+        return lineage_of(candidate, baseline)
 
     def bench(self, artifacts: Sequence[Artifact], *, settings: Any, data_dir: Path | None) -> BenchReport:
         time.sleep(self.pause)
@@ -174,6 +175,8 @@ class Fakes:
             (line_module, "select", lambda *arguments: chosen),
             (line_module, "selection", lambda *arguments: chosen.dataset),
             (line_module, "find", lambda *arguments: Path(__file__)),
+            (inspect_module, "inspect", self.inspect_baseline),
+            (lineage_module, "lineage", self.lineage),
         ]
 
 

@@ -354,7 +354,7 @@ def test_error_of_a_stage_passes_through(
 
 
 def start(work: Path, log: Path, pause: float) -> "subprocess.Popen[bytes]":
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
     arguments = [sys.executable, str(FAKES), str(work), str(log), str(pause)]
     pipe = subprocess.PIPE
     return subprocess.Popen(arguments, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)

@@ -1,12 +1,12 @@
 """The directory registry: evidence or nothing, whole or nothing, once or never."""
 
 import errno
-import json
 import multiprocessing
 import shutil
 import sys
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from quantkit.artifact import Artifact, Manifest
 from quantkit.errors import ArtifactError, OutputError, PublishRefused, QuantkitError, RegistryError
 from quantkit.partial import PARTIAL
+from quantkit.records import GateReport
 from quantkit.registry import DirectoryRegistry, Reference, verify_artifact
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RUNTIME_REPORT, RuntimeProfile, profile_of
+from quantkit.verdict.recorded import EVIDENCE, GATE
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def test_published_artifact_opens_and_hashes_its_reports(
     place = registry.publish(passed, name="tiny", version="1.0.0")
     assert registry.folder / "tiny" / "1.0.0" == place
     assert passed.digest == Artifact.open(place).digest
-    names = ("gate.json", "evaluation.json", "predictions.json")
+    names = (GATE, *EVIDENCE, "gate.md", "gate.junit.xml", "admission.json")
     written = ("release.json", "provenance.intoto.json", "bom.cdx.json")
     assert set(Manifest.read(place).reports) == {f"reports/{name}" for name in (*names, *written)}
     assert registry.verify("tiny:1.0.0").verified
@@ -80,12 +82,14 @@ def test_a_report_for_another_digest_is_a_mistake(
     assert refused.value.exit_code == 2
 
 
-@pytest.mark.parametrize("name", ["evaluation.json", "predictions.json"])
-def test_missing_evaluation_is_refused(registry: DirectoryRegistry, passed: Artifact, name: str) -> None:
-    """A verdict without the evaluation it rests on is not enough."""
-    passed.report_path(name).unlink()
-    with pytest.raises(PublishRefused, match=name):
+@pytest.mark.parametrize("name", EVIDENCE)
+def test_missing_evidence_is_refused(registry: DirectoryRegistry, passed: Artifact, name: str) -> None:
+    """A verdict without all that it was computed from is not enough."""
+    for path in passed.path.glob(f"reports/{name.removesuffix('.json')}*.json"):
+        path.unlink()
+    with pytest.raises(PublishRefused, match=name) as refused:
         registry.publish(passed, name="tiny", version="1")
+    assert refused.value.exit_code == 3
 
 
 def test_the_gate_rests_on_its_own_evaluation_not_on_the_last(
@@ -93,9 +97,7 @@ def test_the_gate_rests_on_its_own_evaluation_not_on_the_last(
 ) -> None:
     """Evaluating on another dataset after the gate changes nothing; the gate's evaluation is published."""
     for kind in ("evaluation", "predictions"):
-        last = passed.report_path(f"{kind}.json")
-        shutil.copyfile(last, passed.report_path(f"{kind}-tiny.json"))
-        last.write_text("of another dataset")
+        passed.report_path(f"{kind}.json").write_text("of another dataset")
     place = registry.publish(passed, name="tiny", version="1")
     own = passed.report_path("evaluation-tiny.json").read_bytes()
     assert own == (place / "reports" / "evaluation.json").read_bytes()
@@ -103,28 +105,12 @@ def test_the_gate_rests_on_its_own_evaluation_not_on_the_last(
     assert registry.verify("tiny:1").verified
 
 
-def test_edited_verdict_is_refused(
-    registry: DirectoryRegistry, tmp_path: Path, make_artifact, pass_gate
-) -> None:
-    """A failed report whose verdict was edited to pass contradicts its own checks."""
-    artifact = make_artifact(tmp_path / "artifact")
-    pass_gate(artifact, verdict="fail")
-    path = artifact.report_path("gate.json")
-    path.write_text(json.dumps({**json.loads(path.read_text()), "verdict": "pass"}))
-    with pytest.raises(PublishRefused, match="says pass, but not its checks"):
-        registry.publish(artifact, name="tiny", version="1")
-
-
-def test_edited_numbers_and_predictions_are_refused(registry: DirectoryRegistry, passed: Artifact) -> None:
-    """F1 must be that of the evaluation, and the predictions those that were evaluated."""
-    gate = passed.report_path("gate.json")
-    original = gate.read_text()
-    gate.write_text(json.dumps({**json.loads(original), "candidate_f1": 99.0}))
-    with pytest.raises(PublishRefused, match="its F1 is not that"):
-        registry.publish(passed, name="tiny", version="1")
-    gate.write_text(original)
-    passed.report_path("predictions.json").write_text("[]")
-    with pytest.raises(PublishRefused, match="is not what was evaluated"):
+def test_a_report_of_the_first_schema_is_refused(registry: DirectoryRegistry, passed: Artifact) -> None:
+    """A report from before the evidence lay beside it can be shown; publishing needs a new gate, and says so."""
+    path = passed.report_path("gate.json")
+    path.write_text(path.read_text().replace("quantkit/gate/2", "quantkit/gate/1"))
+    assert GateReport.read(path).verdict == "pass"
+    with pytest.raises(PublishRefused, match=r"is of an older version, .*; run `quantkit gate` on it again"):
         registry.publish(passed, name="tiny", version="1")
 
 
@@ -204,8 +190,8 @@ def test_without_locks_the_rename_decides(
 
     assemble = directory.assemble
 
-    def assemble_late(artifact: Artifact, folder: Path, reference: Reference) -> None:
-        assemble(artifact, folder, reference)
+    def assemble_late(artifact: Artifact, *arguments: Any) -> None:
+        assemble(artifact, *arguments)
         if artifact.digest == passed.digest:
             elsewhere.publish(other, name="tiny", version="1")
 

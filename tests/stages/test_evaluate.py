@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from quantkit.artifact import Artifact
+from quantkit.artifact.sealed import entry_path, read_sealed, write_sealed
 from quantkit.engines import open_engine
 from quantkit.errors import ArtifactError, CheckpointError, DatasetError, EvaluationError
-from quantkit.files import cache_folder, write_text
+from quantkit.files import cache_folder, digest_of, write_text
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
 from quantkit.records.evaluation import evaluation_file, predictions_file
@@ -126,24 +127,31 @@ def test_anything_else_runs(
     assert opened == [str(artifact.model_path)]
 
 
+def entry_of(evaluation: Evaluation) -> Path:
+    """Return where an evaluation is cached."""
+    return entry_path("evaluations", evaluation.key)
+
+
 @pytest.mark.parametrize(
-    ("name", "change"),
+    "change",
     [
-        ("predictions.json", lambda text: text.replace('"answer": "', '"answer": "x', 1)),
-        ("predictions.json", lambda text: text[: len(text) // 2]),
-        ("predictions.json", lambda text: "[]"),
-        ("evaluation.json", lambda text: text.replace('"f1": ', '"f1": 1', 1)),
-        ("evaluation.json", lambda text: text.replace('"artifact": "', '"artifact": "0', 1)),
-        ("evaluation.json", lambda text: "{}"),
+        lambda text: text.replace('"answer":"', '"answer":"x', 1),
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: "{}",
+        lambda text: "[" * 100_000,
+        lambda text: text.replace('"f1":', '"f1":1', 1),
+        lambda text: text.replace('"artifact":"', '"artifact":"0', 1),
+        lambda text: text + " ",
     ],
 )
 def test_broken_cache_is_recomputed(
-    make_span_artifact: Make, span_questions: Path, name: str, change: Callable[[str], str]
+    make_span_artifact: Make, span_questions: Path, change: Callable[[str], str]
 ) -> None:
     """A cache entry that does not fit is not believed but made again."""
     artifact, settings = make_span_artifact(), settings_for(span_questions)
     first = evaluate(artifact, settings=settings)
-    entry = cache_folder() / "evaluations" / first.key / name
+    entry = entry_of(first)
     broken = change(entry.read_text())
     assert broken != entry.read_text()
     entry.write_text(broken)
@@ -151,6 +159,34 @@ def test_broken_cache_is_recomputed(
     assert again.scores == first.scores
     assert (again.f1, again.artifact) == (first.f1, artifact.digest)
     assert entry.read_text() != broken
+
+
+@pytest.mark.parametrize("value", [50.0, -0.5, 1.0000001])
+def test_a_sealed_entry_with_scores_beyond_their_range_is_a_miss(
+    make_span_artifact: Make, span_questions: Path, value: float
+) -> None:
+    """Whoever can write a seal still cannot give a question an F1 of 50: it would be 5000 percent in all."""
+    artifact, settings = make_span_artifact(), settings_for(span_questions)
+    first = evaluate(artifact, settings=settings)
+    content = read_sealed("evaluations", first.key)
+    for score in content["scores"]:
+        score["f1"] = value
+    content["evaluation"]["f1"] = 100 * value
+    content["evaluation"]["predictions_sha256"] = digest_of(content["scores"])
+    write_sealed("evaluations", first.key, content)
+    assert evaluate(artifact, settings=settings).scores == first.scores
+
+
+def test_without_the_cache_nothing_is_read_or_kept(make_span_artifact: Make, span_questions: Path) -> None:
+    """`cached=False` runs the model, and leaves no entry for others to believe."""
+    artifact, settings = make_span_artifact(), settings_for(span_questions)
+    found = evaluate(artifact, settings=settings, cached=False)
+    assert not entry_of(found).exists()
+    evaluate(artifact, settings=settings)
+    seen = entry_of(found).read_bytes()
+    again = evaluate(artifact, settings=settings, cached=False)
+    assert again.seconds != found.seconds
+    assert entry_of(found).read_bytes() == seen
 
 
 def test_limited_is_never_the_whole(make_span_artifact: Make, span_questions: Path) -> None:
@@ -250,7 +286,7 @@ def test_read_only_artifact(
     with caplog.at_level(logging.WARNING):
         found = evaluate(artifact, settings=settings)
     assert "not kept in the artifact" in caplog.text
-    assert (cache_folder() / "evaluations" / found.key / "evaluation.json").is_file()
+    assert entry_of(found).is_file()
     with pytest.raises(ArtifactError, match="no such report"):
         kept(artifact, "tiny")
 

@@ -24,6 +24,7 @@ __all__ = [
     "FOLDER",
     "RECIPE",
     "Given",
+    "Known",
     "Output",
     "argument",
     "arguments",
@@ -32,8 +33,8 @@ __all__ = [
     "force_option",
     "grouped",
     "json_option",
+    "known_options",
     "output_options",
-    "no_cache_option",
     "settings",
 ]
 
@@ -48,9 +49,6 @@ force_option: Decorator = click.option(
 )
 data_dir_option: Decorator = click.option(
     "--data-dir", type=FOLDER, help="Where datasets are looked for first, before $QUANTKIT_DATA."
-)
-no_cache_option: Decorator = click.option(
-    "--no-cache", is_flag=True, help="Neither believe what was seen before nor keep what is seen now."
 )
 
 
@@ -67,6 +65,19 @@ class Output:
     path: Path
     force: bool
     as_json: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """Where data is looked for first, and whether what was seen before is believed.
+
+    Attributes:
+        data_dir: a folder of datasets.
+        no_cache: the cache is neither read nor written.
+    """
+
+    data_dir: Path | None
+    no_cache: bool
 
 
 def grouped(into: str, record: type[Any], *parameters: Decorator) -> Decorator:
@@ -195,3 +206,13 @@ output_options = grouped(
     json_option,
 )
 """Adds -o, --force and --json; the function gets an `Output` as `output`."""
+
+known_options = grouped(
+    "known",
+    Known,
+    click.option(
+        "--no-cache", is_flag=True, help="Neither believe what was seen before nor keep what is seen now."
+    ),
+    data_dir_option,
+)
+"""Adds --no-cache and --data-dir; the function gets a `Known` as `known`."""
