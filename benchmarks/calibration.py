@@ -90,8 +90,8 @@ def calibrate_ours(path: Path, prepared: Prepared, method: str) -> None:
     """Do one calibration, from the file to the ranges."""
     model = load_model(path)
     tensors = {layer.activation.name: layer.activation for layer in linear_layers(model.graph)}
-    run = CalibrationJob(rows=prepared.rows, pad_id=prepared.pad_id, method=method, percentile=99.99)
-    calibrate(model, list(tensors.values()), run, key=f"benchmark-{method}")
+    job = CalibrationJob(rows=prepared.rows, pad_id=prepared.pad_id, method=method, percentile=99.99)
+    calibrate(model, list(tensors.values()), job, key=f"benchmark-{method}")
 
 
 class _Reader:

@@ -20,7 +20,7 @@ _LEAST_TIMED = 4
 
 
 class Exam:
-    """The questions, featurized, with FP32's answers; models are opened and sit it one after the other."""
+    """The questions, cut into windows, with FP32's answers; models are opened and sit it one after the other."""
 
     def __init__(
         self, artifact: Artifact, dataset: Dataset, *, confidence: float, label: str, judged: bool = True

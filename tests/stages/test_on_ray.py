@@ -119,8 +119,8 @@ def test_statistics(
             {layer.activation.name: layer.activation for layer in linear_layers(model.graph)}.values()
         )
         where = Where(engine=engine, address=address if engine == "ray" else None)
-        run = CalibrationJob(rows=rows, pad_id=0, where=where)
-        found.append(observe(model, tensors, run, key="statistics", detail=detail))
+        job = CalibrationJob(rows=rows, pad_id=0, where=where)
+        found.append(observe(model, tensors, job, key="statistics", detail=detail))
     here, there = found
     assert list(here) == list(there)
     for name, seen in here.items():
@@ -135,11 +135,11 @@ def test_nan_is_named(address: str, make_encoder_artifact: Make) -> None:
     artifact = make_encoder_artifact(nan="bert.embeddings.position_embeddings.weight")
     model = ir.load(artifact.model_path)
     tensors = [layer.activation for layer in linear_layers(model.graph)][:1]
-    run = CalibrationJob(rows=[Row(np.arange(1, 9))], pad_id=0, where=Where(engine="ray", address=address))
+    job = CalibrationJob(rows=[Row(np.arange(1, 9))], pad_id=0, where=Where(engine="ray", address=address))
     with pytest.raises(EvaluationError, match="holds NaN or Infinity for calibration row 0"):
-        observe(model, tensors, run, key="nan", detail=Detail.CHANNELS)
+        observe(model, tensors, job, key="nan", detail=Detail.CHANNELS)
     with pytest.raises(EvaluationError, match="holds NaN or Infinity for calibration row 0"):
-        calibrate(model, tensors, run, key="nan")
+        calibrate(model, tensors, job, key="nan")
 
 
 def test_only_calibration(make_encoder_artifact: Make, tmp_path: Path) -> None:

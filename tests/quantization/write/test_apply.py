@@ -81,10 +81,10 @@ def treated_of(model: ir.Model, assignment: Mapping[str, Choice]) -> Treated:
     """Return what calibration sees for an assignment, as `observe_model` does."""
     wanted = [layer for layer in linear_layers(model.graph) if assignment[layer.name].calibrated]
     tensors = list({layer.activation.name: layer.activation for layer in wanted}.values())
-    run = CalibrationJob(rows=random_rows(), pad_id=0)
+    job = CalibrationJob(rows=random_rows(), pad_id=0)
     detail = max(choice.detail for choice in assignment.values())
-    statistics = observe(model, tensors, run, key="k", detail=detail)
-    return Treated(observations=Observations(statistics=statistics, run=run, key="k"))
+    statistics = observe(model, tensors, job, key="k", detail=detail)
+    return Treated(observations=Observations(statistics=statistics, job=job, key="k"))
 
 
 def applied(
