@@ -11,9 +11,9 @@ seal, so that a change of any byte is found when it is read.
 
 import json
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from quantkit.errors import ArtifactError
 from quantkit.files import digest_of, inside, sha256_file
@@ -23,6 +23,7 @@ from quantkit.strict_json import parse_json, read_limited
 NAME = "manifest.json"
 REPORTS = "reports"
 SCHEMA = "quantkit/manifest/1"
+Count = Annotated[int, Field(ge=0, le=1 << 31)]
 
 
 class FileRecord(Record):
@@ -30,6 +31,18 @@ class FileRecord(Record):
 
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     size: int = Field(ge=0)
+
+
+class _Facts(BaseModel):
+    """The facts that are read again later; all others are for people."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    expected: dict[str, Count] = {}
+    fused: dict[str, Count] = {}
+    schemes: dict[str, Count] = {}
+    kept_float: list[str] = []
+    calibration: dict[str, Any] | None = None
 
 
 class StageRecord(Record):
@@ -45,6 +58,12 @@ class StageRecord(Record):
     peak_memory_bytes: int = 0
     tools: dict[str, str] = {}
     cpu: dict[str, Any] = {}
+
+    @field_validator("facts")
+    @classmethod
+    def _check(cls, facts: dict[str, Any]) -> dict[str, Any]:
+        _Facts.model_validate(facts)
+        return facts
 
 
 class Manifest(Record):
