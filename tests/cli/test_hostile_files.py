@@ -283,15 +283,19 @@ def _split(pattern: str) -> dict[str, Any]:
 
 TOKENIZERS = {
     "a pattern that cannot be read": _tokenizer(pre_tokenizer=_split("(")),
-    "a pattern that takes for ever": _tokenizer(pre_tokenizer=_split("(o|o|[a-z])*$x")),
+    "a pattern that takes for ever": _tokenizer(pre_tokenizer=_split("(a+)+$")),
     "a normalizer that takes for ever": _tokenizer(
-        normalizer={"type": "Replace", "pattern": {"Regex": "(o|o|[a-z])*$x"}, "content": ""}
+        normalizer={"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""}
     ),
     "special tokens without ids": _tokenizer(
         post_processor={
             "type": "TemplateProcessing",
             "single": [{"SpecialToken": {"id": "X", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+            "pair": [
+                {"SpecialToken": {"id": "X", "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+                {"Sequence": {"id": "B", "type_id": 0}},
+            ],
             "special_tokens": {},
         }
     ),
@@ -312,7 +316,7 @@ TOKENIZERS = {
 def test_tokenizers(run: Callable[[str], str], name: str) -> None:
     """A tokenizer that cannot be read, or panics, is one line about the tokenizer or the model it does not fit."""
     save_tiny(Path("bad"), change=_write("tokenizer.json", TOKENIZERS[name]))
-    Path("long.jsonl").write_text(json.dumps({"id": "1", "text": "o" * 60 + "!", "label": "good"}) + "\n")
+    Path("long.jsonl").write_text(json.dumps({"id": "1", "text": "a" * 60 + "!", "label": "good"}) + "\n")
     assert "bad" in run("evaluate bad --data long.jsonl")
 
 
