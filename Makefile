@@ -3,6 +3,7 @@
 # test        check, then every test that is not slow (under 10 minutes on 2 cores)
 # test-all    the slow ones too: full SQuAD sets where ../shared is there
 # test-avx2   tests marked avx2 as an x86 without VNNI runs them: on one, or emulated by qemu-user
+# fuzz        parsers on changed bytes, for FUZZ_SECONDS (60)
 # style       format and mend what can be mended
 # generate    what is made from the settings' models: options of commands, their docs, the schema of recipes
 
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORK ?= runs
 
-.PHONY: quickstart check test test-all test-avx2 style generate clean
+.PHONY: quickstart check test test-all test-avx2 fuzz style generate clean
 
 quickstart: $(VENV)/.run
 	$(BIN)/quantkit run recipes/quickstart.yaml --work $(WORK)/quickstart
@@ -33,6 +34,11 @@ test-all: check
 test-avx2: $(VENV)/.dev
 	prefix="$$(.ci/avx2/prefix $(BIN)/python)" && \
 	$$prefix $(BIN)/python -m pytest -m "avx2 and not real" $$(grep -rlw "mark.avx2" --include "test_*.py" tests)
+
+FUZZ_SECONDS ?= 60
+
+fuzz: $(VENV)/.dev
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -m fuzz tests/fuzz
 
 style: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

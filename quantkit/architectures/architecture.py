@@ -33,8 +33,8 @@ class Config:
     values: Mapping[str, Any]
     where: str
 
-    def count(self, key: str, default: int | None = None) -> int:
-        """Return a whole number of 1 or more.
+    def count(self, key: str, default: int | None = None, *, most: int = 1 << 31) -> int:
+        """Return a whole number of 1 or more, and no more than any model has: something is done for each.
 
         Raises:
             CheckpointError: the key is missing and has no default, or its value is something else.
@@ -44,7 +44,17 @@ class Config:
             raise CheckpointError(f"{self.where}: has no {key}; copy the model's own config.json")
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise CheckpointError(f"{self.where}: {key} is {value!r}; it must be a whole number of 1 or more")
+        if value > most:
+            raise CheckpointError(f"{self.where}: {key} is {value}, and no model has more than {most:,}")
         return value
+
+    def layers(self, key: str, default: int | None = None) -> int:
+        """Return how many layers there are.
+
+        Raises:
+            CheckpointError: as `count`.
+        """
+        return self.count(key, default, most=1000)
 
     def text(self, key: str, default: str) -> str:
         """Return a string.
@@ -141,7 +151,7 @@ def uniform_shape(config: Config) -> EncoderShape:
         head_size=config.head_size(hidden, heads),
         feed_forward=config.count("intermediate_size"),
     )
-    return EncoderShape(layers=(layer,) * config.count("num_hidden_layers"))
+    return EncoderShape(layers=(layer,) * config.layers("num_hidden_layers"))
 
 
 def post_norm_fusions(activation: str, layers: int) -> dict[str, int]:

@@ -16,7 +16,7 @@ def expected_fusions(config: Config, head: str) -> dict[str, int]:
     The same for both heads: the pooler of a classifier ends in tanh, which nothing fuses.
     """
     del head
-    return post_norm_fusions(config.text("hidden_act", "gelu"), config.count("num_hidden_layers"))
+    return post_norm_fusions(config.text("hidden_act", "gelu"), config.layers("num_hidden_layers"))
 
 
 ARCHITECTURE = Architecture(

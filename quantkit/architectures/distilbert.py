@@ -20,7 +20,7 @@ def read_shape(config: Config) -> EncoderShape:
         head_size=config.head_size(width, heads),
         feed_forward=config.count("hidden_dim"),
     )
-    return EncoderShape(layers=(layer,) * config.count("n_layers"))
+    return EncoderShape(layers=(layer,) * config.layers("n_layers"))
 
 
 def expected_fusions(config: Config, head: str) -> dict[str, int]:
@@ -29,7 +29,7 @@ def expected_fusions(config: Config, head: str) -> dict[str, int]:
     The same for both heads: the classifier's inner layer ends in ReLU.
     """
     del head
-    return post_norm_fusions(config.text("activation", "gelu"), config.count("n_layers"))
+    return post_norm_fusions(config.text("activation", "gelu"), config.layers("n_layers"))
 
 
 ARCHITECTURE = Architecture(

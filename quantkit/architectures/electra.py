@@ -16,7 +16,7 @@ def expected_fusions(config: Config, head: str) -> dict[str, int]:
 
     The classifier's inner layer ends in GELU whatever `hidden_act` says: one more BiasGelu.
     """
-    expected = post_norm_fusions(config.text("hidden_act", "gelu"), config.count("num_hidden_layers"))
+    expected = post_norm_fusions(config.text("hidden_act", "gelu"), config.layers("num_hidden_layers"))
     if head == SEQUENCE_CLASSIFICATION:
         expected[BIAS_GELU] += 1
     return expected

@@ -26,7 +26,7 @@ def read_shape(config: Config) -> EncoderShape:
         feed_forward=config.count("intermediate_size", 512),
         feed_forwards=config.count("num_feedforward_networks", 4),
     )
-    return EncoderShape(layers=(layer,) * config.count("num_hidden_layers", 24))
+    return EncoderShape(layers=(layer,) * config.layers("num_hidden_layers", 24))
 
 
 def expected_fusions(config: Config, head: str) -> dict[str, int]:
@@ -37,7 +37,7 @@ def expected_fusions(config: Config, head: str) -> dict[str, int]:
     are summed, which EmbedLayerNormalization has no place for.
     """
     del head
-    layers = config.count("num_hidden_layers", 24)
+    layers = config.layers("num_hidden_layers", 24)
     networks = config.count("num_feedforward_networks", 4)
     normalized = config.text("normalization_type", "no_norm") == "layer_norm"
     norms = 1 + networks + (1 if config.flag("use_bottleneck", default=True) else 0)

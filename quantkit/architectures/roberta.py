@@ -17,7 +17,7 @@ def expected_fusions(config: Config, head: str) -> dict[str, int]:
     positions depend on which tokens are padding, and stay computed by the graph.
     """
     del head
-    return post_norm_fusions(config.text("hidden_act", "gelu"), config.count("num_hidden_layers"))
+    return post_norm_fusions(config.text("hidden_act", "gelu"), config.layers("num_hidden_layers"))
 
 
 ARCHITECTURE = Architecture(

@@ -12,9 +12,9 @@ seal, so that a change of any byte is found when it is read.
 import json
 import os
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from quantkit.artifact.foreign import import_line
 from quantkit.errors import ArtifactError
@@ -27,6 +27,7 @@ REPORTS = "reports"
 # A signature over all other files, the manifest included; so the manifest cannot list it.
 SIGNATURE = "model.sig"
 SCHEMA = "quantkit/manifest/1"
+Count = Annotated[int, Field(ge=0, le=1 << 31)]
 
 
 class FileRecord(Record):
@@ -34,6 +35,18 @@ class FileRecord(Record):
 
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     size: int = Field(ge=0)
+
+
+class _Facts(BaseModel):
+    """The facts that are read again later; all others are for people."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    expected: dict[str, Count] = {}
+    fused: dict[str, Count] = {}
+    schemes: dict[str, Count] = {}
+    kept_float: list[str] = []
+    calibration: dict[str, Any] | None = None
 
 
 class StageRecord(Record):
@@ -49,6 +62,12 @@ class StageRecord(Record):
     peak_memory_bytes: int = 0
     tools: dict[str, str] = {}
     cpu: dict[str, Any] = {}
+
+    @field_validator("facts")
+    @classmethod
+    def _check(cls, facts: dict[str, Any]) -> dict[str, Any]:
+        _Facts.model_validate(facts)
+        return facts
 
 
 class Manifest(Record):

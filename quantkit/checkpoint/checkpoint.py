@@ -123,7 +123,9 @@ def require_task(
         CheckpointError: it is for another task, or for none.
     """
     classes = config.get("architectures") or []
-    if not isinstance(classes, list) or not classes:
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise CheckpointError(f"{where}: architectures is {classes!r}; it must be a list of names")
+    if not classes:
         return  # config.json need not say; the weights do
     known = {head for name in classes for head in family.heads if str(name).endswith(head)}
     wanted = task_named(task).head

@@ -25,10 +25,19 @@ from quantkit.errors import ArtifactError, EvaluationError, OutputError
 from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.graph.constant_shapes import ConstantShapes
 from quantkit.graph.pairs import extreme_pair_sums, within_pair_limit
-from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session, SessionOptions
+from quantkit.runtime.session import (
+    ATTENTION_MASK,
+    INPUT_IDS,
+    ONNXRUNTIME_ERRORS,
+    TOKEN_TYPE_IDS,
+    Session,
+    SessionOptions,
+    first_line,
+)
 from quantkit.strict_json import read_json
 
 TOKENS = 384
+_MOST = 1 << 31  # of a vocabulary and of positions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,11 +146,21 @@ def trace_execution(
         optimized = Path(folder) / "optimized.onnx"
         trace = Path(folder) / "trace"
         session = Session(path, outputs=outputs, optimized_model=optimized, profile=trace, name=name)
-        if _name_all(optimized):
-            session = Session(
-                optimized, outputs=outputs, options=SessionOptions(optimized=True), profile=trace, name=model
-            )
-        found = session.run(row)
+        try:
+            if _name_all(optimized):
+                session = Session(
+                    optimized,
+                    outputs=outputs,
+                    options=SessionOptions(optimized=True),
+                    profile=trace,
+                    name=model,
+                )
+            found = session.run(row)
+        except ONNXRUNTIME_ERRORS as error:
+            raise ArtifactError(
+                f"{model}: onnxruntime cannot run it ({first_line(error)}); export the model again, and check that "
+                "config.json is its own"
+            ) from error
         events = _node_events(session.end_profile())
         weights = _weights(model, optimized)
     for output, array in zip(outputs, found, strict=True):
@@ -181,9 +200,9 @@ def _row(config: Mapping[str, Any], model: str) -> dict[str, np.ndarray]:
     numbers = {"vocab_size": 2, "max_position_embeddings": TOKENS, "pad_token_id": None}
     numbers.update({key: config[key] for key in numbers if key in config})
     for key, value in numbers.items():
-        if value is not None and not isinstance(value, int):
+        if value is not None and (not isinstance(value, int) or abs(value) > _MOST):
             raise ArtifactError(
-                f"{model}: its config.json says {key} is {value!r}; it must be a whole number"
+                f"{model}: its config.json says {key} is {value!r}; it must be a whole number, {_MOST:,} at most"
             )
     vocabulary, pad = numbers["vocab_size"] or 2, numbers["pad_token_id"]
     positions = numbers["max_position_embeddings"] or TOKENS

@@ -10,6 +10,7 @@ import onnx_ir.passes.common as passes
 from quantkit.artifact.artifact import EXTERNAL_DATA
 from quantkit.errors import ArtifactError
 from quantkit.files import inside, naming_output_errors
+from quantkit.graph.soundness import require_sound
 from quantkit.runtime.model_files import stored_tensors
 
 # protobuf cannot serialise more than 2^31 - 1 bytes in one message; the rest of the graph needs some room too.
@@ -39,6 +40,7 @@ def load_model(path: Path) -> ir.Model:
     for tensor in stored_tensors(proto):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _check_external(path, tensor)
+    require_sound(path, proto.graph)
     try:
         model = ir.serde.deserialize_model(proto)
     except (ir.serde.SerdeError, ValueError) as error:
@@ -59,7 +61,8 @@ def _check_external(path: Path, tensor: onnx.TensorProto) -> None:
     if not file.is_file():
         raise ArtifactError(f"{path}: its external data {file.name} is missing; put it beside the model")
     try:
-        end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
+        offset, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
+        end = offset + length if min(offset, length) >= 0 else file.stat().st_size + 1
     except ValueError:
         raise ArtifactError(
             f"{path}: where {tensor.name} is in {file.name} is not a number; export it again"

@@ -6,6 +6,7 @@ tokenizer itself by encoding a pair, so that one code serves WordPiece and byte-
 
 import functools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from quantkit.errors import CheckpointError, UsageError
+from quantkit.tasks.tokenizer_errors import tokenizer_errors
 from quantkit.tasks.tokenizer_files import TokenizerFiles, read_tokenizer_files
 
 _AT_ONCE = 1024  # texts per call of the library: bounds the memory its own objects take
@@ -128,7 +130,8 @@ class Tokenizer:
         found = []
         for start in range(0, len(texts), _AT_ONCE):
             part = texts[start : start + _AT_ONCE]
-            encodings = self._tokenizer.encode_batch(part, add_special_tokens=False)
+            with self._errors():
+                encodings = self._tokenizer.encode_batch(part, add_special_tokens=False)
             for text, encoding in zip(part, encodings, strict=True):
                 offsets = np.array(encoding.offsets, np.int32).reshape(-1, 2)
                 found.append(Tokens(ids=np.array(encoding.ids, np.int64), offsets=_trim(offsets, text)))
@@ -138,11 +141,19 @@ class Tokenizer:
         """Return only the token ids of texts, int64 [tokens] each; faster than `encode`."""
         found = []
         for start in range(0, len(texts), _AT_ONCE):
-            encodings = self._tokenizer.encode_batch_fast(
-                texts[start : start + _AT_ONCE], add_special_tokens=False
-            )
+            with self._errors():
+                encodings = self._tokenizer.encode_batch_fast(
+                    texts[start : start + _AT_ONCE], add_special_tokens=False
+                )
             found += [np.array(encoding.ids, np.int64) for encoding in encodings]
         return found
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return tokenizer_errors(
+            self.folder,
+            "its tokenizer cannot encode a text",
+            "use the tokenizer files the model was trained with",
+        )
 
     def specials(self, texts: int) -> int:
         """Return how many special tokens a row of 1 or 2 texts has."""
@@ -184,11 +195,17 @@ def _pad_id(files: TokenizerFiles) -> int:
 
 def _layout(folder: Path, files: TokenizerFiles) -> Layout:
     """Ask the tokenizer how it surrounds a pair; build BERT's or RoBERTa's way when it adds nothing."""
-    pair = files.tokenizer.encode("a", "b")
+    with tokenizer_errors(folder, "its tokenizer cannot encode a pair of texts", "copy its files again"):
+        pair = files.tokenizer.encode("a", "b")
     first = [index for index, sequence in enumerate(pair.sequence_ids) if sequence == 0]
     second = [index for index, sequence in enumerate(pair.sequence_ids) if sequence == 1]
     # A model with one token type (RoBERTa) would look up a row that its table does not have.
-    one_type = files.config.get("type_vocab_size", 2) < 2
+    types = files.config.get("type_vocab_size", 2)
+    if not isinstance(types, int):
+        raise CheckpointError(
+            f"{folder / 'config.json'}: type_vocab_size is {types!r}; it must be a whole number"
+        )
+    one_type = types < 2
     if first and second and first[0] > 0 and second[-1] + 1 < len(pair.ids):
         return Layout(
             prefix=tuple(pair.ids[: first[0]]),

@@ -9,6 +9,7 @@ from tokenizers import models, normalizers, pre_tokenizers
 
 from quantkit import strict_json
 from quantkit.errors import CheckpointError
+from quantkit.tasks.tokenizer_errors import tokenizer_errors
 
 _WORDPIECE_NAMES = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
 _BYTE_LEVEL_NAMES = {"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
@@ -81,10 +82,9 @@ def _read_text(path: Path) -> str:
 
 def _read_tokenizer_json(path: Path) -> tokenizers.Tokenizer:
     text = _read_text(path)
-    try:
+    read_json(path)  # what it reads as JSON is what others read
+    with tokenizer_errors(path, "is not a tokenizer", "copy the file again"):
         return tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # the library raises nothing narrower
-        raise CheckpointError(f"{path}: is not a tokenizer ({error}); copy the file again") from error
 
 
 def _build_wordpiece(path: Path, settings: dict[str, Any], names: dict[str, Any]) -> tokenizers.Tokenizer:
@@ -94,13 +94,16 @@ def _build_wordpiece(path: Path, settings: dict[str, Any], names: dict[str, Any]
         raise CheckpointError(
             f"{path}: has no token {unknown}; give the vocabulary the model was trained with"
         )
-    tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=bool(settings.get("tokenize_chinese_chars", True)),
-        strip_accents=settings.get("strip_accents"),
-        lowercase=bool(settings.get("do_lower_case", True)),
-    )
+    with tokenizer_errors(
+        path, "and tokenizer_config.json are no WordPiece tokenizer", "copy both files again"
+    ):
+        tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
+        tokenizer.normalizer = normalizers.BertNormalizer(
+            clean_text=True,
+            handle_chinese_chars=bool(settings.get("tokenize_chinese_chars", True)),
+            strip_accents=settings.get("strip_accents"),
+            lowercase=bool(settings.get("do_lower_case", True)),
+        )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
 
@@ -111,12 +114,8 @@ def _build_byte_level(folder: Path, settings: dict[str, Any]) -> tokenizers.Toke
         line for line in _read_text(folder / "merges.txt").splitlines() if not line.startswith("#version")
     ]
     pairs = [tuple(line.split(" ")) for line in lines if line]
-    try:
+    with tokenizer_errors(folder, "vocab.json and merges.txt are no byte-level BPE", "copy both files again"):
         model = models.BPE(vocabulary, [(left, right) for left, right in pairs])
-    except Exception as error:  # the library raises nothing narrower
-        raise CheckpointError(
-            f"{folder}: vocab.json and merges.txt are no byte-level BPE ({error}); copy both files again"
-        ) from error
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
         add_prefix_space=bool(settings.get("add_prefix_space", False))

@@ -17,6 +17,7 @@ from tiny_models import QUESTIONS, TEXTS, WORDS, save_tiny, tiny_graph
 
 from quantkit.artifact import StageRecord
 from quantkit.cli.main import main
+from quantkit.files import digest_of
 from quantkit.printable import one_line
 
 HALF = r"\ud800"
@@ -282,15 +283,19 @@ def _split(pattern: str) -> dict[str, Any]:
 
 TOKENIZERS = {
     "a pattern that cannot be read": _tokenizer(pre_tokenizer=_split("(")),
-    "a pattern that takes for ever": _tokenizer(pre_tokenizer=_split("(o|o|[a-z])*$x")),
+    "a pattern that takes for ever": _tokenizer(pre_tokenizer=_split("(a+)+$")),
     "a normalizer that takes for ever": _tokenizer(
-        normalizer={"type": "Replace", "pattern": {"Regex": "(o|o|[a-z])*$x"}, "content": ""}
+        normalizer={"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""}
     ),
     "special tokens without ids": _tokenizer(
         post_processor={
             "type": "TemplateProcessing",
             "single": [{"SpecialToken": {"id": "X", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+            "pair": [
+                {"SpecialToken": {"id": "X", "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+                {"Sequence": {"id": "B", "type_id": 0}},
+            ],
             "special_tokens": {},
         }
     ),
@@ -311,7 +316,7 @@ TOKENIZERS = {
 def test_tokenizers(run: Callable[[str], str], name: str) -> None:
     """A tokenizer that cannot be read, or panics, is one line about the tokenizer or the model it does not fit."""
     save_tiny(Path("bad"), change=_write("tokenizer.json", TOKENIZERS[name]))
-    Path("long.jsonl").write_text(json.dumps({"id": "1", "text": "o" * 60 + "!", "label": "good"}) + "\n")
+    Path("long.jsonl").write_text(json.dumps({"id": "1", "text": "a" * 60 + "!", "label": "good"}) + "\n")
     assert "bad" in run("evaluate bad --data long.jsonl")
 
 
@@ -438,18 +443,6 @@ def _sparse(graph: onnx.GraphProto) -> None:
     sparse.values.name = "sparse"
 
 
-def _loop(graph: onnx.GraphProto) -> None:
-    body = onnx.parser.parse_graph(
-        "body (int64 i, bool c, float[N] v) => (bool again, float[N] w) { again = Identity(c) w = Identity(v) }"
-    )
-    for name, array in {"times": np.array(2**62), "go": np.array(True)}.items():
-        graph.initializer.append(numpy_helper.from_array(array, name))
-    graph.node.insert(
-        1, onnx.helper.make_node("Loop", ["times", "go", "embedded"], ["looped"], name="loop", body=body)
-    )
-    graph.node[2].input[0] = "looped"
-
-
 ONNX = {
     "no model": b"not onnx",
     "nothing": b"",
@@ -493,7 +486,6 @@ ONNX = {
     ),
     "external data without a place": _changed(lambda graph: _external(graph, length="16")),
     "a sparse weight of 2^80": _changed(_sparse),
-    "a loop that never ends": _changed(_loop),
 }
 
 
@@ -523,8 +515,13 @@ EXPECTED: dict[str, Any] = {
 @pytest.mark.parametrize("name", EXPECTED)
 def test_expected_fusions(run: Callable[[str], str], name: str, command: str) -> None:
     """What a manifest says was fused is a count for each operator, or the manifest is refused."""
-    record = StageRecord(stage="fuse", facts={"expected": EXPECTED[name]})
-    save_tiny(Path("bad"), stages=(record,))
+    save_tiny(Path("bad"), stages=(StageRecord(stage="fuse"),))
+    path = Path("bad/manifest.json")
+    content = json.loads(path.read_text())
+    content["stages"][0]["facts"] = {"expected": EXPECTED[name]}
+    del content["seal"]
+    content["seal"] = digest_of(content)
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     assert "expected" in run(command)
 
 

@@ -122,7 +122,7 @@ def expected(artifact: Artifact, opened: int, facts: Mapping[str, Any]) -> dict[
         QuantizationError: the layout's operators are not what onnxruntime executes.
     """
     record = artifact.manifest.stage("fuse")
-    fusions: dict[str, int] = dict(record.facts["expected"]) if record else {}
+    fusions: dict[str, int] = dict(record.facts.get("expected", {})) if record else {}
     if fusions and opened:
         fusions["EmbedLayerNormalization"] = 0
         fusions["SkipLayerNormalization"] = fusions.get("SkipLayerNormalization", 0) + opened
