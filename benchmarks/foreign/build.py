@@ -41,7 +41,7 @@ class Kind:
         name: the folder, and the row.
         tool: the environment.
         source: the FP32 folder it is made from; empty for FP32 itself.
-        command: what is run; `{source}`, `{out}`, `{checkpoint}` and `{rows}` stand for paths.
+        command: what is run; `{source}`, `{out}`, `{checkpoint}`, `{rows}` and `{here}` stand for paths.
     """
 
     name: str
@@ -63,8 +63,14 @@ _EXPORT = (
 _OPTIMUM = ("optimum-cli", "onnxruntime", "quantize", "--onnx_model", "{source}", "-o", "{out}")
 _OLIVE = ("olive", "run-pass", "--disable_telemetry", "-m", "{source}", "-o", "{out}", "--pass-name")
 _CAPTURE = ("olive", "capture-onnx-graph", "--disable_telemetry", "-m", "{checkpoint}", "-o", "{out}")
-_ONNXRUNTIME = ("python", "quantize_onnxruntime.py", "{source}/model.onnx", "{rows}", "{out}/model.onnx")
-_NNCF = ("python", "quantize_nncf.py", "{source}/model.onnx", "{rows}", "{out}/model.onnx")
+_ONNXRUNTIME = (
+    "python",
+    "{here}/quantize_onnxruntime.py",
+    "{source}/model.onnx",
+    "{rows}",
+    "{out}/model.onnx",
+)
+_NNCF = ("python", "{here}/quantize_nncf.py", "{source}/model.onnx", "{rows}", "{out}/model.onnx")
 
 _FP32 = "optimum-fp32"
 KINDS = (
@@ -157,12 +163,14 @@ def _make(kind: Kind, options: Options) -> Path:
         "source": options.work / "folders" / kind.source,
         "out": out,
         "checkpoint": options.checkpoint,
+        "here": HERE,
         "rows": options.work / "rows.npz",
     }
     if kind.source and not places["rows"].is_file():
         _write_rows(options, places["rows"])
     program, *arguments = (part.format(**places) for part in kind.command)
-    _run([str(environment / "bin" / program), *arguments])
+    # Olive keeps a cache in the folder it is run in.
+    _run([str(environment / "bin" / program), *arguments], folder=options.work)
     return out
 
 
@@ -202,10 +210,10 @@ def _quantkit(*arguments: str | Path) -> dict[str, Any]:
     return found
 
 
-def _run(command: Sequence[str], *, codes: Sequence[int] = (0,)) -> str:
+def _run(command: Sequence[str], *, codes: Sequence[int] = (0,), folder: Path | None = None) -> str:
     done = subprocess.run(
         command,
-        cwd=HERE,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,

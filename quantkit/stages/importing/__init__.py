@@ -128,7 +128,7 @@ def import_folder(
                 Tokenizer.load(draft.path).check_vocabulary(
                     Config(values=config, where=where).count("vocab_size")
                 )
-            _try_batches(draft.model_path, signature, task_named(task), where)
+            _try_batches(draft.model_path, task_named(task), where)
             execution = trace_execution(
                 draft.model_path, outputs=task_named(task).outputs, config=config, name=where
             )
@@ -198,16 +198,20 @@ def _copy_companions(source: Source, draft: Draft, files: dict[str, FileRecord])
             raise ArtifactError(f"{path}: changed while it was read; import again when nobody writes there")
 
 
-def _try_batches(path: Path, signature: Signature, task: Task, where: str) -> None:
+def _try_batches(path: Path, task: Task, where: str) -> None:
     """Run batches of several sizes.
 
     Raises:
         ArtifactError: one fails, or an output has another shape than the task reads.
     """
     session = Session(path, outputs=task.outputs, name=where)
-    labels = {
-        value.ours: value.shape[1] for value in signature.outputs if value.shape and len(value.shape) > 1
-    }
+    labels: dict[str, int] = {}
+    for name, by_position in zip(task.outputs, session.by_position, strict=True):
+        if by_position and not task.per_token:
+            raise ArtifactError(
+                f"{where}: how many labels its output {name} has does not follow from the graph; "
+                "export it with batch and sequence as the only dynamic axes"
+            )
     for shape in _TRIED:
         ids = np.ones(shape, np.int64)
         feeds = {INPUT_IDS: ids, ATTENTION_MASK: ids, TOKEN_TYPE_IDS: np.zeros_like(ids)}
@@ -219,7 +223,8 @@ def _try_batches(path: Path, signature: Signature, task: Task, where: str) -> No
                 f"{where}: does not run on {said} ({first_line(error)}); export it with dynamic axes"
             ) from error
         for name, array in zip(task.outputs, outputs, strict=True):
-            wanted = shape if task.per_token else (shape[0], labels[name])
+            width = shape[1] if task.per_token else labels.setdefault(name, array.shape[-1])
+            wanted = (shape[0], width)
             if array.shape != wanted:
                 raise ArtifactError(
                     f"{where}: {name} of {said} has the shape {list(array.shape)}, not {list(wanted)}; "

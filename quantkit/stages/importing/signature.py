@@ -119,10 +119,10 @@ def _require_output(value: Value, task: Task, where: str) -> None:
     if value.kind != onnx.TensorProto.FLOAT:
         kind = value.as_json()["type"]
         raise ArtifactError(f"{where}: its output {value.ours} is {kind}, not float32; export it in float32")
-    labels = value.shape is not None and len(value.shape) == 2 and isinstance(value.shape[1], int)
-    by_token = value.shape is not None and len(value.shape) == 2 and not isinstance(value.shape[1], int)
-    if not (by_token if task.per_token else labels):
-        wanted = "[batch, sequence]" if task.per_token else "[batch, number of labels]"
+    flat = value.shape is not None and len(value.shape) == 2
+    # A number there is a count of labels. A name may be either; the batches that are tried tell.
+    if not flat or (task.per_token and isinstance((value.shape or ())[1], int)):
+        wanted = "[batch, sequence]" if task.per_token else "[batch, labels]"
         raise ArtifactError(
             f"{where}: its output {value.ours} has the shape {_spelled(value)}, not {wanted} as {task.name} reads it; "
             "give the model of this task"

@@ -284,3 +284,20 @@ def test_nothing_is_left_of_a_failure(make_folder: Make) -> None:
     with pytest.raises(UsageError):
         take(folder, precision="int8")
     assert [path.name for path in folder.parent.iterdir() if "theirs" in path.name] == ["theirs"]
+
+
+def test_classifier(tiny_classifier: Path, tmp_path: Path) -> None:
+    """A model of another task is imported for it, and its offered line says which."""
+    from quantkit.artifact.foreign import import_line
+    from quantkit.recipe.settings import ExportSettings
+    from quantkit.stages.export import export
+
+    name = "text-classification"
+    source = export(
+        str(tiny_classifier / "checkpoint"), tmp_path / "theirs", task=name, settings=ExportSettings()
+    )
+    (source.path / "manifest.json").unlink()
+    assert (import_line(source.path) or "").endswith("--task text-classification")
+    made = import_folder(source.path, tmp_path / "out", task=name, settings=ImportSettings())
+    assert (made.task, made.manifest.precision, list(facts(made)["outputs"])) == (name, "fp32", ["logits"])
+    assert made.digest == source.digest
