@@ -17,6 +17,7 @@ from quantkit.runtime.cpu import (
     parse_sysctl,
     resolve_target,
     validated_here,
+    validated_on,
 )
 
 X86 = """processor\t: 0
@@ -105,6 +106,17 @@ def test_only_x86_without_vnni_saturates() -> None:
         assert target.saturates is (facts_of(machine, *sets).has_vnni is False)
     assert resolve_target("native", facts_of("x86_64")).saturates
     assert not resolve_target("native", facts_of("ppc64le")).saturates
+
+
+@pytest.mark.parametrize("sets", [["avx2"], ["avx2", "avx512_vnni"], []])
+def test_any_is_validated_wherever_it_is_run(sets: list[str]) -> None:
+    """A target that asks for exact sums on every CPU says of each which kernels it was run on; others only their own."""
+    here = facts_of("x86_64", *sets)
+    every, native = resolve_target("any", here), resolve_target("native", here)
+    assert every.saturates
+    assert validated_here(every, here)
+    assert validated_on(every, here) == (native.name,) == validated_on(native, here)
+    assert validated_on(resolve_target("neon", here), here) == ()
 
 
 def test_a_target_is_found_by_name() -> None:
