@@ -110,7 +110,7 @@ def test_only_x86_without_vnni_saturates() -> None:
 
 @pytest.mark.parametrize("sets", [["avx2"], ["avx2", "avx512_vnni"], []])
 def test_any_is_validated_wherever_it_is_run(sets: list[str]) -> None:
-    """A target that asks for exact sums on every CPU says of each which kernels it was run on; others only their own."""
+    """What is for any CPU names the kernels it was run on, whichever they are; what is for one kind names only those."""
     here = facts_of("x86_64", *sets)
     every, native = resolve_target("any", here), resolve_target("native", here)
     assert every.saturates
@@ -125,7 +125,7 @@ def test_a_target_is_found_by_name() -> None:
     assert [resolve_target(name, elsewhere).name for name in TARGET_NAMES] == list(TARGET_NAMES)
     with pytest.raises(UsageError, match="did you mean avx512_vnni"):
         resolve_target("avx512-vnni", elsewhere)
-    with pytest.raises(UsageError, match="choose native, amx_int8, "):
+    with pytest.raises(UsageError, match="choose native, any, amx_int8, "):
         resolve_target("quick", elsewhere)
 
 
