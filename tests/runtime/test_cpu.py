@@ -110,7 +110,7 @@ def test_only_x86_without_vnni_saturates() -> None:
 
 @pytest.mark.parametrize("sets", [["avx2"], ["avx2", "avx512_vnni"], []])
 def test_any_is_validated_wherever_it_is_run(sets: list[str]) -> None:
-    """What is for any CPU names the kernels it was run on, whichever they are; what is for one kind names only those."""
+    """What is for any CPU names the kernels it was run on, whichever they are; what is for one kind only those."""
     here = facts_of("x86_64", *sets)
     every, native = resolve_target("any", here), resolve_target("native", here)
     assert every.saturates
