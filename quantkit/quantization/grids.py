@@ -127,3 +127,8 @@ GRIDS: dict[str, Grid] = {
 }
 """Name → grid."""
 INT8, UINT8 = GRIDS["int8"], GRIDS["uint8"]
+
+
+def signed_grid(*, saturates: bool) -> Grid:
+    """Return the finest signed grid that is exact on CPUs that keep sums of two products in 16 bits, or do not."""
+    return GRIDS["int8-pairs"] if saturates else INT8

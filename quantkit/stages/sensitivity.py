@@ -11,10 +11,10 @@ from quantkit.files import digest_of
 from quantkit.mixed_precision.options import references
 from quantkit.mixed_precision.sensitivity import as_records, damages_of
 from quantkit.mixed_precision.workbench import set_up
-from quantkit.quantization.grids import INT8
+from quantkit.quantization.grids import signed_grid
 from quantkit.recipe.settings import SensitivitySettings
 from quantkit.records import Sensitivity
-from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.runtime.hold import hold
 from quantkit.tasks.calibration_set import CalibrationSet, select
 
@@ -54,7 +54,7 @@ def _measured(
         artifact,
         calibration_set,
         keep_float=(),
-        grid=INT8,
+        grid=signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates),
         per_channel=True,
         budget=settings.budget,
         layout="onnxruntime",

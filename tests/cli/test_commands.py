@@ -385,6 +385,13 @@ def test_doctor_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert facts["packages"]["onnxruntime"] in table.stdout
 
 
+def test_doctor_names_exact_grids(exact_grids: frozenset[str]) -> None:
+    """It says which weights this CPU's kernels sum exactly, in one line."""
+    assert set(json.loads(invoke("doctor", "--json").stdout)["cpu"]["exact"]) == exact_grids
+    line = next(line for line in invoke("doctor").stdout.splitlines() if "exact weight types" in line)
+    assert all(name in line for name in exact_grids)
+
+
 def test_schema_is_the_committed_one() -> None:
     """`quantkit schema` prints docs/recipe.schema.json."""
     assert (ROOT / "docs" / "recipe.schema.json").read_text() == invoke("schema").stdout

@@ -17,6 +17,7 @@ from quantkit.runtime.cpu import (
     parse_sysctl,
     resolve_target,
     validated_here,
+    validated_on,
 )
 
 X86 = """processor\t: 0
@@ -107,13 +108,24 @@ def test_only_x86_without_vnni_saturates() -> None:
     assert not resolve_target("native", facts_of("ppc64le")).saturates
 
 
+@pytest.mark.parametrize("sets", [["avx2"], ["avx2", "avx512_vnni"], []])
+def test_any_is_validated_wherever_it_is_run(sets: list[str]) -> None:
+    """What is for any CPU names the kernels it was run on, whichever they are; what is for one kind only those."""
+    here = facts_of("x86_64", *sets)
+    every, native = resolve_target("any", here), resolve_target("native", here)
+    assert every.saturates
+    assert validated_here(every, here)
+    assert validated_on(every, here) == (native.name,) == validated_on(native, here)
+    assert validated_on(resolve_target("neon", here), here) == ()
+
+
 def test_a_target_is_found_by_name() -> None:
     """A name means the same on every machine; one that is wrong gets the nearest, or all of them."""
     elsewhere = facts_of("ppc64le")
     assert [resolve_target(name, elsewhere).name for name in TARGET_NAMES] == list(TARGET_NAMES)
     with pytest.raises(UsageError, match="did you mean avx512_vnni"):
         resolve_target("avx512-vnni", elsewhere)
-    with pytest.raises(UsageError, match="choose native, amx_int8, "):
+    with pytest.raises(UsageError, match="choose native, any, amx_int8, "):
         resolve_target("quick", elsewhere)
 
 

@@ -478,6 +478,50 @@ def test_evidence_is_of_the_targets_kernels(
     assert observed in check_of(report, "isa").observed
 
 
+@pytest.mark.parametrize(
+    ("saturating", "cpu", "verdict", "observed"),
+    [
+        ((), PLAIN, "pass", "exact on every CPU"),
+        ((), VNNI, "pass", "exact on every CPU"),
+        (("dense",), PLAIN, "fail", "dense can, and this CPU has no VNNI"),
+        (("dense", "query", "key"), PLAIN, "fail", "dense and 2 more can, and this CPU has no VNNI"),
+        (("dense",), VNNI, "pass", "dense can, on x86 without VNNI, and not on this CPU"),
+        (("dense",), {}, "pass", "dense can, on x86 without VNNI, and not on this CPU"),
+    ],
+)
+def test_layers_that_saturate_fail_where_they_do(
+    evidence: Callable[..., GateEvidence],
+    saturating: tuple[str, ...],
+    cpu: dict[str, Any],
+    verdict: str,
+    observed: str,
+) -> None:
+    """Answers of a CPU that gets sums wrong do not pass; elsewhere the gate says which layers could not be trusted."""
+    given_ = replaced(evidence(), "candidate_evaluation", cpu=cpu)
+    given_ = replaced(given_, "inspection", saturating=saturating)
+
+    report = gate(given_, settings=GateSettings(**FAST))
+
+    assert (report.verdict, check_of(report, "saturation").verdict) == (verdict, verdict)
+    assert check_of(report, "saturation").observed == observed
+
+
+@pytest.mark.parametrize("cpu", [PLAIN, VNNI, {}])
+@pytest.mark.parametrize(("saturating", "verdict"), [((), "pass"), (("dense",), "fail")])
+def test_any_is_for_every_cpu(
+    evidence: Callable[..., GateEvidence],
+    tmp_path: Path,
+    cpu: dict[str, Any],
+    saturating: tuple[str, ...],
+    verdict: str,
+) -> None:
+    """What was made for any CPU can be proven on each of them, if its weights are exact on all."""
+    given_ = evidence(candidate=made_for(tmp_path / "isa", "any"))
+    given_ = replaced(given_, "candidate_evaluation", cpu=cpu)
+    given_ = replaced(given_, "inspection", saturating=saturating)
+    assert check_of(gate(given_, settings=GateSettings(**FAST)), "isa").verdict == verdict
+
+
 def test_reports_for_another_digest_are_refused(
     evidence: Callable[..., GateEvidence], tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from quantkit.artifact import Artifact
 from quantkit.graph.linear import Table, embedding_tables, linear_layers, matching
 from quantkit.quantization.assignment import choices, nothing_to_quantize
 from quantkit.quantization.choice import Choice
-from quantkit.quantization.grids import GRIDS, Grid
+from quantkit.quantization.grids import GRIDS, Grid, signed_grid
 from quantkit.quantization.observe import Statistics
 from quantkit.quantization.treatments import settled
 from quantkit.quantization.write import ScoreInput, score_inputs
@@ -59,7 +59,7 @@ def grid_for(settings: QuantizeSettings, target: TargetIsa) -> Grid:
     if settings.weight_type in ("uint8", "int8-pairs"):
         return GRIDS[settings.weight_type]
     if settings.reduce_range == "auto":
-        return GRIDS["int8-pairs" if target.saturates and not GRIDS["int8"].exact else "int8"]
+        return signed_grid(saturates=target.saturates)
     return GRIDS["int7" if settings.reduce_range == "yes" else "int8"]
 
 
