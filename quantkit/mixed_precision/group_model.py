@@ -94,14 +94,14 @@ class CostRequest(Record):
 def group_model(request: CostRequest) -> ir.Model:
     """Return the group's model: x float32 [batch, sequence, inputs] → one output for each layer, in order."""
     model, choice = _float_model(request), request.choice
-    width, questions = request.inputs, []
+    width, examples = request.inputs, []
     for treatment in choice.treatments:
         example = treatment.example(width)
         example.rewrite(model, linear_layers(model.graph))
-        questions.append(example)
+        examples.append(example)
         width = linear_layers(model.graph)[0].shape[0]
     layers = linear_layers(model.graph)
-    for example in questions:
+    for example in examples:
         example.beside(model, layers)
     weights = _rounded(layers, choice) if choice.scheme in INTEGER else {}
     SCHEMES[choice.scheme](model, layers, Parts(choice=choice, weights=weights, bounds=_BOUNDS))
