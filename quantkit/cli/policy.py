@@ -12,7 +12,7 @@ from quantkit.cli import options, show
 @options.registry_option
 @options.json_option
 def command(*, registry_folder: Path | None, registry: Path, as_json: bool) -> None:
-    """Print the policy of a registry: its policy.yaml, or the defaults where it has none.
+    """Print the floors that a registry holds artifacts to: its policy.yaml, or the defaults where it has none.
 
     What is printed is a policy.yaml that says the same.
     """

@@ -171,7 +171,11 @@ def _spoil_artifacts() -> None:
     _copy("fp32", "not-onnx", lambda folder: write_model(folder, b"not onnx"))
     _copy("fp32", "other-inputs", rename_input)
     _copy("fp32", "nan-artifact", spoil_weight)
-    shutil.copytree("int8", "borrowed")
+    for name in ("borrowed", "passed", "edited"):
+        shutil.copytree("int8", name)
+    for registry, policy in (("strict", "least_questions: 1000"), ("odd", "least_question: 1000")):
+        Path(registry).mkdir()
+        Path(registry, "policy.yaml").write_text(f"{policy}\n")
 
 
 def _reseal(folder: Path, model: str = "model.onnx") -> None:
@@ -232,6 +236,14 @@ def test_bad_input_prints_what_the_document_says(
         from quantkit.artifact import Artifact
 
         pass_gate(Artifact.open(world / "borrowed"), digest="9" * 64)
+    for name in ("passed", "edited"):
+        if f"publish {name}" in command:
+            from quantkit.artifact import Artifact
+
+            artifact = Artifact.open(world / name)
+            report = pass_gate(artifact)
+            if name == "edited":
+                artifact.write_report("gate.json", {**report.as_json(), "ratio": 0.5})
     before = _listing(world)
     result = run(command)
     pattern = ".+".join(re.escape(part) for part in line.split("…"))
