@@ -12,7 +12,7 @@ from quantkit.cli import options, registry_options, show
 @registry_options.at_options
 @options.json_option
 def command(*, registry_place: str | None, at: registry_options.At, as_json: bool) -> None:
-    """Print the policy of a registry: its policy.yaml, or the defaults where it has none.
+    """Print the floors that a registry holds artifacts to: its policy.yaml, or the defaults where it has none.
 
     What is printed is a policy.yaml that says the same.
     """

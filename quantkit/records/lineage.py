@@ -26,4 +26,4 @@ class Lineage(Report):
     @property
     def worst(self) -> WeightAgreement | None:
         """The layer or table that agrees least; None when the baseline has no float layer at all."""
-        return min((*self.layers, *self.tables), key=lambda one: one.agreement, default=None)
+        return min((*self.layers, *self.tables), key=lambda one: one.agreement) if self.layers else None

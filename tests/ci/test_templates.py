@@ -188,9 +188,9 @@ def test_action_passes_the_verdict_on(action: Action, verdict: str, tmp_path: Pa
     outputs = action.outputs()
     assert outputs["verdict"] == verdict
     report = json.loads(Path(outputs["report"]).read_text())
-    assert (report["schema"], repr(report["ratio"])) == ("quantkit/gate/1", outputs["ratio"])
+    assert (report["schema"], repr(report["ratio"])) == ("quantkit/gate/2", outputs["ratio"])
     suite = ElementTree.parse(outputs["junit"]).getroot()[0]
-    assert suite.get("failures") == ("0" if code != 3 else "1")
+    assert suite.get("failures") == ("0" if code != 3 else "2")
     assert f"quantkit gate: {verdict}" in (tmp_path / "summary.md").read_text()
     assert f"quantkit gate: {verdict}" in done.stdout
 
@@ -280,7 +280,7 @@ def test_gitlab_job_passes_the_verdict_on(
     assert all((workspace / path).is_file() for path in job["artifacts"]["paths"])
     assert json.loads((workspace / "quantkit-gate.json").read_text())["verdict"] == verdict
     junit = ElementTree.parse(workspace / job["artifacts"]["reports"]["junit"]).getroot()
-    assert junit.get("failures") == ("0" if code != 3 else "1")
+    assert junit.get("failures") == ("0" if code != 3 else "2")
     assert job["artifacts"]["when"] == "always"
 
 

@@ -199,7 +199,11 @@ def _spoil_artifacts() -> None:
 
 
 def _write_unfit_artifacts() -> None:
-    shutil.copytree("int8", "borrowed")
+    for name in ("borrowed", "passed", "edited"):
+        shutil.copytree("int8", name)
+    for registry, policy in (("strict", "least_questions: 1000"), ("odd", "least_question: 1000")):
+        Path(registry).mkdir()
+        Path(registry, "policy.yaml").write_text(f"{policy}\n")
     save_tiny(Path("tagger"), config={"problem_type": "multi_label_classification"})
     save_tiny(Path("ranker"), config={"id2label": {"0": "LABEL_0"}})
 
@@ -289,6 +293,14 @@ def test_bad_input_prints_what_the_document_says(
         from quantkit.artifact import Artifact
 
         pass_gate(Artifact.open(world / "borrowed"), digest="9" * 64)
+    for name in ("passed", "edited"):
+        if f"publish {name}" in command:
+            from quantkit.artifact import Artifact
+
+            artifact = Artifact.open(world / name)
+            report = pass_gate(artifact)
+            if name == "edited":
+                artifact.write_report("gate.json", {**report.as_json(), "ratio": 0.5})
     before = _listing(world)
     result = run(command)
     pattern = ".+".join(re.escape(part) for part in line.split("…"))

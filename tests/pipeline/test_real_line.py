@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from quantkit.artifact import Artifact
+from quantkit.pipeline.judging import gather
 from quantkit.recipe import EvaluateSettings, GateSettings, QuantizeSettings
 from quantkit.records import Evaluation
 from quantkit.stages.evaluate import evaluate
-from quantkit.stages.gate import GateEvidence, gate
+from quantkit.stages.gate import gate
 from quantkit.stages.inspect import inspect
 from quantkit.stages.quantize import quantize
 
@@ -64,11 +65,10 @@ def test_all_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path, exac
     grid = {"weight_type": "uint8"} if exact_grid == "uint8" else {}
     for mode, artifact in _quantize(minilm_fp32, tmp_path, shared, **grid).items():
         report = gate(
-            GateEvidence(
-                candidate=artifact,
-                baseline=minilm_fp32,
-                candidate_evaluation=_evaluate(artifact, shared, None),
-                baseline_evaluation=baseline,
+            gather(
+                artifact,
+                minilm_fp32,
+                evaluations=(_evaluate(artifact, shared, None), baseline),
                 inspection=inspect(artifact),
             ),
             settings=GateSettings(min_ratio=least[mode]),

@@ -370,7 +370,7 @@ def test_the_weights_are_the_baselines(
 def test_a_baseline_without_float_layers_fails(evidence: Callable[..., GateEvidence]) -> None:
     """Where there is no float weight to compare with, nothing shows that both are of one checkpoint."""
     given_ = evidence()
-    lineage = given_.lineage.model_copy(update={"layers": (), "tables": ()})
+    lineage = given_.lineage.model_copy(update={"layers": ()})
 
     report = gate(dataclasses.replace(given_, lineage=lineage), settings=GateSettings())
 

@@ -341,9 +341,8 @@ def test_other_target_isa_is_not_validated_here(
     tiny_classifier: Path, fp32: Artifact, tmp_path: Path
 ) -> None:
     """Made for CPUs without VNNI on one with: within the pair limit, validated on nothing, and the gate says so."""
-    from quantkit.pipeline.judging import judge_evidence
+    from quantkit.pipeline.judging import gather, judge_evidence
     from quantkit.stages.evaluate import evaluate
-    from quantkit.stages.gate import GateEvidence
     from quantkit.stages.inspect import inspect
 
     if not cpu_facts().has_vnni:
@@ -354,11 +353,10 @@ def test_other_target_isa_is_not_validated_here(
     assert (report.target_isa, report.validated_on) == ("avx2", ())
     data = EvaluateSettings(data=str(tiny_classifier / "data" / "evaluation.jsonl"))
     judged = judge_evidence(
-        GateEvidence(
-            candidate=made,
-            baseline=fp32,
-            candidate_evaluation=evaluate(made, settings=data),
-            baseline_evaluation=evaluate(fp32, settings=data),
+        gather(
+            made,
+            fp32,
+            evaluations=(evaluate(made, settings=data), evaluate(fp32, settings=data)),
             inspection=inspect(made),
         ),
         settings=GateSettings(min_ratio=0.5, min_int8_coverage=0.0),
