@@ -12,8 +12,9 @@ from quantkit.cli import options, registry_options, show
 @registry_options.at_options
 @options.json_option
 def command(*, registry_place: str | None, at: registry_options.At, as_json: bool) -> None:
-    """Print the floors that a registry holds artifacts to: its policy.yaml, or the defaults where it has none.
+    """Print the floors that a registry holds artifacts to.
 
+    They are those of its policy.yaml, or the defaults where it has none.
     What is printed is a policy.yaml that says the same.
     """
     from quantkit.registry import open_registry

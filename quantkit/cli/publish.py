@@ -10,12 +10,7 @@ from quantkit.cli import options, registry_options, show
 @click.argument("registry_place", metavar="[REGISTRY]", required=False, type=registry_options.REGISTRY)
 @options.settings("PublishSettings", only=("name", "version"))
 @registry_options.at_options
-@registry_options.signing_options
-@click.option(
-    "--override",
-    metavar="REASON",
-    help="Pass over the registry's policy, where it allows that; the reason is published.",
-)
+@registry_options.publishing_options
 @options.json_option
 def command(
     *,
@@ -23,8 +18,7 @@ def command(
     registry_place: str | None,
     given: options.Given,
     at: registry_options.At,
-    signing: registry_options.Signing,
-    override: str | None,
+    publishing: registry_options.Publishing,
     as_json: bool,
 ) -> None:
     """Publish an artifact that passed its gate.
@@ -40,11 +34,11 @@ def command(
 
     place = {"registry": registry_place or at.registry, "insecure": at.insecure}
     settings = given.build(PublishSettings, under=place)
-    signer = signing.signer()
+    signer = publishing.signer()
     opened = Artifact.open(artifact)
     before = already_published(opened, settings=settings)
     policy = open_registry(settings.registry, insecure=settings.insecure).policy()
-    published = publish(opened, settings=settings, signer=signer, override=override)
+    published = publish(opened, settings=settings, signer=signer, override=publishing.override)
     reference = f"{settings.name}:{settings.version}"
     if as_json:
         show.print_json(
@@ -57,7 +51,7 @@ def command(
                 "signed": signer is not None,
                 "already_published": before,
                 "policy": policy.as_json(),
-                "override": override,
+                "override": publishing.override,
             }
         )
         return

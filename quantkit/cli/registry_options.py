@@ -76,18 +76,20 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Signing:
-    """The files that a release is signed with.
+class Publishing:
+    """How a release is published: the files it is signed with, and why it may pass over the policy.
 
     Attributes:
         sign_key: the private key; None when nothing is signed.
         sign_cert: the certificate of that key.
         sign_chain: the certificates between that one and the root.
+        override: the reason to pass over the registry's policy; None to keep it.
     """
 
     sign_key: Path | None
     sign_cert: Path | None
     sign_chain: tuple[Path, ...]
+    override: str | None
 
     def signer(self) -> "Signer | None":
         """Return who signs; None when nobody does.
@@ -138,9 +140,9 @@ asked_options = options.grouped(
 )
 """Adds --digest and --require-signer; the function gets an `Asked` as `asked`."""
 
-signing_options = options.grouped(
-    "signing",
-    Signing,
+publishing_options = options.grouped(
+    "publishing",
+    Publishing,
     click.option(
         "--sign-key",
         metavar="PEM",
@@ -155,5 +157,10 @@ signing_options = options.grouped(
         multiple=True,
         help="Certificates between that one and the root (repeatable).",
     ),
+    click.option(
+        "--override",
+        metavar="REASON",
+        help="Pass over the registry's policy, where it allows that; the reason is published.",
+    ),
 )
-"""Adds --sign-key, --sign-cert and --sign-chain; the function gets a `Signing` as `signing`."""
+"""Adds --sign-key, --sign-cert, --sign-chain and --override; the function gets a `Publishing` as `publishing`."""

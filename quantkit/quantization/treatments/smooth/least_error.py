@@ -166,8 +166,8 @@ def _soft_steps(weights: np.ndarray, grid: Grid) -> tuple[float, np.ndarray]:
     # Of a sum each of its weights has its part.
     per_weight = np.split(shares / sums * squares * ratio, 2)
     up, down = (np.repeat(part, 2, axis=0)[: len(weights)] for part in per_weight)
-    parts: np.ndarray = np.where(weights > 0, up, down) * np.abs(weights)
-    return float(squares.sum()), parts.sum(axis=1)
+    by_input: np.ndarray = np.where(weights > 0, up, down) * np.abs(weights)
+    return float(squares.sum()), by_input.sum(axis=1)
 
 
 def _descend(problem: _Problem, start: np.ndarray) -> np.ndarray:
