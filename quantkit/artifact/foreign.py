@@ -4,9 +4,10 @@ optimum, Olive, onnxruntime and NNCF leave a model under any name, in the folder
 tokenizer and config beside it or above. `quantkit import` takes such a folder.
 """
 
-import json
 import shlex
 from pathlib import Path
+
+from quantkit.strict_json import read_json
 
 _CLASSIFIES = "ForSequenceClassification"
 
@@ -32,7 +33,7 @@ def import_line(folder: Path) -> str | None:
 
 def _is_classifier(folder: Path) -> bool:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json")
         return any(str(name).endswith(_CLASSIFIES) for name in config["architectures"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from quantkit.cli import options, registry_options, show
+from quantkit.printable import one_line
 
 
 @click.command("policy")
@@ -27,4 +28,4 @@ def command(*, registry_place: str | None, at: registry_options.At, as_json: boo
         return
     where = Path(place) / POLICY
     head = f"of {where}" if where.is_file() else f"the default: {place} has no {POLICY}"
-    click.echo(f"# {head}\n{policy.as_yaml()}")
+    show.put(f"# {one_line(head)}\n{policy.as_yaml()}")

@@ -10,7 +10,6 @@ files that were not signed.
 import base64
 import contextlib
 import io
-import json
 import os
 import tempfile
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 from quantkit.artifact.manifest import SIGNATURE
 from quantkit.errors import RegistryError, UsageError
 from quantkit.files import inside, naming_output_errors
+from quantkit.strict_json import parse_json, read_json
 
 PASSWORD = "QUANTKIT_SIGN_PASSWORD"  # noqa: S105 - the variable's name, not its value
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
@@ -145,8 +145,8 @@ def require_signature(folder: Path, signer: Path) -> None:
 
 def _coverage(signature: Path) -> Any:
     """Return what a verified signature says of how the folder was hashed."""
-    envelope = json.loads(signature.read_bytes())["dsseEnvelope"]
-    return json.loads(base64.b64decode(envelope["payload"]))["predicate"]["serialization"]
+    envelope = read_json(signature)["dsseEnvelope"]
+    return parse_json(base64.b64decode(envelope["payload"]))["predicate"]["serialization"]
 
 
 def _hashing() -> Any:

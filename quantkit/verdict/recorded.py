@@ -112,7 +112,10 @@ def read_scores(path: Path) -> tuple[QuestionScore, ...]:
 
 def _evaluation(path: Path, predictions: Path) -> Evaluation:
     scores = read_scores(predictions)
-    return Evaluation.read(path).model_copy(update={"scores": scores})
+    evaluation = Evaluation.read(path)
+    if len(scores) != evaluation.questions:
+        _refuse(predictions, f"has {len(scores):,} scores, but {path.name} counts {evaluation.questions:,}")
+    return evaluation.model_copy(update={"scores": scores})
 
 
 def _baseline(path: Path) -> Artifact:

@@ -40,6 +40,14 @@ BAD_JSON = {
     "no text": b"\xff\xfe\x00",
     "a null byte": '{"a": "\x00"}',
 }
+# The gate's evidence: of the candidate under the name of the dataset (what `publish` reads), and of the baseline.
+OWN = ("evaluation.json", "predictions.json")
+BASELINE = (
+    "baseline-manifest.json",
+    "baseline-evaluation.json",
+    "baseline-predictions.json",
+    "baseline-inspection.json",
+)
 ARTIFACT_COMMANDS = {
     "inspect": "inspect bad",
     "evaluate": "evaluate bad --data {data}",
@@ -102,12 +110,15 @@ def test_datasets(run: Callable[[str], str], kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BAD_JSON)
-@pytest.mark.parametrize("file", ["gate.json", "evaluation.json", "predictions.json"])
+@pytest.mark.parametrize("file", ["gate.json", "lineage.json", *OWN, *BASELINE])
 def test_evidence(
     run: Callable[[str], str], make_artifact: Any, pass_gate: Any, file: str, name: str
 ) -> None:
-    """The same in what an artifact shows to be published."""
-    pass_gate(make_artifact(Path("bad")))
+    """The same in what an artifact shows to be published: the gate's own files of its dataset, and the baseline's."""
+    report = pass_gate(make_artifact(Path("bad")))
+    if file in OWN:
+        file = f"{file.removesuffix('.json')}-{report.dataset_name}.json"
+    assert (Path("bad") / "reports" / file).is_file()
     _write(f"reports/{file}", BAD_JSON[name])(Path("bad"))
     result = CliRunner().invoke(main, ["publish", "bad", "--name", "n", "--version", "1", "--registry", "r"])
     assert result.exit_code in (2, 3), result.stderr

@@ -4,15 +4,12 @@ The tag of a channel says where it points, and nothing of how it came there. The
 read before it is written and read back after, because the protocol cannot do both at once.
 """
 
-import json
-
-from pydantic import ValidationError
-
 from quantkit.errors import RegistryError
 from quantkit.files import canonical_json
 from quantkit.registry.channels import Channels
 from quantkit.registry.oci.client import MANIFEST_TYPE, Blob, Client
 from quantkit.registry.oci.layout import descriptor
+from quantkit.strict_json import parse_json
 
 RECORD = "quantkit-channels"
 TYPE = "application/vnd.quantkit.channels.v1+json"
@@ -32,17 +29,17 @@ def read_channels(client: Client, repository: str) -> tuple[Channels, str | None
         return Channels(), None
     place = f"{client.transport.location}: {repository}:{RECORD}"
     try:
-        layer = json.loads(content)["layers"][0]
+        layer = parse_json(content)["layers"][0]
         blob = Blob(digest=str(layer["digest"]), size=int(layer["size"]))
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+    except (ValueError, KeyError, IndexError, TypeError):
         raise RegistryError(f"{place}: is no record of channels; delete the tag") from None
     if blob.size > _LIMIT:
         raise RegistryError(
             f"{place}: has {blob.size:,} bytes, more than a record of channels; delete the tag"
         )
     try:
-        channels = Channels.model_validate_json(client.blob(repository, blob))
-    except ValidationError:
+        channels = Channels.model_validate(parse_json(client.blob(repository, blob)))
+    except ValueError:
         raise RegistryError(f"{place}: is no record of channels; delete the tag") from None
     return channels, Blob.of(content).digest
 

@@ -1,7 +1,6 @@
 """What OCI's distribution protocol offers: manifests by tag or digest, blobs by digest, lists of tags."""
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from quantkit.errors import RegistryError
 from quantkit.files import sha256_bytes
 from quantkit.registry.oci.location import DIGEST, TAG
 from quantkit.registry.oci.transport import Transient, Transport
+from quantkit.strict_json import parse_json
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 MANIFEST_LIMIT = 4 << 20  # bytes; what registries accept at most
@@ -253,9 +253,9 @@ class Client:
         if answer.status_code == 404:
             return [], None
         try:
-            content: Any = json.loads(answer.content)
+            content: Any = parse_json(answer.content)
             found = [str(entry) for entry in content[key] or ()]
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             raise RegistryError(
                 f"{self.transport.location}: gives no list of {key}; is it a registry?"
             ) from None

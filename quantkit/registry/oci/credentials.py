@@ -7,7 +7,6 @@ recipe that names another registry never gets them.
 
 import base64
 import binascii
-import json
 import os
 import re
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from quantkit.errors import RegistryError
+from quantkit.strict_json import parse_json
 
 _HELPER = re.compile(r"[A-Za-z0-9_.-]+")
 _TOKEN_USER = "<token>"  # noqa: S105 - docker's word for: the secret is an identity token
@@ -65,8 +65,8 @@ def _configurations() -> list[tuple[str, dict[str, Any]]]:
 
 def _object(where: str, text: str) -> dict[str, Any]:
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(text)
+    except ValueError as error:
         raise RegistryError(f"{where}: is not JSON ({error}); log in again with `docker login`") from None
     return content if isinstance(content, dict) else {}
 

@@ -6,14 +6,13 @@ what `oras pull` reads. The signature is a layer like the others and no referrer
 API, which are many, then keep it all the same.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.artifact import EXTERNAL_DATA, MODEL
@@ -24,6 +23,7 @@ from quantkit.files import canonical_json, sha256_file
 from quantkit.registry.oci.client import MANIFEST_TYPE, Blob
 from quantkit.registry.reference import Reference
 from quantkit.registry.signing import is_signed
+from quantkit.strict_json import parse_json
 
 ARTIFACT_TYPE = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
@@ -153,8 +153,8 @@ def unpack(content: bytes, place: str) -> Layout:
         RegistryError: it is none, or not of an artifact of quantkit's.
     """
     try:
-        manifest = _ImageManifest.model_validate(json.loads(content))
-    except (ValueError, ValidationError, RecursionError):
+        manifest = _ImageManifest.model_validate(parse_json(content))
+    except ValueError:
         raise RegistryError(f"{place}: is no OCI manifest with layers; do not use it") from None
     layers = tuple(
         Layer(name=entry.annotations.get(FILE_PATH, ""), blob=Blob(digest=entry.digest, size=entry.size))

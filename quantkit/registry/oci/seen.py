@@ -4,12 +4,12 @@ One small file per reference below the user's cache folder. It knows what this u
 look has nothing to compare with, which is what `--digest` and signatures are for.
 """
 
-import json
 import logging
 from pathlib import Path
 
 from quantkit.errors import OutputError, RegistryError
 from quantkit.files import cache_folder, sha256_bytes, write_json
+from quantkit.strict_json import read_json
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ def require_unmoved(place: str, digest: str) -> None:
     """
     path = _record(place)
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))["digest"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        before = read_json(path)["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
         return
     if before != digest:
         raise RegistryError(

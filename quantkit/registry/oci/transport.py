@@ -5,7 +5,6 @@ bounding every byte while it is read would be our own code either way. Waiting b
 """
 
 import base64
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import quantkit
 from quantkit.errors import RegistryError
 from quantkit.registry.oci.credentials import Credentials, credentials_of
 from quantkit.registry.oci.location import Location
+from quantkit.strict_json import parse_json
 
 T = TypeVar("T")
 CONNECT_SECONDS = 10
@@ -233,9 +233,9 @@ class Transport:
         if answer.status_code != 200:
             raise self._refusal(answer, "GET")
         try:
-            content = json.loads(self.read(answer, _SMALL))
+            content = parse_json(self.read(answer, _SMALL))
             token = content.get("token") or content.get("access_token")
-        except (ValueError, AttributeError, RecursionError):
+        except (ValueError, AttributeError):
             token = None
         if not isinstance(token, str) or not token.isprintable():
             raise RegistryError(f"{self.location}: gave no token at {realm}; try again, or log in again")
@@ -244,9 +244,9 @@ class Transport:
     def _refusal(self, response: requests.Response, method: str) -> Exception:
         status, said = response.status_code, ""
         try:
-            body = json.loads(self.read(response, _SMALL))
+            body = parse_json(self.read(response, _SMALL))
             said = "; ".join(str(error.get("message") or error.get("code")) for error in body["errors"])[:200]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Transient, RegistryError):
+        except (ValueError, KeyError, TypeError, AttributeError, Transient, RegistryError):
             pass
         what = f"{status} {response.reason or ''}".strip() + (f": {said}" if said else "")
         if status in _TRANSIENT:

@@ -1,6 +1,5 @@
 """What lies in a folder of another tool: the model, and the config and tokenizer beside it or in the folder above."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from quantkit.artifact.manifest import NAME, SCHEMA, FileRecord, hash_files
 from quantkit.errors import ArtifactError, UsageError
 from quantkit.files import inside
 from quantkit.runtime.model_files import external_files, read_graph
+from quantkit.strict_json import read_json
 
 CONFIG = "config.json"
 # One of these makes a tokenizer; the other files say more about it, and belong to the folder it is in.
@@ -142,7 +142,7 @@ def _calibration(place: Path) -> dict[str, Path]:
 def _json_object(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file, an empty one when it holds none."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        value = read_json(path)
+    except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
