@@ -7,8 +7,9 @@ candidate: the share of the baseline's larger half of entries that have the same
 the candidate do not agree. Weights that have nothing to do with each other agree in half of their signs; so do those
 of one model whose rows were put in another order.
 
-1. A layer is the MatMul, Gemm, MatMulInteger, MatMulIntegerToFloat or MatMulNBits of its name, its weight a constant,
-   in float or behind DequantizeLinear.
+1. A layer is the MatMul, Gemm, MatMulInteger, MatMulIntegerToFloat, QLinearMatMul or MatMulNBits of its name, its
+   weight a constant, in float or behind DequantizeLinear. ONNX Runtime's own quantizers end names with `_quant`, and
+   those of tables with `_quantized`; that is the same name.
 2. Rows and columns beyond the baseline's are copies of channels, and are left out.
 3. Rows at zero whose product is computed in float beside it (`<layer>.outliers`) are taken from there.
 4. Between two layers the order of channels is free. Where the columns of a layer do not agree as they stand, each is
@@ -38,10 +39,13 @@ _PRODUCTS: Mapping[str, tuple[int, int, int]] = {
     "Gemm": (1, _NONE, _NONE),
     "MatMulInteger": (1, _NONE, 3),
     "MatMulIntegerToFloat": (1, 3, 5),
+    "QLinearMatMul": (3, 4, 5),
 }
 # Below it the columns of a layer are tried in another order: far from what rounding does to signs.
 _IN_PLACE = 0.8
 _OUTLIERS = ".outliers"
+# What ONNX Runtime's quantizers add to the name of a layer and of a table.
+_THEIR_LAYER, _THEIR_TABLE = "_quant", "_quantized"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +64,8 @@ def compare_layers(candidate: ir.Graph, baseline: ir.Graph) -> tuple[WeightAgree
     found: list[WeightAgreement] = []
     order: Order | None = None
     for number, layer in enumerate(layers):
-        signs = _signs_of(nodes.get(layer.name), nodes)
+        node = nodes.get(layer.name) or nodes.get(f"{layer.name}{_THEIR_LAYER}")
+        signs = _signs_of(node, nodes)
         last = number + 1 == len(layers)
         free = not last and layers[number + 1].shape[0] == layer.shape[1]
         compared = _compare(layer.matrix(), signs, order, reorder=free)
@@ -246,7 +251,7 @@ def _float_tables(graph: ir.Graph) -> Iterator[tuple[str, NDArray[np.float32]]]:
 
 
 def _looked_up(graph: ir.Graph) -> Iterator[tuple[str, Signs]]:
-    """Yield name → signs of every table that rows are looked up in, in float or in INT8 of a positive scale per row."""
+    """Yield name → signs of every table that rows are looked up in: in float, or in integers of positive scales."""
     for node in graph:
         if node.op_type == "EmbedLayerNormalization":
             inputs = node.inputs[2:5]
@@ -254,10 +259,27 @@ def _looked_up(graph: ir.Graph) -> Iterator[tuple[str, Signs]]:
             inputs = node.inputs[:1]
         else:
             continue
-        for value in inputs:
-            signs = _levels(_array(value), None, None)
+        for looked in inputs:
+            value, zeros = _stored_table(node, looked)
+            signs = _levels(_array(value), None, zeros)
             if value is not None and signs is not None:
-                yield (value.name or "").removesuffix("_int8").removesuffix(".weight"), signs
+                name = (value.name or "").removesuffix("_int8").removesuffix(_THEIR_TABLE)
+                yield name.removesuffix(".weight"), signs
+
+
+def _stored_table(
+    node: ir.Node, looked: ir.Value | None
+) -> tuple[ir.Value | None, NDArray[np.generic] | None]:
+    """Return a table as it is stored and its one zero point; DequantizeLinear is before the lookup or after it."""
+    before = looked.producer() if looked is not None else None
+    dequantize: ir.Node | None
+    if before is not None and before.op_type == "DequantizeLinear":
+        looked, dequantize = before.inputs[0], before
+    else:
+        after = [use.node for use in node.outputs[0].uses() if use.node.op_type == "DequantizeLinear"]
+        dequantize = after[0] if node.op_type == "Gather" and after else None
+    zeros = _array(optional_operand(dequantize, 2)) if dequantize is not None else None
+    return looked, zeros if zeros is not None and zeros.size == 1 else None
 
 
 def _array(value: ir.Value | None) -> NDArray[np.generic] | None:

@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 
 from quantkit.artifact import Artifact
+from quantkit.artifact.artifact import is_not_kept
 from quantkit.errors import ArtifactError, OutputError
-from quantkit.files import is_read_only, naming_output_errors
+from quantkit.files import naming_output_errors
 from quantkit.recipe.settings import GateSettings
 from quantkit.records import GateReport
 from quantkit.report.digits import short
@@ -32,8 +33,8 @@ def gate(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
 def write_reports(report: GateReport, evidence: GateEvidence) -> tuple[Path, ...]:
     """Write the evidence and `gate.json`, `gate.md` and `gate.junit.xml` into the candidate's `reports/`.
 
-    A published candidate's reports are sealed, and a read-only candidate keeps none: the verdict stands, a
-    warning says so, and nothing is returned.
+    A published candidate's reports are sealed, and a candidate that is read-only, or another one by now, keeps
+    none: the verdict stands, a warning says so, and nothing is returned.
 
     Returns:
         The paths of the three.
@@ -49,7 +50,7 @@ def write_reports(report: GateReport, evidence: GateEvidence) -> tuple[Path, ...
             f"{short(candidate.digest)}); gate this artifact"
         )
     if candidate.manifest.reports:
-        _LOG.warning("%s is published and its reports are sealed: this verdict is not kept", candidate.path)
+        _LOG.warning("%s is published and its reports are sealed: this verdict is not kept", candidate.place)
         return ()
     try:
         write_evidence(evidence)
@@ -59,9 +60,9 @@ def write_reports(report: GateReport, evidence: GateEvidence) -> tuple[Path, ...
             candidate.write_report("gate.junit.xml", gate_junit(report)),
         )
     except OutputError as error:
-        if not is_read_only(error):
+        if not is_not_kept(error):
             raise
-        _LOG.warning("%s is read-only: this verdict is not kept in it", candidate.path)
+        _LOG.warning("this verdict is not kept in the artifact: %s", error)
         return ()
 
 

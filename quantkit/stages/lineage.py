@@ -6,6 +6,7 @@ from quantkit.artifact.measure import tool_versions
 from quantkit.graph.lineage import compare_layers, compare_tables
 from quantkit.graph.model import load_model
 from quantkit.records import Lineage
+from quantkit.runtime.hold import hold
 
 _TOOLS = ("onnx", "onnx-ir", "numpy")
 
@@ -21,8 +22,14 @@ def lineage(candidate: Artifact, baseline: Artifact) -> Lineage:
     """Compare every weight of the baseline with the candidate's.
 
     Raises:
-        ArtifactError: a model cannot be opened.
+        ArtifactError: a model cannot be opened, or is not what was hashed.
+        OutputError: there is no room for private copies.
     """
+    with hold(candidate) as ours, hold(baseline) as theirs:
+        return _lineage(ours, theirs)
+
+
+def _lineage(candidate: Artifact, baseline: Artifact) -> Lineage:
     ours, theirs = load_model(candidate.model_path).graph, load_model(baseline.model_path).graph
     return Lineage(
         artifact=candidate.digest,

@@ -31,6 +31,7 @@ from quantkit.stages.bench import bench
 from quantkit.stages.evaluate import evaluate
 from quantkit.stages.fuse import fuse
 from quantkit.stages.inspect import inspect
+from quantkit.stages.lineage import lineage
 from quantkit.stages.quantize import quantize
 from quantkit.stages.sensitivity import sensitivity
 from quantkit.stages.tune import tune
@@ -52,7 +53,7 @@ def _fuse(given: Given) -> Any:
 
 
 def _quantize(given: Given) -> Any:
-    settings = QuantizeSettings(mode="static", calib=str(given.questions), calib_samples=6)
+    settings = QuantizeSettings(mode="static", calib=str(given.questions), calib_questions=6)
     return quantize(given.artifact, given.out / "int8", settings=settings).digest
 
 
@@ -72,7 +73,7 @@ def _inspect(given: Given) -> Any:
 
 
 def _sensitivity(given: Given) -> Any:
-    settings = SensitivitySettings(calib=str(given.questions), calib_samples=6, questions=2, budget=36_000.0)
+    settings = SensitivitySettings(calib=str(given.questions), calib_questions=6, questions=2, budget=36_000.0)
     found = sensitivity(given.artifact, settings=settings)
     return found.artifact, found.groups
 
@@ -109,6 +110,10 @@ def _mlperf(given: Given) -> Any:
     return report.artifact, report.runs[0].accuracy.f1
 
 
+def _lineage(given: Given) -> Any:
+    return lineage(given.artifact, Artifact.open(given.out / "baseline")).as_json()
+
+
 def _gate(given: Given) -> Any:
     terms = Terms(evaluate=EvaluateSettings(data=str(given.questions)), gate=GateSettings(resamples=100))
     baseline = Artifact.open(given.out / "baseline")
@@ -126,11 +131,13 @@ RUN: dict[str, Callable[[Given], Any]] = {
     "bench": _bench,
     "tune": _tune,
     "mlperf": _mlperf,
+    "lineage": _lineage,
     "gate": _gate,
 }
 """Stage → what it makes of an artifact. Every stage that runs an artifact, or makes another of it, is here."""
 RUN_NOTHING = {
     "export": "it takes a checkpoint",
+    "importing": "it takes a folder of another tool",
     "publish": "it copies, and every byte of the copy is hashed",
     "report": "it reads reports",
 }
@@ -169,7 +176,7 @@ def given(
     name = request.node.callspec.params["stage"]
     if name == "fuse":
         artifact = _plain(tmp_path / "plain")
-    elif name == "gate":
+    elif name in ("gate", "lineage"):
         artifact = quantize(
             make_encoder_artifact(), tmp_path / "int8", settings=QuantizeSettings(mode="dynamic")
         )

@@ -10,12 +10,13 @@ import pytest
 
 from quantkit.artifact import Artifact
 from quantkit.errors import QuantizationError, UsageError
+from quantkit.pipeline.judging import gather
 from quantkit.recipe.settings import EvaluateSettings, GateSettings, QuantizeSettings
 from quantkit.records import Check
 from quantkit.runtime.cpu import NATIVE, CpuFacts, cpu_facts, resolve_target
 from quantkit.stages import evaluate as evaluating
 from quantkit.stages.evaluate import evaluate
-from quantkit.stages.gate import GateEvidence, gate
+from quantkit.stages.gate import gate
 from quantkit.stages.inspect import inspect
 from quantkit.stages.quantize import quantize
 
@@ -34,11 +35,10 @@ def checks(made: Artifact, source: Artifact, questions: Path) -> dict[str, Check
     """Return what the gate says of an artifact: name → check."""
     settings = EvaluateSettings(data=str(questions))
     report = gate(
-        GateEvidence(
-            candidate=made,
-            baseline=source,
-            candidate_evaluation=evaluate(made, settings=settings),
-            baseline_evaluation=evaluate(source, settings=settings),
+        gather(
+            made,
+            source,
+            evaluations=(evaluate(made, settings=settings), evaluate(source, settings=settings)),
             inspection=inspect(made),
         ),
         settings=GateSettings(resamples=200),
@@ -68,7 +68,7 @@ def test_inspection_names_layers_that_can_saturate(
     exact: bool,
 ) -> None:
     """All but the exact grids, whatever operators they are written in: QDQ, MatMulInteger or MatMulIntegerToFloat."""
-    static = {"calib": str(span_questions), "calib_samples": 6} if mode == "static" else {}
+    static = {"calib": str(span_questions), "calib_questions": 6} if mode == "static" else {}
     made = int8(make_encoder_artifact(), tmp_path / "int8", mode=mode, layout=layout, **weights, **static)
     found = inspect(made)
     assert (found.saturating == ()) is exact

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from quantkit.artifact import Artifact
+from quantkit.artifact import Artifact, Manifest
+from quantkit.artifact.manifest import content_files, files_digest, hash_files
 from quantkit.errors import ArtifactError, CheckpointError
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
@@ -20,11 +21,14 @@ def make_reader(make_artifact: Callable[..., Artifact], tmp_path: Path) -> Calla
     """Return a function that reads the tokenizer of an artifact whose config.json has these changes."""
 
     def make(**changes: object) -> Reader:
-        artifact = make_artifact(tmp_path / "artifact", force=True)
-        (artifact.path / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+        path = make_artifact(tmp_path / "artifact", force=True).path
+        (path / "vocab.txt").write_text("\n".join(WORDS) + "\n")
         config = {name: value for name, value in {**CONFIG, **changes}.items() if value is not None}
-        (artifact.path / "config.json").write_text(json.dumps(config))
-        return Reader.of(Artifact(path=artifact.path, manifest=artifact.manifest))
+        (path / "config.json").write_text(json.dumps(config))
+        manifest = Manifest.read(path)
+        files = hash_files(path, content_files(path))
+        changed = manifest.model_copy(update={"files": files, "digest": files_digest(files)})
+        return Reader.of(Artifact(path=path, manifest=changed))
 
     return make
 

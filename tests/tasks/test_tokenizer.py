@@ -181,6 +181,10 @@ def _broken_labels(folder: Path) -> None:
     (folder / "config.json").write_text('{"id2label": {"1": "good"}}')
 
 
+def _other_json(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text('{"version": "1.0"}')
+
+
 def _broken_merges(folder: Path) -> None:
     (folder / "vocab.txt").unlink()
     (folder / "vocab.json").write_text('{"a": 0}')
@@ -191,7 +195,8 @@ def _broken_merges(folder: Path) -> None:
     ("damage", "line"),
     [
         (_nothing, "has no tokenizer; put tokenizer.json"),
-        (_broken_json, "tokenizer.json: is not a tokenizer .*; copy"),
+        (_broken_json, r"tokenizer\.json: is not JSON \(.*\); copy"),
+        (_other_json, r"tokenizer\.json: is not a tokenizer .*; copy"),
         (_no_text, "vocab.txt: cannot be read .*; copy"),
         (_no_unknown, r"vocab.txt: has no token \[UNK\]; give"),
         (_no_special, r"neither \[CLS\] and \[SEP\] nor <s> and </s>; name"),
