@@ -73,7 +73,9 @@ def _inspect(given: Given) -> Any:
 
 
 def _sensitivity(given: Given) -> Any:
-    settings = SensitivitySettings(calib=str(given.questions), calib_questions=6, questions=2, budget=36_000.0)
+    settings = SensitivitySettings(
+        calib=str(given.questions), calib_questions=6, questions=2, budget=36_000.0
+    )
     found = sensitivity(given.artifact, settings=settings)
     return found.artifact, found.groups
 
