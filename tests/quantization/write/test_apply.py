@@ -172,12 +172,13 @@ def test_one_of_query_key_value_is_chosen_otherwise(
 ) -> None:
     """Layers of one tensor may differ: each reads it as its own choice says, and the result is near float."""
     expected = bench.compute(encoder)
-    chosen = [SMOOTH] * 6
+    smooth, other = replace(SMOOTH, grid=grid), replace(other, grid=grid)
+    chosen = [smooth] * 6
     chosen[place] = other
     model, ranges, assignment = applied(encoder, *chosen, grid=grid)
     groups = grouped(linear_layers(encoder.graph), assignment)
-    alike = [name for name in LAYERS[:3] if assignment[name] == SMOOTH]
-    assert alike == [layer.name for layer in groups["x", SMOOTH]]
+    alike = [name for name in LAYERS[:3] if assignment[name] == smooth]
+    assert alike == [layer.name for layer in groups["x", smooth]]
     assert [LAYERS[place]] == [layer.name for layer in groups["x", other]]
     assert ranges[alike[0]] == ranges[alike[1]]
     assert (LAYERS[place] in ranges) is (other.scheme == "static")
@@ -185,7 +186,7 @@ def test_one_of_query_key_value_is_chosen_otherwise(
     assert quantizers == (5 if other.scheme == "static" else 4)
     execution = {layer.name: layer for layer in bench.trace(model).layers}
     assert {name for name, layer in execution.items() if not layer.integer} == (
-        {LAYERS[place]} if other == FLOAT else set()
+        {LAYERS[place]} if other.scheme == "float" else set()
     )
     assert noise_of(bench, model, expected) < NEAR
 
