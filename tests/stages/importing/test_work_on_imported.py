@@ -18,7 +18,7 @@ from quantkit.stages.importing import import_folder
 from quantkit.stages.inspect import inspect
 from quantkit.stages.quantize import quantize
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.avx2]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 Make = Callable[..., Path]
 Change = Callable[[Path, Callable[[onnx.ModelProto], Any]], None]
