@@ -1,7 +1,7 @@
 """Range estimators: histogram → (low, high), the part of the axis that the 256 levels shall cover.
 
 Every method has the signature `estimate(histogram, percentile) -> (low, high)`; the field's names. The estimator minmax
-is not here: smallest and largest value need no histogram (`quantization.apply.extremes`).
+is not here: smallest and largest value need no histogram (`treatments.reading.Reading.extremes`).
 """
 
 from collections.abc import Callable, Mapping
