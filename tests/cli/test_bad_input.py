@@ -1,5 +1,6 @@
 """docs/errors.md, row by row: the real command on bad input prints the line that stands there, and nothing else."""
 
+import gzip
 import json
 import re
 import shlex
@@ -211,6 +212,7 @@ def _write_unfit_artifacts() -> None:
         Path(registry, "policy.yaml").write_text(f"{policy}\n")
     save_tiny(Path("tagger"), config={"problem_type": "multi_label_classification"})
     save_tiny(Path("ranker"), config={"id2label": {"0": "LABEL_0"}})
+    save_tiny(Path("tiny"))
 
 
 def _write_foreign_folders() -> None:
@@ -274,6 +276,11 @@ def _write_datasets() -> None:
     for name, content in contents.items():
         Path(f"{name}.json").write_text(content, encoding="utf-8")
     Path("texts.jsonl").write_text(TEXTS, encoding="utf-8")
+    Path("latin.csv").write_text("text,label\nMüller,1\n", encoding="latin-1")
+    Path("stars.csv").write_text("words,stars\ngood,1\n", encoding="utf-8")
+    Path("short.csv").write_text("text,label\ngood\n", encoding="utf-8")
+    Path("cut.jsonl.gz").write_bytes(gzip.compress(TEXTS.encode())[:-4])
+    Path("calls.txt").write_text("good\nbad\n", encoding="utf-8")
 
 
 @pytest.fixture
