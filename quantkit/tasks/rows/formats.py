@@ -1,6 +1,6 @@
 """From the bytes of a dataset file to rows: JSON, JSON Lines, CSV, TSV, plain text, Parquet and Arrow, gzip around it.
 
-The form is told by the bytes where they tell, and by the file's name where they do not (CSV, TSV, plain text).
+The kind is told by the bytes where they tell, and by the file's name where they do not (CSV, TSV, plain text).
 """
 
 import csv
@@ -39,12 +39,12 @@ class Rows:
     """A file's rows.
 
     Attributes:
-        form: what kind of file it is, for people.
+        kind: what kind of file it is, for people.
         rows: in the order of the file, at least one.
         columns: of the rows, each once, in the order in which they come.
     """
 
-    form: str
+    kind: str
     rows: tuple[Row, ...]
     columns: tuple[str, ...]
 
@@ -84,13 +84,13 @@ def read_rows(path: Path, content: bytes, advice: str) -> Rows:
     inside, packed = unpacked(path, content)
     ending = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
     if inside.startswith((_PARQUET, _ARROW, _STREAM)):
-        form, rows = _columnar(path, inside)
+        kind, rows = _columnar(path, inside)
     else:
-        form, rows = _of_text(path, _text(path, inside, advice), ending, advice)
+        kind, rows = _of_text(path, _text(path, inside, advice), ending, advice)
     columns = dict.fromkeys(name for row in rows for name in row.values)
     if not columns:
         raise DatasetError(f"{path}: has no rows; {advice}")
-    return Rows(form=f"{form} in gzip" if packed else form, rows=tuple(rows), columns=tuple(columns))
+    return Rows(kind=f"{kind} in gzip" if packed else kind, rows=tuple(rows), columns=tuple(columns))
 
 
 def _of_text(path: Path, text: str, ending: str, advice: str) -> tuple[str, list[Row]]:
@@ -139,7 +139,7 @@ def is_by_column(value: Any) -> bool:
 
 def _wraps(value: Any) -> bool:
     """Return whether a value has its rows under a name, as the rows API of Hugging Face does, and SQuAD."""
-    return isinstance(value, dict) and any(isinstance(value.get(name), list) for name in ("data", "rows"))
+    return isinstance(value, dict) and any(isinstance(value.get(name), list | dict) for name in ("data", "rows"))
 
 
 def _lines(path: Path, text: str, advice: str) -> Iterator[Row]:
@@ -225,10 +225,10 @@ def _columnar(path: Path, content: bytes) -> tuple[str, list[Row]]:
         import pyarrow.parquet
     except ModuleNotFoundError:
         raise UsageError(f'{path}: reading it needs pyarrow; run pip install "quantkit[data]"') from None
-    form = "Parquet" if content.startswith(_PARQUET) else "Arrow"
+    kind = "Parquet" if content.startswith(_PARQUET) else "Arrow"
     buffer = pyarrow.BufferReader(content)
     try:
-        if form == "Parquet":
+        if kind == "Parquet":
             table = pyarrow.parquet.read_table(buffer)
         elif content.startswith(_ARROW):
             table = pyarrow.ipc.open_file(buffer).read_all()
@@ -237,5 +237,5 @@ def _columnar(path: Path, content: bytes) -> tuple[str, list[Row]]:
         found = table.to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0][:160]
-        raise DatasetError(f"{path}: is damaged {form} ({first}); copy the file again") from error
-    return form, [Row(place=f"row {at}", values=row) for at, row in enumerate(found, start=1)]
+        raise DatasetError(f"{path}: is damaged {kind} ({first}); copy the file again") from error
+    return kind, [Row(place=f"row {at}", values=row) for at, row in enumerate(found, start=1)]

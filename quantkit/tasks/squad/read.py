@@ -74,9 +74,9 @@ def read_squad(path: Path, name: str, columns: Mapping[str, str] | None = None) 
     )
 
 
-def _is_nested(value: Any) -> bool:
+def _is_nested(value: dict[str, Any]) -> bool:
     """Return whether a value is meant to be SQuAD's own JSON: all that is not clearly rows is."""
-    if not isinstance(value, dict) or "rows" in value or is_by_column(value):
+    if "data" not in value and ("rows" in value or is_by_column(value)):
         return False
     data = value.get("data")
     is_rows = isinstance(data, list) and bool(data) and isinstance(data[0], dict) and "question" in data[0]

@@ -58,7 +58,7 @@ def test_every_form_gives_the_same_rows(form: str, tmp_path: Path) -> None:
     """Quotes, line ends inside a text and letters of any script come through, and the form is named."""
     name, told, write = FORMS[form]
     found = read_rows(tmp_path / name, write(ROWS), ADVICE)
-    assert (found.form, found.columns) == (told, ("text", "label"))
+    assert (found.kind, found.columns) == (told, ("text", "label"))
     assert [row.values for row in found.rows] == ROWS
 
 
