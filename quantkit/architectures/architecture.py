@@ -48,6 +48,27 @@ class Config:
             raise CheckpointError(f"{self.where}: {key} is {value}, and no model has more than {most:,}")
         return value
 
+    def counts(self, key: str, *, most: int) -> tuple[int, ...]:
+        """Return a list of whole numbers of 0 or more, one for each layer.
+
+        Raises:
+            CheckpointError: the key is missing, or its value is something else.
+        """
+        value = self.values.get(key)
+        if value is None:
+            raise CheckpointError(f"{self.where}: has no {key}; copy the model's own config.json")
+        if not isinstance(value, list | tuple) or not value:
+            raise CheckpointError(
+                f"{self.where}: {key} is {value!r}; it must list one whole number for each layer"
+            )
+        for number, entry in enumerate(value):
+            if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry <= most:
+                raise CheckpointError(
+                    f"{self.where}: {key} is {entry!r} for layer {number}; it must be a whole number from 0 (left out) "
+                    f"to {most:,}"
+                )
+        return tuple(value)
+
     def layers(self, key: str, default: int | None = None) -> int:
         """Return how many layers there are.
 
@@ -126,7 +147,7 @@ class Architecture:
 
     Attributes:
         model_type: its name in `config.json`.
-        inputs: the graph inputs, in order.
+        read_inputs: the graph inputs, in order, from `config.json`.
         encoder: the name of the encoder's module, which the heads' modules stand beside.
         heads: head -> the weights that only a checkpoint with this head has.
         read_shape: the encoder's shape from `config.json`.
@@ -135,11 +156,16 @@ class Architecture:
     """
 
     model_type: str
-    inputs: tuple[str, ...]
+    read_inputs: Callable[[Config], tuple[str, ...]]
     encoder: str
     heads: Mapping[str, tuple[str, ...]]
     read_shape: Callable[[Config], EncoderShape]
     expected_fusions: Callable[[Config, str], dict[str, int]]
+
+
+def takes(*names: str) -> Callable[[Config], tuple[str, ...]]:
+    """Return the `read_inputs` of a family whose graphs all take these inputs."""
+    return lambda config: names
 
 
 def uniform_shape(config: Config) -> EncoderShape:

@@ -11,6 +11,7 @@ from quantkit.architectures.architecture import (
     EncoderShape,
     LayerShape,
     activation_fusions,
+    takes,
 )
 
 
@@ -51,7 +52,7 @@ def expected_fusions(config: Config, head: str) -> dict[str, int]:
 
 ARCHITECTURE = Architecture(
     model_type="mobilebert",
-    inputs=("input_ids", "attention_mask", "token_type_ids"),
+    read_inputs=takes("input_ids", "attention_mask", "token_type_ids"),
     encoder="mobilebert",
     heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
     read_shape=read_shape,

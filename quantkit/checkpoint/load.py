@@ -10,6 +10,7 @@ import transformers
 from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
+from quantkit.checkpoint import decibert  # noqa: F401  # joins the Auto classes
 from quantkit.checkpoint.checkpoint import Checkpoint
 from quantkit.errors import CheckpointError
 from quantkit.tasks import task
