@@ -1,7 +1,7 @@
 """DeciBERT among transformers' Auto classes: once quantkit is imported, whichever of the two comes first.
 
-`import quantkit` must stay light, so it imports neither transformers nor torch. What transformers has imported already is
-told at once; of what it imports later, the two modules that hold the Auto classes are watched for, and nothing else.
+`import quantkit` must stay light, so it imports neither transformers nor torch. Where the Auto classes are imported
+already they are joined at once. Otherwise the two modules that hold them are watched for, and nothing else is.
 """
 
 import importlib

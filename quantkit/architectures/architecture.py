@@ -165,7 +165,7 @@ class Architecture:
 
 def takes(*names: str) -> Callable[[Config], tuple[str, ...]]:
     """Return the `read_inputs` of a family whose graphs all take these inputs."""
-    return lambda config: names
+    return lambda _: names
 
 
 def uniform_shape(config: Config) -> EncoderShape:

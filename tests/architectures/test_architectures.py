@@ -18,8 +18,16 @@ COMMON = {
     "intermediate_size": 256,
     "hidden_act": "gelu",
 }
+DECIBERT: dict[str, Any] = {
+    "model_type": "decibert",
+    "hidden_size": 64,
+    "attention_head_size": 16,
+    "heads_per_layer": [4, 0, 2],
+    "feed_forward_per_layer": [256, 96, 0],
+}
 CONFIGS: dict[str, dict[str, Any]] = {
     "bert": {"model_type": "bert", **COMMON},
+    "decibert": DECIBERT,
     "roberta": {"model_type": "roberta", **COMMON},
     "electra": {"model_type": "electra", "embedding_size": 16, **COMMON},
     "distilbert": {"model_type": "distilbert", "dim": 64, "n_layers": 3, "n_heads": 4, "hidden_dim": 256},
@@ -57,6 +65,7 @@ def test_every_family_is_in_the_table_under_its_own_name() -> None:
     ("family", "expected"),
     [
         ("bert", (3, 6, 3, 1)),
+        ("decibert", (2, 4, 2, 1)),
         ("roberta", (3, 6, 3, 1)),
         ("electra", (3, 6, 3, 1)),
         ("distilbert", (3, 6, 3, 1)),
@@ -112,7 +121,7 @@ def test_mobilebert_attends_at_the_width_of_its_bottleneck() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "distillbert"}, "did you mean 'distilbert'.; supported are bert, distilbert"),
+        ({"model_type": "distillbert"}, "did you mean 'distilbert'.; supported are bert, decibert"),
         ({"model_type": "gpt2"}, "'gpt2' is not supported; supported are"),
         ({"model_type": 5}, "names no model_type"),
         ({"num_hidden_layers": 0}, "num_hidden_layers is 0"),
