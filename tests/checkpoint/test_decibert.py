@@ -160,6 +160,14 @@ def test_it_learns() -> None:
     assert [tuple(weights.shape[1:2]) for weights in output.attentions] == [(4,), (3,)]
 
 
+def test_tokenizers_that_do_not_name_their_class_are_read_as_the_teachers(tmp_path: Path) -> None:
+    """By BERT's class, or by RoBERTa's where the positions are RoBERTa's."""
+    DeciBertConfig(**UNLIKE).save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nwho\n")
+    assert type(transformers.AutoTokenizer.from_pretrained(tmp_path)).__name__ == "BertTokenizer"
+    assert DeciBertConfig(**UNLIKE, position_offset=1).tokenizer_class == "RobertaTokenizer"
+
+
 def test_the_default_is_bert_base() -> None:
     """Without any argument the shape is BERT-Base's."""
     config = DeciBertConfig()
