@@ -61,6 +61,11 @@ class DeciBertConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
     tokenizer_class: str | None = None
     tie_word_embeddings: bool = True
 
+    @property
+    def layer_shapes(self) -> list[tuple[int, int]]:
+        """Heads and feed-forward width of each layer."""
+        return list(zip(self.heads_per_layer or (), self.feed_forward_per_layer or (), strict=True))
+
     def __post_init__(self, **others: Any) -> None:
         """Fill in what follows from other numbers, and check them all."""
         given = self.heads_per_layer if self.heads_per_layer is not None else self.feed_forward_per_layer
