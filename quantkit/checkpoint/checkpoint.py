@@ -35,6 +35,7 @@ class Checkpoint:
         task: what it shall be exported for.
         config: its config.json.
         architecture: its model family.
+        inputs: what its graph takes, in order.
         shape: its encoder.
         weights: its weight files.
         digest: see `quantkit.checkpoint.files.checkpoint_digest`.
@@ -50,6 +51,7 @@ class Checkpoint:
     task: str
     config: Mapping[str, Any]
     architecture: Architecture
+    inputs: tuple[str, ...]
     shape: EncoderShape
     weights: WeightFiles
     digest: str
@@ -102,6 +104,7 @@ def read_checkpoint(
         task=task,
         config=values,
         architecture=family,
+        inputs=family.read_inputs(config),
         shape=shape,
         weights=weights,
         digest=folder_digest(folder, weights),
