@@ -204,7 +204,7 @@ class Confinement:
             return "it stopped talking"
         if code >= 0:
             return f"it ended with exit code {code}"
-        return f"it was ended by {_signal(-code)}, as when there is no more memory than {_gib(self.memory_bytes)}"
+        return f"it was ended by {_signal(-code)}, as where more than {_gib(self.memory_bytes)} are asked for"
 
     def _fail(self, name: str, what: str, *, option: str | None = None) -> NoReturn:
         self.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tiny_models import TEXTS, save_tiny
+from tiny_models import TEXTS, save_tiny, tiny_graph
 
 from quantkit.cli.main import main
 from quantkit.files import digest_of
@@ -232,6 +232,10 @@ def _write_foreign_folders() -> None:
     _copy("theirs", "fixed", fix_shapes)
     _copy("other-inputs", "tokens", forget)
     _copy("not-onnx", "no-model", forget)
+    for name, labels in (("tagger", 2), ("ranker", 2), ("number", 1)):
+        if name == "number":
+            save_tiny(Path("number"), model=tiny_graph("text-classification", labels=labels))
+        _copy(name, f"their-{name}", forget)
 
 
 def _reseal(folder: Path, model: str = "model.onnx") -> None:

@@ -1,12 +1,6 @@
 """What nobody trusts is run by a process with limits: it ends in one line, and leaves this process as it was."""
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +11,12 @@ import pytest
 from click.testing import CliRunner
 from tiny_models import TEXTS, WORDS, save_tiny, tiny_graph
 
-from quantkit.artifact import Artifact
 from quantkit.cli.main import main
-from quantkit.errors import EvaluationError, UsageError
+from quantkit.errors import EvaluationError
 from quantkit.pipeline.confined import Confined
 from quantkit.recipe.settings import EvaluateSettings
-from quantkit.runtime.confinement import GIB, Limits
-from quantkit.stages.evaluate import evaluate
+from quantkit.runtime.confinement import Confinement, Limits
+from quantkit.stages.evaluate import answer, evaluate
 
 SMALL = "--untrusted --time-limit 2 --memory-limit 0.5"
 
@@ -40,7 +33,7 @@ def run(command: str) -> Any:
     return CliRunner().invoke(main, command.split())
 
 
-def _graph(before: str, *, body: str = "") -> onnx.ModelProto:
+def _graph(before: str) -> onnx.ModelProto:
     """Return the classifier with nodes before its own, whose `big` is added to its logits as a mean."""
     model = tiny_graph("text-classification")
     parsed = onnx.parser.parse_graph(f"g (int64[b, s] input_ids) => (float big) {{ {before} }}")
@@ -112,6 +105,68 @@ def test_what_takes_too_much_ends_in_one_line(name: str) -> None:
     result = run(f"evaluate bad --data texts.jsonl {SMALL}")
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert len(result.stderr.splitlines()) == 1
-    print(result.stderr)
     assert result.stderr.startswith("error: bad"), result.stderr
     assert list(Path().glob(".quantkit-*")) == []
+
+
+def test_what_is_whole_is_scored_the_same_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process finds what this one finds; what was found before is believed without any process."""
+    good = save_tiny(Path("good"))
+    settings = EvaluateSettings(data="texts.jsonl")
+    here = evaluate(good, settings=settings, cached=False)
+    with Confined(Limits(), (good,)) as process:
+        there = evaluate(good, settings=settings, elsewhere=process.evaluate)
+        assert (there.scores, there.key, there.f1) == (here.scores, here.key, here.f1)
+        assert process.inspect(good).kernels["MatMul"] == 1
+        assert process.lineage(good, good).layers
+    monkeypatch.setattr(Confinement, "_start", None)
+    result = run("evaluate good --data texts.jsonl --untrusted --json")
+    assert json.loads(result.stdout)["predictions_sha256"] == here.predictions_sha256
+
+
+def test_a_mistake_is_told_in_the_same_words() -> None:
+    """What is refused says the same, whoever runs it."""
+    save_tiny(Path("bad"), model=_graph("big = Nowhere ()"))
+    said = [run(f"evaluate bad --data texts.jsonl {trust}") for trust in ("--trusted", "--untrusted")]
+    assert (said[0].exit_code, said[0].stderr) == (said[1].exit_code, said[1].stderr)
+    assert said[0].exit_code == 2
+
+
+FORGED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "nothing": lambda content: None,
+    "another artifact": lambda content: _with(content, artifact="9" * 64),
+    "another F1": lambda content: _with(content, f1=99.0),
+    "a score of 50": lambda content: content | {"scores": [{**one, "f1": 50} for one in content["scores"]]},
+    "one answer less": lambda content: content | {"scores": content["scores"][:1]},
+}
+
+
+def _with(content: dict[str, Any], **values: Any) -> dict[str, Any]:
+    return content | {"evaluation": content["evaluation"] | values}
+
+
+def test_what_the_process_says_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that is not an evaluation of this artifact, or contradicts itself, is none; nothing is kept of it."""
+    good = save_tiny(Path("good"))
+    settings = EvaluateSettings(data="texts.jsonl")
+    whole = answer(good, settings=settings, data_dir=None)
+    assert evaluate(good, settings=settings, cached=False, elsewhere=lambda *_: whole).f1 == 100
+    for forged in FORGED.values():
+        content = forged(whole)
+        with pytest.raises(EvaluationError, match="good: the process that ran it gave no evaluation of it"):
+            evaluate(good, settings=settings, elsewhere=lambda *_, content=content: content)
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("--untrusted --engine processes", "--engine processes: has processes of its own"),
+        ("--trusted --time-limit 5", "--time-limit: is for --untrusted"),
+        ("--memory-limit 2", "--memory-limit: is for --untrusted"),
+    ],
+)
+def test_limits_that_would_not_hold(command: str, line: str) -> None:
+    """A limit that nothing is held to is refused."""
+    save_tiny(Path("good"))
+    result = run(f"evaluate good --data texts.jsonl {command}")
+    assert (result.exit_code, result.stderr.startswith(f"error: {line}")) == (2, True), result.stderr
