@@ -9,6 +9,7 @@ import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from safetensors import SafetensorError
 
 from quantkit.checkpoint.checkpoint import Checkpoint
 from quantkit.errors import CheckpointError
@@ -23,6 +24,7 @@ _LOAD_ERRORS = (
     KeyError,
     AttributeError,
     StrictDataclassError,
+    SafetensorError,
 )
 
 
