@@ -13,7 +13,6 @@ from quantkit.cli.options.trust import Trust, trust_options
 @options.settings("EvaluateSettings")
 @click.option("--refresh", is_flag=True, help="Evaluate again, also what was evaluated before.")
 @trust_options(untrusted=False)
-@options.known_options
 @options.json_option
 def command(
     *,
@@ -21,7 +20,6 @@ def command(
     given: options.Given,
     refresh: bool,
     trust: Trust,
-    known: options.Known,
     as_json: bool,
 ) -> None:
     """Measure F1 and exact match of an artifact.
@@ -41,9 +39,9 @@ def command(
         report = evaluate(
             opened,
             settings=settings,
-            data_dir=known.data_dir,
+            data_dir=trust.data_dir,
             refresh=refresh,
-            cached=not known.no_cache,
+            cached=not trust.no_cache,
             elsewhere=None if process is None else process.evaluate,
         )
     if as_json:

@@ -29,7 +29,6 @@ class Files:
     click.option("--markdown", type=options.FILE, help="Also write the Markdown summary to this file."),
 )
 @trust_options(untrusted=True)
-@options.known_options
 @options.json_option
 def command(
     *,
@@ -38,7 +37,6 @@ def command(
     given: options.Given,
     files: Files,
     trust: Trust,
-    known: options.Known,
     as_json: bool,
 ) -> int:
     """Judge a candidate against its FP32 baseline.
@@ -55,12 +53,12 @@ def command(
     terms = Terms(
         evaluate=given.build(EvaluateSettings),
         gate=given.build(GateSettings),
-        cached=not known.no_cache,
+        cached=not trust.no_cache,
         limits=trust.limits(),
     )
     with show.working():
         report = judge(
-            Artifact.open(candidate), Artifact.open(baseline), terms=terms, data_dir=known.data_dir
+            Artifact.open(candidate), Artifact.open(baseline), terms=terms, data_dir=trust.data_dir
         )
     if files.junit:
         from quantkit.report.junit import gate_junit

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quantkit.cli.options import Decorator, grouped
+from quantkit.cli.options import KNOWN, Decorator, Known, grouped
 from quantkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Trust:
-    """What was said of trust.
+class Trust(Known):
+    """What was said of trust, in what is run and in what was seen before.
 
     Attributes:
         untrusted: models and tokenizers are run by a process with limits.
@@ -44,10 +44,10 @@ class Trust:
 
 
 def trust_options(*, untrusted: bool) -> Decorator:
-    """Add --untrusted, --trusted, --time-limit and --memory-limit; the function gets a `Trust` as `trust`.
+    """Add --untrusted, --trusted, --time-limit, --memory-limit, --no-cache and --data-dir; the function gets a `Trust`.
 
     Args:
-        untrusted: what holds when neither is said.
+        untrusted: what holds when neither is said. The function's parameter is `trust`.
     """
     return grouped(
         "trust",
@@ -71,4 +71,5 @@ def trust_options(*, untrusted: bool) -> Decorator:
             type=click.FloatRange(min=0.5, max=1e5),
             help="GiB of memory that it may write; default: 4, and eight times the size of the models.",
         ),
+        *KNOWN,
     )
