@@ -6,9 +6,9 @@ its manifest, whose digest binds the names and sha256 of all its files; and `lin
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from quantkit.artifact import Artifact, Manifest
 from quantkit.errors import ArtifactError
@@ -38,7 +38,7 @@ EVIDENCE = (
 )
 """The files that a verdict is computed from, beside the candidate's own."""
 
-_SCORES = TypeAdapter(tuple[QuestionScore, ...])
+_SCORES = TypeAdapter(Annotated[tuple[QuestionScore, ...], Field(min_length=1)])
 
 
 def write_evidence(evidence: GateEvidence) -> None:

@@ -352,6 +352,7 @@ def check(name: str) -> dict[str, Any]:
 UNREADABLE = {
     "predictions_that_are_no_json",
     "predictions_that_are_null",
+    "predictions_that_are_empty",
     "predictions_nested_without_end",
     "an_f1_of_50_for_each_question",
     "negative_scores_of_the_baseline",
