@@ -186,8 +186,11 @@ def _row(path: Path, place: str, value: Any, advice: str) -> Row:
 
 def _separated(path: Path, text: str, separator: str, advice: str) -> Iterator[Row]:
     # GLUE's TSV files have quotes that are letters; in CSV they are quotes.
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting)
+    stream = io.StringIO(text, newline="")
+    if separator == "\t":
+        reader = csv.reader(stream, delimiter=separator, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(stream, delimiter=separator)
     try:
         head = next(reader, [])
         if len(set(head)) != len(head):
