@@ -71,8 +71,6 @@ class _Handler(BaseHTTPRequestHandler):
         match (self.command, parts):
             case ("POST", ["api", "repos", "create"]):
                 self._create(json.loads(body))
-            case ("GET", ["api", "agent-harnesses"]):
-                self._json([])
             case ("POST", ["api", "validate-yaml"]):
                 self._json({"errors": [], "warnings": []})
             case ("POST", ["api", "models", owner, name, "branch", *branch]):
@@ -197,6 +195,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
             server.address + "/{repo_id}/resolve/{revision}/{filename}",
         )
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
         monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
         yield server
         # Connections that are kept alive would warn when they are collected.

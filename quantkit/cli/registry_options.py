@@ -105,11 +105,15 @@ class Publishing:
         """Return where the release is uploaded to.
 
         Raises:
-            RegistryError: it is no address of the Hub.
+            RegistryError: it is no address of the Hub, or a commit, which nothing can be added to.
         """
         from quantkit.registry.hub.location import HubLocation
 
-        return None if self.push is None else HubLocation.parse(self.push)
+        if self.push is None:
+            return None
+        location = HubLocation.parse(self.push)
+        location.require_branch()
+        return location
 
     def upload(
         self, published: "Path | Pinned", destination: "HubLocation | None", policy: "RegistryPolicy"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from quantkit.errors import RegistryError
 
 SCHEME = "hf://"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
 _LOCATION = re.compile(rf"{SCHEME}({_PART}/{_PART})(?::([A-Za-z0-9][A-Za-z0-9._/-]*))?")
 
@@ -30,6 +31,15 @@ class HubLocation:
                 f"{text}: is no model of the Hub; give hf://owner/name or hf://owner/name:revision"
             )
         return cls(repository=match[1], revision=match[2])
+
+    def require_branch(self) -> None:
+        """Check that something can be uploaded there.
+
+        Raises:
+            RegistryError: the revision is a commit.
+        """
+        if self.revision and _COMMIT.fullmatch(self.revision):
+            raise RegistryError(f"{self}: is a commit, which never changes; give a branch")
 
     def __str__(self) -> str:
         return f"{SCHEME}{self.repository}" + (f":{self.revision}" if self.revision else "")

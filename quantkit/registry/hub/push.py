@@ -1,6 +1,5 @@
 """A published folder, uploaded to the Hub."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from quantkit.registry.hub.location import HubLocation
 from quantkit.registry.policy import RegistryPolicy
 from quantkit.registry.verification import verify_artifact
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 # What a former release left there is replaced or goes; a licence stays, and of anything else we say that it is there.
 _OURS = {MODEL, EXTERNAL_DATA, CALIBRATION, MANIFEST, SIGNATURE, RESULTS, *COMPANIONS}
 
@@ -36,12 +34,11 @@ def push(folder: Path, location: HubLocation, *, policy: RegistryPolicy | None =
         policy: of the registry that the folder is in; None: the one that let it in.
 
     Raises:
-        RegistryError: the folder does not verify, the repository holds what no release lists, or the Hub refuses.
+        RegistryError: the folder does not verify, the revision is a commit, the repository holds what no release lists, or the Hub refuses.
         ArtifactError: the folder's manifest was changed.
         UsageError: `huggingface_hub` is not installed.
     """
-    if location.revision and _COMMIT.fullmatch(location.revision):
-        raise RegistryError(f"{location}: is a commit, which never changes; give a branch")
+    location.require_branch()
     found = verify_artifact(folder, policy=policy)
     if found.problem:
         raise RegistryError(f"{found.problem}; nothing was uploaded")
