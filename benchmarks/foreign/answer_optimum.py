@@ -7,6 +7,7 @@ QUESTIONS.json is a list of {question, context}; printed is the JSON list of the
 
 import json
 import sys
+from pathlib import Path
 
 from optimum.onnxruntime import ORTModelForQuestionAnswering
 from transformers import AutoTokenizer, pipeline
@@ -15,8 +16,7 @@ from transformers import AutoTokenizer, pipeline
 def main() -> None:
     """Load, answer, print."""
     folder, questions = sys.argv[1:]
-    with open(questions, encoding="utf-8") as stream:
-        asked = json.load(stream)
+    asked = json.loads(Path(questions).read_text(encoding="utf-8"))
     model = ORTModelForQuestionAnswering.from_pretrained(folder, file_name="model.onnx")
     answering = pipeline("question-answering", model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
     answers = []

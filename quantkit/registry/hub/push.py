@@ -34,7 +34,8 @@ def push(folder: Path, location: HubLocation, *, policy: RegistryPolicy | None =
         policy: of the registry that the folder is in; None: the one that let it in.
 
     Raises:
-        RegistryError: the folder does not verify, the revision is a commit, the repository holds what no release lists, or the Hub refuses.
+        RegistryError: the folder does not verify, the revision is a commit, the repository holds what no release
+            lists, or the Hub refuses.
         ArtifactError: the folder's manifest was changed.
         UsageError: `huggingface_hub` is not installed.
     """
