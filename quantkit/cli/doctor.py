@@ -23,7 +23,7 @@ _PACKAGES = {
     "transformers": "export",
     "onnxscript": "export",
     "safetensors": "export",
-    "huggingface_hub": "export, for Hugging Face ids",
+    "huggingface_hub": "export of Hugging Face ids, and hub",
 }
 
 

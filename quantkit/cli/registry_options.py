@@ -11,8 +11,12 @@ from quantkit.cli.options.places import Named
 from quantkit.cli.options.table import OPTIONS
 
 if TYPE_CHECKING:
+    from quantkit.recipe.settings import PublishSettings
     from quantkit.registry.expected import Expected
-    from quantkit.registry.protocol import Registry
+    from quantkit.registry.hub.location import HubLocation
+    from quantkit.registry.hub.push import Pushed
+    from quantkit.registry.policy import RegistryPolicy
+    from quantkit.registry.protocol import Pinned, Registry
     from quantkit.registry.signing import Signer
 
 REGISTRY = Named("registry", "dir")
@@ -84,12 +88,46 @@ class Publishing:
         sign_cert: the certificate of that key.
         sign_chain: the certificates between that one and the root.
         override: the reason to pass over the registry's policy; None to keep it.
+        push: where the release is uploaded to, hf://owner/name[:branch]; None: nowhere.
     """
 
     sign_key: Path | None
     sign_cert: Path | None
     sign_chain: tuple[Path, ...]
     override: str | None
+    push: str | None
+
+    def laid_out(self, settings: "PublishSettings") -> "PublishSettings":
+        """Return the settings; what is uploaded to the Hub has its files."""
+        return settings if self.push is None else settings.model_copy(update={"layout": "hub"})
+
+    def destination(self) -> "HubLocation | None":
+        """Return where the release is uploaded to.
+
+        Raises:
+            RegistryError: it is no address of the Hub, or a commit, which nothing can be added to.
+        """
+        from quantkit.registry.hub.location import HubLocation
+
+        if self.push is None:
+            return None
+        location = HubLocation.parse(self.push)
+        location.require_branch()
+        return location
+
+    def upload(
+        self, published: "Path | Pinned", destination: "HubLocation | None", policy: "RegistryPolicy"
+    ) -> "Pushed | None":
+        """Upload a published folder, when that is asked for.
+
+        Raises:
+            RegistryError: it does not verify, or the Hub refuses.
+        """
+        from quantkit.registry.hub.push import push
+
+        if destination is None or not isinstance(published, Path):
+            return None
+        return push(published, destination, policy=policy)
 
     def signer(self) -> "Signer | None":
         """Return who signs; None when nobody does.
@@ -107,6 +145,22 @@ class Publishing:
                 "--sign-cert, --sign-chain: nothing is signed without a key; give it with --sign-key"
             )
         return None
+
+
+def folder_of(reference: str) -> Path:
+    """Return the folder that a reference means, when it is there; hf://owner/name is downloaded first.
+
+    Raises:
+        RegistryError: it is no model of the Hub, or the Hub does not answer.
+        UsageError: `huggingface_hub` is not installed.
+    """
+    from quantkit.registry.hub.location import SCHEME, HubLocation
+
+    if not reference.startswith(SCHEME):
+        return Path(reference)
+    from quantkit.registry.hub.fetch import fetch
+
+    return fetch(HubLocation.parse(reference))
 
 
 at_options = options.grouped(
@@ -162,5 +216,11 @@ publishing_options = options.grouped(
         metavar="REASON",
         help="Pass over the registry's policy, where it allows that; the reason is published.",
     ),
+    click.option(
+        "--push",
+        metavar="hf://OWNER/NAME",
+        help="Upload the release to the Hugging Face Hub; hf://owner/name:branch too. Means --layout hub, "
+        "needs quantkit[hub].",
+    ),
 )
-"""Adds --sign-key, --sign-cert, --sign-chain and --override; the function gets a `Publishing` as `publishing`."""
+"""Adds --sign-key, --sign-cert, --sign-chain, --override and --push; the function gets `publishing`."""

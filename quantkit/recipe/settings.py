@@ -17,6 +17,8 @@ SAME_BYTES = NotInKey(because="where calibration runs changes no byte of what is
 SAME_ANSWERS = NotInKey(because="where and how often a model runs at once changes no answer")
 SAME_RELEASE = NotInKey(because="how a registry is reached changes no byte of what is published")
 
+Layout = Literal["plain", "hub"]
+
 # What the section of quantize says for all layers and an entry of `schemes` for some.
 SmoothQuant = Annotated[
     AutoOrOff | float,
@@ -390,6 +392,10 @@ class PublishSettings(Section):
     version: str = Field(
         pattern=r"^[0-9A-Za-z]+(?:[._+-][0-9A-Za-z]+)*$",
         description="version, such as 1.0.0; never overwritten",
+    )
+    layout: Layout = Field(
+        default="plain",
+        description="hub: with a model card and what else the Hugging Face Hub wants; a folder only",
     )
 
 

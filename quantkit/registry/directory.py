@@ -18,9 +18,10 @@ from quantkit.artifact.manifest import SIGNATURE
 from quantkit.errors import ArtifactError, OutputError, RegistryError
 from quantkit.files import inside, naming_output_errors, new_folder, write_json
 from quantkit.partial import partial_folder, remove_abandoned
+from quantkit.recipe.settings import Layout
 from quantkit.registry.admission import admit
 from quantkit.registry.channels import Channels, publication_order
-from quantkit.registry.evidence import require_evidence
+from quantkit.registry.evidence import Evidence, require_evidence
 from quantkit.registry.expected import Expected, require_pulled
 from quantkit.registry.policy import RegistryPolicy
 from quantkit.registry.protocol import Released
@@ -35,9 +36,15 @@ _CHANNELS = ".channels.json"
 
 @dataclass(frozen=True, slots=True)
 class DirectoryRegistry:
-    """Published artifacts under one folder."""
+    """Published artifacts under one folder.
+
+    Attributes:
+        folder: of the registry.
+        layout: of what is published: `hub` writes the Hugging Face Hub's files beside each release.
+    """
 
     folder: Path
+    layout: Layout = "plain"
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -75,6 +82,7 @@ class DirectoryRegistry:
             RegistryError: the version exists, the report is of another artifact, or a name is no word.
             ArtifactError: a byte is not what the manifest says.
             OutputError: the registry cannot be written.
+            UsageError: the key cannot sign, or the layout is `hub` and `huggingface_hub` is not installed.
         """
         reference = Reference.checked(name, version)
         source = artifact.opened_again()
@@ -91,6 +99,8 @@ class DirectoryRegistry:
                     assemble(source, folder, reference, evidence, admission)
                     if signer is not None:
                         signer.sign(folder, f"{name}-{version}")
+                    if self.layout == "hub":
+                        _write_hub_files(folder, reference, evidence)
                     require_evidence(Artifact.open(folder))
             except (OSError, OutputError) as error:
                 if not (place / MANIFEST).is_file():
@@ -279,6 +289,13 @@ class DirectoryRegistry:
             yield
         finally:
             os.close(handle)
+
+
+def _write_hub_files(folder: Path, reference: Reference, evidence: Evidence) -> None:
+    """Write the Hub's files; after the signature, which does not cover them: people edit them there."""
+    from quantkit.registry.hub.card import write_hub_files
+
+    write_hub_files(folder, reference, evidence)
 
 
 def pull_folder(

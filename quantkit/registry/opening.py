@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantkit.errors import RegistryError
+from quantkit.recipe.settings import Layout
 from quantkit.registry.directory import DirectoryRegistry
+from quantkit.registry.hub.location import SCHEME as HUB
 from quantkit.registry.oci.location import SCHEME, Location, split
 from quantkit.registry.protocol import Registry
 from quantkit.registry.reference import Reference
@@ -13,19 +15,24 @@ if TYPE_CHECKING:
     from quantkit.registry.oci.registry import OciRegistry
 
 
-def open_registry(text: str, *, insecure: bool = False) -> Registry:
+def open_registry(text: str, *, insecure: bool = False, layout: Layout = "plain") -> Registry:
     """Return the registry that is meant; nothing is read or asked yet.
 
     Args:
         text: a folder, or `oci://host[:port]/path`.
         insecure: allow plain HTTP to a host that is not this machine.
+        layout: of what will be published.
 
     Raises:
-        RegistryError: it begins with `oci://` and is no such address.
+        RegistryError: it begins with `oci://` and is no such address; or it does not take this layout.
     """
+    if text.startswith(HUB):
+        raise RegistryError(f"{text}: the Hub is no registry; publish into a folder, and add --push {text}")
     if text.startswith(SCHEME):
+        if layout != "plain":
+            raise RegistryError(f"{text}: does not take the layout {layout}; publish into a folder")
         return _oci(Location.parse(text), insecure=insecure)
-    return DirectoryRegistry(Path(text))
+    return DirectoryRegistry(Path(text), layout)
 
 
 def find_registry(reference: str, registry: str, *, insecure: bool = False) -> tuple[Registry, str]:

@@ -2,9 +2,9 @@
 
 The signature is `model.sig` at the top of the folder, in model-signing's own format (a Sigstore bundle with a DSSE
 envelope over the sha256 of every file), so that `model_signing verify key` reads it too. It covers every file of
-the folder but itself: the manifest, the evidence, and `reports/release.json`, which says for which name and version
-these bytes are. Two defaults of the library are turned off: it leaves out files named `.git*`, and it can ignore
-files that were not signed.
+the folder but itself and those of the Hugging Face Hub: the manifest, the evidence, and `reports/release.json`, which
+says for which name and version these bytes are. Two defaults of the library are turned off: it leaves out files named
+`.git*`, and it can ignore files that were not signed.
 """
 
 import base64
@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quantkit.artifact.hub_files import HUB_FILES
 from quantkit.artifact.manifest import SIGNATURE
 from quantkit.errors import RegistryError, UsageError
 from quantkit.files import inside, naming_output_errors
+from quantkit.hub_cache import blobs_of
 from quantkit.strict_json import parse_json, read_json
 
 PASSWORD = "QUANTKIT_SIGN_PASSWORD"  # noqa: S105 - the variable's name, not its value
@@ -132,7 +134,7 @@ def require_signature(folder: Path, signer: Path) -> None:
         ) from None
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            config.set_hashing_config(_hashing()).verify(folder, folder / SIGNATURE)
+            config.set_hashing_config(_hashing_anew(folder)).verify(folder, folder / SIGNATURE)
         covers = _coverage(folder / SIGNATURE)
     except Exception as error:  # noqa: BLE001 - whatever the library says of hostile bytes, the answer is no
         raise RegistryError(
@@ -153,6 +155,12 @@ def _hashing() -> Any:
     hashing = _library("hashing", "--sign-key")
     config = hashing.Config().use_file_serialization(hashing_algorithm="sha256", allow_symlinks=False)
     return config.set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
+
+
+def _hashing_anew(folder: Path) -> Any:
+    """Return how a published folder is hashed: the Hub's files came after the signature, and a cache has links."""
+    config = _hashing().set_ignored_paths(paths=[SIGNATURE, *HUB_FILES], ignore_git_paths=False)
+    return config.set_allow_symlinks(blobs_of(folder) is not None)
 
 
 def _library(module: str, option: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from quantkit.artifact import Artifact, Manifest
+from quantkit.artifact.hub_files import hub_files
 from quantkit.artifact.manifest import NAME, FileRecord
 from quantkit.errors import FAILED, MISTAKE, PASSED, QuantkitError
 from quantkit.files import inside, sha256_file
@@ -16,11 +17,12 @@ from quantkit.records.record import Record, Report
 from quantkit.registry.admission import still_admitted
 from quantkit.registry.evidence import require_evidence
 from quantkit.registry.expected import Expected
+from quantkit.registry.hub.claims import require_own_claims
 from quantkit.registry.policy import RegistryPolicy
 from quantkit.registry.release import release_of
 from quantkit.registry.signing import is_signed
 
-Finding = Literal["ok", "changed", "missing", "not listed"]
+Finding = Literal["ok", "changed", "missing", "not listed", "not covered by the digest"]
 
 
 class FileFinding(Record):
@@ -77,10 +79,11 @@ def verify_artifact(
     findings = [FileFinding(name=NAME, finding="ok", size=(path / NAME).stat().st_size)]
     findings += [_compare(path, name, record) for name, record in sorted(listed.items())]
     findings += [_unlisted(path, name) for name in manifest.unlisted(path)]
+    findings += [_uncovered(path, name) for name in hub_files(path) if name not in listed]
     expected = expected or Expected()
     verdict, problem, release, refused = None, None, None, False
     signature: Literal["none", "not checked", "valid"] = "not checked" if is_signed(path) else "none"
-    wrong = [finding for finding in findings if finding.finding != "ok"]
+    wrong = [finding for finding in findings if finding.finding in _SAID]
     if wrong:
         problem = f"{path / wrong[0].name}: {_SAID[wrong[0].finding]}; pull or publish the artifact again"
     elif not manifest.reports:
@@ -91,6 +94,7 @@ def verify_artifact(
             evidence = require_evidence(artifact)
             still_admitted(artifact, evidence, policy)
             release = release_of(path, manifest)
+            require_own_claims(path, evidence)
             expected.check(path, manifest)
             verdict = evidence.gate.verdict
             signature = "valid" if expected.signer else signature
@@ -111,11 +115,14 @@ def verify_artifact(
 
 
 _SAID: dict[Finding, str] = {
-    "ok": "is as listed",
     "changed": "its bytes are not those of the manifest",
     "missing": "is missing",
     "not listed": "is not listed in the manifest",
 }
+
+
+def _uncovered(folder: Path, name: str) -> FileFinding:
+    return FileFinding(name=name, finding="not covered by the digest", size=(folder / name).stat().st_size)
 
 
 def _unlisted(folder: Path, name: str) -> FileFinding:

@@ -206,6 +206,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                help='Name in the registry, such as minilm-squad.'),
         Option(path=('version',), names=('--version',), required=True,
                help='Version, such as 1.0.0; never overwritten.'),
+        Option(path=('layout',), names=('--layout',), kind='choice', choices=('plain', 'hub'), default='plain',
+               help='hub: with a model card and what else the Hugging Face Hub wants; a folder only.'),
     ),
     "MlperfSettings": (
         Option(path=('scenarios',), names=('--scenario',), kind='choice', choices=('offline', 'single-stream'), default='offline, single-stream', many=True,
