@@ -194,6 +194,16 @@ def resolve_target(name: str, facts: CpuFacts) -> TargetIsa:
     raise UsageError(f"--target-isa {name}: there is no such target; {hint}")
 
 
+def saturates_here() -> bool:
+    """Return whether this CPU keeps sums of two u8 x s8 products in 16 bits."""
+    return resolve_target(NATIVE, cpu_facts()).saturates
+
+
+def int8_products(*, asked: bool) -> str:
+    """Return how int8 weights are multiplied here: `u8s8`, or `u8u8` where that is asked for and makes a difference."""
+    return "u8u8" if asked and saturates_here() else "u8s8"
+
+
 def validated_here(target: TargetIsa, facts: CpuFacts) -> bool:
     """Return whether this CPU runs the very kernels of `target`, so that what is measured here is true of it.
 
