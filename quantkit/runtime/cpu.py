@@ -161,8 +161,8 @@ TARGETS = (
     ),
     TargetIsa(name="neon", machines=_ARM, needs=None, saturates=False, stands_for="any other 64-bit Arm"),
 )
-# Weights whose sums no kernel saturates: integer products are equal to the last bit on all CPUs. Arm asks for nothing:
-# onnxruntime turns int8 weights into uint8 ones there, and sums in 32 bits.
+# Weights whose sums no kernel saturates: integer products are equal to the last bit on all CPUs. Arm asks for nothing
+# more: `ummla` and `udot` add in 32 bits; plain Neon adds two products of int8 in 16, and 2 · 128 · 127 fits.
 _EVERY = TargetIsa(
     name=ANY,
     machines=_X86 | _ARM,

@@ -104,3 +104,9 @@ def test_beyond_the_limit_they_differ() -> None:
     """Full int8 saturates in the model on any machine, so the model is no identity."""
     x, levels = factors("int8", 384, 4)
     assert (saturating_product(x, levels) != x.astype(int) @ levels).mean() > 0.9
+
+
+@pytest.mark.parametrize("weights", [name for name, grid in GRIDS.items() if grid.stored == "int8"])
+def test_levels_fit_plain_neon(weights: str) -> None:
+    """It adds two products of signed 8 bits in 16 bits: activations go down to -128, so levels may not."""
+    assert 2 * 128 * GRIDS[weights].limit <= np.iinfo(np.int16).max < 2 * 128 * 128
