@@ -7,7 +7,7 @@ from quantkit.records.bench import BenchReport, BenchResult
 from quantkit.records.comparison import Comparison, Entry, Gain
 from quantkit.records.evaluation import Evaluation, QuestionScore, scores_digest
 from quantkit.records.gate import Check, GateReport, Interval
-from quantkit.records.inspection import Inspection, Layer
+from quantkit.records.inspection import EncoderLayer, Inspection, Layer
 from quantkit.records.lineage import Lineage, WeightAgreement
 from quantkit.records.mlperf import AccuracyRun, MlperfReport, PerformanceRun, ScenarioRuns
 from quantkit.records.record import Record, Report
@@ -22,6 +22,7 @@ __all__ = [
     "CandidateRecord",
     "Check",
     "Comparison",
+    "EncoderLayer",
     "Entry",
     "Evaluation",
     "Gain",
