@@ -20,7 +20,7 @@ class Files:
 @click.command("gate")
 @options.argument("CANDIDATE")
 @click.option("--baseline", required=True, type=options.ARTIFACT, help="The FP32 artifact to compare with.")
-@options.settings("EvaluateSettings", only=("data", "threads"))
+@options.settings("EvaluateSettings", only=("data", "exact_int8", "threads"))
 @options.settings("GateSettings")
 @options.grouped(
     "files",

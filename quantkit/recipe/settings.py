@@ -261,6 +261,11 @@ class SensitivitySettings(Section):
     seed: int = Field(default=0, ge=0, description="seed of the sample")
 
 
+_EXACT_INT8 = (
+    "where sums of int8 products saturate (x86 without VNNI), multiply int8 weights as uint8 ones: slower"
+)
+
+
 class EvaluateSettings(Section):
     """artifact → Evaluation."""
 
@@ -270,6 +275,7 @@ class EvaluateSettings(Section):
     equal_lengths: Annotated[bool, Cli(gives=True)] = Field(
         default=False, description="only rows of one length share a batch, and attention runs without a mask"
     )
+    exact_int8: Annotated[bool, Cli(gives=True)] = Field(default=False, description=_EXACT_INT8)
     threads: Annotated[int | None, SAME_ANSWERS] = Field(
         default=None, ge=1, description="one-thread instances; default: the artifact's profile, or all cores"
     )
@@ -346,6 +352,7 @@ class BenchSettings(Section):
     equal_lengths: Annotated[bool, Cli(gives=True)] = Field(
         default=False, description="only questions of one length share a batch, and attention needs no mask"
     )
+    exact_int8: Annotated[bool, Cli(gives=True)] = Field(default=False, description=_EXACT_INT8)
     latency_bound: Annotated[float, Cli(metavar="MS")] = Field(
         default=130.0,
         gt=0,

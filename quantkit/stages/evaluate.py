@@ -27,11 +27,12 @@ from quantkit.artifact.measure import tool_versions
 from quantkit.artifact.sealed import read_sealed, write_sealed
 from quantkit.engines import open_engine, seats
 from quantkit.errors import EvaluationError, OutputError
+from quantkit.graph.saturation import saturation_warning
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
 from quantkit.records.evaluation import evaluation_file, predictions_file, scores_digest
-from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
+from quantkit.runtime.cpu import cpu_facts, int8_products
 from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job, run_job
@@ -143,7 +144,8 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
     started = time.perf_counter()
     artifact, dataset = subject.artifact, subject.dataset
     reader = Reader.of(artifact)
-    _warn_of_saturation(artifact, reader.task.outputs)
+    if artifact.manifest.precision == "int8" and not settings.exact_int8:
+        _warn_of_saturation(artifact, reader.task.outputs)
     # Opened before questions are cut: a model that cannot run is told at once.
     profile = _profile(artifact, settings, where)
     model, outputs_of = artifact.model_path, reader.task.outputs
@@ -192,20 +194,9 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
 
 def _warn_of_saturation(artifact: Artifact, outputs: tuple[str, ...]) -> None:
     """Say so where this CPU can get integer sums of the artifact wrong; it is evaluated all the same."""
-    if artifact.manifest.precision != "int8" or not resolve_target(NATIVE, cpu_facts()).saturates:
-        return
-    from quantkit.graph.kernels import saturating_layers
-
-    layers = saturating_layers(artifact.model_path, outputs=outputs)
-    if layers:
-        more = f" and {len(layers) - 1} more layers" if len(layers) > 1 else ""
-        _LOG.warning(
-            "%s: sums of %s%s can saturate on this CPU, which has no VNNI: answers are not those of other CPUs; "
-            "quantize it again for --target-isa any",
-            artifact.path,
-            layers[0],
-            more,
-        )
+    said = saturation_warning(artifact.model_path, outputs=outputs, name=artifact.model_name)
+    if said:
+        _LOG.warning("%s", said)
 
 
 def _compared(settings: EvaluateSettings) -> dict[str, Any]:
@@ -214,9 +205,11 @@ def _compared(settings: EvaluateSettings) -> dict[str, Any]:
         "token_budget": settings.token_budget,
         "features": WindowSettings().as_json(),
     }
-    # Named only when it is asked for: evaluations from before it was there stay comparable.
+    # Named only when they are asked for: evaluations from before they were there stay comparable.
     if settings.equal_lengths:
         compared["equal_lengths"] = True
+    if settings.exact_int8:
+        compared["int8_products"] = int8_products(asked=True)
     return compared
 
 
@@ -232,6 +225,7 @@ def _profile(artifact: Artifact, settings: EvaluateSettings, where: Where) -> Ru
         "token_budget": settings.token_budget,
         "max_batch": None,
         "equal_lengths": settings.equal_lengths,
+        "exact_int8": settings.exact_int8,
     }
     if settings.threads is not None:
         changes |= {"instances": settings.threads, "threads": 1}
