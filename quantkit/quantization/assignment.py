@@ -106,7 +106,7 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
         bias_correction=section.bias_correction if entry.bias_correction is None else entry.bias_correction,
         block_size=entry.block_size or BLOCK_SIZE,
     )
-    choice = _normal(choice)
+    choice = _fitting(_normal(choice), entry)
     if wrong := choice.misfit():
         raise _refused(entry, wrong.entry)
     return choice
@@ -132,6 +132,12 @@ def _treatments(section: Choice, entry: LayerScheme) -> tuple[Treatment, ...]:
         for kind in TREATMENTS
         if kind.setting in own or (kind.setting in kept and (not kind.needs or kind.needs in both))
     )
+
+
+def _fitting(choice: Choice, entry: LayerScheme) -> Choice:
+    """Return a choice less the section's treatments that do not go with what the entry says."""
+    kept = [one for one in choice.treatments if getattr(entry, one.setting) or not one.misfit(choice)]
+    return replace(choice, treatments=tuple(kept))
 
 
 def _uses(scheme: Scheme, setting: str) -> bool:

@@ -22,6 +22,7 @@ from quantkit.errors import (
     RecipeError,
     UsageError,
 )
+from quantkit.files import sha256_file
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.mask_free import write_mask_free
 from quantkit.graph.pairs import keeps_pair_limit
@@ -45,12 +46,13 @@ FILE = "the questions"  # in settings: the path of the tiny questions
 
 @pytest.fixture
 def settings(span_questions: Path) -> Callable[..., QuantizeSettings]:
-    """Return a function that makes settings; static calibrates on the six questions."""
+    """Return a function that makes settings; static calibrates on the six questions, with smoothing alone."""
 
     def make(mode: str = "dynamic", *, keep: tuple[str, ...] = (), **changes: Any) -> QuantizeSettings:
         content: dict[str, Any] = {"mode": mode, "keep_float": [{"pattern": pattern} for pattern in keep]}
         if mode == "static":
             content |= {"calib": str(span_questions), "calib_questions": 6}
+            content |= {"plain": True, "smooth_quant": "auto"}
         return QuantizeSettings.model_validate({**content, **changes})
 
     return make
@@ -523,12 +525,36 @@ def test_nothing_to_shift(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A graph none of whose tensors can be shifted is refused: nothing is left out in silence."""
+    """A shift that is asked for where no tensor can be shifted is refused; by default it is told of."""
     monkeypatch.setattr(shift, "channel_shifts", lambda *_: {})
     source, chosen = make_encoder_artifact(), settings("static", channel_shift=True)
     match = r"channel_shift: no layer reads a tensor .*; leave --channel-shift out"
     out = tmp_path / "int8"
     refuse(lambda: quantize(source, out, settings=chosen), out, QuantizationError, match)
+    usual = settings("static", plain=False, rounding="nearest")
+    assert facts_of(quantize(source, out, settings=usual))["channel_shift"] == 0
+
+
+def test_techniques_by_default(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """Static with nothing said makes what it makes with every technique said; plain makes the bytes of none."""
+    source = make_encoder_artifact()
+    names = ("rounding", "bias_correction", "channel_shift", "outlier_channels", "smooth_quant")
+    forms = {
+        "usual": {"plain": False},
+        "said": {"plain": True, **dict(zip(names, ("gptq", True, True, "auto", "auto"), strict=True))},
+        "plain": {"plain": True, "smooth_quant": "off"},
+        "none": {"plain": False, **dict(zip(names, ("nearest", False, False, "off", "off"), strict=True))},
+    }
+    made = {
+        name: quantize(source, tmp_path / name, settings=settings("static", **said))
+        for name, said in forms.items()
+    }
+    digests = {name: sha256_file(artifact.model_path) for name, artifact in made.items()}
+    assert (digests["usual"], digests["plain"]) == (digests["said"], digests["none"])
+    assert digests["usual"] != digests["plain"]
+    assert facts_of(made["usual"])["channel_shift"] == 4
 
 
 def test_too_few_tokens_for_moments(

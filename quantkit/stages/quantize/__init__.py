@@ -168,7 +168,14 @@ def _calibration_set(
 ) -> CalibrationSet | None:
     if settings.calib is None:
         return None
-    return select(settings.calib, artifact.task, settings.calib_questions, data_dir, settings.seed)
+    return select(
+        settings.calib,
+        artifact.task,
+        settings.calib_questions,
+        data_dir,
+        settings.seed,
+        at_most=settings.at_most,
+    )
 
 
 def _searched(

@@ -93,7 +93,7 @@ def treatment_facts(
     """Return what became of treatments that single layers or tensors have: setting → layer → how many, or how many.
 
     Raises:
-        QuantizationError: tensors of the whole model were to be treated, and none could be.
+        QuantizationError: tensors of the whole model were to be treated as was asked, and none could be.
     """
     facts: dict[str, Any] = {}
     for kind in reversed(TREATMENTS):
@@ -103,7 +103,7 @@ def treatment_facts(
     for once in WHOLE_MODEL:
         if getattr(settings, once.setting):
             facts[once.setting] = len(treated.whole[once.setting])
-            if not facts[once.setting]:
+            if not facts[once.setting] and once.setting in settings.model_fields_set:
                 raise QuantizationError(f"{artifact.model_path}: {once.setting}: {once.nothing}")
     return facts
 
