@@ -41,7 +41,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(path=('mode',), names=('--mode',), kind='choice', choices=('dynamic', 'static', 'auto'), default='static',
                help='Activation ranges at run time, calibrated, or the fastest choice per layer that keeps the target.'),
         Option(path=('plain',), names=('--plain',), kind='flag', gives=True,
-               help='Static without the techniques that are its defaults, but for those that are asked for: to compare with.'),
+               help='Static without the techniques that it has by default; those that are given too are used.'),
         Option(path=('calib',), names=('--calib',), metavar='SET|FILE', place='file', known=('callcentre', 'squad', 'squad-train'),
                help="Calibration questions: squad (MLPerf's 100), squad-train, another shipped set, or a file in the task's format."),
         Option(path=('calib_questions',), names=('--calib-questions',), was=('--calib-samples',), kind='integer',
