@@ -16,15 +16,15 @@ from quantkit.quantization.choice import (
     Treatment,
     of_no_use,
 )
-from quantkit.quantization.grids import INT8, Grid
+from quantkit.quantization.grids import GRIDS, INT8, Grid
 from quantkit.quantization.observe import RangeRule
 from quantkit.quantization.treatments import BY_SETTING, TREATMENTS
 from quantkit.recipe.settings import LayerScheme, QuantizeSettings
 
 # What an entry of `schemes` may say of layers of each scheme beside their treatments; else it would do nothing.
 _SETTINGS: dict[Scheme, tuple[str, ...]] = {
-    "static": ("rounding", "bias_correction", "calib_method", "symmetric"),
-    "dynamic": ("rounding", "bias_correction"),
+    "static": ("rounding", "bias_correction", "weight_type", "calib_method", "symmetric"),
+    "dynamic": ("rounding", "bias_correction", "weight_type"),
     "blockwise": ("block_size",),
 }
 _ALL = {*BY_SETTING, *(name for names in _SETTINGS.values() for name in names)}
@@ -104,6 +104,7 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
         ),
         rounding=entry.rounding or section.rounding,
         bias_correction=section.bias_correction if entry.bias_correction is None else entry.bias_correction,
+        grid=GRIDS[entry.weight_type] if entry.weight_type else section.grid,
         block_size=entry.block_size or BLOCK_SIZE,
     )
     choice = _fitting(_normal(choice), entry)

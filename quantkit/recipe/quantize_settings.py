@@ -92,6 +92,9 @@ class LayerScheme(Section):
     )
     rounding: Rounding | None = None
     bias_correction: BiasCorrection | None = None
+    weight_type: Literal["int8-pairs", "uint8"] | None = Field(
+        default=None, description="grid of the weights, of those that are exact on every CPU"
+    )
     block_size: Literal[16, 32, 64, 128, 256] | None = Field(
         default=None, description="inputs that share a scale, for blockwise"
     )

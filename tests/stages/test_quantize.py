@@ -557,6 +557,22 @@ def test_techniques_by_default(
     assert facts_of(made["usual"])["channel_shift"] == 4
 
 
+def test_one_layer_on_another_grid(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """An entry of schemes names the grid of its layers, whose kernels are read back, and the manifest counts both."""
+    entry = {"pattern": "intermediate.dense", "weight_type": "uint8"}
+    chosen = settings("static", weight_type="int8-pairs", schemes=[entry])
+    source = make_encoder_artifact()
+    made = quantize(source, tmp_path / "int8", settings=chosen)
+    facts = facts_of(made)
+    assert facts["grids"] == {"int8-pairs": LAYERS - 1, "uint8": 1}
+    assert (facts["int8_coverage"], facts["pair_sums"]["kept"]) == (1.0, True)
+    assert facts["schemes"] == {"static smooth": LAYERS - 1, "static smooth uint8": 1}
+    expected, actual = logits(source), logits(made)
+    assert np.abs(actual - expected).max() < 0.1 * np.ptp(expected)
+
+
 def test_too_few_tokens_for_moments(
     make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
 ) -> None:

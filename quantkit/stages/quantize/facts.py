@@ -63,6 +63,7 @@ def read_back(artifact: Artifact, path: Path, assignment: Assignment) -> dict[st
         "quantized_tables": [table.name for table in assignment.tables],
         "kept_float": list(assignment.kept),
         "schemes": dict(Counter(choice.label for choice in assignment.layers.values())),
+        "grids": assignment.grids,
     }
 
 
