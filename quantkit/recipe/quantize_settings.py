@@ -14,8 +14,8 @@ from quantkit.recipe.kinds import CalibrationData, Dataset, RayAddress, Seconds
 from quantkit.recipe.marks import NotInKey
 from quantkit.tables import ENGINES, RANGE_METHODS, ROUNDINGS, OneOf
 
-QUESTIONS, PLAIN_QUESTIONS = 200, 100
-"""Calibrated on unless somebody says otherwise."""
+QUESTIONS, FEW_QUESTIONS = 200, 100
+"""Calibrated on unless somebody says otherwise; few for the plain form, and for a search, which needs others too."""
 AutoOrOff = Literal["auto", "off"]
 SAME_BYTES = NotInKey(because="where calibration runs changes no byte of what is made")
 
@@ -169,7 +169,8 @@ class QuantizeSettings(Section):
     calib_questions: Annotated[int | None, Was("calib_samples")] = Field(
         default=None,
         ge=0,
-        description="questions taken from the calibration set; default: 200, plain 100, or all if there are fewer",
+        description="questions taken from the calibration set; default: 200, or 100 "
+        "if plain or for a search, or all where there are fewer",
     )
     calib_method: RangeMethod = "minmax"
     percentile: float = Field(default=99.99, gt=50, le=100, description="for calib_method percentile")
@@ -253,7 +254,7 @@ class QuantizeSettings(Section):
         """How many calibration questions are taken if there are so many; None where the number is given."""
         if self.calib_questions is not None:
             return None
-        return PLAIN_QUESTIONS if self.plain else QUESTIONS
+        return FEW_QUESTIONS if self.plain or self.mode == "auto" else QUESTIONS
 
     @property
     def chosen_layout(self) -> str:

@@ -20,7 +20,7 @@ OPEN = ("auto", "nearest", False, False, "off", 200)
         ({}, USUAL),
         ({"plain": True}, PLAIN),
         ({"mode": "dynamic"}, OPEN),
-        ({"mode": "auto"}, OPEN),
+        ({"mode": "auto"}, (*OPEN[:5], 100)),
         ({"plain": True, "rounding": "gptq"}, ("off", "gptq", *PLAIN[2:])),
         ({"rounding": "nearest", "calib_questions": 7}, ("auto", "nearest", *USUAL[2:5], None)),
         ({"split_channels": "auto"}, (*USUAL[:4], "off", 200)),

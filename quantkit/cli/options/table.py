@@ -45,7 +45,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(path=('calib',), names=('--calib',), metavar='SET|FILE', place='file', known=('callcentre', 'squad', 'squad-train'),
                help="Calibration questions: squad (MLPerf's 100), squad-train, another shipped set, or a file in the task's format."),
         Option(path=('calib_questions',), names=('--calib-questions',), was=('--calib-samples',), kind='integer',
-               help='Questions taken from the calibration set; default: 200, plain 100, or all if there are fewer.'),
+               help='Questions taken from the calibration set; default: 200, or 100 if plain or for a search, or all where there are fewer.'),
         Option(path=('calib_method',), names=('--calib-method',), kind='choice', choices=('minmax', 'percentile', 'entropy', 'mse'), default='minmax',
                help="How ranges are taken from what was observed (minmax: from the smallest value to the largest; percentile: the part that holds so many percent of the values; entropy: the part whose rounded distribution is nearest to the values'; mse: the part of least squared error)."),
         Option(path=('percentile',), names=('--percentile',), kind='number', default='99.99',
