@@ -727,7 +727,12 @@ def test_real(shared: Path, minilm_fp32: Artifact, tmp_path: Path, mode: str) ->
     """The trained MiniLM: 37 layers and 3 tables in INT8, 22.6 M parameters in at most 28 MB."""
     from quantkit.stages.inspect import inspect
 
-    content = {"mode": mode, "calib": "squad" if mode == "static" else None, "calib_questions": 8}
+    content = {
+        "mode": mode,
+        "calib": "squad" if mode == "static" else None,
+        "calib_questions": 8,
+        "plain": True,
+    }
     made = quantize(
         minilm_fp32,
         tmp_path / "int8",
