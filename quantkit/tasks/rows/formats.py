@@ -139,7 +139,9 @@ def is_by_column(value: Any) -> bool:
 
 def _wraps(value: Any) -> bool:
     """Return whether a value has its rows under a name, as the rows API of Hugging Face does, and SQuAD."""
-    return isinstance(value, dict) and any(isinstance(value.get(name), list | dict) for name in ("data", "rows"))
+    return isinstance(value, dict) and any(
+        isinstance(value.get(name), list | dict) for name in ("data", "rows")
+    )
 
 
 def _lines(path: Path, text: str, advice: str) -> Iterator[Row]:
