@@ -85,11 +85,11 @@ def verify_artifact(
         try:
             artifact = Artifact.open(path, check=False)
             evidence = require_evidence(artifact)
-            still_admitted(artifact, evidence, policy)
+            signed = still_admitted(artifact, evidence, policy)
             release = release_of(path, manifest)
             expected.check(path, manifest)
             verdict = evidence.gate.verdict
-            signature = "valid" if expected.signer else signature
+            signature = "valid" if expected.signer or signed else signature
         except QuantkitError as error:
             problem = str(error)
     return Verification(
