@@ -33,14 +33,16 @@ def signed(
         UsageError: the key cannot sign.
     """
     if signer is None:
-        found = channels
-    else:
-        with tempfile.TemporaryDirectory(prefix="quantkit-") as above:
-            folder = _folder(channels, name, Path(above))
-            signer.sign(folder, f"{name}-channels")
-            found = channels.model_copy(
-                update={"signature": (folder / SIGNATURE).read_text(encoding="utf-8")}
+        if policy.signers:
+            raise RegistryError(
+                f"{place}: is to be signed by one of the signers of {POLICY}; sign with --sign-key"
             )
+        return channels
+    with tempfile.TemporaryDirectory(prefix="quantkit-") as above:
+        folder = _folder(channels, name, Path(above))
+        signer.sign(folder, f"{name}-channels")
+        signature = (folder / SIGNATURE).read_text(encoding="utf-8")
+    found = channels.model_copy(update={"signature": signature})
     require_signed(found, name, policy, place)
     return found
 
