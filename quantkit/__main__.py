@@ -3,7 +3,6 @@
 Nothing but names is imported before it is caught: the command line itself takes tenths of a second to import.
 """
 
-import gc
 import sys
 
 from quantkit.errors import INTERRUPTED, MISTAKE
@@ -11,7 +10,6 @@ from quantkit.errors import INTERRUPTED, MISTAKE
 
 def main() -> None:
     """Run the command line and exit."""
-    gc.set_threshold(100_000, 20, 20)
     try:
         from quantkit.cli.main import main as run
 
