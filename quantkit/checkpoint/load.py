@@ -15,7 +15,7 @@ from quantkit.errors import CheckpointError
 from quantkit.tasks import task
 
 # What transformers is known to raise over files that it cannot make sense of.
-_LOAD_ERRORS = (
+LOAD_ERRORS = (
     OSError,
     RuntimeError,
     ValueError,
@@ -43,6 +43,8 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
             config = transformers.AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
+            # What a training script left there: an export calls the model in one way, and whole.
+            config.return_dict, config.chunk_size_feed_forward = True, 0
             model, report = getattr(transformers, f"AutoModel{task(checkpoint.task).head}").from_pretrained(
                 folder,
                 config=config,
@@ -55,9 +57,9 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are reported below, with one line
             )
-        except _LOAD_ERRORS as error:
+        except LOAD_ERRORS as error:
             raise CheckpointError(
-                f"{folder}: transformers cannot load it ({_first_line(error)}); check config.json and weights"
+                f"{folder}: transformers cannot load it ({first_line(error)}); check config.json and weights"
             ) from error
     for name, found, wanted in sorted(report["mismatched_keys"]):
         raise CheckpointError(
@@ -112,12 +114,13 @@ def _check_pickles(checkpoint: Checkpoint) -> None:
             part = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, EOFError, RuntimeError, OSError, KeyError, ValueError) as error:
             raise CheckpointError(
-                f"{path}: cannot be unpickled safely ({_first_line(error)}); save it as safetensors"
+                f"{path}: cannot be unpickled safely ({first_line(error)}); save it as safetensors"
             ) from error
         if not isinstance(part, dict) or not all(isinstance(value, torch.Tensor) for value in part.values()):
             raise CheckpointError(f"{path}: is not a table of weights; save the checkpoint as safetensors")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says."""
     lines = str(error).strip().splitlines()
     return lines[0][:160] if lines else type(error).__name__

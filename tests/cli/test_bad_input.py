@@ -119,6 +119,10 @@ def _spoil_checkpoints() -> None:
         tokens = (folder / "vocab.txt").read_text()
         (folder / "vocab.txt").write_text(f"{tokens}more\nand more\n")
 
+    def name_own_tokenizer(folder: Path) -> None:
+        named = {"tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "basic"}
+        (folder / "tokenizer_config.json").write_text(json.dumps(named))
+
     weights = "model.safetensors"
     _copy("ck", "no-config", lambda folder: (folder / "config.json").unlink())
     _copy("ck", "no-weights", lambda folder: (folder / weights).unlink())
@@ -126,6 +130,7 @@ def _spoil_checkpoints() -> None:
     _copy("ck", "pickled", lambda folder: (folder / weights).rename(folder / "pytorch_model.bin"))
     _copy("ck", "other-tokenizer", add_tokens)
     _copy("ck", "no-tokenizer", lambda folder: (folder / "vocab.txt").unlink())
+    _copy("ck", "own-tokenizer", name_own_tokenizer)
     _copy("ck", "gpt", name_other_type)
     _copy("ck", "nan", spoil_weight)
 
