@@ -4,7 +4,8 @@ A layer is the product of an activation with a constant; of a fused attention it
 each other. A weight is stored as it is, behind DequantizeLinear, turned by a Transpose, or any of these in a row.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -59,9 +60,7 @@ def layer_signs(node: ir.Node | None, nodes: Mapping[str, ir.Node]) -> Signs | N
     return whole
 
 
-def all_signs(
-    nodes: Iterator[ir.Node] | ir.Graph, named: Mapping[str, ir.Node]
-) -> Iterator[tuple[ir.Node, Signs]]:
+def all_signs(nodes: Iterable[ir.Node], named: Mapping[str, ir.Node]) -> Iterator[tuple[ir.Node, Signs]]:
     """Yield every product with a constant and the signs of its weight; of a fused attention query, key and value.
 
     Args:
@@ -176,7 +175,7 @@ def _levels(
     return signs
 
 
-def _beside(factors: NDArray[np.generic], levels: NDArray[np.int16], *, rows: bool) -> NDArray[np.generic]:
+def _beside(factors: NDArray[Any], levels: NDArray[np.int16], *, rows: bool) -> NDArray[Any]:
     """Return factors of rows as a column, where they are as many as the rows."""
     return factors[:, None] if rows and factors.ndim == 1 and factors.size == levels.shape[0] > 1 else factors
 
