@@ -10,6 +10,7 @@ from quantkit.errors import CheckpointError
 
 ARCHITECTURES = {
     "bert": "quantkit.architectures.bert",
+    "decibert": "quantkit.architectures.decibert",
     "distilbert": "quantkit.architectures.distilbert",
     "electra": "quantkit.architectures.electra",
     "mobilebert": "quantkit.architectures.mobilebert",

@@ -48,6 +48,27 @@ class Config:
             raise CheckpointError(f"{self.where}: {key} is {value}, and no model has more than {most:,}")
         return value
 
+    def counts(self, key: str, *, most: int) -> tuple[int, ...]:
+        """Return a list of whole numbers of 0 or more, one for each layer.
+
+        Raises:
+            CheckpointError: the key is missing, or its value is something else.
+        """
+        value = self.values.get(key)
+        if value is None:
+            raise CheckpointError(f"{self.where}: has no {key}; copy the model's own config.json")
+        if not isinstance(value, list | tuple) or not value:
+            raise CheckpointError(
+                f"{self.where}: {key} is {value!r}; it must list one whole number for each layer"
+            )
+        for number, entry in enumerate(value):
+            if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry <= most:
+                raise CheckpointError(
+                    f"{self.where}: {key} is {entry!r} for layer {number}; it must be a whole number from 0 (left out) "
+                    f"to {most:,}"
+                )
+        return tuple(value)
+
     def layers(self, key: str, default: int | None = None) -> int:
         """Return how many layers there are.
 
@@ -95,10 +116,11 @@ class LayerShape:
 
     Attributes:
         hidden: width of the residual stream.
-        heads: attention heads.
+        heads: attention heads; 0 where the layer has no attention.
         head_size: width of one head; `heads * head_size` is the width of queries, keys and values.
-        feed_forward: inner width of the feed-forward network.
+        feed_forward: inner width of the feed-forward network; 0 where the layer has none.
         feed_forwards: feed-forward networks in the layer (MobileBERT has several).
+        bottleneck: width that attention and feed-forward networks read and write, where it is not `hidden`.
     """
 
     hidden: int
@@ -106,6 +128,13 @@ class LayerShape:
     head_size: int
     feed_forward: int
     feed_forwards: int = 1
+    bottleneck: int | None = None
+
+    @property
+    def linear_weights(self) -> int:
+        """How many weights, biases left out, the linear layers of attention and feed-forward networks have at least."""
+        inner = 4 * self.heads * self.head_size + 2 * self.feed_forward * self.feed_forwards
+        return (self.bottleneck or self.hidden) * inner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +155,7 @@ class Architecture:
 
     Attributes:
         model_type: its name in `config.json`.
-        inputs: the graph inputs, in order.
+        read_inputs: the graph inputs, in order, from `config.json`.
         encoder: the name of the encoder's module, which the heads' modules stand beside.
         heads: head -> the weights that only a checkpoint with this head has.
         read_shape: the encoder's shape from `config.json`.
@@ -135,11 +164,16 @@ class Architecture:
     """
 
     model_type: str
-    inputs: tuple[str, ...]
+    read_inputs: Callable[[Config], tuple[str, ...]]
     encoder: str
     heads: Mapping[str, tuple[str, ...]]
     read_shape: Callable[[Config], EncoderShape]
     expected_fusions: Callable[[Config, str], dict[str, int]]
+
+
+def takes(*names: str) -> Callable[[Config], tuple[str, ...]]:
+    """Return the `read_inputs` of a family whose graphs all take these inputs."""
+    return lambda _: names
 
 
 def uniform_shape(config: Config) -> EncoderShape:

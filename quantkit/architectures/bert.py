@@ -6,6 +6,7 @@ from quantkit.architectures.architecture import (
     Architecture,
     Config,
     post_norm_fusions,
+    takes,
     uniform_shape,
 )
 
@@ -21,7 +22,7 @@ def expected_fusions(config: Config, head: str) -> dict[str, int]:
 
 ARCHITECTURE = Architecture(
     model_type="bert",
-    inputs=("input_ids", "attention_mask", "token_type_ids"),
+    read_inputs=takes("input_ids", "attention_mask", "token_type_ids"),
     encoder="bert",
     heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
     read_shape=uniform_shape,

@@ -8,6 +8,7 @@ from quantkit.architectures.architecture import (
     EncoderShape,
     LayerShape,
     post_norm_fusions,
+    takes,
 )
 
 
@@ -34,7 +35,7 @@ def expected_fusions(config: Config, head: str) -> dict[str, int]:
 
 ARCHITECTURE = Architecture(
     model_type="distilbert",
-    inputs=("input_ids", "attention_mask"),
+    read_inputs=takes("input_ids", "attention_mask"),
     encoder="distilbert",
     heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
     read_shape=read_shape,

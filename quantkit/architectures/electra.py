@@ -7,6 +7,7 @@ from quantkit.architectures.architecture import (
     Architecture,
     Config,
     post_norm_fusions,
+    takes,
     uniform_shape,
 )
 
@@ -24,7 +25,7 @@ def expected_fusions(config: Config, head: str) -> dict[str, int]:
 
 ARCHITECTURE = Architecture(
     model_type="electra",
-    inputs=("input_ids", "attention_mask", "token_type_ids"),
+    read_inputs=takes("input_ids", "attention_mask", "token_type_ids"),
     encoder="electra",
     heads={
         QUESTION_ANSWERING: ("qa_outputs.weight",),

@@ -11,6 +11,7 @@ from quantkit.architectures.architecture import (
     EncoderShape,
     LayerShape,
     activation_fusions,
+    takes,
 )
 
 
@@ -25,6 +26,7 @@ def read_shape(config: Config) -> EncoderShape:
         head_size=config.head_size(inner, heads),
         feed_forward=config.count("intermediate_size", 512),
         feed_forwards=config.count("num_feedforward_networks", 4),
+        bottleneck=inner,
     )
     return EncoderShape(layers=(layer,) * config.layers("num_hidden_layers", 24))
 
@@ -51,7 +53,7 @@ def expected_fusions(config: Config, head: str) -> dict[str, int]:
 
 ARCHITECTURE = Architecture(
     model_type="mobilebert",
-    inputs=("input_ids", "attention_mask", "token_type_ids"),
+    read_inputs=takes("input_ids", "attention_mask", "token_type_ids"),
     encoder="mobilebert",
     heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
     read_shape=read_shape,

@@ -6,6 +6,7 @@ from quantkit.architectures.architecture import (
     Architecture,
     Config,
     post_norm_fusions,
+    takes,
     uniform_shape,
 )
 
@@ -23,7 +24,7 @@ def expected_fusions(config: Config, head: str) -> dict[str, int]:
 ARCHITECTURE = Architecture(
     model_type="roberta",
     # There is one token type only, so its ids are no input: the graph makes the zeros itself.
-    inputs=("input_ids", "attention_mask"),
+    read_inputs=takes("input_ids", "attention_mask"),
     encoder="roberta",
     heads={
         QUESTION_ANSWERING: ("qa_outputs.weight",),

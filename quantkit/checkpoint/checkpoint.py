@@ -35,6 +35,7 @@ class Checkpoint:
         task: what it shall be exported for.
         config: its config.json.
         architecture: its model family.
+        inputs: what its graph takes, in order.
         shape: its encoder.
         weights: its weight files.
         digest: see `quantkit.checkpoint.files.checkpoint_digest`.
@@ -50,6 +51,7 @@ class Checkpoint:
     task: str
     config: Mapping[str, Any]
     architecture: Architecture
+    inputs: tuple[str, ...]
     shape: EncoderShape
     weights: WeightFiles
     digest: str
@@ -88,7 +90,7 @@ def read_checkpoint(
     if values.get("quantization_config"):
         raise CheckpointError(f"{where}: the checkpoint is quantized already; give the float checkpoint")
     require_task(where, values, family, task)
-    _require_scored(where, unfit_head(values, task_named(task).head), task)
+    require_scored(where, values, task)
     weights = find_weights(folder, allow_pickle=allow_pickle)
     if not weights.pickled:
         _check_weights(folder, weights, family, task)
@@ -102,6 +104,7 @@ def read_checkpoint(
         task=task,
         config=values,
         architecture=family,
+        inputs=family.read_inputs(config),
         shape=shape,
         weights=weights,
         digest=folder_digest(folder, weights),
@@ -144,6 +147,20 @@ def require_task(
         f"{where}: a {classes[0]} has no head for {task}; fine-tune it, or give a checkpoint that was "
         f"({' and '.join(family.heads[wanted])} are missing)"
     )
+
+
+def require_scored(where: Path, config: Mapping[str, Any], task: str) -> None:
+    """Refuse a head that no task scores yet; see `quantkit.tasks.heads`.
+
+    Args:
+        where: the config.json, for messages.
+        config: what is in it.
+        task: what the model shall be for.
+
+    Raises:
+        CheckpointError: it gives several labels at once, or a number.
+    """
+    _require_scored(where, unfit_head(config, task_named(task).head), task)
 
 
 def _require_scored(where: Path, unfit: str | None, task: str) -> None:

@@ -4,13 +4,16 @@ import contextlib
 import pickle
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from safetensors import SafetensorError
 
 from quantkit.checkpoint.checkpoint import Checkpoint
+from quantkit.checkpoint.decibert import DeciBertConfig
 from quantkit.errors import CheckpointError
 from quantkit.tasks import task
 
@@ -23,6 +26,7 @@ LOAD_ERRORS = (
     KeyError,
     AttributeError,
     StrictDataclassError,
+    SafetensorError,
 )
 
 
@@ -72,12 +76,15 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
             f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; "
             "they would be random: give the whole checkpoint"
         )
+    unexpected = tuple(sorted(report["unexpected_keys"]))
+    if checkpoint.architecture.model_type == DeciBertConfig.model_type:
+        _require_all_used(folder, unexpected)
     for name, parameter in model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise CheckpointError(
                 f"{folder}: the weight {name} has NaN or infinite values; take another checkpoint"
             )
-    return model.eval().requires_grad_(False), tuple(sorted(report["unexpected_keys"]))
+    return model.eval().requires_grad_(False), unexpected
 
 
 @contextlib.contextmanager
@@ -101,6 +108,20 @@ def quiet_transformers() -> Iterator[None]:
             disable_progress_bars()
         else:
             enable_progress_bars()
+
+
+def _require_all_used(folder: Path, unexpected: tuple[str, ...]) -> None:
+    """Refuse weights of a layer that config.json leaves out: it is what says which parts a layer has.
+
+    Raises:
+        CheckpointError: there are some.
+    """
+    left = [name for name in unexpected if ".encoder.layer." in name]
+    if left:
+        raise CheckpointError(
+            f"{folder}: has the weight {left[0]}, and config.json leaves that part out; "
+            "use the config.json of this checkpoint"
+        )
 
 
 def _check_pickles(checkpoint: Checkpoint) -> None:

@@ -41,7 +41,7 @@ def command(*, reference: str, asked: registry_options.Asked, at: registry_optio
         ]
         show.print_facts("", facts)
     if found.problem:
-        from quantkit.errors import ArtifactError
+        from quantkit.errors import ArtifactError, PublishRefused
 
-        raise ArtifactError(found.problem)
+        raise (PublishRefused if found.refused else ArtifactError)(found.problem)
     return found.exit_code

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from quantkit.records.comparison import Comparison, Entry, Gain
     from quantkit.records.evaluation import Evaluation, QuestionScore, scores_digest
     from quantkit.records.gate import Check, GateReport, Interval
-    from quantkit.records.inspection import Inspection, Layer
+    from quantkit.records.inspection import EncoderLayer, Inspection, Layer
     from quantkit.records.lineage import Lineage, WeightAgreement
     from quantkit.records.mlperf import AccuracyRun, MlperfReport, PerformanceRun, ScenarioRuns
     from quantkit.records.record import Record, Report
@@ -27,6 +27,7 @@ __all__ = [
     "CandidateRecord",
     "Check",
     "Comparison",
+    "EncoderLayer",
     "Entry",
     "Evaluation",
     "Gain",
@@ -60,6 +61,7 @@ _PLACES = {
     "CandidateRecord": "search",
     "Check": "gate",
     "Comparison": "comparison",
+    "EncoderLayer": "inspection",
     "Entry": "comparison",
     "Evaluation": "evaluation",
     "Gain": "comparison",

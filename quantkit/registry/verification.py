@@ -10,7 +10,7 @@ from pydantic import Field
 
 from quantkit.artifact import Artifact, Manifest
 from quantkit.artifact.manifest import NAME, FileRecord
-from quantkit.errors import MISTAKE, PASSED, QuantkitError
+from quantkit.errors import FAILED, MISTAKE, PASSED, QuantkitError
 from quantkit.files import inside, sha256_file
 from quantkit.records.record import Record, Report
 from quantkit.registry.admission import still_admitted
@@ -48,11 +48,15 @@ class Verification(Report):
         default="none", description="not checked: there is one, and no key was given"
     )
     problem: str | None = Field(default=None, description="the first thing that does not hold, in one line")
+    refused: bool = Field(
+        default=False,
+        description="its evidence can be read, and does not give a pass by the policy (exit code 3)",
+    )
 
     @property
     def exit_code(self) -> int:
-        """0 when everything holds, else 2."""
-        return PASSED if self.verified else MISTAKE
+        """0 when everything holds, 3 when the evidence can be read and does not, 2 for anything else."""
+        return PASSED if self.verified else FAILED if self.refused else MISTAKE
 
 
 def verify_artifact(
@@ -74,7 +78,7 @@ def verify_artifact(
     findings += [_compare(path, name, record) for name, record in sorted(listed.items())]
     findings += [_unlisted(path, name) for name in manifest.unlisted(path)]
     expected = expected or Expected()
-    verdict, problem, release = None, None, None
+    verdict, problem, release, refused = None, None, None, False
     signature: Literal["none", "not checked", "valid"] = "not checked" if is_signed(path) else "none"
     wrong = [finding for finding in findings if finding.finding != "ok"]
     if wrong:
@@ -91,7 +95,7 @@ def verify_artifact(
             verdict = evidence.gate.verdict
             signature = "valid" if expected.signer or signed else signature
         except QuantkitError as error:
-            problem = str(error)
+            problem, refused = str(error), error.exit_code == FAILED
     return Verification(
         path=str(path),
         artifact=manifest.digest,
@@ -102,6 +106,7 @@ def verify_artifact(
         release=str(release) if release else None,
         signature=signature,
         problem=problem,
+        refused=refused,
     )
 
 

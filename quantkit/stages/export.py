@@ -123,7 +123,7 @@ def _read_as_transformers_do(source: Checkpoint, folder: Path) -> dict[str, Any]
     from quantkit.checkpoint.ids import TOKENIZER_JSON, compare_ids
 
     # A model of one type takes only type 0, whatever the tokenizer says.
-    two_types = "token_type_ids" in source.architecture.inputs and source.token_types > 1
+    two_types = "token_type_ids" in source.inputs and source.token_types > 1
     ids = compare_ids(source.folder, token_types=two_types)
     if ids.written is not None:
         _LOG.warning(
@@ -159,9 +159,7 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
             unused[0],
         )
     of_task = task_named(source.task)
-    signature = Signature(
-        inputs=source.architecture.inputs, outputs=of_task.outputs, per_token=of_task.per_token
-    )
+    signature = Signature(inputs=source.inputs, outputs=of_task.outputs, per_token=of_task.per_token)
     graph = trace_model(model, signature, opset=settings.opset, max_positions=source.max_positions)
     if settings.external_data == "no" and weight_bytes(graph) > PROTOBUF_LIMIT:
         raise ExportError(

@@ -241,8 +241,11 @@ def _max_positions(config: dict[str, Any], pad_id: int) -> int | None:
     positions = config.get("max_position_embeddings")
     if not isinstance(positions, int):
         return None
-    # RoBERTa counts positions from the padding id + 1, so its table of 514 holds 512.
-    return positions - pad_id - 1 if "roberta" in str(config.get("model_type")) else positions
+    # RoBERTa counts positions from the padding id + 1, so its table of 514 holds 512. DeciBERT says where it begins.
+    if "roberta" in str(config.get("model_type")):
+        return positions - pad_id - 1
+    offset = config.get("position_offset") or 0
+    return positions - offset if isinstance(offset, int) else positions
 
 
 def _trim(offsets: NDArray[np.int32], text: str) -> NDArray[np.int32]:

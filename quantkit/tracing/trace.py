@@ -57,7 +57,7 @@ def run(
 
     Where the family has one token type only, zeros are given for it, so that the graph need not look them up.
     """
-    if "token_type_ids" not in values and hasattr(model, "roberta"):
+    if "token_type_ids" not in values and (hasattr(model, "roberta") or hasattr(model, "decibert")):
         values = {**values, "token_type_ids": torch.zeros_like(values["input_ids"])}
     result = model(**values)
     return tuple(getattr(result, name) for name in outputs)

@@ -1,5 +1,6 @@
 """docs/errors.md, row by row: the real command on bad input prints the line that stands there, and nothing else."""
 
+import gzip
 import json
 import re
 import shlex
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.test_hostile_files import DEEP, ONNX, SAFETENSORS, TOKENIZERS, YAML
 from click.testing import CliRunner
-from tiny_models import TEXTS, save_tiny
+from pipeline.test_confined import HOSTILE
+from tiny_models import TEXTS, save_tiny, tiny_graph
 
 from quantkit.cli.main import main
 from quantkit.files import digest_of
@@ -51,6 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _spoil_checkpoints()
         _spoil_artifacts()
         _write_unfit_artifacts()
+        _write_hostile_files()
         _write_foreign_folders()
         _write_datasets()
         Path("full").mkdir()
@@ -142,6 +146,49 @@ def _spoil_checkpoints() -> None:
     _copy("ck", "tags", lambda folder: change_config(folder, problem_type="multi_label_classification"))
     _copy("ck", "grades", lambda folder: change_config(folder, problem_type="regression"))
     _copy("ck", "ranks", lambda folder: change_config(folder, id2label={"0": "LABEL_0"}))
+    _write_unlike_layers()
+
+
+def _write_unlike_layers() -> None:
+    import safetensors.torch
+    import torch
+
+    def describe(folder: Path, **more: object) -> None:
+        shape = {"attention_head_size": 8, "heads_per_layer": [4], "feed_forward_per_layer": [64]}
+        kind = {"model_type": "decibert", "architectures": ["DeciBertForQuestionAnswering"]}
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **kind, **shape, **more}))
+
+    def rename(folder: Path) -> None:
+        path, other = folder / "model.safetensors", torch.zeros(32)
+        weights = safetensors.torch.load_file(path)
+        named = {name.replace("bert.", "decibert.", 1): weight for name, weight in weights.items()}
+        for norm in ("attention.output", "output"):
+            named[f"decibert.encoder.layer.1.{norm}.dense.bias"] = other.clone()
+            for part in ("weight", "bias"):
+                named[f"decibert.encoder.layer.1.{norm}.LayerNorm.{part}"] = other.clone()
+        safetensors.torch.save_file(named, path, metadata={"format": "pt"})
+        layers = {"num_hidden_layers": 2, "heads_per_layer": [0, 4], "feed_forward_per_layer": [64, 0]}
+        for name in ("query", "key", "value", "output"):
+            of = "attention.output.dense" if name == "output" else f"attention.self.{name}"
+            for part in ("weight", "bias"):
+                named[f"decibert.encoder.layer.1.{of}.{part}"] = named[
+                    f"decibert.encoder.layer.0.{of}.{part}"
+                ].clone()
+        safetensors.torch.save_file(named, path, metadata={"format": "pt"})
+        describe(folder, **layers)
+
+    for name, change in {
+        "uneven": {"num_hidden_layers": 2, "feed_forward_per_layer": [64, 64]},
+        "negative": {"heads_per_layer": [-1]},
+        "half": {"feed_forward_per_layer": [0.5]},
+        "single": {"feed_forward_per_layer": 64},
+        "deaf": {"heads_per_layer": [0]},
+        "wordy": {"embedding_size": 64},
+        "shifted": {"position_offset": 3},
+    }.items():
+        _copy("ck", name, lambda folder, change=change: describe(folder, **change))
+    _copy("ck", "leftover", rename)
 
 
 def _spoil_artifacts() -> None:
@@ -211,7 +258,7 @@ def _spoil_artifacts() -> None:
 
 
 def _write_unfit_artifacts() -> None:
-    for name in ("borrowed", "passed", "edited"):
+    for name in ("borrowed", "passed", "edited", "unreadable"):
         shutil.copytree("int8", name)
     policies = {
         "strict": "least_questions: 1000",
@@ -224,6 +271,49 @@ def _write_unfit_artifacts() -> None:
         Path(registry, "policy.yaml").write_text(f"{policy}\n")
     save_tiny(Path("tagger"), config={"problem_type": "multi_label_classification"})
     save_tiny(Path("ranker"), config={"id2label": {"0": "LABEL_0"}})
+    save_tiny(Path("tiny"))
+
+
+def _write_hostile_files() -> None:
+    """Write some of the files of test_hostile_files.py and test_confined.py, as people may meet them."""
+    for name, row in {
+        "fails-when-run": "fails when it is run",
+        "circular": "a cycle",
+        "giant": "giant dimensions",
+        "expanding": "a tensor of 2^64 bytes",
+        "devices": "external data of a device",
+    }.items():
+        save_tiny(Path(name), model=ONNX[row])
+    save_tiny(Path("endless"), **HOSTILE["a loop without end"])
+    for name, row in {
+        "unread": "a pattern that cannot be read",
+        "slow": "a pattern that takes for ever",
+        "panics": "special tokens without ids",
+    }.items():
+        save_tiny(Path(name), change=_write("tokenizer.json", TOKENIZERS[row]))
+    save_tiny(Path("deep"), config=DEEP)
+    Path("long.jsonl").write_text(json.dumps({"id": "1", "text": "a" * 60 + "!", "label": "good"}) + "\n")
+    _copy("ck", "infinite", _write("model.safetensors", SAFETENSORS["Infinity in a shape"]))
+    _copy("ck", "overlapping", _overlap)
+    config = json.loads(Path("ck/config.json").read_text()) | {"num_hidden_layers": 10**9}
+    _copy("ck", "tall", lambda folder: (folder / "config.json").write_text(json.dumps(config)))
+    Path("bomb.yaml").write_text(str(YAML["an alias bomb"]))
+
+
+def _write(name: str, content: bytes) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def _overlap(folder: Path) -> None:
+    """Let a weight lie where another one of its size does."""
+    path = folder / "model.safetensors"
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    names = [f"bert.encoder.layer.0.attention.self.{part}.weight" for part in ("key", "query")]
+    header[names[1]]["data_offsets"] = header[names[0]]["data_offsets"]
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
 
 
 def _write_foreign_folders() -> None:
@@ -250,6 +340,10 @@ def _write_foreign_folders() -> None:
     _copy("theirs", "fixed", fix_shapes)
     _copy("other-inputs", "tokens", forget)
     _copy("not-onnx", "no-model", forget)
+    for name, labels in (("tagger", 2), ("ranker", 2), ("number", 1)):
+        if name == "number":
+            save_tiny(Path("number"), model=tiny_graph("text-classification", labels=labels))
+        _copy(name, f"their-{name}", forget)
 
 
 def _reseal(folder: Path, model: str = "model.onnx") -> None:
@@ -287,6 +381,11 @@ def _write_datasets() -> None:
     for name, content in contents.items():
         Path(f"{name}.json").write_text(content, encoding="utf-8")
     Path("texts.jsonl").write_text(TEXTS, encoding="utf-8")
+    Path("latin.csv").write_text("text,label\nMüller,1\n", encoding="latin-1")
+    Path("stars.csv").write_text("words,stars\ngood,1\n", encoding="utf-8")
+    Path("short.csv").write_text("text,label\ngood\n", encoding="utf-8")
+    Path("cut.jsonl.gz").write_bytes(gzip.compress(TEXTS.encode())[:-4])
+    Path("calls.txt").write_text("good\nbad\n", encoding="utf-8")
 
 
 @pytest.fixture
@@ -311,7 +410,7 @@ def test_bad_input_prints_what_the_document_says(
         from quantkit.artifact import Artifact
 
         pass_gate(Artifact.open(world / "borrowed"), digest="9" * 64)
-    for name in ("passed", "edited"):
+    for name in ("passed", "edited", "unreadable"):
         if f"publish {name}" in command:
             from quantkit.artifact import Artifact
 
@@ -319,6 +418,8 @@ def test_bad_input_prints_what_the_document_says(
             report = pass_gate(artifact)
             if name == "edited":
                 artifact.write_report("gate.json", {**report.as_json(), "ratio": 0.5})
+            if name == "unreadable":
+                artifact.write_report("lineage.json", '{"cut')
     before = _listing(world)
     result = run(command)
     pattern = ".+".join(re.escape(part) for part in line.split("…"))

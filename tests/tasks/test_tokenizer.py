@@ -144,6 +144,16 @@ def test_a_token_without_a_row_is_an_error(wordpiece: Tokenizer, difference: int
         wordpiece.check_vocabulary(size)
 
 
+def test_positions_of_decibert_start_where_its_config_says(byte_level: Tokenizer, tmp_path: Path) -> None:
+    """A table of 514 holds rows of 512 tokens with an offset of 2, and of 514 without one."""
+    shutil.copytree(byte_level.folder, tmp_path / "copy")
+    path = tmp_path / "copy" / "config.json"
+    config = json.loads(path.read_text()) | {"model_type": "decibert"}
+    for offset, expected in ((2, 512), (0, 514)):
+        path.write_text(json.dumps(config | {"position_offset": offset}))
+        assert Tokenizer.load(path.parent).max_positions == expected
+
+
 def test_positions_of_roberta_start_after_the_padding_id(byte_level: Tokenizer, wordpiece: Tokenizer) -> None:
     """RoBERTa's table of 514 positions takes rows of 512; a checkpoint that does not say takes any."""
     byte_level.check_length(512)

@@ -1,4 +1,4 @@
-"""The five families, traced from tiny random models: what fuses, and that results hold for any mask."""
+"""The families, traced from tiny random models: what fuses, and that results hold for any mask."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantkit.architectures import architecture, expected_fusions
+from quantkit.architectures import Config, architecture, expected_fusions
 from quantkit.graph.fusion import PassResult
 from quantkit.graph.fusion.contract import check_contract, fuse_graph, fused_counts
 from quantkit.graph.parity import MASKS, padding_mask
@@ -37,19 +37,32 @@ MOBILE: dict[str, Any] = {
     "intra_bottleneck_size": 16,
     "num_feedforward_networks": 2,
 }
+# Layers that differ: one whole, one without attention, one without a feed-forward network.
+UNLIKE: dict[str, Any] = {
+    **BASE,
+    "hidden_size": 16,
+    "attention_head_size": 4,
+    "heads_per_layer": [3, 0, 5],
+    "feed_forward_per_layer": [32, 24, 0],
+}
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
-    "bert": ("BertConfig", USUAL),
-    "bert tanh": ("BertConfig", {**USUAL, "hidden_act": "gelu_new"}),
-    "roberta": ("RobertaConfig", {**USUAL, "type_vocab_size": 1, "pad_token_id": 1}),
+    "bert": ("bert", USUAL),
+    "bert tanh": ("bert", {**USUAL, "hidden_act": "gelu_new"}),
+    "roberta": ("roberta", {**USUAL, "type_vocab_size": 1, "pad_token_id": 1}),
     "distilbert": (
-        "DistilBertConfig",
+        "distilbert",
         {**BASE, "dim": 16, "n_layers": LAYERS, "n_heads": 4, "hidden_dim": 32},
     ),
-    "electra": ("ElectraConfig", {**USUAL, "embedding_size": 8}),
-    "mobilebert": ("MobileBertConfig", MOBILE),
+    "electra": ("electra", {**USUAL, "embedding_size": 8}),
+    "mobilebert": ("mobilebert", MOBILE),
     "mobilebert layer_norm": (
-        "MobileBertConfig",
+        "mobilebert",
         {**MOBILE, "normalization_type": "layer_norm", "hidden_act": "gelu"},
+    ),
+    "decibert": ("decibert", UNLIKE),
+    "decibert factorised": (
+        "decibert",
+        {**UNLIKE, "embedding_size": 8, "type_vocab_size": 1, "pad_token_id": 1, "position_offset": 2},
     ),
 }
 FULL = {
@@ -58,6 +71,8 @@ FULL = {
     "SkipLayerNormalization": 2 * LAYERS,
     "BiasGelu": LAYERS,
 }
+# Of three layers, two have attention and two a feed-forward network.
+DIFFERENT = {"MultiHeadAttention": 2, "SkipLayerNormalization": 4, "BiasGelu": 2}
 FUSED = {
     "bert": FULL,
     "bert tanh": {**{name: count for name, count in FULL.items() if name != "BiasGelu"}, "FastGelu": LAYERS},
@@ -70,6 +85,8 @@ FUSED = {
         "SkipLayerNormalization": 4 * LAYERS,
         "BiasGelu": 2 * LAYERS,
     },
+    "decibert": {**DIFFERENT, "EmbedLayerNormalization": 1},
+    "decibert factorised": DIFFERENT,
 }
 
 
@@ -101,14 +118,15 @@ class Pair:
 def make_pair(name: str) -> Pair:
     from quantkit.tracing import Signature, trace_model
 
-    kind, values = CONFIGS[name]
+    kind, given = CONFIGS[name]
     torch.manual_seed(0)
-    config = getattr(transformers, kind)(**values)
+    config = transformers.AutoConfig.for_model(kind, **given)
+    values = config.to_dict()
     model = transformers.AutoModelForQuestionAnswering.from_config(config, attn_implementation="eager").eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     signature = Signature(
-        inputs=architecture(config.to_dict()).inputs,
+        inputs=architecture(values).read_inputs(Config(values=values, where=name)),
         outputs=("start_logits", "end_logits"),
         per_token=True,
     )
