@@ -33,13 +33,17 @@ def command(
     from quantkit.registry import open_registry
     from quantkit.stages.publish import already_published, publish
 
-    place = {"registry": registry_place or at.registry, "insecure": at.insecure}
+    place = {
+        "registry": registry_place or at.registry,
+        "insecure": at.insecure,
+        "policy": at.policy and str(at.policy),
+    }
     settings = publishing.laid_out(given.build(PublishSettings, under=place))
     destination = publishing.destination()
     signer = publishing.signer()
     opened = Artifact.open(artifact)
     before = already_published(opened, settings=settings)
-    policy = open_registry(settings.registry, insecure=settings.insecure).policy()
+    policy = open_registry(settings.registry, insecure=settings.insecure, policy=at.policy).policy()
     published = publish(opened, settings=settings, signer=signer, override=publishing.override)
     reference = f"{settings.name}:{settings.version}"
     pushed = publishing.upload(published, destination, policy)

@@ -22,7 +22,7 @@ def command(
 
     expected, path = asked.expected(), registry_options.folder_of(reference)
     if path.is_dir():
-        artifact = pull_folder(path, output.path, force=output.force, expected=expected)
+        artifact = pull_folder(path, output.path, force=output.force, expected=expected, policy=at.of_copy())
     else:
         registry, within = at.find(reference)
         artifact = registry.pull(within, output.path, force=output.force, expected=expected)

@@ -21,7 +21,7 @@ def command(*, reference: str, asked: registry_options.Asked, at: registry_optio
 
     expected, path = asked.expected(), registry_options.folder_of(reference)
     if path.is_dir():
-        found = verify_artifact(path, expected)
+        found = verify_artifact(path, expected, policy=at.of_copy())
     else:
         registry, within = at.find(reference)
         found = registry.verify(within, expected)

@@ -212,6 +212,9 @@ class PublishSettings(Section):
     insecure: Annotated[bool, Cli(gives=True), SAME_RELEASE] = Field(
         default=False, description="allow plain HTTP to an OCI registry on another machine"
     )
+    policy: Annotated[str | None, Cli(metavar="FILE")] = Field(
+        default=None, description="file with the policy that an OCI registry is held to; a folder has its own"
+    )
     name: str = Field(
         pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="name in the registry, such as minilm-squad"
     )

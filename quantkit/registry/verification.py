@@ -92,12 +92,12 @@ def verify_artifact(
         try:
             artifact = Artifact.open(path, check=False)
             evidence = require_evidence(artifact)
-            still_admitted(artifact, evidence, policy)
+            signed = still_admitted(artifact, evidence, policy)
             release = release_of(path, manifest)
             require_own_claims(path, evidence)
             expected.check(path, manifest)
             verdict = evidence.gate.verdict
-            signature = "valid" if expected.signer else signature
+            signature = "valid" if expected.signer or signed else signature
         except QuantkitError as error:
             problem, refused = str(error), error.exit_code == FAILED
     return Verification(

@@ -57,6 +57,8 @@ def publish(
             f"{registry}: {reference} is published without a signature and is never overwritten; "
             "publish and sign another version"
         )
+    if registry.policy().signers and (problem := registry.verify(reference).problem):
+        raise RegistryError(problem)
     return place
 
 
@@ -72,7 +74,12 @@ def already_published(artifact: Artifact, *, settings: PublishSettings) -> bool:
 
 
 def _open(settings: PublishSettings) -> tuple[Registry, str]:
-    registry = open_registry(settings.registry, insecure=settings.insecure, layout=settings.layout)
+    registry = open_registry(
+        settings.registry,
+        insecure=settings.insecure,
+        layout=settings.layout,
+        policy=Path(settings.policy) if settings.policy else None,
+    )
     return registry, f"{settings.name}:{settings.version}"
 
 

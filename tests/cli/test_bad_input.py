@@ -24,6 +24,13 @@ ROWS = [match.groups() for match in _ROW.finditer(DOCUMENT)]
 RECIPE = "name: tiny\ncheckpoint: ck\nquantize: {mode: dynamic}\n"
 
 
+PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMuzWfyxWf4u8eafu+6c171e4IHsj
+M73pz4U/fmnUdTnzu94keWEPQ29qcS4age3sY60hXzK3F7TUx1LWJ2Ej7A==
+-----END PUBLIC KEY-----
+"""
+
+
 def dataset(*questions: tuple[str, str, list[str]], context: str = "Ann wrote it.") -> str:
     """Return SQuAD JSON of one paragraph with questions of (id, question, answers)."""
     asked = [
@@ -253,7 +260,13 @@ def _spoil_artifacts() -> None:
 def _write_unfit_artifacts() -> None:
     for name in ("borrowed", "passed", "edited", "unreadable"):
         shutil.copytree("int8", name)
-    for registry, policy in (("strict", "least_questions: 1000"), ("odd", "least_question: 1000")):
+    policies = {
+        "strict": "least_questions: 1000",
+        "odd": "least_question: 1000",
+        "keyless": "signers: [release.pub]",
+        "signed": f"signers: [{json.dumps(PUBLIC_KEY)}]",
+    }
+    for registry, policy in policies.items():
         Path(registry).mkdir()
         Path(registry, "policy.yaml").write_text(f"{policy}\n")
     save_tiny(Path("tagger"), config={"problem_type": "multi_label_classification"})

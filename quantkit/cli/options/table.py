@@ -208,6 +208,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                help='Folder of the registry, or oci://host[:port]/path.'),
         Option(path=('insecure',), names=('--insecure',), kind='flag', gives=True,
                help='Allow plain HTTP to an OCI registry on another machine.'),
+        Option(path=('policy',), names=('--policy',), metavar='FILE',
+               help='File with the policy that an OCI registry is held to; a folder has its own.'),
         Option(path=('name',), names=('--name',), required=True,
                help='Name in the registry, such as minilm-squad.'),
         Option(path=('version',), names=('--version',), required=True,
