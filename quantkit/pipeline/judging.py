@@ -37,11 +37,13 @@ class Terms:
 class Hands:
     """Who looks into models: this process, or a confined one."""
 
-    inspect: Callable[[Artifact], Inspection] = inspecting.inspect
-    lineage: Callable[[Artifact, Artifact], Lineage] = tracing.lineage
+    inspect: Callable[[Artifact], Inspection]
+    lineage: Callable[[Artifact, Artifact], Lineage]
 
-
-HERE = Hands()
+    @classmethod
+    def here(cls) -> "Hands":
+        """Return those of this process."""
+        return cls(inspect=inspecting.inspect, lineage=tracing.lineage)
 
 
 def judge(candidate: Artifact, baseline: Artifact, *, terms: Terms, data_dir: Path | None) -> GateReport:
@@ -53,7 +55,7 @@ def judge(candidate: Artifact, baseline: Artifact, *, terms: Terms, data_dir: Pa
         QuantkitError: as the stages do.
     """
     with contextlib.ExitStack() as stack:
-        elsewhere, hands = None, HERE
+        elsewhere, hands = None, Hands.here()
         if terms.limits is not None:
             confined = stack.enter_context(Confined(terms.limits, (candidate, baseline)))
             elsewhere = confined.evaluate
@@ -87,7 +89,7 @@ def gather(
     evaluations: tuple[Evaluation, Evaluation],
     inspection: Inspection,
     cached: bool = True,
-    hands: Hands = HERE,
+    hands: Hands | None = None,
 ) -> GateEvidence:
     """Return the evidence: inspect the baseline and compare the weights, unless this was seen before.
 
@@ -97,12 +99,13 @@ def gather(
         evaluations: of the candidate and of the baseline.
         inspection: of the candidate.
         cached: False: the cache is neither read nor written.
-        hands: who inspects and compares.
+        hands: who inspects and compares; None: this process.
 
     Raises:
         ArtifactError: a model cannot be opened, or `calibration.json` has no list of ids.
         EvaluationError: a logit of the baseline is NaN or infinite.
     """
+    hands = hands or Hands.here()
     baseline_inspection = _inspected(baseline, hands, cached=cached)
     lineage = kept(
         "lineages",
