@@ -713,12 +713,16 @@ def test_tokenizer_of_another_model(
     with new_artifact(tmp_path / "other") as draft:
         shutil.copy(made.model_path, draft.model_path)
         draft.take_companions(made.path)
-        (draft.path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nann\n")
+        (draft.path / "vocab.txt").write_text(
+            "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n" + "\n".join(map(str, range(9000)))
+        )
         draft.record(
             task=made.task, architecture="bert", precision="fp32", stages=made.manifest.stages, parent=None
         )
     source, out = Artifact.open(tmp_path / "other"), tmp_path / "int8"
-    refuse(lambda: quantize(source, out, settings=settings("static")), out, CheckpointError, "has 6 tokens")
+    refuse(
+        lambda: quantize(source, out, settings=settings("static")), out, CheckpointError, "has 9005 tokens"
+    )
 
 
 @pytest.mark.real

@@ -32,7 +32,9 @@ quantize(Artifact.open(source), Path(out), settings=QuantizeSettings(**json.load
 
 
 @pytest.mark.parametrize(
-    ("more", "cores"), [({}, ONE_CORE), ({"rounding": "gptq"}, {})], ids=["another number of threads", "gptq"]
+    ("more", "cores"),
+    [({"rounding": "nearest"}, ONE_CORE), ({}, {})],
+    ids=["another number of threads", "gptq"],
 )
 def test_the_same_settings_make_the_same_bytes(
     make_encoder_artifact: Callable[..., Artifact],
