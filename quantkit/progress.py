@@ -1,13 +1,25 @@
 """Progress on stderr: a bar with rate and time left on a terminal, nothing anywhere else."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from quantkit.printable import one_line
 
 
+class Advance(Protocol):
+    """What is called as work goes on."""
+
+    def __call__(self, count: int, note: str = "") -> None:
+        """Tell of so many units that were just done, and what the bar shall say beside its label."""
+
+
+def _in_silence(count: int, note: str = "") -> None:
+    del count, note
+
+
 @contextmanager
-def track(what: str, total: int, unit: str = "") -> Iterator[Callable[[int], None]]:
+def track(what: str, total: int, unit: str = "") -> Iterator[Advance]:
     """Show progress while the block runs; the yielded function is called with the number of units just done.
 
     Args:
@@ -19,7 +31,7 @@ def track(what: str, total: int, unit: str = "") -> Iterator[Callable[[int], Non
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda _: None
+        yield _in_silence
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -33,8 +45,10 @@ def track(what: str, total: int, unit: str = "") -> Iterator[Callable[[int], Non
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(one_line(what), total=total, rate="")
 
-        def advance(count: int) -> None:
+        def advance(count: int, note: str = "") -> None:
             progress.advance(task, count)
+            if note:
+                progress.update(task, description=one_line(f"{what}: {note}"))
             speed = progress.tasks[0].speed
             progress.update(task, rate=f"{speed:.1f} {unit}/s" if speed else "")
 

@@ -5,6 +5,7 @@ How records look to people, in words, tables and pictures, is in `quantkit.repor
 
 from quantkit.records.bench import BenchReport, BenchResult
 from quantkit.records.comparison import Comparison, Entry, Gain
+from quantkit.records.distill import DistillReport
 from quantkit.records.evaluation import Evaluation, QuestionScore, scores_digest
 from quantkit.records.gate import Check, GateReport, Interval
 from quantkit.records.inspection import Inspection, Layer
@@ -22,6 +23,7 @@ __all__ = [
     "CandidateRecord",
     "Check",
     "Comparison",
+    "DistillReport",
     "Entry",
     "Evaluation",
     "Gain",

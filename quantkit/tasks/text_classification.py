@@ -25,6 +25,7 @@ from quantkit.tasks.task import (
     Outputs,
     Prediction,
     Question,
+    Right,
     Window,
     WindowSettings,
     require_outputs,
@@ -145,6 +146,11 @@ class TextClassification:
                 )
             )
         return windows
+
+    def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:
+        """Return the label of each text."""
+        del dataset
+        return [((window.label,),) for window in cast(Sequence[TextWindow], windows)]
 
     def predict(
         self,
