@@ -124,7 +124,7 @@ class Encoder:
 
     def answer(self, batch: Batch) -> tuple[Tensor, ...]:
         """Return the logits in float32, without gradients."""
-        with torch.inference_mode():
+        with torch.inference_mode(), self.products():
             found = self.model(**batch.inputs)
         return tuple(getattr(found, name) for name in task(self.checkpoint.task).outputs)
 

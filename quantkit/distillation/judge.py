@@ -55,7 +55,7 @@ class Judge:
         return sum(len(dataset.questions) for dataset, _ in self._parts)
 
     def score(self, encoder: Encoder, token_budget: int) -> Score:
-        """Let a model answer, in float32.
+        """Let a model answer, with products as in the training: in bfloat16 that is four times as fast.
 
         Raises:
             EvaluationError: a logit is NaN or infinite.

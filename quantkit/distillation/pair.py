@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quantkit.checkpoint import Checkpoint
+from quantkit.checkpoint.files import read_json
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -46,6 +47,7 @@ def pair_up(student: Checkpoint, teacher: Checkpoint, layers: Sequence[int] | No
         UsageError: it is not said which layers stay, or what is said does not fit.
     """
     where = f"{student.name}: is no student of {teacher.name}"
+    _require_own_record(where, student, teacher)
     _require_same(where, "hidden_size", student.shape.layers[0].hidden, teacher.shape.layers[0].hidden)
     _require_same(where, "vocab_size", student.vocab_size, teacher.vocab_size)
     _require_same(where, "the longest row", student.max_positions, teacher.max_positions)
@@ -55,6 +57,22 @@ def pair_up(student: Checkpoint, teacher: Checkpoint, layers: Sequence[int] | No
     _require_same(where, "the labels", mine.labels, theirs.labels)
     return Pair(student=student, teacher=teacher, layers=_layers(where, student, teacher, layers))
 
+
+def _require_own_record(where: str, student: Checkpoint, teacher: Checkpoint) -> None:
+    """Believe the records that search and distill leave in a folder: what they say of its teacher."""
+    for name in RECORDS:
+        if not (student.folder / name).is_file():
+            continue
+        said = read_json(student.folder / name).get("teacher")
+        if said != teacher.digest:
+            raise CheckpointError(
+                f"{where}: {name} says that its teacher is {str(said)[:12]}, and this one is {teacher.digest[:12]}; "
+                f"{_ADVICE}"
+            )
+
+
+RECORDS = ("distill.json",)
+"""Files of a student's folder whose `teacher` is the digest of the checkpoint that it was made from."""
 
 _ADVICE = "give the teacher that it was made from as --teacher"
 

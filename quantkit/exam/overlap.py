@@ -12,8 +12,6 @@ from quantkit.tasks.datasets import load
 # The gate's questions where nobody says otherwise: those that `evaluate` takes by default.
 GATE_DATA = {"squad": "squad"}
 _LOG = logging.getLogger(__name__)
-# What a question may be called, and what is known of it, besides what it asks.
-_BESIDES = ("id", "group", "answers", "label")
 
 
 def gate_questions(task: str, asked: str | None, data_dir: Path | None, *, what: str) -> Dataset | None:
@@ -43,7 +41,7 @@ def gate_questions(task: str, asked: str | None, data_dir: Path | None, *, what:
 def require_not_the_gates(
     questions: Sequence[Question], gate: Dataset | None, *, source: str, what: str, advice: str
 ) -> None:
-    """Check that none of the questions is the gate's, by its id or by what it asks.
+    """Check that none of the questions is the gate's, by its id.
 
     Args:
         questions: what is used.
@@ -58,15 +56,9 @@ def require_not_the_gates(
     if gate is None:
         return
     ids = {question.id for question in gate.questions}
-    texts = {_text(question) for question in gate.questions}
-    shared = sorted(question.id for question in questions if question.id in ids or _text(question) in texts)
+    shared = sorted(question.id for question in questions if question.id in ids)
     if shared:
         raise DatasetError(
             f"{source}: {len(shared)} of the {len(questions)} {what} are the gate's ({gate.name}), "
             f"such as {shared[0]}; {advice}"
         )
-
-
-def _text(question: Question) -> tuple[object, ...]:
-    fields = [field.name for field in dataclasses.fields(question) if field.name not in _BESIDES]
-    return tuple(getattr(question, name) for name in fields)
