@@ -157,7 +157,8 @@ class _Training:
                 if begun != phase.name:
                     self.learner.begin(phase.name, steps=progress.step - phase.first, moments=tensors)
                     begun = phase.name
-                rate = settings.learning_rate * schedule.rate(progress.step, settings.warm_up)
+                highest = settings.block_learning_rate if phase.name == "blocks" else settings.learning_rate
+                rate = highest * schedule.rate(progress.step, settings.warm_up)
                 try:
                     progress = self._take_step(progress, phase.name, rate)
                     if schedule.evaluated(progress.step, settings.evaluations):

@@ -57,7 +57,10 @@ class DistillSettings(Section):
     accumulate: int = Field(default=1, ge=1, description="batches per optimizer step")
     max_length: int = Field(default=384, ge=8, description="most tokens in a row")
     learning_rate: float = Field(
-        default=2e-4, gt=0, le=1, description="the highest; it rises through warm_up and falls to zero"
+        default=3e-4, gt=0, le=1, description="the highest; it rises through warm_up and falls to zero"
+    )
+    block_learning_rate: float = Field(
+        default=1e-3, gt=0, le=1, description="the same while each block learns alone"
     )
     warm_up: float = Field(
         default=0.05, ge=0, lt=1, description="share of the steps that the learning rate rises"
