@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from letters import LENGTH, MakeCheckpoint, write_questions
+from letters import LENGTH, LETTERS, MakeCheckpoint, write_questions
 
 torch = pytest.importorskip("torch")
 
@@ -22,8 +22,10 @@ from quantkit.distillation.state import Progress, TrainingFolder  # noqa: E402
 from quantkit.distillation.whole import whole_losses  # noqa: E402
 from quantkit.errors import DatasetError, TrainingError, UsageError  # noqa: E402
 from quantkit.recipe.distill_settings import DistillSettings  # noqa: E402
+from quantkit.recipe.settings import ExportSettings  # noqa: E402
 from quantkit.records import DistillReport  # noqa: E402
 from quantkit.stages.distill import Family, distill  # noqa: E402
+from quantkit.stages.export import export  # noqa: E402
 from quantkit.tasks.data_places import DataPlaces  # noqa: E402
 
 Distil = Callable[..., DistillReport]
@@ -259,3 +261,30 @@ def test_the_same_training_twice_at_once(
         pytest.raises(UsageError, match="the same training is at work there"),
     ):
         distil(tmp_path / "out")
+
+
+def test_the_line_takes_what_comes_of_it(distil: Distil, tmp_path: Path) -> None:
+    """A distilled checkpoint is exported as any other, and its record stays out of the artifact."""
+    distil(tmp_path / "out", steps=4)
+    artifact = export(str(tmp_path / "out"), tmp_path / "fp32", task="squad", settings=ExportSettings())
+    assert (artifact.manifest.architecture, artifact.task) == ("decibert", "squad")
+    assert not (artifact.path / "distill.json").exists()
+
+
+def test_a_classifier_learns(
+    make_checkpoint: MakeCheckpoint, settings: DistillSettings, tmp_path: Path
+) -> None:
+    """The same for texts with labels: their logits, hidden states and labels."""
+    texts = tmp_path / "texts.jsonl"
+    lines = ({"id": f"t{n}", "text": LETTERS[: 1 + n % 8], "label": n % 2} for n in range(40))
+    texts.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    source = make_checkpoint(task="text-classification")
+    student = make_checkpoint(source, task="text-classification", intermediate_size=32)
+    changes = {"teacher": str(source), "data": (str(texts),), "gate_data": None, "label_weight": 1.0}
+    report = distill(
+        Family(student=str(student), task="text-classification"),
+        tmp_path / "out",
+        settings=settings.model_copy(update=changes),
+    )
+    assert report.blocks == ("layer 0 feed-forward", "layer 1 feed-forward")
+    assert set(report.losses) == {"logits", "hidden", "labels"}
