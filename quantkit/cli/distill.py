@@ -13,11 +13,20 @@ if TYPE_CHECKING:
 
 @click.command("distill")
 @options.argument("STUDENT", kind=options.CHECKPOINT)
+@click.option(
+    "--teacher",
+    type=options.CHECKPOINT,
+    metavar="CHECKPOINT",
+    required=True,
+    help="The checkpoint that the student was made from.",
+)
 @options.settings("DistillSettings")
 @options.settings("Recipe", only=("task",))
 @options.output_options
 @options.data_dir_option
-def command(*, student: str, given: options.Given, output: options.Output, data_dir: Path | None) -> None:
+def command(
+    *, student: str, teacher: str, given: options.Given, output: options.Output, data_dir: Path | None
+) -> None:
     """Let a smaller checkpoint learn to answer as its teacher does.
 
     First each block that differs from the teacher's learns alone to give what that one gives, then the whole learns
@@ -31,12 +40,8 @@ def command(*, student: str, given: options.Given, output: options.Output, data_
     from quantkit.stages.distill import Family, distill
 
     settings = given.build(DistillSettings)
-    if settings.teacher == QUICKSTART:
-        settings = settings.model_copy(update={"teacher": str(quickstart_model())})
-    family = Family(
-        student=str(quickstart_model()) if student == QUICKSTART else student,
-        task=given.one(Recipe, "task"),
-    )
+    mine, theirs = (str(quickstart_model()) if named == QUICKSTART else named for named in (student, teacher))
+    family = Family(student=mine, teacher=theirs, task=given.one(Recipe, "task"))
     with show.working():
         report = distill(family, output.path, settings=settings, data_dir=data_dir, force=output.force)
     if output.as_json:

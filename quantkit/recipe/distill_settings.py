@@ -1,23 +1,19 @@
-"""The settings of `quantkit distill`."""
+"""The settings of `quantkit distill`, less what it works on: student and teacher."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt
 
-from quantkit.recipe.fields import Cli, Place, Section
+from quantkit.recipe.fields import Cli, Section
 from quantkit.recipe.marks import NotInKey
 from quantkit.recipe.settings import CalibrationData, Dataset, Seconds
 
-IN_KEY = NotInKey(because="what it holds is in the key, as a digest of its own")
 SAME_WEIGHTS = NotInKey(because="how often the training is saved changes no weight")
 
 
 class DistillSettings(Section):
     """student and teacher checkpoints → student checkpoint."""
 
-    teacher: Annotated[str, Place("checkpoint"), Cli(metavar="CHECKPOINT"), IN_KEY] = Field(
-        min_length=1, description="the checkpoint that the student was made from"
-    )
     data: Annotated[tuple[Dataset, ...], Cli(names=("--data",), metavar="NAME|FILE")] = Field(
         min_length=1,
         strict=False,

@@ -59,7 +59,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
 
     def distill(family: Any, out: Path, **options: Any) -> DistillReport:
-        found.append({"student": family.student, "task": family.task, "out": out, **options})
+        found.append(
+            {"student": family.student, "teacher": family.teacher, "task": family.task, "out": out, **options}
+        )
         return REPORT
 
     stage = types.ModuleType("quantkit.stages.distill")
@@ -78,7 +80,6 @@ def test_options_become_settings(calls) -> None:
     result = invoke("distill", "ck", *options.split())
     assert result.exit_code == 0, result.stderr
     settings = DistillSettings(
-        teacher="t",
         data=("a.json", "b.json"),
         select="s.json",
         gate_data="g.json",
@@ -87,7 +88,13 @@ def test_options_become_settings(calls) -> None:
         label_weight=0.5,
         train_embeddings=True,
     )
-    expected = {"student": "ck", "task": "text-classification", "out": Path("out"), "settings": settings}
+    expected = {
+        "student": "ck",
+        "teacher": "t",
+        "task": "text-classification",
+        "out": Path("out"),
+        "settings": settings,
+    }
     assert calls == [{**expected, "data_dir": Path("d"), "force": True}]
     assert json.loads(result.stdout) == REPORT.as_json()
 
@@ -95,7 +102,7 @@ def test_options_become_settings(calls) -> None:
 def test_quickstart_is_a_teacher(calls) -> None:
     """The model that ships is a student or a teacher by its name."""
     invoke("distill", "quickstart", "--teacher", "quickstart", "--data", "a.json", "-o", "out")
-    assert calls[0]["student"] == calls[0]["settings"].teacher == str(quickstart_model())
+    assert calls[0]["student"] == calls[0]["teacher"] == str(quickstart_model())
 
 
 def test_table_tells_before_and_after(calls) -> None:

@@ -36,9 +36,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def settings(teacher: Path, questions: Path) -> DistillSettings:
+def settings(questions: Path) -> DistillSettings:
     return DistillSettings(
-        teacher=str(teacher),
         data=(str(questions),),
         gate_data=str(questions.parent / "gate.json"),
         steps=24,
@@ -58,12 +57,14 @@ def gate(questions: Path) -> None:
 
 
 @pytest.fixture
-def distil(student: Path, settings: DistillSettings) -> Distil:
+def distil(student: Path, teacher: Path, settings: DistillSettings) -> Distil:
     """Return a function that distils the student into a folder, with some settings changed."""
 
     def run(out: Path, source: Path = student, **changes: Any) -> DistillReport:
         return distill(
-            Family(student=str(source), task="squad"), out, settings=settings.model_copy(update=changes)
+            Family(student=str(source), teacher=str(teacher), task="squad"),
+            out,
+            settings=settings.model_copy(update=changes),
         )
 
     return run
@@ -129,18 +130,25 @@ def test_a_stopped_training_goes_on_exactly(
 
 
 def test_kill_minus_nine(
-    distil: Distil, student: Path, settings: DistillSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    distil: Distil,
+    student: Path,
+    teacher: Path,
+    settings: DistillSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A process that is killed outright leaves a state that another one goes on from, to the same bytes."""
     changes = {"steps": 4000, "save_every": 2, "evaluations": 1}
     script = (
         "import sys, json; from pathlib import Path; from quantkit.stages.distill import Family, distill; "
         "from quantkit.recipe.distill_settings import DistillSettings; "
-        "distill(Family(student=sys.argv[1], task='squad'), Path(sys.argv[2]), "
-        "settings=DistillSettings.model_validate_json(sys.argv[3]))"
+        "distill(Family(student=sys.argv[1], teacher=sys.argv[2], task='squad'), Path(sys.argv[3]), "
+        "settings=DistillSettings.model_validate_json(sys.argv[4]))"
     )
     asked = settings.model_copy(update=changes).model_dump_json()
-    process = subprocess.Popen([sys.executable, "-c", script, str(student), str(tmp_path / "out"), asked])
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(student), str(teacher), str(tmp_path / "out"), asked]
+    )
     folder = Path(os.environ["QUANTKIT_CACHE"]) / "distill"
     while process.poll() is None and saved_step(folder) < 10:
         time.sleep(0.01)
@@ -250,12 +258,14 @@ def test_the_gates_questions_are_not_learned(distil: Distil, questions: Path, tm
 
 
 def test_the_same_training_twice_at_once(
-    distil: Distil, student: Path, settings: DistillSettings, tmp_path: Path
+    distil: Distil, student: Path, teacher: Path, settings: DistillSettings, tmp_path: Path
 ) -> None:
     """A second training of the same key waits for nobody, and says so."""
     from quantkit.stages.distill import ingredients
 
-    made_of = ingredients(Family(student=str(student), task="squad"), settings, DataPlaces())
+    made_of = ingredients(
+        Family(student=str(student), teacher=str(teacher), task="squad"), settings, DataPlaces()
+    )
     with (
         TrainingFolder(made_of.key("distill")).held(),
         pytest.raises(UsageError, match="the same training is at work there"),
@@ -280,9 +290,9 @@ def test_a_classifier_learns(
     texts.write_text("\n".join(map(json.dumps, lines)) + "\n")
     source = make_checkpoint(task="text-classification")
     student = make_checkpoint(source, task="text-classification", intermediate_size=32)
-    changes = {"teacher": str(source), "data": (str(texts),), "gate_data": None, "label_weight": 1.0}
+    changes = {"data": (str(texts),), "gate_data": None, "label_weight": 1.0}
     report = distill(
-        Family(student=str(student), task="text-classification"),
+        Family(student=str(student), teacher=str(source), task="text-classification"),
         tmp_path / "out",
         settings=settings.model_copy(update=changes),
     )

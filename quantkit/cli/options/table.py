@@ -8,8 +8,6 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                help='What the model does (squad: answers are parts of a paragraph; text-classification: a text, or two, get a label).'),
     ),
     "DistillSettings": (
-        Option(path=('teacher',), names=('--teacher',), metavar='CHECKPOINT', required=True, place='dir', known=('quickstart',),
-               help='The checkpoint that the student was made from.'),
         Option(path=('data',), names=('--data',), metavar='NAME|FILE', many=True, required=True, place='file', known=('squad', 'squad-train', 'callcentre'),
                help="Questions to learn on, in the task's format; labels count only with --label-weight (repeatable)."),
         Option(path=('select',), names=('--select',), metavar='SET|FILE', place='file', known=('callcentre', 'squad', 'squad-train'),

@@ -25,9 +25,10 @@ _TOOLS = ("torch", "transformers", "numpy", "tokenizers", "safetensors")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
-    """A student's checkpoint (a folder), and the task that it and its teacher are for."""
+    """A student and its teacher, each a folder or a Hugging Face id, and the task that they are for."""
 
     student: str
+    teacher: str
     task: str
 
 
@@ -41,7 +42,7 @@ def ingredients(family: Family, settings: DistillSettings, data: DataPlaces) -> 
     return Ingredients(
         inputs={
             "student": checkpoint_digest(family.student),
-            "teacher": checkpoint_digest(settings.teacher),
+            "teacher": checkpoint_digest(family.teacher),
             "cpu": digest_of(cpu_facts().kernels_json()),
             **data.digests(settings),
         },
@@ -61,9 +62,9 @@ def distill(
     """Let a student learn from its teacher, and write what it has become.
 
     Args:
-        family: the student and the task.
+        family: student, teacher and task.
         out: the folder of the new checkpoint.
-        settings: teacher, data, and how the student learns.
+        settings: data, and how the student learns.
         data_dir: looked into first for data.
         force: replace what is at `out`.
 
@@ -80,7 +81,7 @@ def distill(
         _require_a_loss(settings)
         pair = pair_up(
             read_checkpoint(family.student, task=family.task),
-            read_checkpoint(settings.teacher, task=family.task),
+            read_checkpoint(family.teacher, task=family.task),
             settings.layers,
         )
         questions = choose_questions(settings, family.task, data_dir)

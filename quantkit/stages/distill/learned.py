@@ -128,4 +128,4 @@ def _report(
 
 def _without_places(settings: DistillSettings) -> dict[str, Any]:
     """Return the settings less where things were on this machine: their digests stand in the record."""
-    return settings.model_dump(mode="json", exclude={"teacher", "data", "select", "gate_data"})
+    return settings.model_dump(mode="json", exclude={"data", "select", "gate_data"})
