@@ -60,6 +60,10 @@ class Schedule:
             return (done + 1) / rising
         return (phase.steps - done) / max(1, phase.steps - rising)
 
+    def rounded(self, step: int, share: float) -> bool:
+        """Return whether a step is one of the last ones, in which linear layers are rounded; the blocks' never are."""
+        return step >= max(self.blocks, self.steps - round(share * self.steps))
+
     def evaluated(self, step: int, evaluations: int) -> bool:
         """Return whether the selection is answered when so many steps are done: after the blocks, then evenly."""
         done = step - self.blocks

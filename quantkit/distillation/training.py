@@ -23,6 +23,7 @@ from quantkit.distillation.encoder import Batch, Encoder
 from quantkit.distillation.judge import Score
 from quantkit.distillation.learner import Learner
 from quantkit.distillation.lesson import Lesson
+from quantkit.distillation.rounded import rounded
 from quantkit.distillation.rows import Batches, pad
 from quantkit.distillation.schedule import PhaseName, Schedule, Speed, split_steps, steps_within
 from quantkit.distillation.state import Progress
@@ -159,8 +160,10 @@ class _Training:
                     begun = phase.name
                 highest = settings.block_learning_rate if phase.name == "blocks" else settings.learning_rate
                 rate = highest * schedule.rate(progress.step, settings.warm_up)
+                as_int8 = schedule.rounded(progress.step, settings.qat_share)
                 try:
-                    progress = self._take_step(progress, phase.name, rate)
+                    with rounded(self.lesson.student.layers if as_int8 else ()):
+                        progress = self._take_step(progress, phase.name, rate)
                     if schedule.evaluated(progress.step, settings.evaluations):
                         progress = self._evaluate(progress)
                 except (_NotFinite, EvaluationError):

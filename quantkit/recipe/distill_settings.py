@@ -67,7 +67,7 @@ class DistillSettings(Section):
     )
     logits_weight: float = Field(default=1.0, ge=0, description="weight of the answers' divergence")
     hidden_weight: float = Field(
-        default=3.0, ge=0, description="weight of the hidden states' error, relative to their size"
+        default=10.0, ge=0, description="weight of the hidden states' error, relative to their size"
     )
     relation_weight: float = Field(
         default=0.0,
@@ -80,6 +80,12 @@ class DistillSettings(Section):
         description="most heads that relations are compared in; fewer where widths ask for it",
     )
     label_weight: float = Field(default=0.0, ge=0, description="weight of the data's own labels")
+    qat_share: Annotated[float, Cli(names=("--qat",), metavar="SHARE")] = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of the steps, the last ones, in which linear layers are rounded as in INT8",
+    )
     train_embeddings: Annotated[bool, Cli(gives=True)] = Field(
         default=False, description="embeddings learn too; they are frozen otherwise"
     )

@@ -22,6 +22,15 @@ def test_evaluations_are_even_and_the_last_step_has_one() -> None:
     assert [step for step in range(1, 6) if Schedule(blocks=5, whole=0).evaluated(step, 4)] == [5]
 
 
+def test_the_last_steps_are_rounded() -> None:
+    """A fifth of ten steps are the last two; the blocks' steps are never among them."""
+    schedule = Schedule(blocks=3, whole=7)
+    found = {
+        share: [step for step in range(10) if schedule.rounded(step, share)] for share in (0.0, 0.2, 1.0)
+    }
+    assert found == {0.0: [], 0.2: [8, 9], 1.0: list(range(3, 10))}
+
+
 @pytest.mark.parametrize(
     ("steps", "share", "blocks"), [(100, 0.15, 15), (2, 0.9, 1), (5, 1.0, 5), (1, 0.5, 0)]
 )

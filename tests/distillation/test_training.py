@@ -244,6 +244,13 @@ def test_all_losses_together(distil: Distil, tmp_path: Path) -> None:
     assert set(report.losses) == {"logits", "hidden", "relations", "labels"}
 
 
+def test_the_last_steps_may_be_rounded(distil: Distil, tmp_path: Path) -> None:
+    """Steps in which linear layers are rounded end in other weights, and leave no rounding behind."""
+    reports = [distil(tmp_path / str(share), qat_share=share) for share in (0.0, 0.5)]
+    assert reports[0].evaluations[:2] == reports[1].evaluations[:2]
+    assert reports[0].evaluations[-1] != reports[1].evaluations[-1]
+
+
 def test_fewer_layers(distil: Distil, make_checkpoint: MakeCheckpoint, teacher: Path, tmp_path: Path) -> None:
     """A student that lacks a layer learns with the layers that remain."""
     source = make_checkpoint(teacher, num_hidden_layers=1)
