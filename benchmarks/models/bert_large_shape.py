@@ -32,7 +32,7 @@ from quantkit.progress import track
 from quantkit.tasks.tokenizer import Tokenizer
 
 _POSITIONS = 512
-_ONES, _ZEROS = -1.0, 0.0  # spreads of tensors that are not random
+ONES, ZEROS = -1.0, 0.0  # spreads of tensors that are not random
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tensor:
-    """A tensor to draw: name, shape, and the standard deviation of its values (or `_ONES`, `_ZEROS`)."""
+    """A tensor to draw: name, shape, and the standard deviation of its values (or `ONES`, `ZEROS`)."""
 
     name: str
     shape: tuple[int, ...]
@@ -88,8 +88,8 @@ def list_tensors(options: Options, vocab_size: int) -> Iterator[Tensor]:
         yield Tensor(name=f"{name}.bias", shape=(outputs,), spread=0.02)
 
     def norm(name: str) -> Iterator[Tensor]:
-        yield Tensor(name=f"{name}.weight", shape=(hidden,), spread=_ONES)
-        yield Tensor(name=f"{name}.bias", shape=(hidden,), spread=_ZEROS)
+        yield Tensor(name=f"{name}.weight", shape=(hidden,), spread=ONES)
+        yield Tensor(name=f"{name}.bias", shape=(hidden,), spread=ZEROS)
 
     tables = (("word", vocab_size), ("position", _POSITIONS), ("token_type", 2))
     for name, rows in tables:
@@ -110,7 +110,7 @@ def list_tensors(options: Options, vocab_size: int) -> Iterator[Tensor]:
 
 def draw(tensor: Tensor, seed: int) -> NDArray[np.float32]:
     """Return a tensor's values; they depend on the seed, its name and its shape alone."""
-    if tensor.spread in (_ONES, _ZEROS):
+    if tensor.spread in (ONES, ZEROS):
         return np.full(tensor.shape, -tensor.spread, np.float32)
     key = hashlib.sha256(f"{seed} {tensor.name}".encode()).digest()
     values = np.random.default_rng(list(key)).standard_normal(tensor.shape, np.float32)

@@ -116,10 +116,11 @@ class LayerShape:
 
     Attributes:
         hidden: width of the residual stream.
-        heads: attention heads.
+        heads: attention heads; 0 where the layer has no attention.
         head_size: width of one head; `heads * head_size` is the width of queries, keys and values.
-        feed_forward: inner width of the feed-forward network.
+        feed_forward: inner width of the feed-forward network; 0 where the layer has none.
         feed_forwards: feed-forward networks in the layer (MobileBERT has several).
+        bottleneck: width that attention and feed-forward networks read and write, where it is not `hidden`.
     """
 
     hidden: int
@@ -127,6 +128,13 @@ class LayerShape:
     head_size: int
     feed_forward: int
     feed_forwards: int = 1
+    bottleneck: int | None = None
+
+    @property
+    def linear_weights(self) -> int:
+        """How many weights, biases left out, the linear layers of attention and feed-forward networks have at least."""
+        inner = 4 * self.heads * self.head_size + 2 * self.feed_forward * self.feed_forwards
+        return (self.bottleneck or self.hidden) * inner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,6 +26,7 @@ def read_shape(config: Config) -> EncoderShape:
         head_size=config.head_size(inner, heads),
         feed_forward=config.count("intermediate_size", 512),
         feed_forwards=config.count("num_feedforward_networks", 4),
+        bottleneck=inner,
     )
     return EncoderShape(layers=(layer,) * config.layers("num_hidden_layers", 24))
 

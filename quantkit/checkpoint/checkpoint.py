@@ -42,6 +42,8 @@ class Checkpoint:
         max_positions: the longest row it takes, in tokens.
         pad_id: the id of the padding token.
         vocab_size: rows of the word embedding.
+        tokens: how many of them the tokenizer uses.
+        token_types: rows of the token type embedding that texts use, 1 or 2.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Checkpoint:
     max_positions: int
     pad_id: int
     vocab_size: int
+    tokens: int
+    token_types: int
 
 
 def read_checkpoint(
@@ -107,6 +111,8 @@ def read_checkpoint(
         max_positions=positions,
         pad_id=tokenizer.pad_id,
         vocab_size=vocab_size,
+        tokens=tokenizer.vocab_size,
+        token_types=min(2, config.count("type_vocab_size", 2)),
     )
 
 

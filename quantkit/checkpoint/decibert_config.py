@@ -20,6 +20,7 @@ class DeciBertConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
         num_hidden_layers: how many layers there are; the length of both lists, and needed only without them.
         embedding_size: width of the word embeddings; less than `hidden_size` adds a projection without a bias.
         position_offset: 0 for BERT's positions, `pad_token_id` + 1 for RoBERTa's.
+        tokenizer_class: for a tokenizer that does not name its own; BERT's or RoBERTa's, as the positions are.
         classifier_dropout: before a classifier; `hidden_dropout_prob` without it.
 
     Others as in transformers' `BertConfig`.
@@ -49,6 +50,7 @@ class DeciBertConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
     bos_token_id: int | None = None
     eos_token_id: int | list[int] | None = None
     classifier_dropout: float | int | None = None
+    tokenizer_class: str | None = None
     tie_word_embeddings: bool = True
 
     def __post_init__(self, **others: Any) -> None:
@@ -69,6 +71,9 @@ class DeciBertConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
         )
         read_shape(values)
         self.embedding_size = embedding_size(values)
+        self.tokenizer_class = self.tokenizer_class or (
+            "RobertaTokenizer" if self.position_offset else "BertTokenizer"
+        )
         super().__post_init__(**others)
 
 

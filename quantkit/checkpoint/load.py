@@ -4,19 +4,20 @@ import contextlib
 import pickle
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from quantkit.checkpoint import decibert  # noqa: F401  # joins the Auto classes
 from quantkit.checkpoint.checkpoint import Checkpoint
+from quantkit.checkpoint.decibert import DeciBertConfig
 from quantkit.errors import CheckpointError
 from quantkit.tasks import task
 
 # What transformers is known to raise over files that it cannot make sense of.
-_LOAD_ERRORS = (
+LOAD_ERRORS = (
     OSError,
     RuntimeError,
     ValueError,
@@ -44,6 +45,8 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
             config = transformers.AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
+            # What a training script left there: an export calls the model in one way, and whole.
+            config.return_dict, config.chunk_size_feed_forward = True, 0
             model, report = getattr(transformers, f"AutoModel{task(checkpoint.task).head}").from_pretrained(
                 folder,
                 config=config,
@@ -56,9 +59,9 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are reported below, with one line
             )
-        except _LOAD_ERRORS as error:
+        except LOAD_ERRORS as error:
             raise CheckpointError(
-                f"{folder}: transformers cannot load it ({_first_line(error)}); check config.json and weights"
+                f"{folder}: transformers cannot load it ({first_line(error)}); check config.json and weights"
             ) from error
     for name, found, wanted in sorted(report["mismatched_keys"]):
         raise CheckpointError(
@@ -71,12 +74,15 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
             f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; "
             "they would be random: give the whole checkpoint"
         )
+    unexpected = tuple(sorted(report["unexpected_keys"]))
+    if checkpoint.architecture.model_type == DeciBertConfig.model_type:
+        _require_all_used(folder, unexpected)
     for name, parameter in model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise CheckpointError(
                 f"{folder}: the weight {name} has NaN or infinite values; take another checkpoint"
             )
-    return model.eval().requires_grad_(False), tuple(sorted(report["unexpected_keys"]))
+    return model.eval().requires_grad_(False), unexpected
 
 
 @contextlib.contextmanager
@@ -102,6 +108,20 @@ def quiet_transformers() -> Iterator[None]:
             enable_progress_bars()
 
 
+def _require_all_used(folder: Path, unexpected: tuple[str, ...]) -> None:
+    """Refuse weights of a layer that config.json leaves out: it is what says which parts a layer has.
+
+    Raises:
+        CheckpointError: there are some.
+    """
+    left = [name for name in unexpected if ".encoder.layer." in name]
+    if left:
+        raise CheckpointError(
+            f"{folder}: has the weight {left[0]}, and config.json leaves that part out; "
+            "use the config.json of this checkpoint"
+        )
+
+
 def _check_pickles(checkpoint: Checkpoint) -> None:
     """Read pickled weights with torch's unpickler for tensors only, which runs no code of the file.
 
@@ -113,12 +133,13 @@ def _check_pickles(checkpoint: Checkpoint) -> None:
             part = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, EOFError, RuntimeError, OSError, KeyError, ValueError) as error:
             raise CheckpointError(
-                f"{path}: cannot be unpickled safely ({_first_line(error)}); save it as safetensors"
+                f"{path}: cannot be unpickled safely ({first_line(error)}); save it as safetensors"
             ) from error
         if not isinstance(part, dict) or not all(isinstance(value, torch.Tensor) for value in part.values()):
             raise CheckpointError(f"{path}: is not a table of weights; save the checkpoint as safetensors")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says."""
     lines = str(error).strip().splitlines()
     return lines[0][:160] if lines else type(error).__name__

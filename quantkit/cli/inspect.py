@@ -7,7 +7,7 @@ import click
 from quantkit.cli import options, show
 
 if TYPE_CHECKING:
-    from quantkit.records import Inspection
+    from quantkit.records import EncoderLayer, Inspection
 
 
 @click.command("inspect")
@@ -36,6 +36,7 @@ def command(*, artifact: str, as_json: bool) -> None:
             ("artifact", f"{artifact} ({report.artifact[:12]})"),
             *([("origin", str(imported.facts.get("provenance")))] if imported else []),
             ("model", f"{report.architecture}, {report.task}, {report.precision}"),
+            *([("encoder", _encoder(report))] if report.encoder else []),
             ("parameters", f"{report.parameters:,}"),
             ("size", show.megabytes(report.size_bytes)),
             ("INT8 coverage", show.percent(report.int8_coverage)),
@@ -43,6 +44,12 @@ def command(*, artifact: str, as_json: bool) -> None:
             ("x86 without VNNI", _exactness(report)),
         ],
     )
+    if len(set(report.encoder)) > 1:
+        rows = [
+            (str(number), f"{layer.heads} x {layer.head_size}" if layer.heads else "-", _width(layer))
+            for number, layer in enumerate(report.encoder)
+        ]
+        show.print_table("encoder", ("layer", "heads", "feed-forward"), rows, right=(1, 2))
     fusions = sorted({**report.expected_fusions, **report.fused})
     if fusions:
         rows = [
@@ -64,6 +71,18 @@ def command(*, artifact: str, as_json: bool) -> None:
             for layer in report.layers
         ]
         show.print_table("linear layers", ("layer", "shape", "kernel", "integer"), layers)
+
+
+def _encoder(report: "Inspection") -> str:
+    """Say how many layers there are, and what each has where they are alike."""
+    layers, (first, *_) = len(report.encoder), report.encoder
+    if len(set(report.encoder)) > 1:
+        return f"{layers} layers that differ"
+    return f"{layers} layers of {first.heads} heads x {first.head_size}, feed-forward {_width(first)}"
+
+
+def _width(layer: "EncoderLayer") -> str:
+    return f"{layer.feed_forward:,}" if layer.feed_forward else "-"
 
 
 def _exactness(report: "Inspection") -> str:

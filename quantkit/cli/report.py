@@ -67,6 +67,7 @@ def command(
 
 def _print(found: "Comparison") -> None:
     """Print the two tables, the verdicts and the gaps."""
+    from quantkit.report.shapes import shape_table
     from quantkit.report.tables import tables
     from quantkit.report.words import score_words, throughput_words
 
@@ -79,6 +80,10 @@ def _print(found: "Comparison") -> None:
             for line in table.lines
         ]
         show.print_table(table.caption, ("", *table.columns), rows, right=(1, 2, 3, 4))
+    shapes = shape_table(found)
+    if shapes is not None:
+        layers = [(line.name, *(cell.text for cell in line.cells)) for line in shapes.lines]
+        show.print_table(shapes.caption, (shapes.first, *shapes.columns), layers)
     show.put(score_words(found))
     show.put(throughput_words(found))
     for entry in found.entries:

@@ -8,7 +8,7 @@ from quantkit.records.comparison import Comparison, Entry, Gain
 from quantkit.records.distill import DistillReport
 from quantkit.records.evaluation import Evaluation, QuestionScore, scores_digest
 from quantkit.records.gate import Check, GateReport, Interval
-from quantkit.records.inspection import Inspection, Layer
+from quantkit.records.inspection import EncoderLayer, Inspection, Layer
 from quantkit.records.lineage import Lineage, WeightAgreement
 from quantkit.records.mlperf import AccuracyRun, MlperfReport, PerformanceRun, ScenarioRuns
 from quantkit.records.record import Record, Report
@@ -24,6 +24,7 @@ __all__ = [
     "Check",
     "Comparison",
     "DistillReport",
+    "EncoderLayer",
     "Entry",
     "Evaluation",
     "Gain",

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from quantkit.records.gate import GateReport
+from quantkit.records.inspection import EncoderLayer
 from quantkit.records.record import Record, Report
 from quantkit.records.sensitivity import GroupSensitivity
 
@@ -68,6 +69,7 @@ class Entry(Record):
     profile: dict[str, Any] = Field(
         default={}, description="how it ran there: runtime, engine, instances, threads …"
     )
+    encoder: tuple[EncoderLayer, ...] = Field(default=(), description="shape, layer by layer")
     gains: tuple[Gain, ...] = ()
     gate: GateReport | None = None
     search: str = Field(default="", description="what --mode auto found, in words")

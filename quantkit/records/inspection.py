@@ -15,6 +15,14 @@ class Layer(Record):
     macs: int = Field(ge=0)
 
 
+class EncoderLayer(Record):
+    """One layer of the encoder by config.json: heads and inner width, 0 where attention or feed-forward is missing."""
+
+    heads: int = Field(ge=0)
+    head_size: int = Field(ge=1)
+    feed_forward: int = Field(ge=0)
+
+
 class Inspection(Report):
     """Sizes, parameters, fusions, executed kernels, INT8 coverage (share of linear MACs in integer kernels)."""
 
@@ -35,6 +43,9 @@ class Inspection(Report):
     saturating: tuple[str, ...] = Field(
         default=(),
         description="layers whose sums can saturate on x86 without VNNI; none: integer products are exact on every CPU",
+    )
+    encoder: tuple[EncoderLayer, ...] = Field(
+        default=(), description="the encoder's shape, layer by layer; empty where config.json does not say it"
     )
     layers: tuple[Layer, ...] = ()
     tools: dict[str, str] = {}

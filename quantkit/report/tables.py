@@ -18,9 +18,9 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """One row: a model with its numbers, or its gain against another."""
+    """One row: a model with its numbers, its gain against another, or a layer of all models."""
 
-    kind: Literal["model", "gain"]
+    kind: Literal["model", "gain", "layer"]
     name: str
     note: str = ""
     cells: tuple[Cell, ...]
@@ -28,13 +28,14 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumberTable:
-    """One table: caption, columns, rows; the first column is the rows' name."""
+    """One table: caption, columns, rows; `first` is the head of the rows' names."""
 
     key: str
     caption: str
     note: str
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
+    first: str = "model"
 
 
 def tables(report: Comparison) -> tuple[NumberTable, ...]:

@@ -11,6 +11,7 @@ The graph (the other stages rely on this):
 * nothing in it tells of the machine, and the same checkpoint gives the same bytes.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from quantkit.artifact.ingredients import UNKNOWN, Ingredients
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, require_torch
 from quantkit.errors import ExportError
-from quantkit.files import require_free
+from quantkit.files import require_free, write_text
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
 from quantkit.graph.parity import TokenRanges
 from quantkit.recipe.marks import in_key
@@ -32,6 +33,8 @@ from quantkit.tasks.data_places import DataPlaces
 
 __all__ = ["Source", "checkpoint_digest", "export", "ingredients"]
 
+_LOG = logging.getLogger(__name__)
+_PADDING = 128  # rows that a table may be longer to please kernels
 _TOOLS = ("torch", "transformers", "onnxscript", "onnx", "onnx-ir", "onnxruntime", "numpy")
 _EXTERNAL = {"auto": None, "yes": True, "no": False}
 
@@ -94,8 +97,11 @@ def export(
         )
         require_torch()
         with new_artifact(out, force=force) as draft:
-            facts = _write_graph(source, draft.model_path, settings)
             draft.take_companions(source.folder)
+            facts = {
+                "ids": _read_as_transformers_do(source, draft.path),
+                **_write_graph(source, draft.model_path, settings),
+            }
             record = watch.record(
                 "export",
                 ingredients=_made_of(source.digest, task, settings),
@@ -112,12 +118,46 @@ def export(
     return Artifact.open(out, check=False)
 
 
+def _read_as_transformers_do(source: Checkpoint, folder: Path) -> dict[str, Any]:
+    """Compare token ids with those of transformers, mend tokenizer.json in `folder`, return the facts of the record."""
+    from quantkit.checkpoint.ids import TOKENIZER_JSON, compare_ids
+
+    # A model of one type takes only type 0, whatever the tokenizer says.
+    two_types = "token_type_ids" in source.inputs and source.token_types > 1
+    ids = compare_ids(source.folder, token_types=two_types)
+    if ids.written is not None:
+        _LOG.warning(
+            "%s: its tokenizer files contradict each other; the artifact has a %s that reads texts as the %s of "
+            "transformers does",
+            source.name,
+            TOKENIZER_JSON,
+            ids.tokenizer,
+        )
+        write_text(folder / TOKENIZER_JSON, ids.written)
+    return ids.as_json()
+
+
 def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> dict[str, Any]:
     """Load, trace, write and compare; return the facts of the stage record."""
     from quantkit.checkpoint.load import load_model
     from quantkit.tracing import IR_VERSION, Signature, compare, trace_model
 
     model, unused = load_model(source)
+    idle = source.vocab_size - source.tokens
+    if idle >= _PADDING:
+        _LOG.warning(
+            "%s: %d rows of the word embedding belong to no token; check that the tokenizer is the model's own",
+            source.name,
+            idle,
+        )
+    if unused:
+        _LOG.warning(
+            "%s: %d weights have no place in the model for %s and are left out, the first is %s",
+            source.name,
+            len(unused),
+            source.task,
+            unused[0],
+        )
     of_task = task_named(source.task)
     signature = Signature(inputs=source.inputs, outputs=of_task.outputs, per_token=of_task.per_token)
     graph = trace_model(model, signature, opset=settings.opset, max_positions=source.max_positions)
@@ -132,7 +172,7 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"{source.name}: the exported graph is not valid ONNX: {error}") from error
     ranges = TokenRanges(
-        tokens=source.vocab_size, types=2, length=source.max_positions, padding=source.pad_id
+        tokens=source.vocab_size, types=source.token_types, length=source.max_positions, padding=source.pad_id
     )
     found = compare(model, path, signature, ranges, atol=settings.atol)
     return {

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
+from quantkit.architectures import Config, architecture
 from quantkit.artifact import Artifact
 from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.measure import tool_versions
+from quantkit.errors import CheckpointError
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.model import load_model
-from quantkit.records import Inspection, Layer
+from quantkit.records import EncoderLayer, Inspection, Layer
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.hold import hold
 from quantkit.tasks import task
@@ -78,6 +80,7 @@ def _inspect(artifact: Artifact) -> Inspection:
         int8_coverage=execution.int8_coverage,
         int8_embedding_share=_int8_embedding_share(model.graph),
         saturating=tuple(layer.name for layer in execution.layers if layer.saturates),
+        encoder=_encoder(artifact),
         layers=tuple(
             Layer(
                 name=layer.name,
@@ -89,6 +92,19 @@ def _inspect(artifact: Artifact) -> Inspection:
             for layer in execution.layers
         ),
         tools=tool_versions("onnx", "onnxruntime"),
+    )
+
+
+def _encoder(artifact: Artifact) -> tuple[EncoderLayer, ...]:
+    """Return the encoder's shape by config.json; nothing where that lacks a number, which export would refuse."""
+    where = str(artifact.path / "config.json")
+    try:
+        shape = architecture(artifact.config, where).read_shape(Config(values=artifact.config, where=where))
+    except CheckpointError:
+        return ()
+    return tuple(
+        EncoderLayer(heads=layer.heads, head_size=layer.head_size, feed_forward=layer.feed_forward)
+        for layer in shape.layers
     )
 
 

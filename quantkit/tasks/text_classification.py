@@ -7,6 +7,7 @@ micro-averaged F1 equals accuracy.
 """
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from quantkit.tasks.task import (
 from quantkit.tasks.tokenizer import Tokenizer
 
 _FORMAT = 'give JSON Lines with "id", "text" and "label"'
+_UNNAMED = re.compile(r"LABEL_([0-9]{1,4})")  # what transformers calls labels that config.json does not name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,6 +230,9 @@ def _label_index(dataset: Dataset, question: TextQuestion, tokenizer: Tokenizer)
                 f"{f'give 0 to {len(labels) - 1}' if labels else 'give 0 or more'}"
             )
         return question.label
+    unnamed = None if labels else _UNNAMED.fullmatch(question.label)
+    if unnamed is not None:
+        return int(unnamed[1])
     if question.label not in labels:
         near = difflib.get_close_matches(question.label, labels, n=1)
         hint = (

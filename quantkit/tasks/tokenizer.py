@@ -20,7 +20,6 @@ from quantkit.tasks.tokenizer_errors import tokenizer_errors
 from quantkit.tasks.tokenizer_files import TokenizerFiles, read_tokenizer_files
 
 _AT_ONCE = 1024  # texts per call of the library: bounds the memory its own objects take
-_PADDED_TO = (8, 64, 128)  # what model vocabularies are rounded up to for fast kernels
 _SPACE = np.array([chr(code).isspace() for code in range(0x3002)])  # no space lies beyond U+3000
 
 
@@ -58,7 +57,8 @@ class Layout:
 class Tokenizer:
     """A tokenizer read from a folder.
 
-    Truncation and padding stored in the files are ignored, and special tokens spelled out in a text are text.
+    Truncation and padding stored in the files are ignored. Special tokens spelled out in a text are those tokens, as in
+    transformers, unless tokenizer_config.json says `split_special_tokens`.
 
     Attributes:
         folder: where it was read from.
@@ -77,7 +77,7 @@ class Tokenizer:
         self._tokenizer = files.tokenizer
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._tokenizer.encode_special_tokens = True
+        self._tokenizer.encode_special_tokens = files.splits_special_tokens
         self._layout = _layout(folder, files)
         self.folder = folder
         self.vocab_size = max(self._tokenizer.get_vocab().values(), default=-1) + 1
@@ -99,15 +99,14 @@ class Tokenizer:
         return cls(folder, read_tokenizer_files(folder))
 
     def check_vocabulary(self, vocab_size: int) -> None:
-        """Check that a model with `vocab_size` embeddings is made for this tokenizer.
+        """Check that a model with `vocab_size` embeddings has one for every token.
 
-        A model's vocabulary may be padded up to a multiple of 8, 64 or 128.
+        It may have more: rows that pad the table for fast kernels, or that no token was ever given.
 
         Raises:
-            CheckpointError: it is not.
+            CheckpointError: it has fewer.
         """
-        allowed = {self.vocab_size, *(-(-self.vocab_size // unit) * unit for unit in _PADDED_TO)}
-        if vocab_size not in allowed:
+        if vocab_size < self.vocab_size:
             raise CheckpointError(
                 f"{self.folder}: the tokenizer has {self.vocab_size} tokens but the model {vocab_size}; "
                 "use the tokenizer files the model was trained with"
@@ -166,7 +165,7 @@ class Tokenizer:
 
     @property
     def special_ids(self) -> tuple[int, ...]:
-        """The ids that stand around texts, and the padding: no text has them."""
+        """The ids that stand around texts, and the padding."""
         return (*self._layout.prefix, *self._layout.middle, *self._layout.suffix, self.pad_id)
 
     def row(

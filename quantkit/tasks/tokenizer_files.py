@@ -11,8 +11,20 @@ from quantkit import strict_json
 from quantkit.errors import CheckpointError
 from quantkit.tasks.tokenizer_errors import tokenizer_errors
 
-_WORDPIECE_NAMES = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
-_BYTE_LEVEL_NAMES = {"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+_WORDPIECE_NAMES = {
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "mask_token": "[MASK]",
+}
+_BYTE_LEVEL_NAMES = {
+    "cls_token": "<s>",
+    "sep_token": "</s>",
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+    "mask_token": "<mask>",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,11 +36,13 @@ class TokenizerFiles:
         special: ids of the special tokens by role (`cls_token`, `sep_token`, `pad_token`), as far as it has
             them.
         config: config.json, empty when there is none.
+        splits_special_tokens: special tokens spelled out in a text are read as plain text.
     """
 
     tokenizer: tokenizers.Tokenizer
     special: dict[str, int]
     config: dict[str, Any]
+    splits_special_tokens: bool = False
 
 
 def read_tokenizer_files(folder: Path) -> TokenizerFiles:
@@ -46,13 +60,16 @@ def read_tokenizer_files(folder: Path) -> TokenizerFiles:
     elif (folder / "vocab.txt").is_file():
         tokenizer = _build_wordpiece(folder / "vocab.txt", settings, names)
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        tokenizer = _build_byte_level(folder, settings)
+        tokenizer = _build_byte_level(folder, settings, names)
     else:
         raise CheckpointError(
             f"{folder}: has no tokenizer; put tokenizer.json, vocab.txt, or vocab.json with merges.txt there"
         )
     return TokenizerFiles(
-        tokenizer=tokenizer, special=_special(tokenizer, names), config=read_json(folder / "config.json")
+        tokenizer=tokenizer,
+        special=_special(tokenizer, names),
+        config=read_json(folder / "config.json"),
+        splits_special_tokens=settings.get("split_special_tokens") is True,
     )
 
 
@@ -105,10 +122,11 @@ def _build_wordpiece(path: Path, settings: dict[str, Any], names: dict[str, Any]
             lowercase=bool(settings.get("do_lower_case", True)),
         )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    _add_special_tokens(tokenizer, names, _WORDPIECE_NAMES)
     return tokenizer
 
 
-def _build_byte_level(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
+def _build_byte_level(folder: Path, settings: dict[str, Any], names: dict[str, Any]) -> tokenizers.Tokenizer:
     vocabulary = read_json(folder / "vocab.json")
     lines = [
         line for line in _read_text(folder / "merges.txt").splitlines() if not line.startswith("#version")
@@ -120,7 +138,24 @@ def _build_byte_level(folder: Path, settings: dict[str, Any]) -> tokenizers.Toke
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
         add_prefix_space=bool(settings.get("add_prefix_space", False))
     )
+    _add_special_tokens(tokenizer, names, _BYTE_LEVEL_NAMES)
     return tokenizer
+
+
+def _add_special_tokens(
+    tokenizer: tokenizers.Tokenizer, names: dict[str, Any], usual: dict[str, str]
+) -> None:
+    """Make the special tokens of a vocabulary tokens that stand for themselves in a text.
+
+    A mask takes the space before it, as RoBERTa's does.
+    """
+    for role, name in usual.items():
+        token = _name(names, role) or name
+        if tokenizer.token_to_id(token) is not None:
+            lstrip = role == "mask_token" and usual is _BYTE_LEVEL_NAMES
+            tokenizer.add_special_tokens(
+                [tokenizers.AddedToken(token, lstrip=lstrip, special=True, normalized=False)]
+            )
 
 
 def _name(names: dict[str, Any], role: str) -> str | None:

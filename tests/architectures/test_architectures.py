@@ -108,11 +108,68 @@ def test_shapes_are_read_layer_by_layer(family: str) -> None:
         assert layer.feed_forwards == 1
 
 
+def test_layers_of_decibert_have_a_shape_of_their_own() -> None:
+    """Heads and width of every layer are its own; what is missing is 0, and no weights are promised for it."""
+    family = architecture(DECIBERT)
+    layers = family.read_shape(Config(values=DECIBERT, where="")).layers
+    assert [(layer.heads, layer.head_size, layer.feed_forward) for layer in layers] == [
+        (4, 16, 256),
+        (0, 16, 96),
+        (2, 16, 0),
+    ]
+    assert [layer.linear_weights for layer in layers] == [
+        4 * 64 * 64 + 2 * 64 * 256,
+        2 * 64 * 96,
+        4 * 64 * 32,
+    ]
+
+
+def test_token_types_are_an_input_where_there_are_two() -> None:
+    """A DeciBERT with one token type takes ids and mask only, as RoBERTa; others take token types, as BERT."""
+    for kinds, family in ((2, "bert"), (1, "roberta")):
+        values = DECIBERT | {"type_vocab_size": kinds}
+        expected = architecture(CONFIGS[family]).read_inputs(Config(values=CONFIGS[family], where=""))
+        assert architecture(values).read_inputs(Config(values=values, where="")) == expected
+
+
+def test_factorised_embeddings_do_not_fuse() -> None:
+    """Words that a linear layer widens are no lookup; without a narrower size they are."""
+    assert counts(DECIBERT | {"embedding_size": 32}) == (2, 4, 2, 0)
+    assert counts(DECIBERT | {"embedding_size": 64}) == (2, 4, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"heads_per_layer": None}, "has no heads_per_layer"),
+        ({"heads_per_layer": []}, r"heads_per_layer is \[\]; it must list"),
+        ({"heads_per_layer": "4"}, "heads_per_layer is '4'; it must list"),
+        ({"heads_per_layer": [4, 4]}, "feed_forward_per_layer has 3 numbers for 2 layers"),
+        ({"heads_per_layer": [4, True, 2]}, "heads_per_layer is True for layer 1"),
+        ({"heads_per_layer": [4, 10**60, 2]}, "heads_per_layer is 10+ for layer 1"),
+        ({"num_hidden_layers": 2}, "heads_per_layer has 3 numbers for 2 layers"),
+        ({"feed_forward_per_layer": [0, 0, 0]}, "feed_forward_per_layer is 0 in every layer"),
+        ({"attention_head_size": 0}, "attention_head_size is 0"),
+        ({"embedding_size": 65}, "embedding_size is 65, which is wider than hidden_size 64"),
+        ({"embedding_size": 0}, "embedding_size is 0"),
+        ({"position_offset": 1, "pad_token_id": 1}, "position_offset is 1"),
+        ({"position_offset": "2", "pad_token_id": 1}, "position_offset is '2'"),
+        ({"position_offset": 1, "pad_token_id": None}, "pad_token_id is None"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_one_line(change: dict[str, Any], message: str) -> None:
+    """A DeciBERT whose numbers contradict each other is an error that names the key, the layer and the file."""
+    with pytest.raises(CheckpointError, match=message) as caught:
+        expected_fusions(DECIBERT | change, QUESTION_ANSWERING, "a/config.json")
+    assert str(caught.value).startswith("a/config.json: ")
+
+
 def test_mobilebert_attends_at_the_width_of_its_bottleneck() -> None:
     """Heads of MobileBERT share the bottleneck's width, or the hidden width without a bottleneck."""
     family = architecture(CONFIGS["mobilebert"])
     (layer, *_) = family.read_shape(Config(values=CONFIGS["mobilebert"], where="")).layers
     assert (layer.hidden, layer.head_size, layer.feed_forwards) == (64, 8, 4)
+    assert layer.linear_weights == 32 * (4 * 32 + 2 * 256 * 4)
     flat = CONFIGS["mobilebert"] | {"use_bottleneck": False}
     (layer, *_) = family.read_shape(Config(values=flat, where="")).layers
     assert layer.head_size == 16

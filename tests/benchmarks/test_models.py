@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch", reason="the models are made with torch (pip
 import transformers  # noqa: E402
 from transformers import BertForQuestionAnswering  # noqa: E402
 
+from quantkit.architectures import Config  # noqa: E402
 from quantkit.artifact import Artifact  # noqa: E402
 from quantkit.checkpoint import read_checkpoint  # noqa: E402
 from quantkit.quickstart.train import MODEL  # noqa: E402
@@ -41,6 +42,7 @@ def load_script(name: str) -> ModuleType:
 
 bert_large_shape = load_script("bert_large_shape")
 classifier = load_script("classifier")
+decibert_shape = load_script("decibert_shape")
 outliers = load_script("outliers")
 roberta_qa = load_script("roberta_qa")
 
@@ -167,6 +169,30 @@ def test_large_shape_is_a_checkpoint_whose_logits_vary(tmp_path: Path) -> None:
     assert 0.3 < logits.std(axis=2).mean() < 3
     one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
     assert one == two
+
+
+def test_the_reconstruction_has_115_million_parameters() -> None:
+    """decibert_large.json is a shape of the family with as many parameters as the original had."""
+    values = decibert_shape.read_shape(decibert_shape.SHAPE)
+    tensors = decibert_shape.list_tensors(Config(values=values, where=str(decibert_shape.SHAPE)))
+    assert sum(tensor.bytes // 4 for tensor in tensors) == 115_053_058
+
+
+def test_a_decibert_of_random_weights_is_a_checkpoint(tmp_path: Path) -> None:
+    """Every weight of a shape with missing parts is there, and the tokenizer has as many words as the table."""
+    roberta_qa.train_tokenizer(tmp_path, passages=60)
+    shape = json.loads(decibert_shape.SHAPE.read_text()) | {"vocab_size": 3000, "hidden_size": 64}
+    shape |= {"embedding_size": 32, "attention_head_size": 8, "num_hidden_layers": 3}
+    shape |= {"heads_per_layer": [4, 0, 2], "feed_forward_per_layer": [96, 64, 0]}
+    (tmp_path / "shape.json").write_text(json.dumps(shape))
+    options = ["--tokenizer", str(tmp_path), "--shape", str(tmp_path / "shape.json")]
+    assert decibert_shape.main(["-o", str(tmp_path / "made"), *options]) == 0
+    checkpoint = read_checkpoint(str(tmp_path / "made"), task="squad")
+    assert (checkpoint.vocab_size, checkpoint.max_positions) == (3000, 512)
+    _, report = transformers.AutoModelForQuestionAnswering.from_pretrained(
+        tmp_path / "made", output_loading_info=True
+    )
+    assert {name for names in report.values() for name in names} == set()
 
 
 def test_roberta_has_byte_level_tokens_and_positions_from_2(tmp_path: Path) -> None:

@@ -114,6 +114,10 @@ def _spoil_checkpoints() -> None:
         tokens = (folder / "vocab.txt").read_text()
         (folder / "vocab.txt").write_text(f"{tokens}more\nand more\n")
 
+    def name_own_tokenizer(folder: Path) -> None:
+        named = {"tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "basic"}
+        (folder / "tokenizer_config.json").write_text(json.dumps(named))
+
     weights = "model.safetensors"
     _copy("ck", "no-config", lambda folder: (folder / "config.json").unlink())
     _copy("ck", "no-weights", lambda folder: (folder / weights).unlink())
@@ -121,6 +125,7 @@ def _spoil_checkpoints() -> None:
     _copy("ck", "pickled", lambda folder: (folder / weights).rename(folder / "pytorch_model.bin"))
     _copy("ck", "other-tokenizer", add_tokens)
     _copy("ck", "no-tokenizer", lambda folder: (folder / "vocab.txt").unlink())
+    _copy("ck", "own-tokenizer", name_own_tokenizer)
     _copy("ck", "gpt", name_other_type)
     _copy("ck", "nan", spoil_weight)
     record = json.dumps({"teacher": "0" * 64})
@@ -134,6 +139,49 @@ def _spoil_checkpoints() -> None:
     _copy("ck", "tags", lambda folder: change_config(folder, problem_type="multi_label_classification"))
     _copy("ck", "grades", lambda folder: change_config(folder, problem_type="regression"))
     _copy("ck", "ranks", lambda folder: change_config(folder, id2label={"0": "LABEL_0"}))
+    _write_unlike_layers()
+
+
+def _write_unlike_layers() -> None:
+    import safetensors.torch
+    import torch
+
+    def describe(folder: Path, **more: object) -> None:
+        shape = {"attention_head_size": 8, "heads_per_layer": [4], "feed_forward_per_layer": [64]}
+        kind = {"model_type": "decibert", "architectures": ["DeciBertForQuestionAnswering"]}
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **kind, **shape, **more}))
+
+    def rename(folder: Path) -> None:
+        path, other = folder / "model.safetensors", torch.zeros(32)
+        weights = safetensors.torch.load_file(path)
+        named = {name.replace("bert.", "decibert.", 1): weight for name, weight in weights.items()}
+        for norm in ("attention.output", "output"):
+            named[f"decibert.encoder.layer.1.{norm}.dense.bias"] = other.clone()
+            for part in ("weight", "bias"):
+                named[f"decibert.encoder.layer.1.{norm}.LayerNorm.{part}"] = other.clone()
+        safetensors.torch.save_file(named, path, metadata={"format": "pt"})
+        layers = {"num_hidden_layers": 2, "heads_per_layer": [0, 4], "feed_forward_per_layer": [64, 0]}
+        for name in ("query", "key", "value", "output"):
+            of = "attention.output.dense" if name == "output" else f"attention.self.{name}"
+            for part in ("weight", "bias"):
+                named[f"decibert.encoder.layer.1.{of}.{part}"] = named[
+                    f"decibert.encoder.layer.0.{of}.{part}"
+                ].clone()
+        safetensors.torch.save_file(named, path, metadata={"format": "pt"})
+        describe(folder, **layers)
+
+    for name, change in {
+        "uneven": {"num_hidden_layers": 2, "feed_forward_per_layer": [64, 64]},
+        "negative": {"heads_per_layer": [-1]},
+        "half": {"feed_forward_per_layer": [0.5]},
+        "single": {"feed_forward_per_layer": 64},
+        "deaf": {"heads_per_layer": [0]},
+        "wordy": {"embedding_size": 64},
+        "shifted": {"position_offset": 3},
+    }.items():
+        _copy("ck", name, lambda folder, change=change: describe(folder, **change))
+    _copy("ck", "leftover", rename)
 
 
 def _spoil_artifacts() -> None:

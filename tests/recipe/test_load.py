@@ -41,8 +41,8 @@ def written(tmp_path: Path):
 
 
 def test_every_family_has_a_recipe_for_every_mode() -> None:
-    """Five families in three modes, and the quickstart."""
-    families = ("bert-base", "bert-large", "distilbert", "minilm", "roberta-base")
+    """Six families in three modes, and the quickstart."""
+    families = ("bert-base", "bert-large", "decibert-large", "distilbert", "minilm", "roberta-base")
     modes = ("static", "dynamic", "auto")
     expected = {f"{family}-{mode}" for family in families for mode in modes} | {"quickstart"}
     assert {path.stem for path in SHIPPED} == expected

@@ -102,6 +102,15 @@ def test_a_label_the_model_lacks_is_an_error(
         TASK.cut(dataset, tokenizer, WindowSettings())
 
 
+def test_labels_without_names_are_called_as_transformers_calls_them(
+    wordpiece_folder: Path, tmp_path: Path
+) -> None:
+    """A config.json without id2label has LABEL_0, LABEL_1, ..."""
+    dataset = TASK.read(write(tmp_path, {**LINES[0], "label": "LABEL_1"}), "texts")
+    (window,) = TASK.cut(dataset, Tokenizer.load(wordpiece_folder), WindowSettings())
+    assert window.label == 1
+
+
 def test_logits_that_are_no_numbers_name_the_text(tmp_path: Path, tokenizer: Tokenizer) -> None:
     """NaN or missing logits are errors with the text's id."""
     dataset = TASK.read(write(tmp_path, *LINES), "texts")

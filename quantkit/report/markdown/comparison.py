@@ -3,6 +3,7 @@
 from quantkit.printable import one_line, spelled_out
 from quantkit.records.comparison import Comparison
 from quantkit.report.markdown.text import SIGNS, escape
+from quantkit.report.shapes import shape_table
 from quantkit.report.tables import Cell, Line, tables
 from quantkit.report.words import score_words, throughput_words
 
@@ -10,9 +11,11 @@ from quantkit.report.words import score_words, throughput_words
 def comparison_markdown(report: Comparison) -> str:
     """Return the tables with one gain row below each model, as in a write-up."""
     lines = ["# quantkit report", "", escape(score_words(report)), escape(throughput_words(report))]
-    for table in tables(report):
+    shapes = shape_table(report)
+    for table in [*tables(report), *([shapes] if shapes else [])]:
         lines += ["", f"## {table.caption}", ""]
-        lines.append(f"| | {' | '.join(table.columns)} |")
+        columns = map(escape, table.columns)
+        lines.append(f"| | {' | '.join(columns)} |")
         lines.append(f"|---|{'---:|' * len(table.columns)}")
         lines += [_row(line) for line in table.lines]
         lines += ["", table.note] if table.note else []
@@ -30,9 +33,8 @@ def comparison_markdown(report: Comparison) -> str:
 
 
 def _row(line: Line) -> str:
-    name = (
-        f"**{escape(line.name)}**" if line.kind == "model" else f"↳ {escape(line.name)} {escape(line.note)}"
-    )
+    bold = line.kind != "gain"
+    name = f"**{escape(line.name)}**" if bold else f"↳ {escape(line.name)} {escape(line.note)}"
     return f"| {name} | {' | '.join(_cell(cell) for cell in line.cells)} |"
 
 

@@ -22,6 +22,7 @@ from quantkit.report.digits import (
 from quantkit.report.groups import is_map, places, score_name
 from quantkit.report.pages.charts import bar_chart, scatter
 from quantkit.report.pages.template import render
+from quantkit.report.shapes import shape_table
 from quantkit.report.tables import tables
 from quantkit.report.words import score_words, throughput_words
 
@@ -41,7 +42,7 @@ def comparison_page(report: Comparison) -> str:
 
 def _view(report: Comparison) -> dict[str, Any]:
     """Return everything the page says, as text and geometry."""
-    best = _best(report)
+    best, shapes = _best(report), shape_table(report)
     return {
         "title": f"{_headline(report, best)} · quantkit report",
         "headline": _headline(report, best),
@@ -51,7 +52,7 @@ def _view(report: Comparison) -> dict[str, Any]:
         "bars": bar_chart(report),
         "scatter": scatter(report),
         "score": score_name(report.task),
-        "tables": tables(report),
+        "tables": [*tables(report), *([shapes] if shapes else [])],
         "missing": report.missing,
         "gates": [_gate(entry, entry.gate) for entry in report.entries if entry.gate is not None],
         "layers": [_layers(found) for found in report.sensitivities],

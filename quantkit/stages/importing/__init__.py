@@ -241,10 +241,7 @@ def _require_whole(execution: Execution, family: Architecture, config: Config, w
     Raises:
         ArtifactError: it is.
     """
-    promised = 0
-    for layer in family.read_shape(config).layers:
-        width = min(layer.hidden, layer.heads * layer.head_size)
-        promised += width * (4 * width + 2 * layer.feed_forward * layer.feed_forwards)
+    promised = sum(layer.linear_weights for layer in family.read_shape(config).layers)
     seen = sum(math.prod(layer.shape) for layer in execution.layers)
     if seen < promised:
         raise ArtifactError(

@@ -123,6 +123,7 @@ def _entry(
         throughput_bounds=measured[0].interval or measured[0].spread if measured and not noisy else None,
         throughput_rounds=measured[0].rates if measured and not noisy else (),
         profile=measured[0].profile if measured else {},
+        encoder=inspected.encoder if inspected else (),
         gate=one.gate,
         search=_search_words(one.search),
         tuned=one.tuned.as_json() if one.tuned else None,

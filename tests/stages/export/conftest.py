@@ -112,6 +112,15 @@ def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, 
                 initializer_range=0.3,
                 num_labels=3,
             ),
+            # Layers that differ, one without attention, one without a feed-forward network; factorised embeddings.
+            "decibert": lambda: transformers.AutoConfig.for_model(
+                "decibert",
+                **{**common, "num_hidden_layers": 3},
+                attention_head_size=8,
+                heads_per_layer=[3, 0, 5],
+                feed_forward_per_layer=[64, 32, 0],
+                embedding_size=16,
+            ),
             "electra": lambda: transformers.ElectraConfig(**common, embedding_size=16),
             "mobilebert": lambda: transformers.MobileBertConfig(
                 **{**common, "hidden_size": 48, "initializer_range": 0.05},

@@ -51,7 +51,7 @@ def logits(path: Path) -> np.ndarray:
     return np.stack(session.run(None, {name: feeds[name] for name in names}))[:, mask == 1]
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "mobilebert"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "decibert", "distilbert", "mobilebert"])
 def test_queries_and_keys(
     export_plain: Export, settings: Callable[..., QuantizeSettings], tmp_path: Path, family: str
 ) -> None:
@@ -129,7 +129,8 @@ def test_a_fused_artifact_is_refused(
 
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize(
-    ("family", "count"), [("bert", 7), ("roberta", 7), ("electra", 7), ("distilbert", 7), ("mobilebert", 2)]
+    ("family", "count"),
+    [("bert", 7), ("roberta", 7), ("electra", 7), ("decibert", 7), ("distilbert", 7), ("mobilebert", 2)],
 )
 def test_channel_shift(export_plain: Export, tmp_path: Path, family: str, count: int, fused: bool) -> None:
     """Shifted by anything, every family computes what it did, fused or not: three tensors a layer and the last one.
