@@ -6,7 +6,7 @@
     encoder     a model run on a batch, and what it shows on the way
     blocks      each changed block against the one it replaces
     losses      how far outputs, hidden states and relations are apart
-    rounded     linear layers as they will be in INT8
+    fake_quantization        linear layers as they will be in INT8
     judge       the score on the selection
     state       what is kept on disk, to go on after a stop
     training    the loop

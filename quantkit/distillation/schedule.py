@@ -60,7 +60,7 @@ class Schedule:
             return (done + 1) / rising
         return (phase.steps - done) / max(1, phase.steps - rising)
 
-    def rounded(self, step: int, share: float) -> bool:
+    def fake_quantized(self, step: int, share: float) -> bool:
         """Return whether a step is one of the last ones, in which linear layers are rounded; the blocks' never are."""
         return step >= max(self.blocks, self.steps - round(share * self.steps))
 

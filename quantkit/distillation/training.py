@@ -20,10 +20,10 @@ from torch import Tensor
 
 from quantkit.distillation.blocks import Block, block_losses, changed_blocks
 from quantkit.distillation.encoder import Batch, Encoder
+from quantkit.distillation.fake_quantization import fake_quantized
 from quantkit.distillation.judge import Score
 from quantkit.distillation.learner import Learner
 from quantkit.distillation.lesson import Lesson
-from quantkit.distillation.rounded import rounded
 from quantkit.distillation.rows import Batches, pad
 from quantkit.distillation.schedule import PhaseName, Schedule, Speed, split_steps, steps_within
 from quantkit.distillation.state import Progress
@@ -160,9 +160,9 @@ class _Training:
                     begun = phase.name
                 highest = settings.block_learning_rate if phase.name == "blocks" else settings.learning_rate
                 rate = highest * schedule.rate(progress.step, settings.warm_up)
-                as_int8 = schedule.rounded(progress.step, settings.qat_share)
+                as_int8 = schedule.fake_quantized(progress.step, settings.qat_share)
                 try:
-                    with rounded(self.lesson.student.layers if as_int8 else ()):
+                    with fake_quantized(self.lesson.student.layers if as_int8 else ()):
                         progress = self._take_step(progress, phase.name, rate)
                     if schedule.evaluated(progress.step, settings.evaluations):
                         progress = self._evaluate(progress)

@@ -26,7 +26,8 @@ def test_the_last_steps_are_rounded() -> None:
     """A fifth of ten steps are the last two; the blocks' steps are never among them."""
     schedule = Schedule(blocks=3, whole=7)
     found = {
-        share: [step for step in range(10) if schedule.rounded(step, share)] for share in (0.0, 0.2, 1.0)
+        share: [step for step in range(10) if schedule.fake_quantized(step, share)]
+        for share in (0.0, 0.2, 1.0)
     }
     assert found == {0.0: [], 0.2: [8, 9], 1.0: list(range(3, 10))}
 

@@ -1,4 +1,4 @@
-"""Rounded: linear layers compute as they will in INT8, so that the last steps learn to bear it.
+"""Fake quantization: linear layers compute as they will in INT8, so that the last steps learn to bear it.
 
 Weights are rounded to 8 bits, symmetric, with a scale for each output, as the grid int8 has them; inputs to 8 bits
 between the smallest and the largest value of the batch. Gradients pass through as if nothing were rounded. The pair
@@ -17,11 +17,11 @@ _SMALLEST = 1e-8
 
 
 @contextlib.contextmanager
-def rounded(layers: Sequence[nn.Module]) -> Iterator[None]:
+def fake_quantized(layers: Sequence[nn.Module]) -> Iterator[None]:
     """Round weights and inputs of all linear layers below these modules while the block runs."""
     linears = [module for layer in layers for module in layer.modules() if isinstance(module, nn.Linear)]
     for linear in linears:
-        linear.forward = _Rounded(linear)
+        linear.forward = _FakeQuantized(linear)
     try:
         yield
     finally:
@@ -29,7 +29,7 @@ def rounded(layers: Sequence[nn.Module]) -> Iterator[None]:
             del linear.forward
 
 
-class _Rounded:
+class _FakeQuantized:
     """What a linear layer computes in place of its own product."""
 
     def __init__(self, linear: nn.Linear) -> None:

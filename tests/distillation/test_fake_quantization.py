@@ -1,10 +1,10 @@
-"""Rounded: weights and inputs are on their grids, gradients pass, and nothing stays."""
+"""Fake quantization: weights and inputs are on their grids, gradients pass, and nothing stays."""
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from quantkit.distillation.rounded import round_input, round_weight, rounded  # noqa: E402 - needs torch
+from quantkit.distillation.fake_quantization import fake_quantized, round_input, round_weight  # noqa: E402 - needs torch
 from quantkit.quantization.grids import GRIDS  # noqa: E402
 
 
@@ -30,7 +30,7 @@ def test_gradients_pass_and_nothing_stays() -> None:
     linear = torch.nn.Linear(4, 3)
     values = torch.randn(2, 4)
     plain = linear(values)
-    with rounded([torch.nn.Sequential(linear)]):
+    with fake_quantized([torch.nn.Sequential(linear)]):
         linear(values).sum().backward()
         assert not torch.equal(linear(values), plain)
     assert linear.weight.grad is not None
