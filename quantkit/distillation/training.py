@@ -63,15 +63,17 @@ def train(lesson: Lesson, threads: int) -> Learned:
 
     Args:
         lesson: with the student as it came.
-        threads: of the CPU.
+        threads: of the CPU; a training that goes on keeps its own, as another number sums in another order.
 
     Raises:
         UsageError: the budget is too small for a step.
         EvaluationError: logits are NaN before anything was learned.
         OutputError: the state cannot be written.
     """
+    found = lesson.folder.read()
+    threads = found[0].threads if found else threads
     with _threads(threads):
-        return _Training(lesson, threads).run()
+        return _Training(lesson, threads).run(found)
 
 
 class _Training:
@@ -92,8 +94,7 @@ class _Training:
         self.compared = compared_attention(lesson)
         self.started = time.monotonic()
 
-    def run(self) -> Learned:
-        found = self.lesson.folder.read()
+    def run(self, found: tuple[Progress, dict[str, Tensor]] | None) -> Learned:
         if found is None:
             progress, tensors = self._begin(), self.learner.tensors()
             self._keep(progress, best=True)

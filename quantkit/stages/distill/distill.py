@@ -1,7 +1,8 @@
 """The stage.
 
-The same student, teacher, data, settings, tools and instruction sets give the same weights, also when the training is
-stopped and goes on: until it is done it is kept in the cache, under the key of all these.
+The same student, teacher, data, settings, tools, instruction sets and number of threads give the same weights, also
+when the training is stopped and goes on: until it is done it is kept in the cache, under the key of all these but the
+threads.
 """
 
 from dataclasses import dataclass
