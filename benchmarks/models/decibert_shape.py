@@ -7,13 +7,11 @@ The default shape, decibert_large.json, is our reconstruction of DeciBERT-Large:
 and 115 M parameters are what is known of it, and its layers were never disclosed. `--shape` takes another config.json.
 As of bert_large_shape.py: it is for speed, memory and size, and nothing can be read from its answers.
 
-The tokenizer comes from another checkpoint (`--tokenizer`). A tokenizer.json with fewer words than the shape's
-vocabulary is filled up with words that no text has, so that the table has its size. Weights are drawn as
-bert_large_shape.py draws them.
+The tokenizer's files come from another checkpoint (`--tokenizer`). Rows of the table for words that it does not have
+are there and never looked up. Weights are drawn as bert_large_shape.py draws them.
 """
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,7 +24,7 @@ from bert_large_shape import ONES, ZEROS, Tensor, write_weights
 from quantkit.architectures import Config, architecture
 from quantkit.checkpoint.decibert_config import DeciBertConfig
 from quantkit.errors import CheckpointError, QuantkitError
-from quantkit.files import new_folder, write_text
+from quantkit.files import new_folder
 from quantkit.strict_json import read_json
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -119,20 +117,6 @@ def read_shape(path: Path) -> dict[str, Any]:
     return values
 
 
-def write_tokenizer(source: Path, folder: Path, size: int) -> None:
-    """Write the tokenizer's files, with so many words where it is a tokenizer.json."""
-    for name in _TOKENIZER:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
-    path = folder / "tokenizer.json"
-    if path.is_file():
-        content = json.loads(path.read_text(encoding="utf-8"))
-        words = content["model"]["vocab"]
-        taken = {*words.values(), *(added["id"] for added in content.get("added_tokens", ()))}
-        words |= {f"<none {number}>": number for number in range(size) if number not in taken}
-        write_text(path, json.dumps(content, ensure_ascii=False))
-
-
 def make_model(options: Options) -> None:
     """Write the checkpoint.
 
@@ -144,7 +128,9 @@ def make_model(options: Options) -> None:
     config = Config(values=values, where=str(options.shape))
     tensors = list(list_tensors(config))
     with new_folder(options.output, force=options.force) as folder:
-        write_tokenizer(options.tokenizer, folder, config.count("vocab_size"))
+        for name in _TOKENIZER:
+            if (options.tokenizer / name).is_file():
+                shutil.copyfile(options.tokenizer / name, folder / name)
         DeciBertConfig(
             **{key: value for key, value in values.items() if key != "model_type"}
         ).save_pretrained(folder)

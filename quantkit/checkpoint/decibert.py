@@ -46,10 +46,9 @@ class DeciBertEmbeddings(nn.Module):  # type: ignore[misc]  # as all classes her
     def __init__(self, config: DeciBertConfig) -> None:
         super().__init__()
         hidden, pad = config.hidden_size, config.pad_token_id
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=pad)
-        self.projection = (
-            nn.Linear(config.embedding_size, hidden, bias=False) if config.embedding_size < hidden else None
-        )
+        narrow = config.embedding_size or hidden
+        self.word_embeddings = nn.Embedding(config.vocab_size, narrow, padding_idx=pad)
+        self.projection = nn.Linear(narrow, hidden, bias=False) if narrow < hidden else None
         self.position_offset = config.position_offset
         self.position_embeddings = nn.Embedding(
             config.max_position_embeddings, hidden, padding_idx=pad if self.position_offset else None
@@ -212,8 +211,7 @@ class DeciBertEncoder(nn.Module):  # type: ignore[misc]
 
     def __init__(self, config: DeciBertConfig) -> None:
         super().__init__()
-        shapes = zip(config.heads_per_layer, config.feed_forward_per_layer, strict=True)
-        self.layer = nn.ModuleList([DeciBertLayer(config, heads, width) for heads, width in shapes])
+        self.layer = nn.ModuleList([DeciBertLayer(config, *shape) for shape in config.layer_shapes])
 
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None, **others: Any

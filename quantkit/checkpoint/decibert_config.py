@@ -1,5 +1,11 @@
-"""DeciBERT's config.json for transformers: `quantkit.architectures.decibert` says what may be in it."""
+"""DeciBERT's config.json for transformers: `quantkit.architectures.decibert` says what may be in it.
 
+Importing this module registers the config with AutoConfig. The first config that is made brings the models, which need
+torch: `quantkit.checkpoint.decibert`.
+"""
+
+import importlib
+import importlib.util
 from typing import Any
 
 from transformers.configuration_utils import PreTrainedConfig
@@ -7,6 +13,8 @@ from transformers.models.auto.configuration_auto import AutoConfig
 
 from quantkit.architectures import Config
 from quantkit.architectures.decibert import embedding_size, read_shape
+
+_MODELS = "quantkit.checkpoint.decibert"
 
 
 class DeciBertConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is followed by no type checker here
@@ -53,6 +61,11 @@ class DeciBertConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
     tokenizer_class: str | None = None
     tie_word_embeddings: bool = True
 
+    @property
+    def layer_shapes(self) -> list[tuple[int, int]]:
+        """Heads and feed-forward width of each layer."""
+        return list(zip(self.heads_per_layer or (), self.feed_forward_per_layer or (), strict=True))
+
     def __post_init__(self, **others: Any) -> None:
         """Fill in what follows from other numbers, and check them all."""
         given = self.heads_per_layer if self.heads_per_layer is not None else self.feed_forward_per_layer
@@ -75,6 +88,8 @@ class DeciBertConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
             "RobertaTokenizer" if self.position_offset else "BertTokenizer"
         )
         super().__post_init__(**others)
+        if importlib.util.find_spec("torch") is not None:
+            importlib.import_module(_MODELS)
 
 
 AutoConfig.register(DeciBertConfig.model_type, DeciBertConfig, exist_ok=True)

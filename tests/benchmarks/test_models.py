@@ -179,7 +179,7 @@ def test_the_reconstruction_has_115_million_parameters() -> None:
 
 
 def test_a_decibert_of_random_weights_is_a_checkpoint(tmp_path: Path) -> None:
-    """Every weight of a shape with missing parts is there, and the tokenizer has as many words as the table."""
+    """Every weight of a shape with missing parts is there, and rows are as long as RoBERTa's positions allow."""
     roberta_qa.train_tokenizer(tmp_path, passages=60)
     shape = json.loads(decibert_shape.SHAPE.read_text()) | {"vocab_size": 3000, "hidden_size": 64}
     shape |= {"embedding_size": 32, "attention_head_size": 8, "num_hidden_layers": 3}

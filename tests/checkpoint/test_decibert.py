@@ -186,15 +186,16 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
     "code",
     [
         "import sys, quantkit; assert not {'torch', 'transformers'} & set(sys.modules);"
-        "from transformers import AutoModelForQuestionAnswering as Auto, AutoConfig;"
+        # BertModel imports the Auto classes before it is imported itself.
+        "from transformers import BertModel, AutoModelForQuestionAnswering as Auto, AutoConfig;"
         "print(type(Auto.from_config(AutoConfig.for_model('decibert', hidden_size=64))).__name__)",
-        "from transformers import AutoConfig; import quantkit; print(type(AutoConfig.for_model('decibert')).__name__)",
+        "from transformers import AutoConfig; import quantkit;"
+        "print(type(AutoConfig.for_model('decibert')).__name__)",
     ],
     ids=["quantkit first", "transformers first"],
 )
 def test_transformers_knows_it_when_quantkit_is_imported(code: str) -> None:
     """In whichever order they are imported, and quantkit alone imports neither torch nor transformers."""
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stdout.strip() in ("DeciBertForQuestionAnswering", "DeciBertConfig")
