@@ -71,7 +71,9 @@ def _require_own_record(where: str, student: Checkpoint, teacher: Checkpoint) ->
             )
 
 
-RECORDS = ("distill.json",)
+SHAPE_RECORD, RECORD = "student.json", "distill.json"
+"""What a search says of the units that a student kept, and what a distillation says of what it learned."""
+RECORDS = (SHAPE_RECORD, RECORD)
 """Files of a student's folder whose `teacher` is the digest of the checkpoint that it was made from."""
 
 _ADVICE = "give the teacher that it was made from as --teacher"

@@ -54,9 +54,12 @@ def test_another_vocabulary_is_no_student(student: Path, teacher: Path, tmp_path
         paired(other, teacher)
 
 
-def test_a_record_of_another_teacher_is_believed(student: Path, teacher: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["student.json", "distill.json"])
+def test_a_record_of_another_teacher_is_believed(
+    student: Path, teacher: Path, tmp_path: Path, name: str
+) -> None:
     """What says that it was made from other weights is no student of these."""
     other = copied(student, tmp_path / "other")
-    (other / "distill.json").write_text(json.dumps({"teacher": "0" * 64}))
-    with pytest.raises(CheckpointError, match=r"distill.json says that its teacher is 000000000000"):
+    (other / name).write_text(json.dumps({"teacher": "0" * 64}))
+    with pytest.raises(CheckpointError, match=rf"{name} says that its teacher is 000000000000"):
         paired(other, teacher)

@@ -11,7 +11,7 @@ from quantkit.checkpoint.load import load_model, quiet_transformers
 from quantkit.distillation.encoder import Encoder
 from quantkit.distillation.judge import Judge
 from quantkit.distillation.lesson import Lesson
-from quantkit.distillation.pair import Pair
+from quantkit.distillation.pair import RECORD, SHAPE_RECORD, Pair
 from quantkit.distillation.place import Place, choose_place
 from quantkit.distillation.rows import read_rows
 from quantkit.distillation.state import TrainingFolder
@@ -23,9 +23,6 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.stages.distill.questions import Questions
 from quantkit.tasks import task as task_named
 from quantkit.tasks.tokenizer import Tokenizer
-
-RECORD = "distill.json"
-"""What the folder of a distilled student says of itself."""
 
 
 def learn(
@@ -50,7 +47,7 @@ def learn(
         learned = train(lesson, settings.threads or cpu_facts().cores)
         report = _report(lesson, learned, questions, made_of, place)
         with new_folder(out, force=force) as new:
-            for name in COMPANIONS:
+            for name in (*COMPANIONS, SHAPE_RECORD):
                 if (pair.student.folder / name).is_file():
                     shutil.copyfile(pair.student.folder / name, new / name)
             with quiet_transformers():
