@@ -52,7 +52,7 @@ def command(
 
 def _print(report: "DistillReport", out: Path) -> None:
     """Print what was learned, and what it cost."""
-    best = max(report.evaluations, key=lambda found: found.expected_f1)
+    best = max(report.evaluations, key=lambda found: found.merit)
     first, teacher = report.evaluations[0], report.teacher_score
     asked = f"{report.selection_questions:,} selection questions"
     facts = [

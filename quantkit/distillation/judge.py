@@ -18,7 +18,7 @@ class Score:
 
     Attributes:
         f1: mean F1.
-        expected: mean expected F1, which feels every change of the logits: the best weights are chosen by it.
+        expected: mean expected F1, which feels every change of the logits.
     """
 
     f1: float

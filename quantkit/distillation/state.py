@@ -57,7 +57,7 @@ class Progress(Record):
     @property
     def best(self) -> Evaluated:
         """The best evaluation, the first of equal ones."""
-        return max(self.evaluated, key=lambda found: found.expected_f1)
+        return max(self.evaluated, key=lambda found: found.merit)
 
     @property
     def since_best(self) -> int:

@@ -221,7 +221,7 @@ def test_no_better_evaluation_ends_it(distil: Distil, tmp_path: Path) -> None:
     """After so many evaluations without a better one the training ends, and the best weights are taken."""
     report = distil(tmp_path / "out", steps=60, evaluations=30, patience=2, learning_rate=0.5)
     assert report.ended == "early"
-    scores = [found.expected_f1 for found in report.evaluations]
+    scores = [found.merit for found in report.evaluations]
     assert scores.index(max(scores)) == len(scores) - 3
     assert report.best_step == report.evaluations[-3].step
 
