@@ -19,7 +19,7 @@ class Evaluated(Record):
 
     @property
     def merit(self) -> float:
-        """What the best weights are chosen by: the mean of F1, which counts, and of expected F1, which is less noisy."""
+        """What the best weights are chosen by: the mean of F1, which counts, and expected F1, which is less noisy."""
         return (self.f1 + self.expected_f1) / 2
 
 
