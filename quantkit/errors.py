@@ -10,6 +10,7 @@
     ├── FusionError               a fusion contract that is not met
     ├── QuantizationError         a graph that cannot be quantized as asked, or was not
     ├── EvaluationError           predictions that cannot be scored (NaN logits, lost questions)
+    ├── TrainingError             a training that went wrong (NaN loss)
     ├── OutputError               an output that cannot be written (not empty, disk full, no permission)
     │   └── ArtifactReplaced      a report whose artifact is another one by now
     └── RegistryError             a registry that refuses, or does not have what was asked for
@@ -68,6 +69,10 @@ class QuantizationError(QuantkitError):
 
 class EvaluationError(QuantkitError):
     """Predictions that cannot be scored."""
+
+
+class TrainingError(QuantkitError):
+    """A training that went wrong; the best weights before are kept."""
 
 
 class OutputError(QuantkitError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from quantkit.printable import one_line
 
@@ -47,8 +47,19 @@ class Bars:
         self.close()
 
 
+class Advance(Protocol):
+    """What is called as work goes on."""
+
+    def __call__(self, count: int, note: str = "") -> None:
+        """Tell of so many units that were just done, and what the bar shall say beside its label."""
+
+
+def _in_silence(count: int, note: str = "") -> None:
+    del count, note
+
+
 @contextmanager
-def track(what: str, total: int, unit: str = "") -> Iterator[Callable[[int], None]]:
+def track(what: str, total: int, unit: str = "") -> Iterator[Advance]:
     """Show progress while the block runs; the yielded function is called with the number of units just done.
 
     Args:
@@ -57,13 +68,17 @@ def track(what: str, total: int, unit: str = "") -> Iterator[Callable[[int], Non
         unit: the unit's name for the rate, such as "questions".
     """
     if _listeners:
-        yield lambda count: _listeners[0](what, total, unit, count)
+
+        def pass_on(count: int, note: str = "") -> None:
+            _listeners[0](f"{what}: {note}" if note else what, total, unit, count)
+
+        yield pass_on
         return
     from rich.console import Console
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda _: None
+        yield _in_silence
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -77,8 +92,10 @@ def track(what: str, total: int, unit: str = "") -> Iterator[Callable[[int], Non
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(one_line(what), total=total, rate="")
 
-        def advance(count: int) -> None:
+        def advance(count: int, note: str = "") -> None:
             progress.advance(task, count)
+            if note:
+                progress.update(task, description=one_line(f"{what}: {note}"))
             speed = progress.tasks[0].speed
             progress.update(task, rate=f"{speed:.1f} {unit}/s" if speed else "")
 

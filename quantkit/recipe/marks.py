@@ -52,6 +52,9 @@ def data_in_key(section: BaseModel) -> Iterator[NamedData]:
         if isinstance(value, BaseModel):
             for inner in data_in_key(value):
                 yield NamedData(field=f"{name}.{inner.field}", kind=inner.kind, name=inner.name)
+        elif place is not None and isinstance(value, tuple):
+            for number, entry in enumerate(value):
+                yield NamedData(field=f"{name}.{number}", kind=place.of, name=entry)
         elif place is not None and value is not None:
             yield NamedData(field=name, kind=place.of, name=value)
 

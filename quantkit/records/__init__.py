@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quantkit.records.bench import BenchReport, BenchResult
     from quantkit.records.comparison import Comparison, Entry, Gain
+    from quantkit.records.distill import DistillReport
     from quantkit.records.evaluation import Evaluation, QuestionScore, scores_digest
     from quantkit.records.gate import Check, GateReport, Interval
     from quantkit.records.inspection import EncoderLayer, Inspection, Layer
@@ -27,6 +28,7 @@ __all__ = [
     "CandidateRecord",
     "Check",
     "Comparison",
+    "DistillReport",
     "EncoderLayer",
     "Entry",
     "Evaluation",
@@ -61,6 +63,7 @@ _PLACES = {
     "CandidateRecord": "search",
     "Check": "gate",
     "Comparison": "comparison",
+    "DistillReport": "distill",
     "EncoderLayer": "inspection",
     "Entry": "comparison",
     "Evaluation": "evaluation",

@@ -169,6 +169,9 @@ class Prediction:
 
 Outputs = tuple[NDArray[Any], ...]
 
+Right = tuple[tuple[int, ...], ...]
+"""For each output of a window the places that a label calls right: tokens, or labels; empty where it names none."""
+
 
 class Task(Protocol):
     """What the model does. Implementations are stateless."""
@@ -203,6 +206,14 @@ class Task(Protocol):
 
     def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
         """Return the windows of every question, in the order of the questions, at least one each."""
+
+    def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:
+        """Return for each window what its labels call right, to learn from.
+
+        Args:
+            dataset: the one the windows were made of.
+            windows: as `cut` returned them.
+        """
 
     def predict(
         self,

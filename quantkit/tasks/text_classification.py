@@ -29,6 +29,7 @@ from quantkit.tasks.task import (
     Outputs,
     Prediction,
     Question,
+    Right,
     Window,
     WindowSettings,
     require_outputs,
@@ -150,6 +151,12 @@ class TextClassification:
                 )
             )
         return windows
+
+    def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:
+        """Return the label of each text, nothing where it has none."""
+        del dataset
+        rows = cast(Sequence[TextWindow], windows)
+        return [((row.label,) if row.label != UNLABELLED else (),) for row in rows]
 
     def predict(
         self,

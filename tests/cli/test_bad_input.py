@@ -51,6 +51,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for arguments in ("export ck -o fp32", "quantize fp32 -o int8 --mode dynamic"):
             made = CliRunner().invoke(main, arguments.split())
             assert made.exit_code == 0, made.stderr
+        _write_checkpoint(Path("wide"), width=64)
+        _write_checkpoint(Path("deep"), layers=2)
         _spoil_checkpoints()
         _spoil_artifacts()
         _write_unfit_artifacts()
@@ -78,7 +80,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _write_checkpoint(folder: Path) -> None:
+def _write_checkpoint(folder: Path, *, width: int = 32, layers: int = 1) -> None:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     folder.mkdir()
@@ -88,8 +90,8 @@ def _write_checkpoint(folder: Path) -> None:
     torch.manual_seed(7)
     config = transformers.BertConfig(
         vocab_size=len(tokens),
-        hidden_size=32,
-        num_hidden_layers=1,
+        hidden_size=width,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         intermediate_size=64,
         max_position_embeddings=384,
@@ -137,6 +139,8 @@ def _spoil_checkpoints() -> None:
     _copy("ck", "own-tokenizer", name_own_tokenizer)
     _copy("ck", "gpt", name_other_type)
     _copy("ck", "nan", spoil_weight)
+    record = json.dumps({"teacher": "0" * 64})
+    _copy("ck", "orphan", lambda folder: (folder / "distill.json").write_text(record))
 
     def change_config(folder: Path, **more: object) -> None:
         config = json.loads((folder / "config.json").read_text())
@@ -364,6 +368,8 @@ def _write_datasets() -> None:
     good = dataset(("a", "Who wrote it?", ["Ann"]), ("b", "Who?", ["Ann"]))
     contents = {
         "d": good,
+        "others": dataset(("x", "Who wrote it?", ["Ann"]), ("y", "Who?", ["Ann"])),
+        "third": dataset(("z", "Who wrote it?", ["Ann"])),
         "empty": "",
         "cut": good[:60],
         "schema": '{"data": {}}',

@@ -24,6 +24,7 @@ class Outer(Section):
         Inner()
     )
     several: tuple[Inner, ...] = ()
+    more: Annotated[tuple[Annotated[str, Place("dataset")], ...], "one after the other"] = ()
 
 
 def test_all_that_is_not_marked_is_in_the_key() -> None:
@@ -41,6 +42,15 @@ def test_a_mark_can_end() -> None:
     named = NamedData(field="data", kind="calibration set", name="squad")
     assert list(data_in_key(plain)) == [named]
     assert list(data_in_key(search)) == [named, NamedData(field="inner.data", kind="dataset", name="x.json")]
+
+
+def test_several_names_of_data() -> None:
+    """A field that names several datasets has each of them in the key, by its place."""
+    found = list(data_in_key(Outer(more=("a.json", "b.json"))))[1:]
+    assert found == [
+        NamedData(field="more.0", kind="dataset", name="a.json"),
+        NamedData(field="more.1", kind="dataset", name="b.json"),
+    ]
 
 
 def test_data_that_is_not_named_is_no_data() -> None:

@@ -20,6 +20,7 @@ from quantkit.cli.options.option import Kind, Option
 from quantkit.cli.options.places import Kind as PlaceKind
 from quantkit.mlperf.settings import EntrySettings, MlperfSettings, ProfileChanges
 from quantkit.pinned import DATASETS
+from quantkit.recipe.distill_settings import DistillSettings
 from quantkit.recipe.fields import Cli, Place, Was, mark_of, section_in
 from quantkit.recipe.import_settings import ImportSettings
 from quantkit.recipe.places import QUICKSTART
@@ -40,6 +41,7 @@ from quantkit.tasks import calibration_set
 
 SECTIONS: tuple[type[BaseModel], ...] = (
     Recipe,
+    DistillSettings,
     ExportSettings,
     ImportSettings,
     FuseSettings,

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from quantkit.tasks.squad.answers import OUTPUTS, expected_scores, predict
 from quantkit.tasks.squad.cutting import SquadWindow, cut
+from quantkit.tasks.squad.labels import right
 from quantkit.tasks.squad.question import SquadQuestion
 from quantkit.tasks.squad.read import read_squad
-from quantkit.tasks.task import Dataset, Outputs, Prediction, Window, WindowSettings
+from quantkit.tasks.task import Dataset, Outputs, Prediction, Right, Window, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
 __all__ = ["TASK", "Squad", "SquadQuestion", "SquadWindow"]
@@ -28,6 +29,10 @@ class Squad:
     def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
         """Return the windows of every question; see `quantkit.tasks.squad.cutting`."""
         return cut(dataset, tokenizer, settings)
+
+    def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:
+        """Return where the first answer stands in each window; see `quantkit.tasks.squad.labels`."""
+        return right(dataset, windows)
 
     def predict(
         self,
