@@ -13,6 +13,7 @@ from quantkit.records.mlperf import AccuracyRun, MlperfReport, PerformanceRun, S
 from quantkit.records.record import Record, Report
 from quantkit.records.search import CandidateRecord, GroupRecord, OptionRecord, SearchReport
 from quantkit.records.sensitivity import GroupSensitivity, Sensitivity
+from quantkit.records.student import LayerUnits, Student
 from quantkit.records.tune import TuneReport, TuneTrial
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Inspection",
     "Interval",
     "Layer",
+    "LayerUnits",
     "Lineage",
     "MlperfReport",
     "OptionRecord",
@@ -42,6 +44,7 @@ __all__ = [
     "ScenarioRuns",
     "SearchReport",
     "Sensitivity",
+    "Student",
     "TuneReport",
     "TuneTrial",
     "WeightAgreement",
