@@ -3,6 +3,7 @@
 * `exam`: a model sits the questions and gets marks.
 * `marks`: divergence, changed answers, score and expected score, as numbers.
 * `selection`: which questions candidates of a search are judged on.
+* `overlap`: which questions are the gate's, and so nobody else's.
 """
 
 from quantkit.exam.exam import Exam

@@ -1,17 +1,12 @@
 """Which questions candidates are judged on: labelled, not calibrated on, and never the gate's."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantkit.errors import DatasetError, UsageError
+from quantkit.exam.overlap import gate_questions, require_not_the_gates
 from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import CalibrationSet, is_listed, select
-from quantkit.tasks.datasets import load
-
-# The gate's questions where nobody says otherwise: those that `evaluate` takes by default.
-GATE_DATA = {"squad": "squad"}
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,24 +60,13 @@ def select_questions(
             f"{asked.source}: has {len(left)} questions besides the {len(calibrated)} calibrated on, and candidates "
             f"are judged on {wanted}; give another file with --select, or fewer with --select-questions"
         )
-    _require_not_the_gates(asked, left, data_dir)
-    return everything.dataset.only(left)
-
-
-def _require_not_the_gates(asked: SelectionRequest, ids: list[str], data_dir: Path | None) -> None:
-    name = asked.gate_data or GATE_DATA.get(asked.task)
-    if name is None:
-        return
-    try:
-        gate = load(name, asked.task, data_dir)
-    except DatasetError as error:
-        if asked.gate_data is not None:
-            raise
-        _LOG.warning("whether the selection holds questions of the gate (%s) is not known: %s", name, error)
-        return
-    shared = sorted({question.id for question in gate.questions}.intersection(ids))
-    if shared:
-        raise DatasetError(
-            f"{asked.source}: {len(shared)} of the {len(ids)} selection questions are the gate's ({name}), "
-            f"such as {shared[0]}; choose others with --select, or name the gate's with --gate-data"
-        )
+    chosen = everything.dataset.only(left)
+    gate = gate_questions(asked.task, asked.gate_data, data_dir, what="selection")
+    require_not_the_gates(
+        chosen.questions,
+        gate,
+        source=asked.source,
+        what="selection questions",
+        advice="choose others with --select, or name the gate's with --gate-data",
+    )
+    return chosen

@@ -99,6 +99,16 @@ def measure_costs(
     return {snippet: known[key].microseconds for snippet, key in keys.items()}
 
 
+def measure_beside(
+    snippets: Sequence[Snippet], *, tokens: int, rows: int = 1, seconds_budget: float | None = None
+) -> list[float]:
+    """Return what each snippet costs, all of them measured now, in turn: their ratios are those of one machine.
+
+    The table is neither read nor written; arguments and errors are those of `measure_costs`.
+    """
+    return _measure(snippets, {BATCH: rows, SEQUENCE: tokens}, seconds_budget)
+
+
 def _measure(snippets: Sequence[Snippet], sizes: Mapping[str, int], budget: float | None) -> list[float]:
     """Return microseconds per 1,000 tokens of each."""
     started = time.monotonic()

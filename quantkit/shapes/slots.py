@@ -8,6 +8,8 @@ from quantkit.allocation.solver import least_damage_within
 from quantkit.shapes.blocks import Block
 
 PARAMETERS, SIZE = "parameters", "INT8 bytes"
+PRESENT = {"attention": "attention blocks", "feed_forward": "feed-forward blocks"}
+"""Kind of block → the use that counts those that are there; a model needs one of each."""
 _WEIGHT_BYTES, _OUTPUT_BYTES = 1, 9
 """Of an INT8 layer: its weights; and for each output a scale, a zero point and a float bias."""
 Damages = Mapping[Block, Mapping[int, float]]
@@ -44,6 +46,7 @@ def space_of(damages: Damages, costs: Costs) -> Space:
                     uses={
                         PARAMETERS: float(block.parameters(count)),
                         SIZE: float(size_of(block, count)),
+                        PRESENT[block.kind]: float(count > 0),
                     },
                 )
                 for count in counts
@@ -104,7 +107,7 @@ def uniform(space: Space, cost: float, limits: Sequence[Limit]) -> dict[Block, i
             ]
             damage = sum(option.damage for option in options)
             fits = sum(option.cost for option in options) <= cost and all(
-                limit.at_least <= sum(option.uses[limit.name] for option in options) <= limit.at_most
+                limit.at_least <= sum(option.uses.get(limit.name, 0.0) for option in options) <= limit.at_most
                 for limit in limits
             )
             if fits and (best is None or damage < best[0]):

@@ -112,7 +112,7 @@ def test_gate_that_nobody_named_only_warns(
     def absent(name: str, task: str, data_dir: Path | None) -> Dataset:
         raise DatasetError(f"{name}: is nowhere here")
 
-    monkeypatch.setattr("quantkit.exam.selection.load", absent)
+    monkeypatch.setattr("quantkit.exam.overlap.load", absent)
     _, selected = chosen(Path("callcentre"), task="squad", select_questions=20)
     assert len(selected.questions) == 20
     assert "questions of the gate (squad) is not known: squad: is nowhere here" in caplog.text
