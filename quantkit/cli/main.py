@@ -27,6 +27,7 @@ from quantkit.printable import one_line
 # command → module below quantkit.cli, what it does. The order is that of the work.
 COMMANDS = {
     "run": ("run", "Run a recipe: checkpoint to published INT8 artifact."),
+    "data": ("data", "Look at dataset files before they are used."),
     "export": ("export", "Export a checkpoint to a fused FP32 ONNX artifact."),
     "import": ("import_", "Make an artifact of a model that another tool made."),
     "fuse": ("fuse", "Fuse the graph of an exported artifact."),

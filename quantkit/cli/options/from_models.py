@@ -168,7 +168,7 @@ def _help(path: tuple[str, ...], info: FieldInfo, mark: Cli, *, repeatable: bool
 
 def _default(info: FieldInfo, mark: Cli, names: tuple[str, ...]) -> str:
     default = info.default
-    if info.is_required() or default is None or default == ():
+    if info.is_required() or default in (None, ()) or info.default_factory is not None:
         return ""
     if mark.either:
         return mark.either
