@@ -62,6 +62,11 @@ class Exam:
         return len(self._prepared.rows)
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs that count."""
+        return self._prepared.reader.task.outputs
+
+    @property
     def lengths(self) -> list[int]:
         """Tokens of each row."""
         return self._prepared.lengths

@@ -39,7 +39,7 @@ def damages_of(
     def measured(of: dict[str, int], parts: Mapping[Block, object]) -> float:
         found = journal.timed(
             {"alone": of, "questions": len(exam.dataset.questions)},
-            lambda: {"marks": sat(exam, bench.quantized(parts)).as_json()},  # type: ignore[arg-type]
+            lambda: {"marks": sat(exam, bench.quick(parts)).as_json()},  # type: ignore[arg-type]
         )
         return Marks.from_json(found["marks"]).divergence
 

@@ -195,7 +195,7 @@ def _prices(trials: Trials) -> Prices:
                 units,
                 activation=activation,
                 grid=bench.grid.name,
-                layout=bench.settings.chosen_layout,
+                layout=bench.layout,
             )
             for units in ladder.parts
         }

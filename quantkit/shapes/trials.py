@@ -95,8 +95,8 @@ class Trials:
         assert job is not None
         job = replace(job, rows=job.rows[:_OBSERVED_ROWS])
         key = digest_of([self.bench.observations.key, named(units), _HEALED_ROWS, _OBSERVED_ROWS])
-        seen = observe(model, tensors, job, key=key, detail=Detail.CHANNELS)
-        self.bench.quantize(model, Observations(statistics=seen, job=job, key=key))
+        seen = observe(model, tensors, job, key=key, detail=Detail.MOMENTS)
+        self.bench.good(model, Observations(statistics=seen, job=job, key=key))
         save_model(model, path)
 
     def judged(self, units: Units) -> Judged:
@@ -137,7 +137,7 @@ class Trials:
         }
         shape = tuple(sorted(named(units).items()))
         return WholeModel(
-            self.bench.quantized(parts),
+            self.bench.quick(parts),
             (
                 ("teacher", self.bench.observations.key),
                 ("grid", self.bench.grid.name),
