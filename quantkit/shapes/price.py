@@ -21,7 +21,7 @@ class WholeModel:
     """A whole model as a snippet: its shape says what it costs, so equal shapes are measured once."""
 
     model: ir.Model
-    shape: tuple[tuple[str, Any], ...]
+    shape: tuple[Any, ...]
 
     def __hash__(self) -> int:
         """Return the same for the same shape."""
@@ -37,7 +37,7 @@ class WholeModel:
 
     def describe(self) -> dict[str, Any]:
         """Return the shape as plain JSON."""
-        return {"snippet": "model", **dict(self.shape)}
+        return {"snippet": "model", "shape": list(self.shape)}
 
     def build(self) -> ir.Model:
         """Return the model."""

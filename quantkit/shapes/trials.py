@@ -135,14 +135,9 @@ class Trials:
         parts = {
             block: self.ladders[block].parts[count] for block, count in units.items() if count < block.units
         }
-        shape = tuple(sorted(named(units).items()))
         return WholeModel(
             self.bench.quick(parts),
-            (
-                ("teacher", self.bench.observations.key),
-                ("grid", self.bench.grid.name),
-                ("units", dict(shape)),
-            ),
+            (self.bench.observations.key, self.bench.grid.name, *sorted(named(units).items())),
         )
 
 
