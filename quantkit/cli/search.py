@@ -13,9 +13,7 @@ from quantkit.cli import options, show
 @options.settings("SearchSettings")
 @options.data_dir_option
 @options.output_options
-def command(
-    *, checkpoint: str, given: options.Given, data_dir: Path | None, output: options.Output
-) -> None:
+def command(*, checkpoint: str, given: options.Given, data_dir: Path | None, output: options.Output) -> None:
     """Search smaller architectures of a trained checkpoint.
 
     Each layer keeps its own number of attention heads and width of the feed-forward network, or goes without. What

@@ -254,7 +254,5 @@ def print_shapes(report: "ShapeSearch") -> None:
         for one in report.candidates
     ]
     columns = ("", "", "from", "heads", "feed-forward", "parameters", "speed", "damage", "score", "folder")
-    title = (
-        f"{len(report.candidates)} candidates as INT8 on {report.selection_questions:,} questions, before training"
-    )
+    title = f"{len(report.candidates)} candidates as INT8 on {report.selection_questions:,} questions, before training"
     print_table(title, columns, rows, right=(1, 5, 6, 7, 8))

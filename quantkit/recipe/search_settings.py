@@ -27,9 +27,7 @@ class SearchSettings(Section):
         default=None, gt=0, description="longest time of one row as INT8 on one thread, measured here"
     )
     max_parameters: int | None = Field(default=None, ge=1, description="most parameters, embeddings included")
-    max_size_mb: float | None = Field(
-        default=None, gt=0, description="largest INT8 model, 1 MB = 10^6 bytes"
-    )
+    max_size_mb: float | None = Field(default=None, gt=0, description="largest INT8 model, 1 MB = 10^6 bytes")
     max_l3_mb: float | None = Field(
         default=None,
         gt=0,
@@ -44,7 +42,8 @@ class SearchSettings(Section):
     data_questions: int = Field(default=250, ge=1, description="questions that moments come from")
     damage_questions: int = Field(default=100, ge=1, description="further ones that damage is measured on")
     select: Questions | None = Field(
-        default=None, description="labelled questions that candidates are judged on; default: more of the data"
+        default=None,
+        description="labelled questions that candidates are judged on; default: more of the data",
     )
     select_questions: int = Field(default=400, ge=2, description="questions taken from the selection")
     gate_data: Dataset | None = Field(
@@ -53,9 +52,7 @@ class SearchSettings(Section):
     tokens: int | None = Field(
         default=None, ge=1, description="tokens of the rows that are timed; default: the data's mean"
     )
-    step: int = Field(
-        default=128, ge=16, description="widths of feed-forward networks are multiples of it"
-    )
+    step: int = Field(default=128, ge=16, description="widths of feed-forward networks are multiples of it")
     candidates: int = Field(default=6, ge=1, description="candidates that are built and judged at most")
     budget: Seconds = Field(default=1800.0, gt=0, description="time for the whole search")
     confidence: float = Field(

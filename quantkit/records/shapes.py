@@ -12,7 +12,9 @@ class ShapeOption(Record):
 
     units: int = Field(description="heads or neurons; 0: the block is missing")
     error: float = Field(description="expected squared error of the block's output over its variance")
-    damage: float = Field(description="nats that the answers move when this block alone is so narrow, as INT8")
+    damage: float = Field(
+        description="nats that the answers move when this block alone is so narrow, as INT8"
+    )
     cost_us: float = Field(description="microseconds per 1,000 tokens on one thread, measured here")
 
 
@@ -58,9 +60,7 @@ class Sanity(Record):
     sliced_difference: float = Field(
         description="largest difference of a logit, sliced graph to exported checkpoint"
     )
-    full_difference: float = Field(
-        description="largest difference of a logit, full widths to the teacher"
-    )
+    full_difference: float = Field(description="largest difference of a logit, full widths to the teacher")
 
 
 class ShapeSearch(Report):

@@ -102,9 +102,7 @@ def blocks_of(artifact: Artifact, model: ir.Model) -> tuple[Block, ...]:
         )
         for kind, units, size in kinds:
             if units:
-                block = Block(
-                    layer=number, kind=kind, path=path, units=units, size=size, hidden=shape.hidden
-                )
+                block = Block(layer=number, kind=kind, path=path, units=units, size=size, hidden=shape.hidden)
                 _require_there(artifact, block, layers)
                 found.append(block)
     return tuple(found)

@@ -1,8 +1,8 @@
 """Damage: how far the answers move, as INT8, when one block alone is narrowed."""
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-import tempfile
 
 import onnx_ir as ir
 

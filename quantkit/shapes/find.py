@@ -103,9 +103,7 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
     tokens = settings.tokens or _mean_length(judged_on)
     load = Load(rows=1 if settings.max_latency else max(1, TOKEN_BUDGET // tokens), tokens=tokens)
     exam = Exam(artifact, questions.selection, confidence=settings.confidence, label="select")
-    trials = Trials(
-        bench=bench, blocks=blocks, ladders=options, exam=exam, journal=journal, load=load
-    )
+    trials = Trials(bench=bench, blocks=blocks, ladders=options, exam=exam, journal=journal, load=load)
     prices = _prices(trials)
     lap("price")
     whole = {block: block.units for block in blocks}
@@ -157,7 +155,9 @@ def questions_of(artifact: Artifact, settings: SearchSettings, data_dir: Path | 
         DatasetError: there are not enough questions, or some are the gate's.
     """
     if settings.data is None:
-        raise UsageError("--data: is missing; give questions that the gate does not use, such as squad-train or a file")
+        raise UsageError(
+            "--data: is missing; give questions that the gate does not use, such as squad-train or a file"
+        )
     wanted = settings.data_questions + settings.damage_questions
     both = select(settings.data, artifact.task, wanted, data_dir, settings.seed)
     require_not_the_gates(
@@ -203,9 +203,7 @@ def _prices(trials: Trials) -> Prices:
     }
     whole = {block: block.units for block in trials.blocks}
     empty = dict.fromkeys(trials.blocks, 0)
-    return prices_of(
-        wanted, trials.whole(empty), [trials.whole(whole)], trials.load, seconds=_PRICE_SECONDS
-    )
+    return prices_of(wanted, trials.whole(empty), [trials.whole(whole)], trials.load, seconds=_PRICE_SECONDS)
 
 
 def _activation(bench: Bench) -> str:

@@ -1,4 +1,4 @@
-"""Materialise: a candidate as a DeciBERT checkpoint: config, weights, the teacher's tokenizer, and whose units it has."""
+"""Materialise: a candidate as a DeciBERT checkpoint: config, weights, tokenizer, and whose units it has."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence

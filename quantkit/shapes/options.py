@@ -46,9 +46,7 @@ def ladders(bench: Bench, blocks: Sequence[Block], *, step: int) -> dict[Block, 
     found = {}
     with track("order", len(blocks), "blocks") as advance:
         for block in blocks:
-            of = projection_of(
-                bench.model, block, bench.observations.statistics[read_by(bench.model, block)]
-            )
+            of = projection_of(bench.model, block, bench.observations.statistics[read_by(bench.model, block)])
             order = removal_order(of, step=1 if block.kind == "attention" else _STEP)
             widths = unit_counts(block, step)
             found[block] = Ladder(block=block, order=order, parts=narrowed(of, order, widths))
@@ -61,4 +59,7 @@ def unit_counts(block: Block, step: int) -> list[int]:
     if block.kind == "attention":
         return list(range(block.units, -1, -1))
     wide = step * max(1, -(-block.units // (step * _DISTINCT)))
-    return [block.units, *(width for width in range(block.units // wide * wide, -1, -wide) if width < block.units)]
+    return [
+        block.units,
+        *(width for width in range(block.units // wide * wide, -1, -wide) if width < block.units),
+    ]

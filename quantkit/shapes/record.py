@@ -74,7 +74,9 @@ def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
     """Return Spearman's rank correlation of two rows of numbers; 1 for fewer than two."""
     if len(one) < 2:
         return 1.0
-    ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float) for values in (one, other)]
+    ranks = [
+        np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float) for values in (one, other)
+    ]
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
@@ -107,7 +109,8 @@ def _candidate(
         origin=one.origin,
         heads=tuple(counts.get((layer, "attention"), 0) for layer in layers),
         feed_forward=tuple(counts.get((layer, "feed_forward"), 0) for layer in layers),
-        parameters=found.beside.parameters + sum(block.parameters(count) for block, count in one.units.items()),
+        parameters=found.beside.parameters
+        + sum(block.parameters(count) for block, count in one.units.items()),
         size_bytes=one.judged.size,
         l3_bytes=one.judged.l3,
         predicted_damage=one.damage,

@@ -13,7 +13,8 @@ import onnx_ir.passes.common as passes
 from quantkit.errors import ArtifactError
 from quantkit.graph.constants import add_initializer
 from quantkit.graph.linear import Linear, linear_layers
-from quantkit.graph.pattern import operand, optional_operand, replace as put
+from quantkit.graph.pattern import operand, optional_operand
+from quantkit.graph.pattern import replace as put
 from quantkit.quantization.observe import Statistics
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.order import Narrowed, Projection

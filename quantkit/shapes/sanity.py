@@ -30,9 +30,7 @@ def in_reverse(found: Found) -> dict[Block, Narrowed]:
     parts = {}
     for block, count in found.chosen.units.items():
         if 0 < count < block.units:
-            of = projection_of(
-                bench.model, block, bench.observations.statistics[read_by(bench.model, block)]
-            )
+            of = projection_of(bench.model, block, bench.observations.statistics[read_by(bench.model, block)])
             parts[block] = keeping(of, np.sort(found.ladders[block].order[::-1][:count]))
         elif not count:
             parts[block] = found.ladders[block].parts[0]

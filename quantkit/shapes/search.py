@@ -145,7 +145,9 @@ class Search:
                 break
             for place, units in enumerate(new, 1):
                 if built and time.monotonic() >= self.deadline:
-                    _LOG.warning("the budget is spent after %d candidates; raise --budget for more", len(built))
+                    _LOG.warning(
+                        "the budget is spent after %d candidates; raise --budget for more", len(built)
+                    )
                     return
                 built.append(named(units))
                 yield f"solution {place} of round {number}", units
