@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from quantkit.recipe.fields import Cli, Place, Section
-from quantkit.recipe.settings import Dataset, Seconds
+from quantkit.recipe.kinds import Dataset, Seconds
 
 Questions = Annotated[str, Place("calibration set"), Cli(metavar="SET|FILE")]
 
