@@ -34,6 +34,7 @@ COMMANDS = {
     "fuse": ("fuse", "Fuse the graph of an exported artifact."),
     "quantize": ("quantize", "Quantize a fused artifact to INT8."),
     "sensitivity": ("sensitivity", "Measure how much each group of layers suffers from INT8."),
+    "search": ("search", "Search smaller architectures of a checkpoint."),
     "evaluate": ("evaluate", "Measure F1 and exact match of an artifact."),
     "inspect": ("inspect", "Show sizes, fusions, executed kernels and INT8 coverage."),
     "bench": ("bench", "Measure throughput of artifacts side by side."),

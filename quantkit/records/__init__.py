@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from quantkit.records.record import Record, Report
     from quantkit.records.search import CandidateRecord, GroupRecord, OptionRecord, SearchReport
     from quantkit.records.sensitivity import GroupSensitivity, Sensitivity
+    from quantkit.records.shapes import Sanity, ShapeBlock, ShapeCandidate, ShapeOption, ShapeSearch
+    from quantkit.records.student import LayerUnits, Student
     from quantkit.records.tune import TuneReport, TuneTrial
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Inspection",
     "Interval",
     "Layer",
+    "LayerUnits",
     "Lineage",
     "MlperfReport",
     "OptionRecord",
@@ -46,9 +49,15 @@ __all__ = [
     "QuestionScore",
     "Record",
     "Report",
+    "Sanity",
     "ScenarioRuns",
     "SearchReport",
     "Sensitivity",
+    "ShapeBlock",
+    "ShapeCandidate",
+    "ShapeOption",
+    "ShapeSearch",
+    "Student",
     "TuneReport",
     "TuneTrial",
     "WeightAgreement",
@@ -74,6 +83,7 @@ _PLACES = {
     "Inspection": "inspection",
     "Interval": "gate",
     "Layer": "inspection",
+    "LayerUnits": "student",
     "Lineage": "lineage",
     "MlperfReport": "mlperf",
     "OptionRecord": "search",
@@ -81,9 +91,15 @@ _PLACES = {
     "QuestionScore": "evaluation",
     "Record": "record",
     "Report": "record",
+    "Sanity": "shapes",
     "ScenarioRuns": "mlperf",
     "SearchReport": "search",
     "Sensitivity": "sensitivity",
+    "ShapeBlock": "shapes",
+    "ShapeCandidate": "shapes",
+    "ShapeOption": "shapes",
+    "ShapeSearch": "shapes",
+    "Student": "student",
     "TuneReport": "tune",
     "TuneTrial": "tune",
     "WeightAgreement": "lineage",

@@ -24,6 +24,7 @@ from quantkit.recipe.distill_settings import DistillSettings
 from quantkit.recipe.fields import Cli, Place, Was, mark_of, section_in
 from quantkit.recipe.import_settings import ImportSettings
 from quantkit.recipe.places import QUICKSTART
+from quantkit.recipe.search_settings import SearchSettings
 from quantkit.recipe.settings import (
     BenchSettings,
     EvaluateSettings,
@@ -47,6 +48,7 @@ SECTIONS: tuple[type[BaseModel], ...] = (
     FuseSettings,
     QuantizeSettings,
     SensitivitySettings,
+    SearchSettings,
     EvaluateSettings,
     BenchSettings,
     TuneSettings,
