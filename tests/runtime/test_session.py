@@ -74,7 +74,7 @@ def test_truncated(save_encoder: SaveEncoder, share: float) -> None:
 
 
 def test_a_name_that_is_not_utf8(save_encoder: SaveEncoder, capfd: pytest.CaptureFixture[str]) -> None:
-    """onnxruntime's message has the name in it and cannot be decoded: one line of ours, and nothing on stdout."""
+    """The message of onnxruntime has the name in it and cannot be decoded: one line of ours, and nothing on stdout."""
     path = save_encoder()
     path.write_bytes(path.read_bytes().replace(b"\x05table", b"\x05t\x9able", 1))
     with pytest.raises(ArtifactError, match="onnxruntime cannot open it"):
