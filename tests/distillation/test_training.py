@@ -43,6 +43,7 @@ def settings(questions: Path) -> DistillSettings:
         data=(str(questions),),
         gate_data=str(questions.parent / "gate.json"),
         steps=24,
+        block_share=0.25,
         token_budget=128,
         max_length=LENGTH,
         select_questions=12,
@@ -217,10 +218,10 @@ def test_nan_keeps_the_best(distil: Distil, tmp_path: Path, monkeypatch: pytest.
         return {name: loss * float("nan") for name, loss in losses.items()} if calls == 15 else losses
 
     monkeypatch.setattr("quantkit.distillation.training.whole_losses", spoilt)
-    with pytest.raises(TrainingError, match=r"became NaN or Infinity after step 18 of 24; .* of step \d+"):
+    with pytest.raises(TrainingError, match=r"became NaN or Infinity after step 20 of 24; .* of step \d+"):
         distil(tmp_path / "out")
     report = DistillReport.read(tmp_path / "out/distill.json")
-    assert (report.ended, report.steps_done) == ("nan", 18)
+    assert (report.ended, report.steps_done) == ("nan", 20)
     assert all(bool(torch.isfinite(weight).all()) for weight in weights(tmp_path / "out").values())
 
 
@@ -243,7 +244,7 @@ def test_a_budget_gives_the_steps(distil: Distil, tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("quantkit.distillation.training.steps_within", counted)
     report = distil(tmp_path / "out", steps=None, budget=77.0)
-    assert asked == [(77.0, True, True, True, True, {"evaluations": 3, "block_share": 0.15})]
+    assert asked == [(77.0, True, True, True, True, {"evaluations": 3, "block_share": 0.25})]
     assert (report.block_steps, report.whole_steps, report.steps_done) == (1, 3, 4)
     assert report.evaluations[0] == distil(tmp_path / "other").evaluations[0]
 
