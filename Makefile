@@ -3,7 +3,7 @@
 # test        check, then every test that is not slow (under 10 minutes on 2 cores)
 # test-all    the slow ones too: full SQuAD sets where ../shared is there
 # test-avx2   tests marked avx2 as an x86 without VNNI runs them: on one, or emulated by qemu-user
-# fuzz        parsers on changed bytes, for FUZZ_SECONDS (60)
+# fuzz        parsers on changed bytes, for FUZZ_SECONDS (60); .ci/run does it too
 # style       format and mend what can be mended
 # generate    what is made from the settings' models: options of commands, their docs, the schema of recipes
 

@@ -17,16 +17,18 @@ import time
 from pathlib import Path
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-_TECHNIQUES = ("--rounding", "gptq", "--bias-correction", "--channel-shift")
 _NEW_WIKI = ("--calib", "{wiki}", "--data-dir", "{data}")
 _DYNAMIC = ("--mode", "dynamic")
-_STATIC = ("--mode", "static", "--calib", "squad", "--smooth-quant", "0.75", "--keep-float", "qa_outputs")
+_PLAIN = ("--mode", "static", "--plain")
+_SMOOTH = ("--smooth-quant", "auto")
+_TECHNIQUES = (*_SMOOTH, "--rounding", "gptq", "--bias-correction", "--channel-shift")
+_STATIC = (*_PLAIN, "--calib", "squad", "--smooth-quant", "0.75", "--keep-float", "qa_outputs")
 
 # name → the command that makes it; {name} is the folder of another artifact.
 QUICKSTART = {
     "quickstart-exported": ("export", "{quickstart}", "--no-fuse"),
     "quickstart-fused": ("fuse", "{quickstart-exported}"),
-    "quickstart-static": ("quantize", "{quickstart-fused}", "--mode", "static", "--calib", "callcentre"),
+    "quickstart-static": ("quantize", "{quickstart-fused}", *_PLAIN, *_SMOOTH, "--calib", "callcentre"),
     "quickstart-dynamic": ("quantize", "{quickstart-fused}", *_DYNAMIC),
 }
 MINILM = {
@@ -39,19 +41,19 @@ MINILM = {
         *("--weight-type", "uint8", "--symmetric"),
     ),
     "minilm-techniques": (
-        *("quantize", "{minilm-fused}", "--mode", "static", *_TECHNIQUES, "--outlier-channels", "auto"),
+        *("quantize", "{minilm-fused}", *_PLAIN, *_TECHNIQUES, "--outlier-channels", "auto"),
         *("--calib-questions", "200", *_NEW_WIKI),
     ),
     "minilm-split": (
-        *("quantize", "{minilm-fused}", "--mode", "static", *_TECHNIQUES, "--split-channels", "auto"),
+        *("quantize", "{minilm-fused}", *_PLAIN, *_TECHNIQUES, "--split-channels", "auto"),
         *("--calib-questions", "200", *_NEW_WIKI),
     ),
     "minilm-openvino": (
-        *("quantize", "{minilm-exported}", "--mode", "static", *_TECHNIQUES, "--split-channels", "auto"),
+        *("quantize", "{minilm-exported}", *_PLAIN, *_TECHNIQUES, "--split-channels", "auto"),
         *("--layout", "portable", "--calib-questions", "200", *_NEW_WIKI),
     ),
     "minilm-openvino-qk": (
-        *("quantize", "{minilm-exported}", "--mode", "static", "--attention", "qk", "--layout", "portable"),
+        *("quantize", "{minilm-exported}", *_PLAIN, *_SMOOTH, "--attention", "qk", "--layout", "portable"),
         *("--calib-questions", "50", *_NEW_WIKI),
     ),
 }

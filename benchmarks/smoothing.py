@@ -48,7 +48,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for alpha in ALPHAS:
             settings = QuantizeSettings(
-                mode="static", calib=arguments.calib, smooth_quant=alpha, rounding=arguments.rounding
+                mode="static",
+                plain=True,
+                calib=arguments.calib,
+                smooth_quant=alpha,
+                rounding=arguments.rounding,
             )
             int8 = quantize(
                 artifact, Path(folder) / str(alpha), settings=settings, data_dir=arguments.data_dir

@@ -15,6 +15,7 @@ from typing import Any
 import platformdirs
 
 from quantkit.errors import ArtifactError, OutputError, QuantkitError
+from quantkit.hub_cache import is_blob
 from quantkit.partial import PARTIAL, exchange, lock, partial_folder
 
 _LOG = logging.getLogger(__name__)
@@ -225,13 +226,15 @@ def _swap(temporary: Path, path: Path, *, force: bool) -> None:
 def inside(folder: Path, name: str) -> Path:
     """Return `folder / name`, refusing names that leave the folder.
 
+    A file of a snapshot in the cache of the Hugging Face Hub is a link to a blob of the same repository, and may be.
+
     Raises:
         ArtifactError: the name is absolute, has `..` or a backslash, or passes through a link that leads outside.
     """
     pure = PurePosixPath(name)
     path = folder / pure
     escapes = pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name or name in ("", ".")
-    if escapes or not path.resolve().is_relative_to(folder.resolve()):
+    if escapes or not (path.resolve().is_relative_to(folder.resolve()) or is_blob(folder, path)):
         raise ArtifactError(f"{folder}: the path {name!r} leaves the folder; do not use this artifact")
     return path
 

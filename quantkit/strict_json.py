@@ -17,6 +17,7 @@ LARGEST = 1 << 28
 """Bytes of the largest text that is read: ten times what the largest tokenizers and datasets have."""
 DEEPEST = 100
 """Objects and lists inside each other; nothing that quantkit reads has more than ten."""
+_PIECE = 1 << 20
 _DIGITS = 64  # of a whole number; transformers writes 31 for "no limit"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SHOWN = 40
@@ -83,11 +84,15 @@ def read_limited(path: Path, *, largest: int = LARGEST) -> bytes:
     """
     if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
         raise ValueError("it is not a regular file")
+    pieces, left = [], largest + 1
     with path.open("rb") as stream:
-        content = stream.read(largest + 1)
-    if len(content) > largest:
+        # Piece by piece: asked for the largest at once, Python takes that much memory first.
+        while left and (piece := stream.read(min(left, _PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+    if not left:
         raise ValueError(f"it has more than {largest:,} bytes")
-    return content
+    return b"".join(pieces)
 
 
 def _refuse_constant(name: str) -> None:

@@ -4,8 +4,10 @@
   that sends them, unless ORT_DISABLE_TELEMETRY says no when it is first imported. So `quantkit` itself sets it.
 * openvino brings openvino-telemetry, which asks nobody, writes into ~/intel and sends when openvino is imported. It has
   a stand-in of its own that does nothing, for where that package is missing; it is given that one.
+* huggingface_hub asks the Hub once a day for a list of agents, and tells it which one runs it and which torch is there,
+  unless HF_HUB_DISABLE_TELEMETRY says no when it is first imported.
 
-Whoever has chosen keeps the choice: ORT_DISABLE_TELEMETRY is left as it was set, and OpenVINO's own `opt_in_out
+Whoever has chosen keeps the choice: both variables are left as they were set, and OpenVINO's own `opt_in_out
 --opt_in` is heard. Imported before everything else, so it imports next to nothing.
 """
 
@@ -16,14 +18,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ONNXRUNTIME_SWITCH = "ORT_DISABLE_TELEMETRY"
+HUB_SWITCH = "HF_HUB_DISABLE_TELEMETRY"
 _YES = ("1", "true", "yes", "on")  # what onnxruntime takes for one
 _OPENVINO_CONSENT = "intel/openvino_telemetry"  # below the home folder; `opt_in_out` writes 1 or 0
 _OPENVINO_MODULE = "openvino_telemetry"
 
 
 def turn_off() -> None:
-    """Turn onnxruntime's telemetry off for this process and those it starts, unless somebody has chosen."""
-    os.environ.setdefault(ONNXRUNTIME_SWITCH, "1")
+    """Turn telemetry off for this process and those it starts, unless somebody has chosen."""
+    for switch in (ONNXRUNTIME_SWITCH, HUB_SWITCH):
+        os.environ.setdefault(switch, "1")
 
 
 @contextmanager

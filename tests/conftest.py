@@ -25,7 +25,7 @@ from quantkit.records import (
 from quantkit.records.gate import Verdict
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 
-pytest_plugins = ["encoder_files", "oci_server"]
+pytest_plugins = ["encoder_files", "hub_server", "oci_server"]
 
 ArtifactMaker = Callable[..., Artifact]
 GatePasser = Callable[..., GateReport]

@@ -120,8 +120,9 @@ def test_object() -> None:
 
 
 def test_nothing_else_reads_json() -> None:
-    """In the package only this reader parses JSON, and the two ends of an engine's own socket."""
-    own = {"strict_json.py", "runtime/instance.py", "runtime/engine/child.py"}
+    """In the package only this reader parses JSON, and processes what their own parent tells them."""
+    engine = {"runtime/instance.py", "runtime/engine/child.py"}
+    own = {"strict_json.py", "runtime/confined.py", "runtime/confinement.py", *engine}
     found = {
         path.relative_to(ROOT / "quantkit").as_posix()
         for path in (ROOT / "quantkit").rglob("*.py")

@@ -158,7 +158,7 @@ def _make(kind: Kind, options: Options) -> Path:
         return out
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    environment = _environment(kind.tool, options.work / "envs")
+    tools = environment(kind.tool, options.work / "envs")
     places = {
         "source": options.work / "folders" / kind.source,
         "out": out,
@@ -170,11 +170,11 @@ def _make(kind: Kind, options: Options) -> Path:
         _write_rows(options, places["rows"])
     program, *arguments = (part.format(**places) for part in kind.command)
     # Olive keeps a cache in the folder it is run in.
-    _run([str(environment / "bin" / program), *arguments], folder=options.work)
+    _run([str(tools / "bin" / program), *arguments], folder=options.work)
     return out
 
 
-def _environment(tool: str, folder: Path) -> Path:
+def environment(tool: str, folder: Path) -> Path:
     """Return the tool's environment, building it unless it is there."""
     place = folder / tool
     if not (place / "complete").is_file():

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from quantkit.artifact.foreign import import_line
+from quantkit.artifact.hub_files import hub_files
 from quantkit.errors import ArtifactError
 from quantkit.files import digest_of, inside, sha256_file
 from quantkit.records.record import Record
@@ -183,10 +184,11 @@ class Manifest(Record):
     def unlisted(self, folder: Path) -> list[str]:
         """Return the names, sorted, of all that is in a folder and not listed: files, links, pipes, folders.
 
-        Reports that are not sealed yet may be any. Nothing is opened, and no link is followed.
+        Reports that are not sealed yet may be any, and the few files of the Hugging Face Hub may be there
+        (`quantkit.artifact.hub_files`). Nothing is opened.
         """
         signature = (SIGNATURE,) if self.reports else ()
-        listed = {NAME, *self.files, *self.reports, *signature}
+        listed = {NAME, *self.files, *self.reports, *signature, *hub_files(folder)}
         parents = {
             parent.as_posix() for name in (*listed, f"{REPORTS}/_") for parent in PurePosixPath(name).parents
         }

@@ -90,7 +90,7 @@ def read_checkpoint(
     if values.get("quantization_config"):
         raise CheckpointError(f"{where}: the checkpoint is quantized already; give the float checkpoint")
     require_task(where, values, family, task)
-    _require_scored(where, unfit_head(values, task_named(task).head), task)
+    require_scored(where, values, task)
     weights = find_weights(folder, allow_pickle=allow_pickle)
     if not weights.pickled:
         _check_weights(folder, weights, family, task)
@@ -147,6 +147,20 @@ def require_task(
         f"{where}: a {classes[0]} has no head for {task}; fine-tune it, or give a checkpoint that was "
         f"({' and '.join(family.heads[wanted])} are missing)"
     )
+
+
+def require_scored(where: Path, config: Mapping[str, Any], task: str) -> None:
+    """Refuse a head that no task scores yet; see `quantkit.tasks.heads`.
+
+    Args:
+        where: the config.json, for messages.
+        config: what is in it.
+        task: what the model shall be for.
+
+    Raises:
+        CheckpointError: it gives several labels at once, or a number.
+    """
+    _require_scored(where, unfit_head(config, task_named(task).head), task)
 
 
 def _require_scored(where: Path, unfit: str | None, task: str) -> None:

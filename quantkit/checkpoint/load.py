@@ -10,6 +10,7 @@ import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from safetensors import SafetensorError
 
 from quantkit.checkpoint.checkpoint import Checkpoint
 from quantkit.checkpoint.decibert import DeciBertConfig
@@ -25,6 +26,7 @@ LOAD_ERRORS = (
     KeyError,
     AttributeError,
     StrictDataclassError,
+    SafetensorError,
 )
 
 

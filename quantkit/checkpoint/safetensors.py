@@ -75,17 +75,32 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
         raise _broken(path, "its header is not JSON") from None
     if not isinstance(header, dict):
         raise _broken(path, "its header is not a JSON object")
-    entries, end = {}, 0
+    entries: dict[str, TensorEntry] = {}
+    spans = []
     for name, entry in header.items():
         if name == "__metadata__":
             continue
         entries[name], last = _entry(path, name, entry, 8 + length)
-        end = max(end, last)
+        spans.append((entries[name].begin, 8 + length + last, name))
     if not entries:
         raise _broken(path, "it holds no tensors")
-    if 8 + length + end != size:
-        raise _broken(path, f"it has {size} bytes where its header says {8 + length + end}")
+    end = max(last for _, last, _ in spans)
+    if end != size:
+        raise _broken(path, f"it has {size} bytes where its header says {end}")
+    _check_spans(path, sorted(spans), 8 + length)
     return entries
+
+
+def _check_spans(path: Path, spans: list[tuple[int, int, str]], begin: int) -> None:
+    """Check that tensors lie one behind the other, as the format has it.
+
+    Raises:
+        CheckpointError: there is a gap, or bytes belong to two tensors.
+    """
+    for first, last, name in spans:
+        if first != begin:
+            raise _broken(path, f"{name} does not begin where the tensor before it ends")
+        begin = last
 
 
 def require_finite(entries: dict[str, TensorEntry]) -> None:

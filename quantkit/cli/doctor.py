@@ -23,8 +23,10 @@ _PACKAGES = {
     "transformers": "export",
     "onnxscript": "export",
     "safetensors": "export",
-    "huggingface_hub": "export, for Hugging Face ids",
+    "huggingface_hub": "export of Hugging Face ids, and hub",
 }
+# Behind the exact weight types of a CPU on which int8 is none of them.
+_SATURATES = "; int8 saturates: quantize makes int8-pairs, and artifacts of others need --exact-int8"
 
 
 @click.command("doctor")
@@ -75,7 +77,10 @@ def command(*, data_dir: Path | None, as_json: bool) -> None:
             ("cores", str(processor.cores)),
             ("instruction sets", "not known" if sets is None else " ".join(sets) or "none that matter"),
             ("INT8 kernels", kernels.name),
-            ("exact weight types", ", ".join(facts["cpu"]["exact"])),
+            (
+                "exact weight types",
+                ", ".join(exact) + (_SATURATES if kernels.saturates else "; no sum saturates"),
+            ),
         ],
     )
     data = [(name, place or "not here; downloaded when needed") for name, place in facts["data"].items()]

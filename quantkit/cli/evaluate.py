@@ -1,22 +1,25 @@
 """quantkit evaluate: F1 and exact match of an artifact."""
 
+import contextlib
+
 import click
 
 from quantkit.cli import options, show
+from quantkit.cli.options.trust import Trust, trust_options
 
 
 @click.command("evaluate")
 @options.argument("ARTIFACT")
 @options.settings("EvaluateSettings")
 @click.option("--refresh", is_flag=True, help="Evaluate again, also what was evaluated before.")
-@options.known_options
+@trust_options(untrusted=False)
 @options.json_option
 def command(
     *,
     artifact: str,
     given: options.Given,
     refresh: bool,
-    known: options.Known,
+    trust: Trust,
     as_json: bool,
 ) -> None:
     """Measure F1 and exact match of an artifact.
@@ -25,17 +28,21 @@ def command(
     evaluated once.
     """
     from quantkit.artifact import Artifact
+    from quantkit.pipeline.confined import Confined
     from quantkit.recipe.settings import EvaluateSettings
     from quantkit.stages.evaluate import evaluate
 
-    settings = given.build(EvaluateSettings)
-    with show.working():
+    settings, limits = given.build(EvaluateSettings), trust.limits()
+    with show.working(), contextlib.ExitStack() as stack:
+        opened = Artifact.open(artifact)
+        process = None if limits is None else stack.enter_context(Confined(limits, (opened,)))
         report = evaluate(
-            Artifact.open(artifact),
+            opened,
             settings=settings,
-            data_dir=known.data_dir,
+            data_dir=trust.data_dir,
             refresh=refresh,
-            cached=not known.no_cache,
+            cached=not trust.no_cache,
+            elsewhere=None if process is None else process.evaluate,
         )
     if as_json:
         show.print_json(report.as_json())
@@ -50,6 +57,7 @@ def command(
             ),
             ("F1", f"{report.f1:.3f}"),
             ("exact match", f"{report.exact_match:.3f}"),
+            *([("int8 products", report.settings["int8_products"])] if settings.exact_int8 else []),
             ("speed", f"{report.features_per_second:.1f} windows/s, {report.seconds:.1f} s in all"),
         ],
     )

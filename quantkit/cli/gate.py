@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from quantkit.cli import options, show
+from quantkit.cli.options.trust import Trust, trust_options
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +20,7 @@ class Files:
 @click.command("gate")
 @options.argument("CANDIDATE")
 @click.option("--baseline", required=True, type=options.ARTIFACT, help="The FP32 artifact to compare with.")
-@options.settings("EvaluateSettings", only=("data", "threads"))
+@options.settings("EvaluateSettings", only=("data", "exact_int8", "threads"))
 @options.settings("GateSettings")
 @options.grouped(
     "files",
@@ -27,7 +28,7 @@ class Files:
     click.option("--junit", type=options.FILE, help="Also write JUnit XML to this file."),
     click.option("--markdown", type=options.FILE, help="Also write the Markdown summary to this file."),
 )
-@options.known_options
+@trust_options(untrusted=True)
 @options.json_option
 def command(
     *,
@@ -35,14 +36,14 @@ def command(
     baseline: str,
     given: options.Given,
     files: Files,
-    known: options.Known,
+    trust: Trust,
     as_json: bool,
 ) -> int:
     """Judge a candidate against its FP32 baseline.
 
-    Both are evaluated unless they were before. Exit codes: 0 passed, 3 failed, 4 inconclusive, 2 for a
-    mistake in the command. The reports stay in the candidate; the summary is appended to
-    $GITHUB_STEP_SUMMARY when that is set.
+    Both are evaluated unless they were before, by a process with limits unless they are --trusted. Exit
+    codes: 0 passed, 3 failed, 4 inconclusive, 2 for a mistake in the command. The reports stay in the
+    candidate; the summary is appended to $GITHUB_STEP_SUMMARY when that is set.
     """
     from quantkit.artifact import Artifact
     from quantkit.files import write_text
@@ -50,11 +51,14 @@ def command(
     from quantkit.recipe.settings import EvaluateSettings, GateSettings
 
     terms = Terms(
-        evaluate=given.build(EvaluateSettings), gate=given.build(GateSettings), cached=not known.no_cache
+        evaluate=given.build(EvaluateSettings),
+        gate=given.build(GateSettings),
+        cached=not trust.no_cache,
+        limits=trust.limits(),
     )
     with show.working():
         report = judge(
-            Artifact.open(candidate), Artifact.open(baseline), terms=terms, data_dir=known.data_dir
+            Artifact.open(candidate), Artifact.open(baseline), terms=terms, data_dir=trust.data_dir
         )
     if files.junit:
         from quantkit.report.junit import gate_junit

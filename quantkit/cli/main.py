@@ -27,12 +27,14 @@ from quantkit.printable import one_line
 # command → module below quantkit.cli, what it does. The order is that of the work.
 COMMANDS = {
     "run": ("run", "Run a recipe: checkpoint to published INT8 artifact."),
+    "data": ("data", "Look at dataset files before they are used."),
     "distill": ("distill", "Let a smaller checkpoint learn to answer as its teacher does."),
     "export": ("export", "Export a checkpoint to a fused FP32 ONNX artifact."),
     "import": ("import_", "Make an artifact of a model that another tool made."),
     "fuse": ("fuse", "Fuse the graph of an exported artifact."),
     "quantize": ("quantize", "Quantize a fused artifact to INT8."),
     "sensitivity": ("sensitivity", "Measure how much each group of layers suffers from INT8."),
+    "search": ("search", "Search smaller architectures of a checkpoint."),
     "evaluate": ("evaluate", "Measure F1 and exact match of an artifact."),
     "inspect": ("inspect", "Show sizes, fusions, executed kernels and INT8 coverage."),
     "bench": ("bench", "Measure throughput of artifacts side by side."),

@@ -22,7 +22,7 @@ def command(*, registry_place: str | None, at: registry_options.At, as_json: boo
     from quantkit.registry.policy import POLICY
 
     place = registry_place or at.registry
-    policy = open_registry(place, insecure=at.insecure).policy()
+    policy = open_registry(place, insecure=at.insecure, policy=at.policy).policy()
     if as_json:
         show.print_json({"schema": "quantkit/policy/1", "registry": place, **policy.as_json()})
         return

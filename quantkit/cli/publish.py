@@ -8,7 +8,7 @@ from quantkit.cli import options, registry_options, show
 @click.command("publish")
 @click.argument("artifact", type=options.ARTIFACT)
 @click.argument("registry_place", metavar="[REGISTRY]", required=False, type=registry_options.REGISTRY)
-@options.settings("PublishSettings", only=("name", "version"))
+@options.settings("PublishSettings", only=("name", "version", "layout"))
 @registry_options.at_options
 @registry_options.publishing_options
 @options.json_option
@@ -26,20 +26,27 @@ def command(
     Refused (exit code 3) without a passing gate report for exactly these bytes, judged again from its evidence, or
     below the floors of the registry's policy.yaml (`quantkit policy` prints them). Publishing the same bytes under
     the same version again is done already, and says so. REGISTRY is a folder or oci://host/path.
+    --layout hub writes a model card and .eval_results into the version's folder; --push uploads that folder.
     """
     from quantkit.artifact import Artifact
     from quantkit.recipe.settings import PublishSettings
     from quantkit.registry import open_registry
     from quantkit.stages.publish import already_published, publish
 
-    place = {"registry": registry_place or at.registry, "insecure": at.insecure}
-    settings = given.build(PublishSettings, under=place)
+    place = {
+        "registry": registry_place or at.registry,
+        "insecure": at.insecure,
+        "policy": at.policy and str(at.policy),
+    }
+    settings = publishing.laid_out(given.build(PublishSettings, under=place))
+    destination = publishing.destination()
     signer = publishing.signer()
     opened = Artifact.open(artifact)
     before = already_published(opened, settings=settings)
-    policy = open_registry(settings.registry, insecure=settings.insecure).policy()
+    policy = open_registry(settings.registry, insecure=settings.insecure, policy=at.policy).policy()
     published = publish(opened, settings=settings, signer=signer, override=publishing.override)
     reference = f"{settings.name}:{settings.version}"
+    pushed = publishing.upload(published, destination, policy)
     if as_json:
         show.print_json(
             {
@@ -52,6 +59,7 @@ def command(
                 "already_published": before,
                 "policy": policy.as_json(),
                 "override": publishing.override,
+                "pushed": {"commit": pushed.commit, "url": pushed.url} if pushed else None,
             }
         )
         return
@@ -63,4 +71,6 @@ def command(
     ]
     if signer is not None:
         facts.append(("signed with", str(signer.key)))
+    if pushed is not None:
+        facts += [("pushed to", str(destination)), ("commit", pushed.commit)]
     show.print_facts("", facts)

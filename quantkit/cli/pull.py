@@ -1,7 +1,5 @@
 """quantkit pull: a published artifact, copied out and verified."""
 
-from pathlib import Path
-
 import click
 
 from quantkit.cli import options, registry_options, show
@@ -17,14 +15,14 @@ def command(
 ) -> None:
     """Copy a published artifact out of a registry.
 
-    REF is name:version, name:channel, or oci://host/path/name:version. The copy is hashed, its evidence read,
-    and its digest and signature checked when asked for, before it appears.
+    REF is name:version, name:channel, oci://host/path/name:version, or hf://owner/name[:revision]. The copy
+    is hashed, its evidence read, and its digest and signature checked when asked for, before it appears.
     """
     from quantkit.registry import pull_folder
 
-    expected, path = asked.expected(), Path(reference)
+    expected, path = asked.expected(), registry_options.folder_of(reference)
     if path.is_dir():
-        artifact = pull_folder(path, output.path, force=output.force, expected=expected)
+        artifact = pull_folder(path, output.path, force=output.force, expected=expected, policy=at.of_copy())
     else:
         registry, within = at.find(reference)
         artifact = registry.pull(within, output.path, force=output.force, expected=expected)

@@ -11,8 +11,12 @@ from quantkit.cli.options.places import Named
 from quantkit.cli.options.table import OPTIONS
 
 if TYPE_CHECKING:
+    from quantkit.recipe.settings import PublishSettings
     from quantkit.registry.expected import Expected
-    from quantkit.registry.protocol import Registry
+    from quantkit.registry.hub.location import HubLocation
+    from quantkit.registry.hub.push import Pushed
+    from quantkit.registry.policy import RegistryPolicy
+    from quantkit.registry.protocol import Pinned, Registry
     from quantkit.registry.signing import Signer
 
 REGISTRY = Named("registry", "dir")
@@ -26,10 +30,12 @@ class At:
     Attributes:
         registry: a folder, or `oci://host[:port]/path`.
         insecure: plain HTTP to another machine is allowed.
+        policy: a policy.yaml that an OCI registry, or a folder that was pulled, is held to.
     """
 
     registry: str
     insecure: bool
+    policy: Path | None
 
     def find(self, reference: str) -> "tuple[Registry, str]":
         """Return the registry of a reference, and the reference within it.
@@ -39,7 +45,17 @@ class At:
         """
         from quantkit.registry.opening import find_registry
 
-        return find_registry(reference, self.registry, insecure=self.insecure)
+        return find_registry(reference, self.registry, insecure=self.insecure, policy=self.policy)
+
+    def of_copy(self) -> "RegistryPolicy | None":
+        """Return the policy that a folder which was pulled is held to; None: the one that let it in.
+
+        Raises:
+            RegistryError: the file does not fit.
+        """
+        from quantkit.registry.policy import RegistryPolicy
+
+        return RegistryPolicy.read(self.policy) if self.policy is not None else None
 
     def names(self, name: str | None) -> "tuple[Registry, list[str]]":
         """Return the registry, and the name in it that is meant or all of its names.
@@ -49,7 +65,7 @@ class At:
         """
         from quantkit.registry.opening import find_names
 
-        return find_names(name, self.registry, insecure=self.insecure)
+        return find_names(name, self.registry, insecure=self.insecure, policy=self.policy)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,20 +92,18 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Publishing:
-    """How a release is published: the files it is signed with, and why it may pass over the policy.
+class Signing:
+    """With what something is signed.
 
     Attributes:
         sign_key: the private key; None when nothing is signed.
         sign_cert: the certificate of that key.
         sign_chain: the certificates between that one and the root.
-        override: the reason to pass over the registry's policy; None to keep it.
     """
 
     sign_key: Path | None
     sign_cert: Path | None
     sign_chain: tuple[Path, ...]
-    override: str | None
 
     def signer(self) -> "Signer | None":
         """Return who signs; None when nobody does.
@@ -109,6 +123,67 @@ class Publishing:
         return None
 
 
+def folder_of(reference: str) -> Path:
+    """Return the folder that a reference means, when it is there; hf://owner/name is downloaded first.
+
+    Raises:
+        RegistryError: it is no model of the Hub, or the Hub does not answer.
+        UsageError: `huggingface_hub` is not installed.
+    """
+    from quantkit.registry.hub.location import SCHEME, HubLocation
+
+    if not reference.startswith(SCHEME):
+        return Path(reference)
+    from quantkit.registry.hub.fetch import fetch
+
+    return fetch(HubLocation.parse(reference))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Publishing(Signing):
+    """How a release is published: what it is signed with, and why it may pass over the policy.
+
+    Attributes:
+        override: the reason to pass over the registry's policy; None to keep it.
+        push: where the release is uploaded to, hf://owner/name[:branch]; None: nowhere.
+    """
+
+    override: str | None
+    push: str | None
+
+    def laid_out(self, settings: "PublishSettings") -> "PublishSettings":
+        """Return the settings; what is uploaded to the Hub has its files."""
+        return settings if self.push is None else settings.model_copy(update={"layout": "hub"})
+
+    def destination(self) -> "HubLocation | None":
+        """Return where the release is uploaded to.
+
+        Raises:
+            RegistryError: it is no address of the Hub, or a commit, which nothing can be added to.
+        """
+        from quantkit.registry.hub.location import HubLocation
+
+        if self.push is None:
+            return None
+        location = HubLocation.parse(self.push)
+        location.require_branch()
+        return location
+
+    def upload(
+        self, published: "Path | Pinned", destination: "HubLocation | None", policy: "RegistryPolicy"
+    ) -> "Pushed | None":
+        """Upload a published folder, when that is asked for.
+
+        Raises:
+            RegistryError: it does not verify, or the Hub refuses.
+        """
+        from quantkit.registry.hub.push import push
+
+        if destination is None or not isinstance(published, Path):
+            return None
+        return push(published, destination, policy=policy)
+
+
 at_options = options.grouped(
     "at",
     At,
@@ -122,8 +197,15 @@ at_options = options.grouped(
         f"[default: {_SETTINGS['registry'].default}, or $QUANTKIT_REGISTRY]",
     ),
     _SETTINGS["insecure"].decorate,
+    click.option(
+        "--policy",
+        type=options.FILE,
+        metavar="FILE",
+        envvar="QUANTKIT_POLICY",
+        help=f"{_SETTINGS['policy'].help}  [default: $QUANTKIT_POLICY]",
+    ),
 )
-"""Adds --registry and --insecure; the function gets an `At` as `at`."""
+"""Adds --registry, --insecure and --policy; the function gets an `At` as `at`."""
 
 asked_options = options.grouped(
     "asked",
@@ -140,9 +222,7 @@ asked_options = options.grouped(
 )
 """Adds --digest and --require-signer; the function gets an `Asked` as `asked`."""
 
-publishing_options = options.grouped(
-    "publishing",
-    Publishing,
+_SIGNING = (
     click.option(
         "--sign-key",
         metavar="PEM",
@@ -157,10 +237,25 @@ publishing_options = options.grouped(
         multiple=True,
         help="Certificates between that one and the root (repeatable).",
     ),
+)
+
+signing_options = options.grouped("signing", Signing, *_SIGNING)
+"""Adds --sign-key, --sign-cert and --sign-chain; the function gets a `Signing` as `signing`."""
+
+publishing_options = options.grouped(
+    "publishing",
+    Publishing,
+    *_SIGNING,
     click.option(
         "--override",
         metavar="REASON",
         help="Pass over the registry's policy, where it allows that; the reason is published.",
     ),
+    click.option(
+        "--push",
+        metavar="hf://OWNER/NAME",
+        help="Upload the release to the Hugging Face Hub; hf://owner/name:branch too. Means --layout hub, "
+        "needs quantkit[hub].",
+    ),
 )
-"""Adds --sign-key, --sign-cert, --sign-chain and --override; the function gets a `Publishing` as `publishing`."""
+"""Adds --sign-key, --sign-cert, --sign-chain, --override and --push; the function gets `publishing`."""

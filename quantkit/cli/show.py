@@ -11,7 +11,7 @@ from quantkit.printable import cell, json_spelled_out, spelled_out
 
 if TYPE_CHECKING:
     from quantkit.artifact import Artifact
-    from quantkit.records import SearchReport, Sensitivity
+    from quantkit.records import SearchReport, Sensitivity, ShapeSearch
     from quantkit.registry.channels import Moved
 
 
@@ -232,3 +232,27 @@ def _flat(value: Any) -> str:
 
 def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def print_shapes(report: "ShapeSearch") -> None:
+    """Print the candidates of an architecture search, the chosen one marked, and what was checked."""
+    from quantkit.report.digits import kept, nats, times
+
+    rows = [
+        (
+            "→" if one.number == report.chosen else "",
+            str(one.number),
+            one.origin,
+            " ".join(map(str, one.heads)),
+            " ".join(map(str, one.feed_forward)),
+            f"{one.parameters / 1e6:,.1f} M",
+            times(one.throughput),
+            nats(one.divergence),
+            kept(one.ratio),
+            one.folder,
+        )
+        for one in report.candidates
+    ]
+    columns = ("", "", "from", "heads", "feed-forward", "parameters", "speed", "damage", "score", "folder")
+    title = f"{len(report.candidates)} candidates as INT8 on {report.selection_questions:,} questions, before training"
+    print_table(title, columns, rows, right=(1, 5, 6, 7, 8))

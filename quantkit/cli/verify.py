@@ -1,7 +1,5 @@
 """quantkit verify: a published artifact, hashed again."""
 
-from pathlib import Path
-
 import click
 
 from quantkit.cli import options, registry_options, show
@@ -15,15 +13,15 @@ from quantkit.cli import options, registry_options, show
 def command(*, reference: str, asked: registry_options.Asked, at: registry_options.At, as_json: bool) -> int:
     """Hash a published artifact again and read its evidence.
 
-    REF is name:version in the registry, or oci://host/path/name:version; a path is a folder that was pulled,
-    or the version's own. Every file is hashed, reports included; the seal of the manifest, the gate's verdict,
-    and what is asked for with --digest and --require-signer are checked.
+    REF is name:version in the registry, oci://host/path/name:version, or hf://owner/name[:revision]; a path is a
+    folder that was pulled, or the version's own. Every file is hashed, reports included; the seal of the
+    manifest, the gate's verdict, and what is asked for with --digest and --require-signer are checked.
     """
     from quantkit.registry import verify_artifact
 
-    expected, path = asked.expected(), Path(reference)
+    expected, path = asked.expected(), registry_options.folder_of(reference)
     if path.is_dir():
-        found = verify_artifact(path, expected)
+        found = verify_artifact(path, expected, policy=at.of_copy())
     else:
         registry, within = at.find(reference)
         found = registry.verify(within, expected)
@@ -41,7 +39,7 @@ def command(*, reference: str, asked: registry_options.Asked, at: registry_optio
         ]
         show.print_facts("", facts)
     if found.problem:
-        from quantkit.errors import ArtifactError
+        from quantkit.errors import ArtifactError, PublishRefused
 
-        raise ArtifactError(found.problem)
+        raise (PublishRefused if found.refused else ArtifactError)(found.problem)
     return found.exit_code

@@ -256,7 +256,7 @@ def open_ray(model: Model) -> RayEngine:
         outputs=model.outputs,
         runtime=profile.runtime,
         threads=profile.threads,
-        options=SessionOptions(spinning=profile.spinning, arena=profile.arena),
+        options=SessionOptions(spinning=profile.spinning, arena=profile.arena, exact_int8=profile.exact_int8),
         name=model.name,
         reduction=model.reduction,
     )

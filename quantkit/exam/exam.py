@@ -61,6 +61,16 @@ class Exam:
         """How many rows the questions make."""
         return len(self._prepared.rows)
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs that count."""
+        return self._prepared.reader.task.outputs
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        return self._prepared.lengths
+
     def timed_job(self, seconds: float, *, most: int) -> Job:
         """Return a part of the job for timing: about so many seconds in FP32, and no more than `most` windows."""
         affordable = int(seconds * self.windows / max(self._float_seconds, 1e-6))

@@ -5,7 +5,7 @@
 * `table`: what was measured before.
 """
 
-from quantkit.latency.cost import measure_costs
+from quantkit.latency.cost import measure_beside, measure_costs
 from quantkit.latency.snippet import Snippet
 
-__all__ = ["Snippet", "measure_costs"]
+__all__ = ["Snippet", "measure_beside", "measure_costs"]

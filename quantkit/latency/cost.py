@@ -16,10 +16,11 @@ How it is measured, and why:
 The results are kept in one table for each CPU, onnxruntime version and number of tokens (`table`).
 """
 
+import math
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -65,13 +66,14 @@ class _Open:
 
 
 def measure_costs(
-    snippets: Iterable[AnySnippet], *, tokens: int, seconds_budget: float | None = None
+    snippets: Iterable[AnySnippet], *, tokens: int, rows: int = 1, seconds_budget: float | None = None
 ) -> dict[AnySnippet, float]:
     """Return what each snippet costs on one thread of this CPU, in microseconds per 1,000 tokens.
 
     Args:
         snippets: what to measure. Those that the table knows are not measured again.
-        tokens: how many tokens run at once.
+        tokens: how many tokens a row has.
+        rows: how many rows run at once.
         seconds_budget: the time to stop after. A few rounds are measured in any case. None: until more rounds
             would hardly change anything.
 
@@ -79,31 +81,41 @@ def measure_costs(
         Snippet → cost, in the order of the snippets.
 
     Raises:
-        UsageError: there is not a single token.
+        UsageError: there is not a single token, or row.
         QuantizationError: onnxruntime does not run what a snippet asks for.
     """
-    if tokens < 1:
-        raise UsageError(f"the cost of {tokens} tokens cannot be measured; give 1 or more")
+    if min(tokens, rows) < 1:
+        raise UsageError(f"the cost of {rows} rows of {tokens} tokens cannot be measured; give 1 or more")
     keys = {snippet: digest_of(snippet.describe()) for snippet in snippets}
-    table = Table(tokens)
+    table = Table(tokens, rows)
     known = table.read()
     # Described alike is measured once.
     missing = {key: snippet for snippet, key in keys.items() if key not in known}
     if missing:
-        measured = _measure(list(missing.values()), tokens, seconds_budget)
+        measured = _measure(list(missing.values()), {BATCH: rows, SEQUENCE: tokens}, seconds_budget)
         for (key, snippet), microseconds in zip(missing.items(), measured, strict=True):
             known[key] = Row(of=dict(snippet.describe()), microseconds=microseconds)
         table.add(known)
     return {snippet: known[key].microseconds for snippet, key in keys.items()}
 
 
-def _measure(snippets: Sequence[Snippet], tokens: int, budget: float | None) -> list[float]:
+def measure_beside(
+    snippets: Sequence[Snippet], *, tokens: int, rows: int = 1, seconds_budget: float | None = None
+) -> list[float]:
+    """Return what each snippet costs, all of them measured now, in turn: their ratios are those of one machine.
+
+    The table is neither read nor written; arguments and errors are those of `measure_costs`.
+    """
+    return _measure(snippets, {BATCH: rows, SEQUENCE: tokens}, seconds_budget)
+
+
+def _measure(snippets: Sequence[Snippet], sizes: Mapping[str, int], budget: float | None) -> list[float]:
     """Return microseconds per 1,000 tokens of each."""
     started = time.monotonic()
     opened = []
     with track("cost: open", len(snippets), "groups") as advance:
         for snippet in snippets:
-            opened.append(_open(snippet, tokens))
+            opened.append(_open(snippet, sizes))
             advance(1)
     clock = _clock()
     order = random.Random(0)  # noqa: S311  (no secret)
@@ -118,6 +130,7 @@ def _measure(snippets: Sequence[Snippet], tokens: int, budget: float | None) -> 
             spent = time.monotonic() - started
             if _is_enough(opened, number + 1 - _WARM_UP_ROUNDS, spent, budget):
                 break
+    tokens = math.prod(sizes.values())
     return [1e6 * one.estimate(len(one.seconds)) * 1000 / tokens for one in opened]
 
 
@@ -137,7 +150,7 @@ def _clock() -> Callable[[], float]:
     return time.perf_counter if coarse else time.thread_time
 
 
-def _open(snippet: Snippet, tokens: int) -> _Open:
+def _open(snippet: Snippet, sizes: Mapping[str, int]) -> _Open:
     """Build a snippet's model, check what onnxruntime makes of it, and lay out its inputs and outputs.
 
     Raises:
@@ -148,11 +161,14 @@ def _open(snippet: Snippet, tokens: int) -> _Open:
         save_model(snippet.build(), path)
         session = open_model(path, name=f"cost of {snippet}", optimized_model=optimized)
         snippet.check(onnx.load(optimized, load_external_data=False).graph)
-    sizes = {BATCH: 1, SEQUENCE: tokens}
     binding = session.io_binding()
     for given in session.get_inputs():
         shape = [sizes.get(size, size) for size in given.shape]
-        values = np.random.default_rng(0).standard_normal(shape, np.float32)
+        # Of token ids and masks, 1 is one that every model has.
+        whole = given.type == "tensor(int64)"
+        values = (
+            np.ones(shape, np.int64) if whole else np.random.default_rng(0).standard_normal(shape, np.float32)
+        )
         binding.bind_ortvalue_input(given.name, onnxruntime.OrtValue.ortvalue_from_numpy(values))
     for output in session.get_outputs():
         shape = [sizes.get(size, size) for size in output.shape]

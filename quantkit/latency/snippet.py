@@ -23,7 +23,11 @@ class Snippet(Protocol):
         """Return, as plain JSON, all that the time depends on; what is described alike is measured once."""
 
     def build(self) -> ir.Model:
-        """Return the model. Its inputs are float32, their dimensions fixed, `BATCH` or `SEQUENCE`."""
+        """Return the model.
+
+        Its inputs are float32, or int64 and then ids and masks, their dimensions fixed, `BATCH` or `SEQUENCE`; its
+        outputs are float32.
+        """
 
     def check(self, executed: onnx.GraphProto) -> None:
         """Check that a graph, as onnxruntime executes it, is what was asked for.

@@ -34,9 +34,9 @@ class _Content(Record):
 
 
 class Table:
-    """The table of one number of tokens; it grows."""
+    """The table of one number of tokens in so many rows; it grows."""
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, tokens: int, rows: int = 1) -> None:
         """Name the file. Nothing is read yet."""
         facts = cpu_facts()
         self._key = digest_of(
@@ -46,6 +46,7 @@ class Table:
                 **facts.kernels_json(),
                 "onnxruntime": onnxruntime.__version__,
                 "tokens": tokens,
+                **({"rows": rows} if rows > 1 else {}),
             }
         )
         self._path: Path = cache_folder() / "cost" / f"{self._key}.json"

@@ -10,6 +10,7 @@ from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import CalibrationSet
 
 _SEARCHED = (
+    "plain",
     *(kind.setting for kind in reversed(TREATMENTS)),
     *(kind.setting for kind in WHOLE_MODEL),
     "calib_method",
@@ -27,7 +28,7 @@ def require_open(settings: QuantizeSettings) -> None:
     Raises:
         UsageError: there is one.
     """
-    usual = QuantizeSettings()
+    usual = QuantizeSettings(mode="auto")
     fixed = [name for name in _SEARCHED if getattr(settings, name) != getattr(usual, name)]
     if fixed:
         raise UsageError(f"{fixed[0]}: mode auto chooses it for each group of layers; leave it out")

@@ -70,7 +70,7 @@ def find(
     artifact: Artifact,
     settings: QuantizeSettings,
     calibration_set: CalibrationSet,
-    grid: Grid,
+    grids: tuple[Grid, ...],
     *,
     data_dir: Path | None = None,
 ) -> Chosen:
@@ -80,7 +80,7 @@ def find(
         artifact: the FP32 artifact.
         settings: with mode auto.
         calibration_set: ranges, moments and sensitivity come from these questions.
-        grid: of all weights.
+        grids: of weights: the first of all, the others of groups that are better off with them.
         data_dir: looked into first for data.
 
     Raises:
@@ -105,7 +105,7 @@ def find(
         artifact,
         calibration_set,
         keep_float=tuple(entry.pattern for entry in settings.keep_float),
-        grid=grid,
+        grids=grids,
         per_channel=settings.per_channel,
         budget=clock.budget,
         layout=settings.chosen_layout,
@@ -203,7 +203,7 @@ def _key(workbench: Workbench, settings: QuantizeSettings, selected: str) -> str
             "selection": selected,
             "confidence": settings.auto.confidence,
             "keep_float": [entry.pattern for entry in settings.keep_float],
-            "grid": [workbench.per_channel, workbench.grid.name],
+            "grid": [workbench.per_channel, *(grid.name for grid in workbench.grids)],
             "layout": workbench.layout,
             "tools": tool_versions(*_TOOLS),
             "cpu": cpu_facts().kernels_json(),

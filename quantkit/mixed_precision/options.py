@@ -118,15 +118,17 @@ def _offered(workbench: Workbench, group: Group) -> Sequence[Choice]:
     """Return the choices of a group; static ones that are smoothed or plain have the best range method."""
     ranged = partial(best_range, group.tensor, workbench.members(group), treated=workbench.treated)
     static = ranged(workbench.fitted(STATIC))
+    finer = [ranged(workbench.fitted(STATIC, grid)) for grid in workbench.grids[1:]]
     if group.pooled:
         # MatMulNBits and the float kernel cost the same on one vector a row.
-        return (static, FLOAT)
+        return (static, *finer, FLOAT)
     # Where a CPU has no integer kernel for a block size, MatMulNBits is a slow float product.
     blockwise = [choice for choice in BLOCKWISE if multiplies_integers(choice.block_size, zero_points=False)]
     return (
         static,
         *(() if group.foldable else (ranged(workbench.fitted(PLAIN)),)),
         *_treated(group, workbench),
+        *finer,
         workbench.fitted(DYNAMIC),
         *blockwise,
         FLOAT,

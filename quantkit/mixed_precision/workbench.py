@@ -39,7 +39,7 @@ class Workbench:
         kept: names of layers and tables that stay float whatever is tried.
         layers: every linear layer of the float graph by name, not smoothed.
         treated: what calibration saw, and what is made of it.
-        grid: of all weights.
+        grids: of weights: the first of all, the others of groups that are better off with them.
         per_channel: one weight scale for each output.
         rounding: of every static and dynamic choice.
         layout: of every model that is built, as of what will be published.
@@ -51,7 +51,7 @@ class Workbench:
     kept: frozenset[str]
     layers: Mapping[str, Linear]
     treated: Treated
-    grid: Grid
+    grids: tuple[Grid, ...]
     per_channel: bool
     rounding: Rounding
     layout: str
@@ -65,11 +65,13 @@ class Workbench:
         """Return a group's layers."""
         return [self.layers[name] for name in group.layers]
 
-    def fitted(self, choice: Choice) -> Choice:
-        """Return a choice with the rounding and grid of this workbench."""
+    def fitted(self, choice: Choice, grid: Grid | None = None) -> Choice:
+        """Return a choice with the rounding of this workbench, and its first grid or another."""
         if choice.scheme not in INTEGER:
             return choice
-        return replace(choice, rounding=self.rounding, grid=self.grid, per_channel=self.per_channel)
+        return replace(
+            choice, rounding=self.rounding, grid=grid or self.grids[0], per_channel=self.per_channel
+        )
 
     @contextmanager
     def built(self, chosen: Mapping[str, Choice]) -> Iterator[Path]:
@@ -99,7 +101,7 @@ def set_up(
     calibration_set: CalibrationSet,
     *,
     keep_float: tuple[str, ...],
-    grid: Grid,
+    grids: tuple[Grid, ...],
     per_channel: bool,
     budget: float,
     layout: str,
@@ -110,7 +112,7 @@ def set_up(
         artifact: FP32.
         calibration_set: its rows are observed.
         keep_float: patterns of layers and tables that stay float.
-        grid: of all weights.
+        grids: of weights: the first of all, the others of groups that are better off with them.
         per_channel: one weight scale for each output.
         budget: seconds of the whole work; they decide how weights can be rounded.
         layout: of the models that are built (`quantkit.graph.layout.LAYOUTS`).
@@ -137,7 +139,7 @@ def set_up(
         kept=frozenset(kept),
         layers=layers,
         treated=treat(model, observations, WHOLE_MODEL),
-        grid=grid,
+        grids=grids,
         per_channel=per_channel,
         rounding=rounding,
         layout=layout,

@@ -6,6 +6,7 @@ from quantkit.graph.linear import matching
 from quantkit.mixed_precision.options import STATIC
 from quantkit.mixed_precision.workbench import Workbench
 from quantkit.quantization.choice import Choice
+from quantkit.quantization.grids import Grid
 from quantkit.quantization.treatments import TREATMENTS, WHOLE_MODEL
 from quantkit.recipe.settings import AutoSettings, KeepFloat, LayerScheme, QuantizeSettings
 from quantkit.records import GroupRecord
@@ -39,7 +40,7 @@ def as_settings(
             if choice.scheme == "float":
                 kept.append(KeepFloat(pattern=pattern, because=reason))
             else:
-                schemes.append(_entry(pattern, choice, reason))
+                schemes.append(_entry(pattern, choice, reason, workbench.grids[0]))
     kept.extend(_beside_kept(workbench))
     return settings.model_copy(
         update={
@@ -59,7 +60,7 @@ def as_settings(
     )
 
 
-def _entry(pattern: str, choice: Choice, reason: str) -> LayerScheme:
+def _entry(pattern: str, choice: Choice, reason: str, usual: Grid) -> LayerScheme:
     assert choice.scheme != "float"
     if choice.scheme == "blockwise":
         return LayerScheme.model_validate(
@@ -73,6 +74,7 @@ def _entry(pattern: str, choice: Choice, reason: str) -> LayerScheme:
             **_treatments(choice),
             "rounding": choice.rounding,
             "bias_correction": choice.bias_correction,
+            "weight_type": None if choice.grid == usual else choice.grid.name,
             **method,
             "because": reason,
         }

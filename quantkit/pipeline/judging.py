@@ -1,12 +1,16 @@
 """Evaluate and inspect both sides, compare their weights, judge: `quantkit gate`, composed above the stages."""
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.sealed import kept
+from quantkit.pipeline.confined import Confined
 from quantkit.recipe.settings import EvaluateSettings, GateSettings
 from quantkit.records import Evaluation, GateReport, Inspection, Lineage
+from quantkit.runtime.confinement import Limits
 from quantkit.runtime.hold import hold
 from quantkit.stages import inspect as inspecting
 from quantkit.stages import lineage as tracing
@@ -17,11 +21,29 @@ from quantkit.tasks.data_places import DataPlaces
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """On which data and by which rules a candidate is judged, and whether the cache may answer."""
+    """On which data and by which rules a candidate is judged, and whether the cache may answer.
+
+    Attributes:
+        limits: of the process that works on both artifacts; None: they are trusted, and this process does.
+    """
 
     evaluate: EvaluateSettings
     gate: GateSettings
     cached: bool = True
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hands:
+    """Who looks into models: this process, or a confined one."""
+
+    inspect: Callable[[Artifact], Inspection]
+    lineage: Callable[[Artifact, Artifact], Lineage]
+
+    @classmethod
+    def here(cls) -> "Hands":
+        """Return those of this process."""
+        return cls(inspect=inspecting.inspect, lineage=tracing.lineage)
 
 
 def judge(candidate: Artifact, baseline: Artifact, *, terms: Terms, data_dir: Path | None) -> GateReport:
@@ -32,17 +54,30 @@ def judge(candidate: Artifact, baseline: Artifact, *, terms: Terms, data_dir: Pa
     Raises:
         QuantkitError: as the stages do.
     """
-    with hold(candidate) as held:
+    with contextlib.ExitStack() as stack:
+        elsewhere, hands = None, Hands.here()
+        if terms.limits is not None:
+            confined = stack.enter_context(Confined(terms.limits, (candidate, baseline)))
+            elsewhere = confined.evaluate
+            hands = Hands(inspect=confined.inspect, lineage=confined.lineage)
+        held = stack.enter_context(hold(candidate, read=terms.limits is None))
         theirs, ours = (
-            evaluate(artifact, settings=terms.evaluate, data_dir=data_dir, cached=terms.cached)
+            evaluate(
+                artifact,
+                settings=terms.evaluate,
+                data_dir=data_dir,
+                cached=terms.cached,
+                elsewhere=elsewhere,
+            )
             for artifact in (baseline, held)
         )
         evidence = gather(
             held,
             baseline,
             evaluations=(ours, theirs),
-            inspection=inspecting.inspect(held),
+            inspection=_inspected(held, hands, cached=terms.cached),
             cached=terms.cached,
+            hands=hands,
         )
         return judge_evidence(evidence, settings=terms.gate)
 
@@ -54,6 +89,7 @@ def gather(
     evaluations: tuple[Evaluation, Evaluation],
     inspection: Inspection,
     cached: bool = True,
+    hands: Hands | None = None,
 ) -> GateEvidence:
     """Return the evidence: inspect the baseline and compare the weights, unless this was seen before.
 
@@ -63,23 +99,18 @@ def gather(
         evaluations: of the candidate and of the baseline.
         inspection: of the candidate.
         cached: False: the cache is neither read nor written.
+        hands: who inspects and compares; None: this process.
 
     Raises:
         ArtifactError: a model cannot be opened, or `calibration.json` has no list of ids.
         EvaluationError: a logit of the baseline is NaN or infinite.
     """
-    baseline_inspection = kept(
-        "inspections",
-        inspecting.ingredients(baseline, None, DataPlaces(data_dir=None)).key("inspect"),
-        lambda: inspecting.inspect(baseline),
-        read=Inspection.model_validate,
-        write=Inspection.as_json,
-        cached=cached,
-    )
+    hands = hands or Hands.here()
+    baseline_inspection = _inspected(baseline, hands, cached=cached)
     lineage = kept(
         "lineages",
         tracing.ingredients(candidate, baseline).key("lineage"),
-        lambda: tracing.lineage(candidate, baseline),
+        lambda: hands.lineage(candidate, baseline),
         read=Lineage.model_validate,
         write=Lineage.as_json,
         cached=cached,
@@ -91,6 +122,30 @@ def gather(
         inspections=(inspection, baseline_inspection),
         lineage=lineage,
     )
+
+
+def _inspected(artifact: Artifact, hands: Hands, *, cached: bool) -> Inspection:
+    return kept(
+        "inspections",
+        inspecting.ingredients(artifact, None, DataPlaces(data_dir=None)).key("inspect"),
+        lambda: hands.inspect(artifact),
+        read=lambda content: _of_manifest(Inspection.model_validate(content), artifact),
+        write=Inspection.as_json,
+        cached=cached,
+    )
+
+
+def _of_manifest(inspection: Inspection, artifact: Artifact) -> Inspection:
+    """Return an inspection that says of the artifact what its manifest says, which its digest does not cover.
+
+    Raises:
+        ValueError: it says something else: it is of another manifest over the same files.
+    """
+    said = (inspection.architecture, inspection.task, inspection.precision, inspection.expected_fusions)
+    manifest = artifact.manifest
+    if said != (manifest.architecture, manifest.task, manifest.precision, manifest.expected_fusions):
+        raise ValueError("it is of another manifest")
+    return inspection
 
 
 def judge_evidence(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:

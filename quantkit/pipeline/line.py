@@ -120,6 +120,13 @@ def require_data(line: Line) -> None:
     settings = line.quantize_settings
     if settings.calib is None or data.offline:
         return
-    chosen = select(settings.calib, recipe.task, settings.calib_questions, data.data_dir, settings.seed)
+    chosen = select(
+        settings.calib,
+        recipe.task,
+        settings.calib_questions,
+        data.data_dir,
+        settings.seed,
+        at_most=settings.at_most,
+    )
     if settings.mode == "auto":
         selection(settings, recipe.task, chosen, data.data_dir)

@@ -16,15 +16,15 @@ from quantkit.quantization.choice import (
     Treatment,
     of_no_use,
 )
-from quantkit.quantization.grids import INT8, Grid
+from quantkit.quantization.grids import GRIDS, INT8, Grid
 from quantkit.quantization.observe import RangeRule
 from quantkit.quantization.treatments import BY_SETTING, TREATMENTS
 from quantkit.recipe.settings import LayerScheme, QuantizeSettings
 
 # What an entry of `schemes` may say of layers of each scheme beside their treatments; else it would do nothing.
 _SETTINGS: dict[Scheme, tuple[str, ...]] = {
-    "static": ("rounding", "bias_correction", "calib_method", "symmetric"),
-    "dynamic": ("rounding", "bias_correction"),
+    "static": ("rounding", "bias_correction", "weight_type", "calib_method", "symmetric"),
+    "dynamic": ("rounding", "bias_correction", "weight_type"),
     "blockwise": ("block_size",),
 }
 _ALL = {*BY_SETTING, *(name for names in _SETTINGS.values() for name in names)}
@@ -104,9 +104,10 @@ def _overridden(section: Choice, entry: LayerScheme) -> Choice:
         ),
         rounding=entry.rounding or section.rounding,
         bias_correction=section.bias_correction if entry.bias_correction is None else entry.bias_correction,
+        grid=GRIDS[entry.weight_type] if entry.weight_type else section.grid,
         block_size=entry.block_size or BLOCK_SIZE,
     )
-    choice = _normal(choice)
+    choice = _fitting(_normal(choice), entry)
     if wrong := choice.misfit():
         raise _refused(entry, wrong.entry)
     return choice
@@ -132,6 +133,12 @@ def _treatments(section: Choice, entry: LayerScheme) -> tuple[Treatment, ...]:
         for kind in TREATMENTS
         if kind.setting in own or (kind.setting in kept and (not kind.needs or kind.needs in both))
     )
+
+
+def _fitting(choice: Choice, entry: LayerScheme) -> Choice:
+    """Return a choice less the section's treatments that do not go with what the entry says."""
+    kept = [one for one in choice.treatments if getattr(entry, one.setting) or not one.misfit(choice)]
+    return replace(choice, treatments=tuple(kept))
 
 
 def _uses(scheme: Scheme, setting: str) -> bool:

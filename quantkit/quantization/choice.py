@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from quantkit.graph.linear import Linear
-from quantkit.quantization.grids import INT8, Grid
+from quantkit.quantization.grids import INT8, UINT8, Grid
 from quantkit.quantization.observe.range import RangeRule
 from quantkit.quantization.observe.statistics import Detail, Statistics
 
@@ -236,7 +236,8 @@ class Choice:
         if self.scheme == "blockwise":
             return f"blockwise {self.block_size}"
         words = [treatment.label for treatment in reversed(self.treatments)]
-        return " ".join(filter(None, [self.scheme, *words, "gptq" if self.rounding == "gptq" else ""]))
+        words += ["gptq" if self.rounding == "gptq" else "", "uint8" if self.grid is UINT8 else ""]
+        return " ".join(filter(None, [self.scheme, *words]))
 
     def extra_macs(self, outputs: Sequence[int]) -> int:
         """Return the float multiply-accumulates per token that come on top of the layers'."""

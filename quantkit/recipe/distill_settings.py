@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt
 
 from quantkit.recipe.fields import Cli, Section
+from quantkit.recipe.kinds import CalibrationData, Dataset, Seconds
 from quantkit.recipe.marks import NotInKey
-from quantkit.recipe.settings import CalibrationData, Dataset, Seconds
 
 SAME_WEIGHTS = NotInKey(because="how often the training is saved changes no weight")
 

@@ -14,7 +14,7 @@ Named = Literal["checkpoint", "dataset", "calibration set"]
 class Section(BaseModel):
     """A frozen section of a recipe; unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON, for digests and stage records."""

@@ -150,7 +150,12 @@ def build_section(
     try:
         return model.model_validate(values)
     except ValidationError as invalid:
-        problems = invalid.errors(include_url=False)
+        # A default that follows from a field above is not known where that field is wrong.
+        problems = [
+            problem
+            for problem in invalid.errors(include_url=False)
+            if problem["type"] != "default_factory_not_called"
+        ]
         # Unknown keys first: a misspelt key is the likely cause of the key that is missing.
         problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
         first = problems[0]

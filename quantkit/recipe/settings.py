@@ -2,50 +2,33 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from quantkit.recipe.fields import Cli, Place, Section, Was
+from quantkit.recipe.kinds import CalibrationData, Dataset, RayAddress, Seconds
 from quantkit.recipe.marks import NotInKey
-from quantkit.tables import ENGINES, RANGE_METHODS, ROUNDINGS, RUNTIMES, SCENARIOS, TASKS, OneOf
+from quantkit.recipe.quantize_settings import AutoSettings, KeepFloat, LayerScheme, QuantizeSettings
+from quantkit.tables import ENGINES, RUNTIMES, SCENARIOS, TASKS, OneOf
 
-Dataset = Annotated[str, Place("dataset"), Cli(metavar="NAME|FILE")]
-CalibrationData = Annotated[str, Place("calibration set"), Cli(metavar="SET|FILE")]
-Seconds = Annotated[float, Cli(metavar="SECONDS")]
-RayAddress = Annotated[str, Cli(metavar="HOST:PORT")]
-AutoOrOff = Literal["auto", "off"]
-SAME_BYTES = NotInKey(because="where calibration runs changes no byte of what is made")
+__all__ = [
+    "AutoSettings",
+    "BenchSettings",
+    "EvaluateSettings",
+    "ExportSettings",
+    "FuseSettings",
+    "GateSettings",
+    "KeepFloat",
+    "LayerScheme",
+    "PublishSettings",
+    "QuantizeSettings",
+    "Recipe",
+    "SensitivitySettings",
+    "TuneSettings",
+]
+
 SAME_ANSWERS = NotInKey(because="where and how often a model runs at once changes no answer")
 SAME_RELEASE = NotInKey(because="how a registry is reached changes no byte of what is published")
-
-# What the section of quantize says for all layers and an entry of `schemes` for some.
-SmoothQuant = Annotated[
-    AutoOrOff | float,
-    Field(
-        description="SmoothQuant alpha, 0 to 1; auto: factors of least expected output error, off for dynamic"
-    ),
-]
-RangeMethod = Annotated[
-    str, OneOf(RANGE_METHODS), Field(description="how ranges are taken from what was observed")
-]
-Symmetric = Annotated[bool, Field(description="activation ranges around zero (zero point 128)")]
-Rounding = Annotated[str, OneOf(ROUNDINGS), Field(description="how weights become levels")]
-BiasCorrection = Annotated[
-    bool, Field(description="move the mean output error on the calibration data into the bias")
-]
-OutlierChannels = Annotated[
-    AutoOrOff,
-    Field(
-        description="auto: multiply eight channels in float where they make a quarter or more of a layer's rounding "
-        "noise; for static with calib_method minmax"
-    ),
-]
-SplitChannels = Annotated[
-    AutoOrOff,
-    Field(
-        description="auto: make sixteen copies of channels that stick out, where the layer before can; for static with "
-        "smooth_quant"
-    ),
-]
+Layout = Literal["plain", "hub"]
 
 
 class ExportSettings(Section):
@@ -78,168 +61,6 @@ class FuseSettings(Section):
     )
 
 
-class KeepFloat(Section):
-    """Layers that stay FP32, and why."""
-
-    pattern: str = Field(min_length=1, description="glob over layer names, such as *.attention.self.query")
-    because: str = Field(default="", description="the reason, with its number")
-
-
-class LayerScheme(Section):
-    """How the layers that a pattern names are computed; what is left out is as the section says."""
-
-    pattern: str = Field(min_length=1, description="glob over layer names, such as *.output.dense")
-    scheme: Literal["static", "dynamic", "blockwise"] | None = None
-    smooth_quant: SmoothQuant | None = None
-    calib_method: RangeMethod | None = None
-    symmetric: Symmetric | None = None
-    outlier_channels: PositiveInt | OutlierChannels | None = Field(
-        default=None, description="so many inputs are multiplied in float, or as the section says it"
-    )
-    split_channels: PositiveInt | SplitChannels | None = Field(
-        default=None, description="so many copies of channels that stick out, or as the section says it"
-    )
-    rounding: Rounding | None = None
-    bias_correction: BiasCorrection | None = None
-    block_size: Literal[16, 32, 64, 128, 256] | None = Field(
-        default=None, description="inputs that share a scale, for blockwise"
-    )
-    because: str = Field(default="", description="the reason, with its number")
-
-
-class AutoSettings(Section):
-    """What `mode: auto` searches for, and on what."""
-
-    target: float = Field(
-        default=0.9995,
-        gt=0,
-        le=2,
-        description="least ratio to the FP32 score on the selection; stricter than the gate, as it asks others",
-    )
-    select: CalibrationData | None = Field(
-        default=None,
-        description="labelled questions that candidates are judged on; default: more of the calibration file",
-    )
-    select_questions: Annotated[int, Was("select_samples")] = Field(
-        default=800, ge=2, description="questions taken from the selection"
-    )
-    gate_data: Dataset | None = Field(
-        default=None,
-        description="the gate's questions, which the selection must not hold; default: the task's",
-    )
-    slack: float = Field(
-        default=0.05,
-        ge=0,
-        le=1,
-        description="share of the fastest passing candidate's cost that may be added for less damage",
-    )
-    min_int8_coverage: float = Field(
-        default=0.9,
-        ge=0,
-        le=1,
-        description="least share of linear MACs in integer kernels, as the gate will ask for",
-    )
-    budget: Seconds = Field(default=900.0, gt=0, description="time for the whole search")
-    confidence: float = Field(
-        default=0.95,
-        gt=0.5,
-        lt=1,
-        description="one-sided confidence that the expected score keeps the target",
-    )
-
-
-_KEEP = Cli(
-    names=("--keep-float", "--nodes-to-exclude"),
-    metavar="PATTERN",
-    item="pattern",
-    beside=(("because", "asked for on the command line"),),
-)
-
-
-class QuantizeSettings(Section):
-    """fused artifact → INT8 artifact."""
-
-    mode: Literal["dynamic", "static", "auto"] = Field(
-        default="static",
-        description="activation ranges at run time, calibrated, or the fastest choice per layer that keeps the target",
-    )
-    calib: CalibrationData | None = Field(
-        default=None,
-        description="calibration questions: squad (MLPerf's 100), squad-train, another shipped set, or a file in the "
-        "task's format",
-    )
-    calib_questions: Annotated[int, Was("calib_samples")] = Field(
-        default=100, ge=0, description="questions taken from the calibration set"
-    )
-    calib_method: RangeMethod = "minmax"
-    percentile: float = Field(default=99.99, gt=50, le=100, description="for calib_method percentile")
-    per_channel: bool = Field(default=True, description="one weight scale per output channel")
-    symmetric: Symmetric = False
-    reduce_range: Literal["auto", "yes", "no"] = Field(
-        default="auto",
-        description="7-bit weights; auto: never, as int8 keeps the pair limit where a target without VNNI needs it",
-    )
-    weight_type: Literal["auto", "int8", "int8-pairs", "uint8"] = Field(
-        default="auto",
-        description="auto, int8: int8-pairs where the target has no VNNI; int8-pairs: within the pair limit, exact on "
-        "every CPU; uint8: exact too, by slower kernels",
-    )
-    target_isa: Annotated[str, Cli(metavar="NAME")] = Field(
-        default="native",
-        description="instruction set the artifact is for; native: this processor's, the only ones validated here; any: "
-        "all of them, with sums that none saturates",
-    )
-    smooth_quant: SmoothQuant = "auto"
-    rounding: Rounding = "nearest"
-    bias_correction: BiasCorrection = False
-    channel_shift: bool = Field(
-        default=False,
-        description="centre channels on zero before they are rounded, where biases take it back for nothing",
-    )
-    outlier_channels: OutlierChannels = "off"
-    split_channels: SplitChannels = "off"
-    attention: Literal["float", "qk"] = Field(
-        default="float", description="qk: queries and keys to INT8 too, which OpenVINO multiplies as such"
-    )
-    layout: Literal["auto", "onnxruntime", "portable", "fused"] = Field(
-        default="auto",
-        description="operators the graph is written in: onnxruntime's fastest on a CPU, no new ones of its own, or as "
-        "fused; auto: onnxruntime, but fused with attention qk, which is for OpenVINO",
-    )
-    schemes: Annotated[tuple[LayerScheme, ...], Cli(option=False)] = Field(
-        default=(),
-        description="layers that are computed otherwise; the first pattern that fits wins",
-        strict=False,
-    )
-    keep_float: Annotated[tuple[KeepFloat, ...], _KEEP] = Field(
-        default=(),
-        description="layers and tables that stay FP32, such as '*.attention.self.query'; a pattern that matches "
-        "nothing is an error",
-        strict=False,
-    )
-    engine: Annotated[str, OneOf(ENGINES, only=("threads", "ray")), SAME_BYTES] = Field(
-        default="threads",
-        exclude=True,
-        description="where calibration runs; what is made is the same",
-    )
-    ray_address: Annotated[RayAddress | None, SAME_BYTES] = Field(
-        default=None,
-        exclude=True,
-        description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
-    )
-    auto: Annotated[AutoSettings, NotInKey(because="only a search looks at it", unless=("mode", "auto"))] = (
-        Field(default=AutoSettings(), description="for mode auto")
-    )
-    seed: int = Field(default=0, ge=0, description="seed of the calibration sample")
-
-    @property
-    def chosen_layout(self) -> str:
-        """The layout that is meant, `auto` resolved."""
-        if self.layout != "auto":
-            return self.layout
-        return "fused" if self.attention == "qk" else "onnxruntime"
-
-
 class SensitivitySettings(Section):
     """FP32 artifact → how much each group of layers suffers from INT8."""
 
@@ -259,6 +80,11 @@ class SensitivitySettings(Section):
     seed: int = Field(default=0, ge=0, description="seed of the sample")
 
 
+_EXACT_INT8 = (
+    "where sums of int8 products saturate (x86 without VNNI), multiply int8 weights as uint8 ones: slower"
+)
+
+
 class EvaluateSettings(Section):
     """artifact → Evaluation."""
 
@@ -268,6 +94,7 @@ class EvaluateSettings(Section):
     equal_lengths: Annotated[bool, Cli(gives=True)] = Field(
         default=False, description="only rows of one length share a batch, and attention runs without a mask"
     )
+    exact_int8: Annotated[bool, Cli(gives=True)] = Field(default=False, description=_EXACT_INT8)
     threads: Annotated[int | None, SAME_ANSWERS] = Field(
         default=None, ge=1, description="one-thread instances; default: the artifact's profile, or all cores"
     )
@@ -344,6 +171,7 @@ class BenchSettings(Section):
     equal_lengths: Annotated[bool, Cli(gives=True)] = Field(
         default=False, description="only questions of one length share a batch, and attention needs no mask"
     )
+    exact_int8: Annotated[bool, Cli(gives=True)] = Field(default=False, description=_EXACT_INT8)
     latency_bound: Annotated[float, Cli(metavar="MS")] = Field(
         default=130.0,
         gt=0,
@@ -384,12 +212,19 @@ class PublishSettings(Section):
     insecure: Annotated[bool, Cli(gives=True), SAME_RELEASE] = Field(
         default=False, description="allow plain HTTP to an OCI registry on another machine"
     )
+    policy: Annotated[str | None, Cli(metavar="FILE")] = Field(
+        default=None, description="file with the policy that an OCI registry is held to; a folder has its own"
+    )
     name: str = Field(
         pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="name in the registry, such as minilm-squad"
     )
     version: str = Field(
         pattern=r"^[0-9A-Za-z]+(?:[._+-][0-9A-Za-z]+)*$",
         description="version, such as 1.0.0; never overwritten",
+    )
+    layout: Layout = Field(
+        default="plain",
+        description="hub: with a model card and what else the Hugging Face Hub wants; a folder only",
     )
 
 

@@ -13,7 +13,9 @@ from quantkit.strict_json import read_json
 class Record(BaseModel):
     """A frozen JSON record that knows no other keys than its own, and no number that JSON does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 class Report(Record):

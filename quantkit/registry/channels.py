@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from quantkit.errors import RegistryError
 from quantkit.records.record import Record, Report
 from quantkit.registry.protocol import Registry, Released
 from quantkit.registry.reference import VERSION, Reference, version_order
+from quantkit.registry.signing import Signer
 
 _CHANNEL = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 _LONGEST = 63
@@ -39,6 +40,19 @@ class Channels(Report):
     channels: Mapping[Channel, tuple[Move, ...]] = Field(
         default={}, description="channel → its steps, in order"
     )
+    signature: str | None = Field(
+        default=None,
+        description="of all the rest and the name, in model-signing's format; null: nobody signed",
+    )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain JSON object; without a signature it is the one that versions before signatures read."""
+        content = super().as_json()
+        return (
+            content
+            if self.signature is not None
+            else {key: value for key, value in content.items() if key != "signature"}
+        )
 
     def way(self, channel: str) -> list[Move]:
         """Return the versions a rollback can go back along, the current one last."""
@@ -67,7 +81,7 @@ class Channels(Report):
     def stepped(self, channel: str, move: Move) -> "Channels":
         """Return the same channels with one step more."""
         steps = {**self.channels, channel: (*self.channels.get(channel, ()), move)}
-        return self.model_copy(update={"channels": steps})
+        return self.model_copy(update={"channels": steps, "signature": None})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,17 +108,19 @@ def checked_channel(channel: str) -> str:
     return channel
 
 
-def promote(registry: Registry, reference: str, channel: str) -> Moved:
+def promote(registry: Registry, reference: str, channel: str, *, signer: Signer | None = None) -> Moved:
     """Let a channel point to a published version, verified, that is newer than the one it points to.
 
     Args:
         registry: where it is published.
         reference: `name:version`, or `name:channel` of another channel.
         channel: the channel to move; made when it is new.
+        signer: signs the record of the channels; None: nobody.
 
     Raises:
         RegistryError: there is no such version, it does not verify, it is older, or the channel's name is a
-            version's.
+            version's; or the policy has signers, and the signer is none of them.
+        UsageError: the key cannot sign.
     """
     checked_channel(channel)
     wanted = registry.resolve(reference)
@@ -131,15 +147,22 @@ def promote(registry: Registry, reference: str, channel: str) -> Moved:
         move = Move(action="promote", version=wanted.version, artifact=found.artifact, at=now())
         return channels.stepped(channel, move)
 
-    registry.change_channels(name, channel, step)
+    registry.change_channels(name, channel, step, signer)
     return Moved(name=name, channel=channel, before=before, after=wanted.version)
 
 
-def rollback(registry: Registry, reference: str) -> Moved:
+def rollback(registry: Registry, reference: str, *, signer: Signer | None = None) -> Moved:
     """Let a channel, given as `name:channel`, point to the version before the one it points to.
 
+    Args:
+        registry: where it is published.
+        reference: `name:channel`.
+        signer: signs the record of the channels; None: nobody.
+
     Raises:
-        RegistryError: there is no such channel, or nothing before.
+        RegistryError: there is no such channel, or nothing before; or the policy has signers, and the signer is
+            none of them.
+        UsageError: the key cannot sign.
     """
     wanted = Reference.parse(reference)
     name, channel = wanted.name, checked_channel(wanted.version)
@@ -159,7 +182,7 @@ def rollback(registry: Registry, reference: str) -> Moved:
         move = Move(action="rollback", version=after, artifact=way[-2].artifact, at=now())
         return channels.stepped(channel, move)
 
-    registry.change_channels(name, channel, step)
+    registry.change_channels(name, channel, step, signer)
     return Moved(name=name, channel=channel, before=before, after=after)
 
 

@@ -18,9 +18,11 @@ from quantkit.artifact.manifest import SIGNATURE
 from quantkit.errors import ArtifactError, OutputError, RegistryError
 from quantkit.files import inside, naming_output_errors, new_folder, write_json
 from quantkit.partial import partial_folder, remove_abandoned
+from quantkit.recipe.settings import Layout
 from quantkit.registry.admission import admit
+from quantkit.registry.channel_signature import require_signed, signed
 from quantkit.registry.channels import Channels, publication_order
-from quantkit.registry.evidence import require_evidence
+from quantkit.registry.evidence import Evidence, require_evidence
 from quantkit.registry.expected import Expected, require_pulled
 from quantkit.registry.policy import RegistryPolicy
 from quantkit.registry.protocol import Released
@@ -35,9 +37,15 @@ _CHANNELS = ".channels.json"
 
 @dataclass(frozen=True, slots=True)
 class DirectoryRegistry:
-    """Published artifacts under one folder."""
+    """Published artifacts under one folder.
+
+    Attributes:
+        folder: of the registry.
+        layout: of what is published: `hub` writes the Hugging Face Hub's files beside each release.
+    """
 
     folder: Path
+    layout: Layout = "plain"
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -75,11 +83,13 @@ class DirectoryRegistry:
             RegistryError: the version exists, the report is of another artifact, or a name is no word.
             ArtifactError: a byte is not what the manifest says.
             OutputError: the registry cannot be written.
+            UsageError: the key cannot sign, or the layout is `hub` and `huggingface_hub` is not installed.
         """
         reference = Reference.checked(name, version)
         source = artifact.opened_again()
         evidence = require_evidence(source)
-        admission = admit(source, evidence, self.policy(), override=override, signed=signer is not None)
+        policy = self.policy()
+        admission = admit(source, evidence, policy, override=override, signer=signer)
         place = self._place(reference)
         with self._publishing(reference):
             if place.exists():
@@ -91,7 +101,9 @@ class DirectoryRegistry:
                     assemble(source, folder, reference, evidence, admission)
                     if signer is not None:
                         signer.sign(folder, f"{name}-{version}")
-                    require_evidence(Artifact.open(folder))
+                    if self.layout == "hub":
+                        _write_hub_files(folder, reference, evidence)
+                    require_pulled(folder, None, policy)
             except (OSError, OutputError) as error:
                 if not (place / MANIFEST).is_file():
                     raise
@@ -213,15 +225,27 @@ class DirectoryRegistry:
 
         Raises:
             ArtifactError: their file was damaged.
+            RegistryError: the policy has signers, and none of them signed it.
         """
         path = self.folder / Reference.checked(name, "0").name / _CHANNELS
-        return Channels.read(path) if path.is_file() else Channels()
+        if not path.is_file():
+            return Channels()
+        channels = Channels.read(path)
+        require_signed(channels, name, self.policy(), str(path))
+        return channels
 
-    def change_channels(self, name: str, channel: str, step: Callable[[Channels], Channels]) -> None:
+    def change_channels(
+        self,
+        name: str,
+        channel: str,
+        step: Callable[[Channels], Channels],
+        signer: Signer | None = None,
+    ) -> None:
         """Let `step` change the channels of a name while no other publisher or mover can.
 
         Raises:
-            RegistryError: nothing is published under this name, or `step` refuses.
+            RegistryError: nothing is published under this name, `step` refuses, or the signer is none of the policy's.
+            UsageError: the key cannot sign.
             OutputError: the registry cannot be written.
         """
         del channel  # the record is all there is: no link of that name could move at the same instant
@@ -232,7 +256,8 @@ class DirectoryRegistry:
             before = self.channels(name)
             after = step(before)
             if after != before:
-                write_json(self.folder / name / _CHANNELS, after.as_json())
+                path = self.folder / name / _CHANNELS
+                write_json(path, signed(after, name, signer, self.policy(), str(path)).as_json())
 
     def remove(self, name: str, version: str) -> None:
         """Remove a version: it goes at once, by a rename, and then its bytes.
@@ -279,6 +304,13 @@ class DirectoryRegistry:
             yield
         finally:
             os.close(handle)
+
+
+def _write_hub_files(folder: Path, reference: Reference, evidence: Evidence) -> None:
+    """Write the Hub's files; after the signature, which does not cover them: people edit them there."""
+    from quantkit.registry.hub.card import write_hub_files
+
+    write_hub_files(folder, reference, evidence)
 
 
 def pull_folder(

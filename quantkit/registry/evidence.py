@@ -62,7 +62,7 @@ def require_evidence(artifact: Artifact) -> Evidence:
         PublishRefused: there is no gate report or evidence, the verdict is not `pass`, or the report is not the one
             that its evidence gives (exit code 3).
         RegistryError: the report or the evaluation is of another artifact (exit code 2).
-        ArtifactError: a report cannot be read, or contradicts itself.
+        ArtifactError: a report cannot be read, or is not of its form (exit code 2).
     """
     where = artifact.report_path(GATE)
     if not where.is_file():
@@ -89,11 +89,9 @@ def require_evidence(artifact: Artifact) -> Evidence:
         raise PublishRefused(
             f"{artifact.path}: its gate report says {report.verdict} ({failed or 'no check'})"
         )
+    evidence, settings = read_evidence(artifact, sources), _settings(artifact, report)
     try:
-        evidence = read_evidence(artifact, sources)
-        fresh = judge(evidence, settings=_settings(artifact, report))
-    except PublishRefused:
-        raise
+        fresh = judge(evidence, settings=settings)
     except QuantkitError as error:
         raise PublishRefused(f"{error} (evidence of {where})") from error
     wrong = disagreement(report, fresh)

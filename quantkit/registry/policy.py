@@ -16,6 +16,7 @@ from quantkit.recipe.fields import Section
 from quantkit.recipe.load import build_section
 from quantkit.recipe.strict_yaml import Location, read_yaml
 from quantkit.records import Evaluation, GateReport
+from quantkit.registry.signers import TrustedSigner, with_files_read
 from quantkit.report.digits import cut, short
 
 POLICY = "policy.yaml"
@@ -59,8 +60,11 @@ class RegistryPolicy(Section):
     greatest_age_days: float | None = Field(
         default=None, gt=0, description="greatest age of the evaluations when they are published"
     )
-    signers: tuple[str, ...] = Field(
-        default=(), strict=False, description="who may sign; empty: no signature is asked for"
+    signers: tuple[TrustedSigner, ...] = Field(
+        default=(),
+        strict=False,
+        description="public keys, or root certificates with an identity, of which one must have signed; "
+        "empty: no signature is asked for",
     )
     override: bool = Field(
         default=False,
@@ -75,8 +79,15 @@ class RegistryPolicy(Section):
             RegistryError: the file does not fit; naming the line and the key.
         """
         path = registry / POLICY
-        if not path.is_file():
-            return cls()
+        return cls.read(path) if path.is_file() else cls()
+
+    @classmethod
+    def read(cls, path: Path) -> "RegistryPolicy":
+        """Return the policy that a file says; the keys that it names are read too.
+
+        Raises:
+            RegistryError: it does not fit; naming the line and the key.
+        """
         document = read_yaml(path)
         values = document.value if document.value is not None else {}
         if not isinstance(values, dict):
@@ -87,6 +98,9 @@ class RegistryPolicy(Section):
             dotted = ".".join(str(part) for part in location)
             return f"{path}:{line}: {dotted}" if line else f"{path}: {dotted}"
 
+        signers = with_files_read(values.get("signers"), path.parent, name(("signers",)))
+        if signers is not None:
+            values = {**values, "signers": signers}
         return build_section(cls, values, name=name, error=RegistryError)
 
     def as_yaml(self) -> str:
@@ -111,7 +125,7 @@ class RegistryPolicy(Section):
         if self.greatest_age_days is not None:
             parts.append(f"evaluated in the last {self.greatest_age_days:g} days")
         if self.signers:
-            parts.append(f"signed by {' or '.join(self.signers)}")
+            parts.append(f"signed by {' or '.join(map(str, self.signers))}")
         parts.append("override with a reason" if self.override else "no override")
         return ", ".join(parts)
 

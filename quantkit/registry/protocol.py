@@ -86,8 +86,14 @@ class Registry(Protocol):
     def channels(self, name: str) -> "Channels":
         """Return the channels of a name."""
 
-    def change_channels(self, name: str, channel: str, step: Callable[["Channels"], "Channels"]) -> None:
-        """Read the channels of a name, let `step` change `channel`, and keep what it returns."""
+    def change_channels(
+        self,
+        name: str,
+        channel: str,
+        step: Callable[["Channels"], "Channels"],
+        signer: Signer | None = None,
+    ) -> None:
+        """Read the channels of a name, let `step` change `channel`, and keep what it returns, signed."""
 
     def remove(self, name: str, version: str) -> None:
         """Remove a version for good."""

@@ -2,24 +2,28 @@
 
 The signature is `model.sig` at the top of the folder, in model-signing's own format (a Sigstore bundle with a DSSE
 envelope over the sha256 of every file), so that `model_signing verify key` reads it too. It covers every file of
-the folder but itself: the manifest, the evidence, and `reports/release.json`, which says for which name and version
-these bytes are. Two defaults of the library are turned off: it leaves out files named `.git*`, and it can ignore
-files that were not signed.
+the folder but itself and those of the Hugging Face Hub: the manifest, the evidence, and `reports/release.json`, which
+says for which name and version these bytes are. Two defaults of the library are turned off: it leaves out files named
+`.git*`, and it can ignore files that were not signed.
 """
 
-import base64
 import contextlib
 import io
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quantkit.artifact.hub_files import HUB_FILES
 from quantkit.artifact.manifest import SIGNATURE
 from quantkit.errors import RegistryError, UsageError
 from quantkit.files import inside, naming_output_errors
-from quantkit.strict_json import parse_json, read_json
+from quantkit.hub_cache import blobs_of
+from quantkit.registry.policy import POLICY
+from quantkit.registry.signers import TrustedSigner
+from quantkit.strict_json import parse_json
 
 PASSWORD = "QUANTKIT_SIGN_PASSWORD"  # noqa: S105 - the variable's name, not its value
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
@@ -77,6 +81,23 @@ class Signer:
             finally:
                 named.rename(folder)
 
+    def is_one_of(self, signers: Sequence[TrustedSigner]) -> bool:
+        """Return whether what this key signs is signed by one of a policy's signers.
+
+        Raises:
+            UsageError: the file is no key that can sign, or model-signing is not installed.
+        """
+        with tempfile.TemporaryDirectory(prefix="quantkit-") as above:
+            folder = Path(above) / "probe"
+            folder.mkdir()
+            (folder / "probe").write_bytes(b"")
+            self.sign(folder, "probe")
+            try:
+                require_one_of(folder, signers)
+            except RegistryError:
+                return False
+            return True
+
     def _configured(self) -> Any:
         for path in (self.key, self.certificate, *self.chain):
             if path is not None:
@@ -118,41 +139,110 @@ def require_signature(folder: Path, signer: Path) -> None:
         UsageError: the file is no public key, or model-signing is not installed.
     """
     _require_file(signer)
-    library = _library("verifying", "--require-signer")
-    if not is_signed(folder):
-        raise RegistryError(f"{folder}: is not signed; ask its publisher for a signed release")
+    verifier = _verifier(signer, named=str(signer), option="--require-signer")
+    _require_signed(folder)
     try:
-        if _CERTIFICATE in signer.read_bytes():
-            config = library.Config().use_certificate_verifier(certificate_chain=[signer])
-        else:
-            config = library.Config().use_elliptic_key_verifier(public_key=signer)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"{signer}: cannot verify ({_first_line(error)}); give a public EC key or a root certificate in PEM"
-        ) from None
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            config.set_hashing_config(_hashing()).verify(folder, folder / SIGNATURE)
-        covers = _coverage(folder / SIGNATURE)
-    except Exception as error:  # noqa: BLE001 - whatever the library says of hostile bytes, the answer is no
+        _verify(folder, verifier, identity=None)
+    except _Unfit as error:
         raise RegistryError(
-            f"{folder}: its signature is not one of {signer} over these files ({_first_line(error)}); "
+            f"{folder}: its signature is not one of {signer} over these files ({error}); "
             "do not use it, or give the key of its publisher"
         ) from None
+
+
+def require_one_of(folder: Path, signers: Sequence[TrustedSigner]) -> None:
+    """Check that a folder is, file by file, what one of a policy's signers signed.
+
+    Raises:
+        RegistryError: it is not signed, by none of them, or a file was changed, added or removed since.
+        UsageError: a key is of a kind that cannot verify, or model-signing is not installed.
+    """
+    _library("verifying", f"signers of {POLICY}")
+    _require_signed(folder)
+    reasons = []
+    with tempfile.TemporaryDirectory(prefix="quantkit-") as above:
+        for number, signer in enumerate(signers):
+            pem = Path(above) / f"{number}.pem"
+            pem.write_text(signer.pem, encoding="ascii")
+            verifier = _verifier(pem, named=f"{POLICY}: signers.{number}", option=f"signers of {POLICY}")
+            try:
+                _verify(folder, verifier, identity=signer.identity)
+            except _Unfit as error:
+                reasons.append(f"{signer}: {error}")
+            else:
+                return
+    raise RegistryError(
+        f"{folder}: is signed by none of the signers of {POLICY} ({reasons[0] if reasons else 'there are none'}); "
+        "do not use it, and ask its publisher"
+    )
+
+
+class _Unfit(Exception):
+    """A signature does not fit; says why in one line."""
+
+
+def _require_signed(folder: Path) -> None:
+    if not is_signed(folder):
+        raise RegistryError(f"{folder}: is not signed; ask its publisher for a signed release")
+
+
+def _verifier(pem: Path, *, named: str, option: str) -> Any:
+    library = _library("verifying", option)
+    try:
+        if _CERTIFICATE in pem.read_bytes():
+            config = library.Config().use_certificate_verifier(certificate_chain=[pem])
+        else:
+            config = library.Config().use_elliptic_key_verifier(public_key=pem)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{named}: cannot verify ({_first_line(error)}); give a public EC key or a root certificate in PEM"
+        ) from None
+    return config
+
+
+def _verify(folder: Path, verifier: Any, *, identity: str | None) -> None:
+    signature = folder / SIGNATURE
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            verifier.set_hashing_config(_hashing_anew(folder)).verify(folder, signature)
+        bundle = _library("_signing.sign_sigstore_pb", "model.sig").Signature.read(signature).bundle
+        covers = parse_json(bundle.dsse_envelope.payload)["predicate"]["serialization"]
+        names = _names(bundle) if identity is not None else set()
+    except Exception as error:  # noqa: BLE001 - whatever the library says of hostile bytes, the answer is no
+        raise _Unfit(_first_line(error)) from None
     if covers != _COVERS_ALL:
-        raise RegistryError(f"{folder}: its signature leaves files out; ask its publisher to sign it whole")
+        raise _Unfit("it leaves files out")
+    if identity is not None and identity not in names:
+        raise _Unfit(f"its certificate is not for {identity}")
 
 
-def _coverage(signature: Path) -> Any:
-    """Return what a verified signature says of how the folder was hashed."""
-    envelope = read_json(signature)["dsseEnvelope"]
-    return parse_json(base64.b64decode(envelope["payload"]))["predicate"]["serialization"]
+def _names(bundle: Any) -> set[str]:
+    """Return whom the signer's certificate, already verified, is for: its common names and alternative names."""
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    first = bundle.verification_material.x509_certificate_chain.certificates[0]
+    certificate = x509.load_der_x509_certificate(first.raw_bytes)
+    names = {
+        str(attribute.value) for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    }
+    with contextlib.suppress(x509.ExtensionNotFound):
+        other = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        for kind in (x509.RFC822Name, x509.DNSName, x509.UniformResourceIdentifier):
+            names |= set(other.get_values_for_type(kind))
+    return names
 
 
 def _hashing() -> Any:
     hashing = _library("hashing", "--sign-key")
     config = hashing.Config().use_file_serialization(hashing_algorithm="sha256", allow_symlinks=False)
     return config.set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
+
+
+def _hashing_anew(folder: Path) -> Any:
+    """Return how a published folder is hashed: the Hub's files came after the signature, and a cache has links."""
+    config = _hashing().set_ignored_paths(paths=[SIGNATURE, *HUB_FILES], ignore_git_paths=False)
+    return config.set_allow_symlinks(blobs_of(folder) is not None)
 
 
 def _library(module: str, option: str) -> Any:

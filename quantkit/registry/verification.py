@@ -9,18 +9,20 @@ from typing import Literal
 from pydantic import Field
 
 from quantkit.artifact import Artifact, Manifest
+from quantkit.artifact.hub_files import hub_files
 from quantkit.artifact.manifest import NAME, FileRecord
-from quantkit.errors import MISTAKE, PASSED, QuantkitError
+from quantkit.errors import FAILED, MISTAKE, PASSED, QuantkitError
 from quantkit.files import inside, sha256_file
 from quantkit.records.record import Record, Report
 from quantkit.registry.admission import still_admitted
 from quantkit.registry.evidence import require_evidence
 from quantkit.registry.expected import Expected
+from quantkit.registry.hub.claims import require_own_claims
 from quantkit.registry.policy import RegistryPolicy
 from quantkit.registry.release import release_of
 from quantkit.registry.signing import is_signed
 
-Finding = Literal["ok", "changed", "missing", "not listed"]
+Finding = Literal["ok", "changed", "missing", "not listed", "not covered by the digest"]
 
 
 class FileFinding(Record):
@@ -48,11 +50,15 @@ class Verification(Report):
         default="none", description="not checked: there is one, and no key was given"
     )
     problem: str | None = Field(default=None, description="the first thing that does not hold, in one line")
+    refused: bool = Field(
+        default=False,
+        description="its evidence can be read, and does not give a pass by the policy (exit code 3)",
+    )
 
     @property
     def exit_code(self) -> int:
-        """0 when everything holds, else 2."""
-        return PASSED if self.verified else MISTAKE
+        """0 when everything holds, 3 when the evidence can be read and does not, 2 for anything else."""
+        return PASSED if self.verified else FAILED if self.refused else MISTAKE
 
 
 def verify_artifact(
@@ -73,10 +79,11 @@ def verify_artifact(
     findings = [FileFinding(name=NAME, finding="ok", size=(path / NAME).stat().st_size)]
     findings += [_compare(path, name, record) for name, record in sorted(listed.items())]
     findings += [_unlisted(path, name) for name in manifest.unlisted(path)]
+    findings += [_uncovered(path, name) for name in hub_files(path) if name not in listed]
     expected = expected or Expected()
-    verdict, problem, release = None, None, None
+    verdict, problem, release, refused = None, None, None, False
     signature: Literal["none", "not checked", "valid"] = "not checked" if is_signed(path) else "none"
-    wrong = [finding for finding in findings if finding.finding != "ok"]
+    wrong = [finding for finding in findings if finding.finding in _SAID]
     if wrong:
         problem = f"{path / wrong[0].name}: {_SAID[wrong[0].finding]}; pull or publish the artifact again"
     elif not manifest.reports:
@@ -85,13 +92,14 @@ def verify_artifact(
         try:
             artifact = Artifact.open(path, check=False)
             evidence = require_evidence(artifact)
-            still_admitted(artifact, evidence, policy)
+            signed = still_admitted(artifact, evidence, policy)
             release = release_of(path, manifest)
+            require_own_claims(path, evidence)
             expected.check(path, manifest)
             verdict = evidence.gate.verdict
-            signature = "valid" if expected.signer else signature
+            signature = "valid" if expected.signer or signed else signature
         except QuantkitError as error:
-            problem = str(error)
+            problem, refused = str(error), error.exit_code == FAILED
     return Verification(
         path=str(path),
         artifact=manifest.digest,
@@ -102,15 +110,19 @@ def verify_artifact(
         release=str(release) if release else None,
         signature=signature,
         problem=problem,
+        refused=refused,
     )
 
 
 _SAID: dict[Finding, str] = {
-    "ok": "is as listed",
     "changed": "its bytes are not those of the manifest",
     "missing": "is missing",
     "not listed": "is not listed in the manifest",
 }
+
+
+def _uncovered(folder: Path, name: str) -> FileFinding:
+    return FileFinding(name=name, finding="not covered by the digest", size=(folder / name).stat().st_size)
 
 
 def _unlisted(folder: Path, name: str) -> FileFinding:

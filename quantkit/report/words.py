@@ -69,4 +69,5 @@ def profile_text(result: BenchResult) -> str:
     words.append(
         f"{profile['token_budget']:,} tokens" + (", equal lengths" if profile["equal_lengths"] else "")
     )
+    words += [profile["int8_products"]] if "int8_products" in profile else []
     return ", ".join(words)

@@ -161,8 +161,8 @@ TARGETS = (
     ),
     TargetIsa(name="neon", machines=_ARM, needs=None, saturates=False, stands_for="any other 64-bit Arm"),
 )
-# Weights whose sums no kernel saturates: integer products are equal to the last bit on all CPUs. Arm asks for nothing:
-# onnxruntime turns int8 weights into uint8 ones there, and sums in 32 bits.
+# Weights whose sums no kernel saturates: integer products are equal to the last bit on all CPUs. Arm asks for nothing
+# more: `ummla` and `udot` add in 32 bits; plain Neon adds two products of int8 in 16, and 2 · 128 · 127 fits.
 _EVERY = TargetIsa(
     name=ANY,
     machines=_X86 | _ARM,
@@ -192,6 +192,16 @@ def resolve_target(name: str, facts: CpuFacts) -> TargetIsa:
     near = difflib.get_close_matches(name, TARGET_NAMES, n=1)
     hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(TARGET_NAMES)}"
     raise UsageError(f"--target-isa {name}: there is no such target; {hint}")
+
+
+def saturates_here() -> bool:
+    """Return whether this CPU keeps sums of two u8 x s8 products in 16 bits."""
+    return resolve_target(NATIVE, cpu_facts()).saturates
+
+
+def int8_products(*, asked: bool) -> str:
+    """Return how int8 weights are multiplied here: `u8s8`, or `u8u8` where that is asked for and makes a difference."""
+    return "u8u8" if asked and saturates_here() else "u8s8"
 
 
 def validated_here(target: TargetIsa, facts: CpuFacts) -> bool:

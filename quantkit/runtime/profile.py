@@ -37,6 +37,7 @@ class RuntimeProfile(Report):
             never free for others.
         arena: memory of a finished batch is kept for the next.
         equal_lengths: only rows of one length share a batch, and the graph without a mask runs.
+        exact_int8: int8 weights whose sums saturate on this CPU are multiplied as uint8 ones: exact, and slower.
         ray_address: of the cluster, for the engine `ray`; where something ran once, and so in no file.
         cpu: the facts (`CpuFacts.as_json`) it is valid for; empty for any CPU.
         measured: what `tune` saw.
@@ -53,6 +54,7 @@ class RuntimeProfile(Report):
     spinning: bool = False
     arena: bool = True
     equal_lengths: bool = False
+    exact_int8: bool = False
     ray_address: str | None = Field(default=None, exclude=True)
     cpu: dict[str, Any] = Field(default_factory=dict)
     measured: dict[str, Any] = Field(default_factory=dict)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from quantkit.errors import ArtifactError, OutputError, UsageError
+from quantkit.runtime.cpu import saturates_here
 
 Arrays = tuple[NDArray[Any], ...]
 
@@ -41,6 +42,9 @@ _INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _ERRORS_ONLY = 3
 _NOTHING = 4
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+# On any CPU onnxruntime then turns int8 weights into uint8 ones, also where that only costs time.
+_UNSIGNED_WEIGHTS = "session.x64quantprecision"
+_SHARED = "Attempt to replace the existing tensor"  # what it says when two nodes share such a weight or its zero point
 _NOT_WRITTEN = "Failed to write"  # what onnxruntime says of an optimized model on a full disk
 
 
@@ -53,12 +57,14 @@ class SessionOptions:
         arena: memory of a finished run is kept for the next.
         optimized: the file is one that onnxruntime wrote as `optimized_model`, and is run as it is.
         packed: `optimized_model` holds the weights as this CPU's kernels read them.
+        exact_int8: where sums of u8 x s8 products saturate, int8 weights become uint8 ones, whose sums do not.
     """
 
     spinning: bool = False
     arena: bool = True
     optimized: bool = False
     packed: bool = False
+    exact_int8: bool = False
 
 
 class StopSignal:
@@ -183,6 +189,8 @@ def open_model(
         asked.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if given.packed:
         asked.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
+    if given.exact_int8 and saturates_here():
+        asked.add_session_config_entry(_UNSIGNED_WEIGHTS, "1")
     return _open(path, name, asked)
 
 
@@ -257,6 +265,11 @@ def _start(model: Path | bytes, options: onnxruntime.SessionOptions) -> onnxrunt
 def _reason(error: Exception) -> str:
     """Return what to tell the user about a model that onnxruntime does not open."""
     said = first_line(error)
+    if _SHARED in said:
+        return (
+            "layers share an int8 weight or its zero point, which onnxruntime cannot make uint8; leave exact_int8 out, "
+            "or quantize the model again for --target-isa any"
+        )
     if isinstance(error, state.InvalidProtobuf | state.NoModel) or "No graph was found" in said:
         return "is not an ONNX model, or is truncated; make or copy it again"
     if "external" in said.lower():

@@ -15,7 +15,7 @@ from quantkit.runtime.session import SessionOptions, open_model
 _FILE = "model.onnx"
 
 
-def write_shared(path: Path, folder: Path, *, name: str, threads: int) -> Path:
+def write_shared(path: Path, folder: Path, *, name: str, threads: int, exact_int8: bool = False) -> Path:
     """Write a model so that processes share its weights, and return the file.
 
     Args:
@@ -23,11 +23,13 @@ def write_shared(path: Path, folder: Path, *, name: str, threads: int) -> Path:
         folder: an empty folder.
         name: what messages call the model.
         threads: those of the sessions that will open it.
+        exact_int8: see `SessionOptions`.
 
     Raises:
         ArtifactError: the model cannot be opened.
         OutputError: the folder cannot be written.
     """
     written = folder / _FILE
-    open_model(path, name=name, threads=threads, optimized_model=written, options=SessionOptions(packed=True))
+    options = SessionOptions(packed=True, exact_int8=exact_int8)
+    open_model(path, name=name, threads=threads, optimized_model=written, options=options)
     return written

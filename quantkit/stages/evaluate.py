@@ -15,7 +15,7 @@ never taken for the whole.
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,12 @@ from quantkit.artifact.measure import tool_versions
 from quantkit.artifact.sealed import read_sealed, write_sealed
 from quantkit.engines import open_engine, seats
 from quantkit.errors import EvaluationError, OutputError
+from quantkit.graph.saturation import saturation_warning
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
 from quantkit.records.evaluation import evaluation_file, predictions_file, scores_digest
-from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
+from quantkit.runtime.cpu import cpu_facts, int8_products
 from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job, run_job
@@ -42,6 +43,8 @@ from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
 
 CACHE = "evaluations"
+Elsewhere = Callable[[Artifact, EvaluateSettings, Path | None, int], Any]
+"""Has `answer` done by another process, for a held artifact and a number of questions, and returns what it gave."""
 _TOOLS = ("onnxruntime", "tokenizers", "numpy")
 _LOG = logging.getLogger(__name__)
 
@@ -76,6 +79,7 @@ def evaluate(
     data_dir: Path | None = None,
     refresh: bool = False,
     cached: bool = True,
+    elsewhere: Elsewhere | None = None,
 ) -> Evaluation:
     """Answer every question of a dataset and score the answers.
 
@@ -85,6 +89,7 @@ def evaluate(
         data_dir: looked into first for the dataset.
         refresh: run even when the cache has the answer.
         cached: False: the cache is neither read nor written.
+        elsewhere: runs what nobody trusts; None: this process does.
 
     Returns:
         The evaluation, `scores` included; F1 and exact match are unrounded means over all questions, in
@@ -101,12 +106,29 @@ def evaluate(
     subject = _subject(artifact, settings, data_dir)
     found = _read_cached(subject) if cached and not refresh else None
     if found is None:
-        with hold(artifact) as held:
-            found = _run(replace(subject, artifact=held), settings, where)
+        with hold(artifact, read=elsewhere is None) as held:
+            if elsewhere is None:
+                found = _run(replace(subject, artifact=held), settings, where)
+            else:
+                count = len(subject.dataset.questions)
+                found = _believed(elsewhere(held, settings, data_dir, count), subject)
+        if found is None:
+            raise EvaluationError(
+                f"{artifact.path}: the process that ran it gave no evaluation of it; do not use it"
+            )
         if cached:
             _write_cached(found)
     _write_reports(artifact, found)
     return found
+
+
+def answer(artifact: Artifact, *, settings: EvaluateSettings, data_dir: Path | None) -> Any:
+    """Do the work of `evaluate` without a cache, and return the evaluation and its scores as JSON.
+
+    Raises:
+        QuantkitError: as `evaluate` does.
+    """
+    return _content(_run(_subject(artifact, settings, data_dir), settings, Where.of(settings)))
 
 
 def _subject(artifact: Artifact, settings: EvaluateSettings, data_dir: Path | None) -> _Subject:
@@ -122,7 +144,8 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
     started = time.perf_counter()
     artifact, dataset = subject.artifact, subject.dataset
     reader = Reader.of(artifact)
-    _warn_of_saturation(artifact, reader.task.outputs)
+    if artifact.manifest.precision == "int8" and not settings.exact_int8:
+        _warn_of_saturation(artifact, reader.task.outputs)
     # Opened before questions are cut: a model that cannot run is told at once.
     profile = _profile(artifact, settings, where)
     model, outputs_of = artifact.model_path, reader.task.outputs
@@ -171,20 +194,9 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
 
 def _warn_of_saturation(artifact: Artifact, outputs: tuple[str, ...]) -> None:
     """Say so where this CPU can get integer sums of the artifact wrong; it is evaluated all the same."""
-    if artifact.manifest.precision != "int8" or not resolve_target(NATIVE, cpu_facts()).saturates:
-        return
-    from quantkit.graph.kernels import saturating_layers
-
-    layers = saturating_layers(artifact.model_path, outputs=outputs)
-    if layers:
-        more = f" and {len(layers) - 1} more layers" if len(layers) > 1 else ""
-        _LOG.warning(
-            "%s: sums of %s%s can saturate on this CPU, which has no VNNI: answers are not those of other CPUs; "
-            "quantize it again for --target-isa any",
-            artifact.path,
-            layers[0],
-            more,
-        )
+    said = saturation_warning(artifact.model_path, outputs=outputs, name=artifact.model_name)
+    if said:
+        _LOG.warning("%s", said)
 
 
 def _compared(settings: EvaluateSettings) -> dict[str, Any]:
@@ -193,9 +205,11 @@ def _compared(settings: EvaluateSettings) -> dict[str, Any]:
         "token_budget": settings.token_budget,
         "features": WindowSettings().as_json(),
     }
-    # Named only when it is asked for: evaluations from before it was there stay comparable.
+    # Named only when they are asked for: evaluations from before they were there stay comparable.
     if settings.equal_lengths:
         compared["equal_lengths"] = True
+    if settings.exact_int8:
+        compared["int8_products"] = int8_products(asked=True)
     return compared
 
 
@@ -211,6 +225,7 @@ def _profile(artifact: Artifact, settings: EvaluateSettings, where: Where) -> Ru
         "token_budget": settings.token_budget,
         "max_batch": None,
         "equal_lengths": settings.equal_lengths,
+        "exact_int8": settings.exact_int8,
     }
     if settings.threads is not None:
         changes |= {"instances": settings.threads, "threads": 1}
@@ -228,7 +243,11 @@ def _percent(values: Sequence[float]) -> float:
 
 def _read_cached(subject: _Subject) -> Evaluation | None:
     """Return the cached evaluation; None when there is none, or it is of another subject or contradicts itself."""
-    content = read_sealed(CACHE, subject.key)
+    return _believed(read_sealed(CACHE, subject.key), subject)
+
+
+def _believed(content: Any, subject: _Subject) -> Evaluation | None:
+    """Return an evaluation that is of this subject and agrees with its own scores, None when it is not."""
     try:
         scores = tuple(QuestionScore.model_validate(entry) for entry in content["scores"])
         found = Evaluation.model_validate(content["evaluation"])
@@ -251,10 +270,13 @@ def _scores_json(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [score.model_dump(mode="json") for score in evaluation.scores]
 
 
+def _content(evaluation: Evaluation) -> dict[str, Any]:
+    return {"evaluation": evaluation.as_json(), "scores": _scores_json(evaluation)}
+
+
 def _write_cached(evaluation: Evaluation) -> None:
-    content = {"evaluation": evaluation.as_json(), "scores": _scores_json(evaluation)}
     try:
-        write_sealed(CACHE, evaluation.key, content)
+        write_sealed(CACHE, evaluation.key, _content(evaluation))
     except OutputError as error:
         _LOG.warning("the evaluation is not cached: %s", error)
 

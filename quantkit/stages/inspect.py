@@ -32,7 +32,9 @@ FUSIONS = (
 )
 _PARAMETER_TYPES = (ir.DataType.FLOAT, ir.DataType.INT8, ir.DataType.UINT8)
 # Constants that belong to quantization, not to the checkpoint.
-_QUANTIZATION_SUFFIXES = ("_scale", "_zero_point", ".input_smoothing")
+_QUANTIZATION_SUFFIXES = ("_scale", "_zero_point", ".input_smoothing", ".outlier_weight")
+# What a layout put into another order keeps its name before this.
+_REORDERED = ".outliers_first."
 _ROUNDINGS = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -125,8 +127,8 @@ def _weights(graph: ir.Graph) -> Iterable[ir.Value]:
 
 
 def _is_of_quantization(value: ir.Value) -> bool:
-    """Tell whether a constant is a scale or a zero point, by its name or by what reads it."""
-    if (value.name or "").endswith(_QUANTIZATION_SUFFIXES):
+    """Tell whether a constant is a scale, a zero point or a copy for a float product, by name or by what reads it."""
+    if (value.name or "").partition(_REORDERED)[0].endswith(_QUANTIZATION_SUFFIXES):
         return True
     uses = value.uses()
     return bool(uses) and all(use.node.op_type in _ROUNDINGS and use.idx > 0 for use in uses)

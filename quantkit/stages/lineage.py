@@ -9,12 +9,14 @@ from quantkit.records import Lineage
 from quantkit.runtime.hold import hold
 
 _TOOLS = ("onnx", "onnx-ir", "numpy")
+_RULES = "2"  # of what counts as the same weight; another number when they change, so that no cache answers
 
 
 def ingredients(candidate: Artifact, baseline: Artifact) -> Ingredients:
     """Return all that decides a lineage: both artifacts, and the tools."""
     return Ingredients(
-        inputs={"artifact": candidate.digest, "baseline": baseline.digest}, tools=tool_versions(*_TOOLS)
+        inputs={"artifact": candidate.digest, "baseline": baseline.digest, "rules": _RULES},
+        tools=tool_versions(*_TOOLS),
     )
 
 

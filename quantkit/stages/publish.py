@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from quantkit.artifact import Artifact
+from quantkit.artifact.hub_files import CARD, hub_files
 from quantkit.errors import RegistryError
 from quantkit.recipe.settings import PublishSettings
 from quantkit.registry.evidence import require_evidence
@@ -35,7 +36,7 @@ def publish(
             of another artifact; or the registry fails.
         ArtifactError: a byte is not what the manifest says.
         OutputError: the registry cannot be written.
-        UsageError: the key cannot sign.
+        UsageError: the key cannot sign, or the layout is `hub` and `huggingface_hub` is not installed.
     """
     if signer is not None:
         signer.check()
@@ -46,11 +47,18 @@ def publish(
             artifact, name=settings.name, version=settings.version, signer=signer, override=override
         )
     require_evidence(artifact.opened_again())
+    if settings.layout == "hub" and isinstance(place, Path) and CARD not in hub_files(place):
+        raise RegistryError(
+            f"{registry}: {reference} is published without the Hub's files and is never overwritten; "
+            "publish another version"
+        )
     if signer is not None and not _is_signed(registry, settings):
         raise RegistryError(
             f"{registry}: {reference} is published without a signature and is never overwritten; "
             "publish and sign another version"
         )
+    if registry.policy().signers and (problem := registry.verify(reference).problem):
+        raise RegistryError(problem)
     return place
 
 
@@ -66,7 +74,12 @@ def already_published(artifact: Artifact, *, settings: PublishSettings) -> bool:
 
 
 def _open(settings: PublishSettings) -> tuple[Registry, str]:
-    registry = open_registry(settings.registry, insecure=settings.insecure)
+    registry = open_registry(
+        settings.registry,
+        insecure=settings.insecure,
+        layout=settings.layout,
+        policy=Path(settings.policy) if settings.policy else None,
+    )
     return registry, f"{settings.name}:{settings.version}"
 
 

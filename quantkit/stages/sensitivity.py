@@ -54,7 +54,7 @@ def _measured(
         artifact,
         calibration_set,
         keep_float=(),
-        grid=signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates),
+        grids=(signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates),),
         per_channel=True,
         budget=settings.budget,
         layout="onnxruntime",

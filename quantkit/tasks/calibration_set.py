@@ -174,7 +174,8 @@ def _dataset_of(name: str, selection: _Selection) -> str:
     )
 
 
-def _require_file(path: str) -> None:
+def _require_file(name: str) -> None:
+    path, _ = datasets.file_and_columns(name)
     if Path(path).is_file():
         return
     near = difflib.get_close_matches(path, names(), n=1)

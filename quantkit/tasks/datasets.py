@@ -15,10 +15,10 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from quantkit.errors import DatasetError
-from quantkit.files import cache_folder, sha256_bytes, sha256_file, write_bytes
+from quantkit.files import cache_folder, digest_of, sha256_bytes, sha256_file, write_bytes
 from quantkit.pinned import DATASETS, KnownFile, own_name
 from quantkit.progress import track
-from quantkit.tasks import Dataset
+from quantkit.tasks import Dataset, Task
 from quantkit.tasks import task as task_named
 
 _SECONDS = 30  # without a byte, until a download is given up
@@ -30,8 +30,8 @@ def find(name_or_path: str, data_dir: Path | None = None) -> Path:
     """Return the file of a dataset.
 
     Args:
-        name_or_path: a name of `DATASETS`, else the path of a file. A name wins over a file of that name
-            (`./squad`).
+        name_or_path: a name of `DATASETS`, else the path of a file, which may say what its columns are
+            (`file_and_columns`). A name wins over a file of that name (`./squad`).
         data_dir: looked into first.
 
     Raises:
@@ -40,7 +40,7 @@ def find(name_or_path: str, data_dir: Path | None = None) -> Path:
     """
     known = DATASETS.get(name_or_path)
     if known is None:
-        return _existing(name_or_path)
+        return _existing(file_and_columns(name_or_path)[0])
     if isinstance(known.source, Path):
         if not known.source.is_file():
             raise DatasetError(
@@ -78,9 +78,9 @@ def load(name_or_path: str, task: str, data_dir: Path | None = None) -> Dataset:
             f"{name_or_path}: is a dataset for {known.task}, not for {task}; give the path of a file"
         )
     path = find(name_or_path, data_dir)
-    dataset = reader.read(path, name_or_path if known else path.stem)
     if known is None:
-        return dataclasses.replace(dataset, name=own_name(path.stem, dataset.digest))
+        return _own(reader, path, file_and_columns(name_or_path)[1])
+    dataset = reader.read(path, name_or_path)
     if dataset.digest != known.sha256:
         raise DatasetError(
             f"{path}: is not the dataset {name_or_path} (sha256 {dataset.digest}, expected {known.sha256}); "
@@ -91,6 +91,29 @@ def load(name_or_path: str, task: str, data_dir: Path | None = None) -> Dataset:
             f"{path}: has {len(dataset.questions)} questions, not {known.questions}; report this"
         )
     return dataset
+
+
+def file_and_columns(name: str) -> tuple[str, dict[str, str]]:
+    """Return the path in a dataset's name and what is in which column: `reviews.csv?text=review&label=stars`.
+
+    Raises:
+        DatasetError: what stands behind the question mark is no list of `meaning=column`.
+    """
+    path, mark, said = name.rpartition("?")
+    if not mark or Path(name).is_file():
+        return name, {}
+    pairs = [pair.partition("=") for pair in said.split("&")]
+    if not all(meaning and column for meaning, _, column in pairs):
+        raise DatasetError(f"{name}: write columns as FILE?text=COLUMN&label=COLUMN")
+    return path, {meaning: column for meaning, _, column in pairs}
+
+
+def _own(reader: Task, path: Path, columns: dict[str, str]) -> Dataset:
+    dataset = reader.read(path, path.stem, columns)
+    if columns:  # other columns are another dataset
+        digest = digest_of({"file": dataset.digest, "columns": columns})
+        dataset = dataclasses.replace(dataset, digest=digest, source=digest)
+    return dataclasses.replace(dataset, name=own_name(path.stem, dataset.digest))
 
 
 def find_known(known: KnownFile, data_dir: Path | None = None) -> Path:

@@ -16,6 +16,8 @@ from quantkit.tasks.heads import unfit_head
 from quantkit.tasks.task import Dataset, Outputs, Prediction, Task, Window, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
+_LARGEST = 1 << 31  # rows of a word embedding: more than any model has
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Reader:
@@ -49,9 +51,11 @@ class Reader:
                 "tasks do not exist yet: export a checkpoint that chooses between labels"
             )
         size = config.get("vocab_size")
-        if not isinstance(size, int):
+        if not isinstance(size, int) or size > _LARGEST:
             path = artifact.path / "config.json"
-            raise ArtifactError(f"{path}: has no vocab_size; use the model's own config.json")
+            raise ArtifactError(
+                f"{path}: has no vocab_size that a model can have; use the model's own config.json"
+            )
         reader.tokenizer.check_vocabulary(size)
         return reader
 

@@ -11,7 +11,8 @@ from quantkit.strict_json import parse_json, read_limited
 _UTF8_MARK = b"\xef\xbb\xbf"
 # Pydantic's words are Python's: a list, and a class of ours, which nobody knows who wrote the file.
 _JSON_WORDS = {"model_type": "Input should be an object", "list_type": "Input should be a valid array"}
-_LARGEST = 1 << 30  # bytes; SQuAD's training set has 30 million
+LARGEST = 1 << 30
+"""Bytes of the largest dataset file; SQuAD's training set has 30 million."""
 
 
 def read_file(path: Path) -> bytes:
@@ -21,7 +22,7 @@ def read_file(path: Path) -> bytes:
         DatasetError: it is missing, empty, or cannot be read.
     """
     try:
-        content = read_limited(path, largest=_LARGEST)
+        content = read_limited(path, largest=LARGEST)
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: there is no such file; give the path of a dataset") from error
     except OSError as error:

@@ -8,7 +8,7 @@ A runtime sees windows as arrays of token ids and gives back one tuple of arrays
 knows what the numbers mean is in the task.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -192,8 +192,13 @@ class Task(Protocol):
     def per_token(self) -> bool:
         """Whether an output has a number for each token of a row; else one for each label."""
 
-    def read(self, path: Path, name: str) -> Dataset:
+    def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read a file.
+
+        Args:
+            path: the file.
+            name: the dataset's name.
+            columns: meaning → column, where a file of rows has names of its own.
 
         Raises:
             DatasetError: it cannot be read, is empty, truncated, of another schema, or has an id twice.
@@ -242,6 +247,19 @@ class Task(Protocol):
         The score itself jumps when an answer changes and is still otherwise; this one feels every change, so far
         fewer questions tell two models apart. Takes what `predict` takes, and raises what it raises.
         """
+
+
+def unanswered(dataset: Dataset, question: Question, what: str) -> DatasetError:
+    """Return the error of scoring a question whose right answer no one gave; calibrating needs none.
+
+    Args:
+        dataset: the question's.
+        question: the first such one.
+        what: it lacks, such as "label".
+    """
+    return DatasetError(
+        f"{dataset.path}: {question.id}: has no {what}, so there is nothing to score; use the file for calibration only"
+    )
 
 
 def require_outputs(

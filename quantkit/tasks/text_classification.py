@@ -1,26 +1,29 @@
 """Text classification: one label for a text or a pair of texts.
 
-A file is JSON Lines: `{"id": "1", "text": "...", "text_pair": "...", "label": "positive", "group": "..."}`;
-`text_pair` and `group` may be missing, `label` is a name from the model's config.json or its index. Exact
-match and F1 of a prediction are both 1 when the label is right and 0 otherwise: with one label per text,
-micro-averaged F1 equals accuracy.
+A file has rows, such as lines of JSON:
+
+    {"id": "1", "text": "...", "text_pair": "...", "label": "positive", "group": "..."}
+
+`id`, `text_pair` and `group` may be missing; `label` is a name from the model's config.json or its index. Exact match
+and F1 of a prediction are both 1 when the label is right and 0 otherwise: with one label per text, micro-averaged F1
+equals accuracy.
 """
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
-import pydantic
 
 from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import softmax
-from quantkit.strict_json import parse_json
-from quantkit.tasks.reading import explain, read_file, without_mark
+from quantkit.tasks.reading import read_file
+from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
+from quantkit.tasks.rows.formats import Row, read_rows
 from quantkit.tasks.task import (
     Dataset,
     Outputs,
@@ -30,10 +33,12 @@ from quantkit.tasks.task import (
     Window,
     WindowSettings,
     require_outputs,
+    unanswered,
 )
 from quantkit.tasks.tokenizer import Tokenizer
 
-_FORMAT = 'give JSON Lines with "id", "text" and "label"'
+UNLABELLED = -1
+_FORMAT = "give rows with text and label"
 _UNNAMED = re.compile(r"LABEL_([0-9]{1,4})")  # what transformers calls labels that config.json does not name
 
 
@@ -44,12 +49,12 @@ class TextQuestion(Question):
     Attributes:
         text: the text.
         text_pair: the second text of a pair, else None.
-        label: the right label, by name or index.
+        label: the right label, by name or index; None in a file for calibration, which has no labels.
     """
 
     text: str
     text_pair: str | None
-    label: str | int
+    label: str | int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -57,7 +62,7 @@ class TextWindow(Window):
     """A text's tokens.
 
     Attributes:
-        label: index of the right label.
+        label: index of the right label, `UNLABELLED` where the file has none.
         labels: the model's label names, empty when it has none.
     """
 
@@ -65,14 +70,24 @@ class TextWindow(Window):
     labels: tuple[str, ...]
 
 
-class _Line(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(strict=True, extra="forbid")
-
-    id: str = pydantic.Field(min_length=1)
-    text: str
-    text_pair: str | None = None
-    label: str | int = pydantic.Field(union_mode="left_to_right")
-    group: str | None = None
+_PAIRS = (
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+)
+_MEANINGS = (
+    # (column, column): the first is the text where both are there, as in GLUE's files.
+    Meaning(
+        name="text",
+        known=("text", *_PAIRS, "sentence", "review", "content"),
+        needed=True,
+    ),
+    Meaning(name="text_pair", known=("text_pair", "sentence2", "hypothesis", "question2", "sentence")),
+    Meaning(name="label", known=("label", "labels")),
+    Meaning(name="id", known=("id", "idx", "guid")),
+    Meaning(name="group", known=("group",)),
+)
 
 
 class TextClassification:
@@ -83,31 +98,19 @@ class TextClassification:
     head = "ForSequenceClassification"
     per_token = False
 
-    def read(self, path: Path, name: str) -> Dataset:
-        """Read JSON Lines.
+    def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
+        """Read rows of any form.
 
         Raises:
             DatasetError: the file is missing, empty, broken, of another schema, or has an id twice.
         """
         content = read_file(path)
+        rows = read_rows(path, content, _FORMAT)
+        named = called(path, rows.columns, _MEANINGS, columns or {})
         questions: dict[str, TextQuestion] = {}
-        for number, line in enumerate(without_mark(content).split(b"\n"), start=1):
-            if not line.strip():
-                continue
-            try:
-                row = _Line.model_validate(parse_json(line))
-            except pydantic.ValidationError as error:
-                raise DatasetError(f"{path}: line {number}: {explain(error)}; {_FORMAT}") from error
-            except ValueError as error:
-                raise DatasetError(f"{path}: line {number}: is not JSON ({error}); {_FORMAT}") from error
-            if row.id in questions:
-                raise DatasetError(
-                    f"{path}: line {number}: id {row.id!r} was used before; give every text its own"
-                )
-            group = row.id if row.group is None else row.group
-            questions[row.id] = TextQuestion(
-                id=row.id, group=group, text=row.text, text_pair=row.text_pair, label=row.label
-            )
+        for row in rows.rows:
+            question = _question(row, path, named, questions)
+            questions[question.id] = question
         digest = sha256_bytes(content)
         return Dataset(
             name=name,
@@ -150,9 +153,10 @@ class TextClassification:
         return windows
 
     def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:
-        """Return the label of each text."""
+        """Return the label of each text, nothing where it has none."""
         del dataset
-        return [((window.label,),) for window in cast(Sequence[TextWindow], windows)]
+        rows = cast(Sequence[TextWindow], windows)
+        return [((row.label,) if row.label != UNLABELLED else (),) for row in rows]
 
     def predict(
         self,
@@ -175,6 +179,8 @@ class TextClassification:
                     f"the model gives one number for {question.id}, and no label can be chosen by it; "
                     "give a model that chooses between labels"
                 )
+            if window.label == UNLABELLED:
+                raise unanswered(dataset, question, "label")
             best = int(np.argmax(logits))
             right = float(best == window.label)
             predictions.append(
@@ -202,6 +208,9 @@ class TextClassification:
         """
         require_outputs(dataset, windows, outputs, self.outputs, per_token=self.per_token)
         rows = cast(Sequence[TextWindow], windows)
+        for row in rows:
+            if row.label == UNLABELLED:
+                raise unanswered(dataset, dataset.questions[row.question], "label")
         return [
             float(softmax(logits)[row.label]) if row.label < len(logits) else 0.0
             for row, (logits,) in zip(rows, outputs, strict=True)
@@ -221,29 +230,60 @@ def shorten(first: int, second: int, room: int) -> tuple[int, int]:
     return first, second
 
 
+def _question(row: Row, path: Path, named: Mapping[str, str], taken: Mapping[str, object]) -> TextQuestion:
+    """Return the text of one row.
+
+    Raises:
+        DatasetError: it has none, its label is no name or number, or its id was used before.
+    """
+
+    def value(name: str) -> Any:
+        return row.values.get(named[name]) if name in named else None
+
+    text, pair, label, group = (value(name) for name in ("text", "text_pair", "label", "group"))
+    for column, found, needed in ((named["text"], text, True), (named.get("text_pair"), pair, False)):
+        if not isinstance(found, str) and (needed or found is not None):
+            raise DatasetError(f"{path}: {row.place}: {column} is {found!r}, not text; {_FORMAT}")
+    if "label" in named and (isinstance(label, bool) or not isinstance(label, str | int) or label == ""):
+        raise DatasetError(f"{path}: {row.place}: {named['label']} is {label!r}, not a label; {_FORMAT}")
+    name = text_id(row, path, named, taken) or made_id([text, pair, label], taken)
+    return TextQuestion(
+        id=name, group=name if group in (None, "") else str(group), text=text, text_pair=pair, label=label
+    )
+
+
 def _label_index(dataset: Dataset, question: TextQuestion, tokenizer: Tokenizer) -> int:
-    labels = tokenizer.labels
-    if isinstance(question.label, int):
-        if question.label < 0 or (labels and question.label >= len(labels)):
+    """Return the index of a text's label, `UNLABELLED` where it has none.
+
+    Raises:
+        DatasetError: the model has no such label.
+    """
+    labels, label = tokenizer.labels, question.label
+    if label is None:
+        return UNLABELLED
+    if isinstance(label, str) and label not in labels:
+        unnamed = None if labels else _UNNAMED.fullmatch(label)
+        digits = unnamed[1] if unnamed else label
+        if not digits.isdecimal():
             raise DatasetError(
-                f"{dataset.path}: {question.id}: the model has no label {question.label}; "
-                f"{f'give 0 to {len(labels) - 1}' if labels else 'give 0 or more'}"
+                f"{dataset.path}: {question.id}: the model has no label {label!r}; {_near(label, labels)}"
             )
-        return question.label
-    unnamed = None if labels else _UNNAMED.fullmatch(question.label)
-    if unnamed is not None:
-        return int(unnamed[1])
-    if question.label not in labels:
-        near = difflib.get_close_matches(question.label, labels, n=1)
-        hint = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else f"it has {', '.join(labels) or 'no id2label in config.json'}"
-        )
+        label = int(digits)  # in a CSV file every number is text
+    if isinstance(label, str):
+        return labels.index(label)
+    if label < 0 or (labels and label >= len(labels)):
         raise DatasetError(
-            f"{dataset.path}: {question.id}: the model has no label {question.label!r}; {hint}"
+            f"{dataset.path}: {question.id}: the model has no label {label}; "
+            f"{f'give 0 to {len(labels) - 1}' if labels else 'give 0 or more'}"
         )
-    return labels.index(question.label)
+    return label
+
+
+def _near(label: str, labels: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(label, labels, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"it has {', '.join(labels) or 'no id2label in config.json'}"
 
 
 TASK = TextClassification()

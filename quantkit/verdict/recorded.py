@@ -6,9 +6,9 @@ its manifest, whose digest binds the names and sha256 of all its files; and `lin
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from quantkit.artifact import Artifact, Manifest
 from quantkit.errors import ArtifactError
@@ -38,7 +38,7 @@ EVIDENCE = (
 )
 """The files that a verdict is computed from, beside the candidate's own."""
 
-_SCORES = TypeAdapter(tuple[QuestionScore, ...])
+_SCORES = TypeAdapter(Annotated[tuple[QuestionScore, ...], Field(min_length=1)])
 
 
 def write_evidence(evidence: GateEvidence) -> None:
@@ -111,11 +111,7 @@ def read_scores(path: Path) -> tuple[QuestionScore, ...]:
 
 
 def _evaluation(path: Path, predictions: Path) -> Evaluation:
-    scores = read_scores(predictions)
-    evaluation = Evaluation.read(path)
-    if len(scores) != evaluation.questions:
-        _refuse(predictions, f"has {len(scores):,} scores, but {path.name} counts {evaluation.questions:,}")
-    return evaluation.model_copy(update={"scores": scores})
+    return Evaluation.read(path).model_copy(update={"scores": read_scores(predictions)})
 
 
 def _baseline(path: Path) -> Artifact:

@@ -99,3 +99,24 @@ def test_the_largest_finite_values_are_accepted(tmp_path: Path) -> None:
     brain = np.array([0x7F7F, 0xFF7F], "<u2").tobytes()
     write(path, {"half": ("F16", (2,), half), "brain": ("BF16", (2,), brain)})
     require_finite(read_header(path))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [((0, 4), (0, 4)), ((0, 4), (4, 8)), ((4, 8), (0, 4)), ((0, 4), (8, 12))]
+)
+def test_tensors_lie_one_behind_the_other(
+    tmp_path: Path, first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    """In any order, without a gap, and no byte belongs to two."""
+    entries = {
+        name: {"dtype": "F32", "shape": [1], "data_offsets": span}
+        for name, span in (("a", first), ("b", second))
+    }
+    header = json.dumps(entries).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(max(first[1], second[1])))
+    if {first, second} == {(0, 4), (4, 8)}:
+        assert set(read_header(path)) == {"a", "b"}
+        return
+    with pytest.raises(CheckpointError, match="b does not begin where the tensor before it ends"):
+        read_header(path)

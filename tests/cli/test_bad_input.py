@@ -1,5 +1,6 @@
 """docs/errors.md, row by row: the real command on bad input prints the line that stands there, and nothing else."""
 
+import gzip
 import json
 import re
 import shlex
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.test_hostile_files import DEEP, ONNX, SAFETENSORS, TOKENIZERS, YAML
 from click.testing import CliRunner
-from tiny_models import TEXTS, save_tiny
+from pipeline.test_confined import HOSTILE
+from tiny_models import TEXTS, save_tiny, tiny_graph
 
 from quantkit.cli.main import main
 from quantkit.files import digest_of
@@ -19,6 +22,13 @@ DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "errors.md").read_tex
 _ROW = re.compile(r"^\| (?P<what>[^|]+) \| `(?P<command>[^|]+)` \| `(?P<line>.+)` \| (?P<code>\d) \|$", re.M)
 ROWS = [match.groups() for match in _ROW.finditer(DOCUMENT)]
 RECIPE = "name: tiny\ncheckpoint: ck\nquantize: {mode: dynamic}\n"
+
+
+PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMuzWfyxWf4u8eafu+6c171e4IHsj
+M73pz4U/fmnUdTnzu94keWEPQ29qcS4age3sY60hXzK3F7TUx1LWJ2Ej7A==
+-----END PUBLIC KEY-----
+"""
 
 
 def dataset(*questions: tuple[str, str, list[str]], context: str = "Ann wrote it.") -> str:
@@ -46,6 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _spoil_checkpoints()
         _spoil_artifacts()
         _write_unfit_artifacts()
+        _write_hostile_files()
         _write_foreign_folders()
         _write_datasets()
         Path("full").mkdir()
@@ -251,13 +262,62 @@ def _spoil_artifacts() -> None:
 
 
 def _write_unfit_artifacts() -> None:
-    for name in ("borrowed", "passed", "edited"):
+    for name in ("borrowed", "passed", "edited", "unreadable"):
         shutil.copytree("int8", name)
-    for registry, policy in (("strict", "least_questions: 1000"), ("odd", "least_question: 1000")):
+    policies = {
+        "strict": "least_questions: 1000",
+        "odd": "least_question: 1000",
+        "keyless": "signers: [release.pub]",
+        "signed": f"signers: [{json.dumps(PUBLIC_KEY)}]",
+    }
+    for registry, policy in policies.items():
         Path(registry).mkdir()
         Path(registry, "policy.yaml").write_text(f"{policy}\n")
     save_tiny(Path("tagger"), config={"problem_type": "multi_label_classification"})
     save_tiny(Path("ranker"), config={"id2label": {"0": "LABEL_0"}})
+    save_tiny(Path("tiny"))
+
+
+def _write_hostile_files() -> None:
+    """Write some of the files of test_hostile_files.py and test_confined.py, as people may meet them."""
+    for name, row in {
+        "fails-when-run": "fails when it is run",
+        "circular": "a cycle",
+        "giant": "giant dimensions",
+        "expanding": "a tensor of 2^64 bytes",
+        "devices": "external data of a device",
+    }.items():
+        save_tiny(Path(name), model=ONNX[row])
+    save_tiny(Path("endless"), **HOSTILE["a loop without end"])
+    for name, row in {
+        "unread": "a pattern that cannot be read",
+        "slow": "a pattern that takes for ever",
+        "panics": "special tokens without ids",
+    }.items():
+        save_tiny(Path(name), change=_write("tokenizer.json", TOKENIZERS[row]))
+    save_tiny(Path("deep"), config=DEEP)
+    Path("long.jsonl").write_text(json.dumps({"id": "1", "text": "a" * 60 + "!", "label": "good"}) + "\n")
+    _copy("ck", "infinite", _write("model.safetensors", SAFETENSORS["Infinity in a shape"]))
+    _copy("ck", "overlapping", _overlap)
+    config = json.loads(Path("ck/config.json").read_text()) | {"num_hidden_layers": 10**9}
+    _copy("ck", "tall", lambda folder: (folder / "config.json").write_text(json.dumps(config)))
+    Path("bomb.yaml").write_text(str(YAML["an alias bomb"]))
+
+
+def _write(name: str, content: bytes) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def _overlap(folder: Path) -> None:
+    """Let a weight lie where another one of its size does."""
+    path = folder / "model.safetensors"
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    names = [f"bert.encoder.layer.0.attention.self.{part}.weight" for part in ("key", "query")]
+    header[names[1]]["data_offsets"] = header[names[0]]["data_offsets"]
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
 
 
 def _write_foreign_folders() -> None:
@@ -284,6 +344,10 @@ def _write_foreign_folders() -> None:
     _copy("theirs", "fixed", fix_shapes)
     _copy("other-inputs", "tokens", forget)
     _copy("not-onnx", "no-model", forget)
+    for name, labels in (("tagger", 2), ("ranker", 2), ("number", 1)):
+        if name == "number":
+            save_tiny(Path("number"), model=tiny_graph("text-classification", labels=labels))
+        _copy(name, f"their-{name}", forget)
 
 
 def _reseal(folder: Path, model: str = "model.onnx") -> None:
@@ -323,6 +387,11 @@ def _write_datasets() -> None:
     for name, content in contents.items():
         Path(f"{name}.json").write_text(content, encoding="utf-8")
     Path("texts.jsonl").write_text(TEXTS, encoding="utf-8")
+    Path("latin.csv").write_text("text,label\nMüller,1\n", encoding="latin-1")
+    Path("stars.csv").write_text("words,stars\ngood,1\n", encoding="utf-8")
+    Path("short.csv").write_text("text,label\ngood\n", encoding="utf-8")
+    Path("cut.jsonl.gz").write_bytes(gzip.compress(TEXTS.encode())[:-4])
+    Path("calls.txt").write_text("good\nbad\n", encoding="utf-8")
 
 
 @pytest.fixture
@@ -347,7 +416,7 @@ def test_bad_input_prints_what_the_document_says(
         from quantkit.artifact import Artifact
 
         pass_gate(Artifact.open(world / "borrowed"), digest="9" * 64)
-    for name in ("passed", "edited"):
+    for name in ("passed", "edited", "unreadable"):
         if f"publish {name}" in command:
             from quantkit.artifact import Artifact
 
@@ -355,6 +424,8 @@ def test_bad_input_prints_what_the_document_says(
             report = pass_gate(artifact)
             if name == "edited":
                 artifact.write_report("gate.json", {**report.as_json(), "ratio": 0.5})
+            if name == "unreadable":
+                artifact.write_report("lineage.json", '{"cut')
     before = _listing(world)
     result = run(command)
     pattern = ".+".join(re.escape(part) for part in line.split("…"))

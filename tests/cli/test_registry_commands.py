@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from oci_server import RegistryServer
+from security.forging import seal
 
 from quantkit.cli.main import main
 
@@ -84,6 +85,26 @@ def test_verify_of_changed_bytes_is_exit_2(passed: Path, tmp_path: Path) -> None
     assert not json.loads(answer.stdout)["verified"]
     assert "config.json: its bytes are not those of the manifest" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("content", "code"), [('{"cut', 2), ('{"a": 1}', 2), (None, 3)])
+def test_all_commands_agree_on_evidence(passed: Path, tmp_path: Path, content: str | None, code: int) -> None:
+    """Evidence that cannot be read is exit code 2, evidence that can be read and does not hold 3, for every command."""
+    registry = tmp_path / "registry"
+    assert invoke("publish", passed, registry, "--name", "tiny", "--version", "1").exit_code == 0
+    there = registry / "tiny" / "1"
+    for folder in (passed, there):
+        for path in folder.glob("reports/evaluation*.json"):
+            whole = json.loads(path.read_text())
+            path.write_text(json.dumps({**whole, "f1": whole["f1"] / 2}) if content is None else content)
+    seal(there)
+    answers = [
+        invoke("publish", passed, registry, "--name", "tiny", "--version", "2"),
+        invoke("verify", "tiny:1", "--registry", registry),
+        invoke("pull", "tiny:1", "-o", tmp_path / "out", "--registry", registry),
+    ]
+    assert [answer.exit_code for answer in answers] == [code] * 3, [answer.stderr for answer in answers]
+    assert [len(answer.stderr.splitlines()) for answer in answers] == [1] * 3
 
 
 def test_pull_into_a_folder_in_use(passed: Path, tmp_path: Path) -> None:

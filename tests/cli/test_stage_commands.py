@@ -160,7 +160,13 @@ def test_evaluate(made: Artifact, stage, pass_gate) -> None:
     )
     assert evaluation.as_json() == json.loads(result.stdout)
     settings = EvaluateSettings(data="x", limit=5, threads=2)
-    assert {"settings": settings, "data_dir": None, "refresh": True, "cached": True} == calls[0][1]
+    assert {
+        "settings": settings,
+        "data_dir": None,
+        "refresh": True,
+        "cached": True,
+        "elsewhere": None,
+    } == calls[0][1]
     table = invoke("evaluate", "-m", made.path)
     assert "100.000" in table.stdout
 

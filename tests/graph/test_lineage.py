@@ -181,3 +181,135 @@ def test_tables_in_int8_are_those_of_their_name() -> None:
     levels, _ = rounded(TABLE.T)
     node(graph, "Gather", [weight(graph, "words.weight_int8", np.ascontiguousarray(levels.T)), ids], "lookup")
     assert agreements(graph)["words"] > 0.99
+
+
+THIRD = RANDOM.normal(size=(INPUTS, INPUTS)).astype(np.float32)
+FOURTH = RANDOM.normal(size=(INPUTS, INPUTS)).astype(np.float32)
+LAYERS = {"query": THIRD, "key": FOURTH, "first": FIRST, "second": SECOND}
+
+
+def attention(weights: dict[str, np.ndarray], made: str = "float", order: str = "qk") -> ir.Graph:
+    """Return a lookup, the scores of an attention, and two layers, as one tool or another writes it.
+
+    Args:
+        weights: query, key, first and second, [inputs, outputs].
+        made: `float` as quantkit names it; `torch` and `dynamo` as torch's exporters do, the latter with weights
+            turned; `dynamic`, `qoperator` and `qdq` as ONNX Runtime's quantizers leave torch's names.
+        order: which of query and key is listed first.
+    """
+    ids, graph = graph_of()
+    called = "words.weight_quantized" if made in ("dynamic", "qoperator") else "words.weight"
+    looked = node(
+        graph, "Gather", [weight(graph, called if made != "dynamo" else "val_0", TABLE), ids], "words"
+    )
+    names = [("query", "key"), ("key", "query")][order != "qk"]
+    scored = {name: product(graph, looked, name, weights[name], made) for name in names}
+    turned = node(graph, "Transpose", [scored["key"]], "turned")
+    scores = node(graph, "MatMul", [scored["query"], turned], "scores")
+    inner = product(graph, node(graph, "Softmax", [scores], "softmax"), "first", weights["first"], made)
+    product(graph, node(graph, "Gelu", [inner], "gelu"), "second", weights["second"], made)
+    return graph
+
+
+def product(graph: ir.Graph, activation: ir.Value, name: str, matrix: np.ndarray, made: str) -> ir.Value:
+    """Add a layer as a tool writes it, and return its output."""
+    torch_name = f"/bert/{name}/MatMul"
+    if made == "float":
+        return node(graph, "MatMul", [activation, weight(graph, f"{name}.weight", matrix)], name)
+    if made == "torch":
+        return node(graph, "MatMul", [activation, weight(graph, f"onnx::{name}", matrix)], torch_name)
+    if made == "dynamo":
+        stored = weight(graph, f"p_{name}", np.ascontiguousarray(matrix.T))
+        turned = node(graph, "Transpose", [stored], f"node_t_{name}")
+        return node(graph, "MatMul", [activation, turned], f"node_linear_{len(graph)}")
+    levels, scale = rounded(matrix, 128, np.uint8)
+    stored = weight(graph, f"{torch_name}_quantized", levels)
+    zero = weight(graph, f"{torch_name}_zero_point", np.full(matrix.shape[1], 128, np.uint8))
+    scales = weight(graph, f"{torch_name}_scale", scale)
+    if made == "qdq":
+        floats = node(graph, "DequantizeLinear", [stored, scales, zero], f"{torch_name}_DequantizeLinear")
+        return node(graph, "MatMul", [activation, floats], torch_name)
+    made_dynamic = ir.node("DynamicQuantizeLinear", [activation], num_outputs=3, name=f"{torch_name}_dynamic")
+    graph.append(made_dynamic)
+    rounded_activation, its_scale, its_zero = made_dynamic.outputs
+    if made == "qoperator":
+        inputs = [rounded_activation, its_scale, its_zero, stored, scales, zero, its_scale, its_zero]
+        return node(graph, "QLinearMatMul", inputs, f"{torch_name}_quant")
+    summed = node(graph, "MatMulInteger", [rounded_activation, stored, its_zero, zero], f"{torch_name}_quant")
+    floats = node(graph, "Cast", [summed], f"{torch_name}_cast")
+    both = node(graph, "Mul", [its_scale, scales], f"{torch_name}_scales")
+    return node(graph, "Mul", [floats, both], f"{torch_name}_output")
+
+
+def found(candidate: ir.Graph, baseline: ir.Graph) -> dict[str, float]:
+    both = (*compare_layers(candidate, baseline), *compare_tables(candidate, baseline))
+    return {one.name.split("/")[-2] if "/" in one.name else one.name: one.agreement for one in both}
+
+
+MADE = ["torch", "dynamo", "dynamic", "qoperator", "qdq"]
+
+
+@pytest.mark.parametrize("base", ["float", "torch"])
+@pytest.mark.parametrize("made", MADE)
+@pytest.mark.parametrize("order", ["qk", "kq"])
+def test_the_weights_say_which_layer_is_which(base: str, made: str, order: str) -> None:
+    """An honest candidate of any tool is its baseline's, whoever exported that, and whichever layer is listed first."""
+    agreements = found(attention(LAYERS, made, order), attention(LAYERS, base))
+    assert len(agreements) == 5
+    assert min(agreements.values()) > 0.98
+
+
+@pytest.mark.parametrize("made", MADE)
+@pytest.mark.parametrize("change", ["rolled", "columns", "turned", "drawn"])
+def test_no_content_makes_another_model_the_same(made: str, change: str) -> None:
+    """Rolled rows, columns in another order, a square weight turned, another model: half of the signs, no more."""
+    drawn = np.random.default_rng(8)
+    changes = {
+        "rolled": lambda matrix: np.roll(matrix, 1, axis=0),
+        "columns": lambda matrix: matrix[:, drawn.permutation(matrix.shape[1])],
+        "turned": lambda matrix: (
+            np.ascontiguousarray(matrix.T) if matrix.shape[0] == matrix.shape[1] else matrix
+        ),
+        "drawn": lambda matrix: drawn.normal(size=matrix.shape).astype(np.float32),
+    }
+    weights = {name: changes[change](matrix) for name, matrix in LAYERS.items()}
+    agreements = found(attention(weights, made), attention(LAYERS))
+    changed = [
+        name for name in LAYERS if change != "turned" or LAYERS[name].shape[0] == LAYERS[name].shape[1]
+    ]
+    assert max(agreements[name] for name in changed) < 0.65
+
+
+@pytest.mark.parametrize("made", MADE)
+@pytest.mark.parametrize("order", ["qk", "kq"])
+def test_layers_that_changed_places_are_not_found(made: str, order: str) -> None:
+    """Each weight is one of the baseline's, and not at its place: query for key, whichever the tool lists first."""
+    swapped = LAYERS | {"query": FOURTH, "key": THIRD}
+    agreements = found(attention(swapped, made, order), attention(LAYERS))
+    assert min(agreements["query"], agreements["key"]) < 0.65
+
+
+def test_layers_in_another_order_are_another_model() -> None:
+    """Two layers of one shape, one behind the other, exchanged: one of them is found, and the other is not."""
+
+    def chain(one: np.ndarray, other: np.ndarray, names: tuple[str, str]) -> ir.Graph:
+        ids, graph = graph_of()
+        inner = node(graph, "MatMul", [ids, weight(graph, "a", one)], names[0])
+        node(graph, "MatMul", [node(graph, "Gelu", [inner], "g"), weight(graph, "b", other)], names[1])
+        return graph
+
+    baseline = chain(THIRD, FOURTH, ("one", "other"))
+    assert min(found(chain(THIRD, FOURTH, ("x", "y")), baseline).values()) == 1.0
+    assert min(found(chain(FOURTH, THIRD, ("x", "y")), baseline).values()) == 0.0
+
+
+def test_a_fused_attention_holds_three_layers() -> None:
+    """Query, key and value beside each other in one weight are compared one by one."""
+    ids, graph = graph_of()
+    together = np.concatenate([THIRD, FOURTH, THIRD.T], axis=1)
+    node(graph, "Attention", [ids, weight(graph, "qkv", together)], "Attention_0")
+    assert found(graph, attention(LAYERS))["query"] == 1.0
+    assert found(graph, attention(LAYERS))["key"] == 1.0
+    rolled, other = graph_of()
+    node(other, "Attention", [rolled, weight(other, "qkv", np.roll(together, 1, axis=0))], "Attention_0")
+    assert found(other, attention(LAYERS))["query"] < 0.65

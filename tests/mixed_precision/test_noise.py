@@ -179,6 +179,13 @@ def test_order_of_the_schemes(bench: Bench) -> None:
     assert found.sqnr_db == pytest.approx(10 * np.log10(found.signal / found.noise))
 
 
+def test_order_of_the_grids(bench: Bench) -> None:
+    """The pair limit makes more noise than int8 and less than 7 bits; uint8 rounds weights to the same levels."""
+    found = {name: bench.noise(replace(GPTQ, grid=grid)).noise for name, grid in GRIDS.items()}
+    assert found["int8"] < found["int8-pairs"] < found["int7"]
+    assert found["uint8"] == pytest.approx(found["int8"], rel=1e-6)
+
+
 @pytest.mark.parametrize("tokens", [1, 3, 9])
 def test_few_tokens(tokens: int) -> None:
     """A pooled layer may have few tokens, even one: noise is measured all the same."""

@@ -7,20 +7,26 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantkit.mixed_precision import options
 from quantkit.mixed_precision.noise import Noise
 from quantkit.mixed_precision.options import (
     BLOCKWISE,
     DYNAMIC,
     STATIC,
     Option,
+    _offered,
+    _request,
     _treated,
     worthwhile,
 )
 from quantkit.quantization.choice import FLOAT, Choice
+from quantkit.quantization.grids import GRIDS
 from quantkit.quantization.observe.statistics import Statistics
 from quantkit.quantization.treatments.outliers import Outliers
 from quantkit.quantization.treatments.smooth import Smooth
 from quantkit.quantization.treatments.split import Split
+
+ONES = np.ones(256, np.float32)
 
 
 def option(choice: Choice, noise: float, cost_us: float) -> Option:
@@ -94,3 +100,28 @@ def test_copies_are_offered_where_a_channel_sticks_out(
     found = [choice for choice in offered(wide, outputs, foldable=foldable) if choice.has("split_channels")]
     assert [(Split(16), Smooth())] * copies == [choice.treatments for choice in found]
     assert {choice.rounding for choice in found} <= {"nearest"}
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize(
+    ("grids", "expected"), [(("int8",), {"int8"}), (("int8-pairs", "uint8"), {"int8-pairs", "uint8"})]
+)
+def test_every_grid_of_the_target_is_offered(
+    monkeypatch: pytest.MonkeyPatch, grids: tuple[str, ...], expected: set[str], pooled: bool
+) -> None:
+    """The smoothed static choice comes on every grid, after the usual one's, and each is measured on its own."""
+    monkeypatch.setattr(options, "best_range", lambda _tensor, _members, choice, treated: choice)
+    monkeypatch.setattr(options, "multiplies_integers", lambda _size, zero_points: False)
+    seen = Statistics(low=-ONES, high=ONES, mean=np.zeros(256), square=np.ones(256), tokens=1000)
+    usual = GRIDS[grids[0]]
+    workbench: Any = SimpleNamespace(
+        members=lambda group: [SimpleNamespace(matrix=lambda: np.ones((256, 8), np.float32))],
+        treated=SimpleNamespace(statistics={"x": seen}),
+        fitted=lambda choice, grid=usual: replace(choice, grid=grid),
+        grids=[GRIDS[name] for name in grids],
+    )
+    group: Any = SimpleNamespace(tensor="x", foldable=True, pooled=pooled, inputs=256, outputs=(8,))
+    found = [choice for choice in _offered(workbench, group) if choice.scheme == "static"]
+    assert [choice.grid for choice in found] == [GRIDS[name] for name in grids]
+    assert {_request(group, choice).grid for choice in found} == expected
+    assert len({choice.label for choice in found}) == len(grids)

@@ -18,7 +18,7 @@ from quantkit.mixed_precision.workbench import Workbench
 from quantkit.mixed_precision.written import as_settings
 from quantkit.quantization.assignment import choices
 from quantkit.quantization.choice import FLOAT, Choice
-from quantkit.quantization.grids import INT8
+from quantkit.quantization.grids import INT8, UINT8
 from quantkit.quantization.observe.range import RangeRule
 from quantkit.quantization.treatments.outliers import Outliers
 from quantkit.quantization.treatments.smooth import Smooth
@@ -45,6 +45,7 @@ OFFERED = (
     PLAIN,
     replace(PLAIN, treatments=(Outliers(4),)),
     replace(STATIC, treatments=(Split(4), Smooth())),
+    replace(STATIC, grid=UINT8),
     DYNAMIC,
     *BLOCKWISE,
     FLOAT,
@@ -78,7 +79,7 @@ def workbench_of(keep: tuple[str, ...] = ()) -> Workbench:
         kept=frozenset(kept),
         layers=layers,
         treated=Treated(),
-        grid=INT8,
+        grids=(INT8, UINT8),
         per_channel=False,
         rounding="gptq",
         layout="onnxruntime",
@@ -126,8 +127,11 @@ def test_recipe_gives_what_was_measured(data: st.DataObject, tmp_path: Path) -> 
     places = st.integers(0, len(OFFERED) - 1)
     chosen = {group.name: data.draw(places, label=group.name) for group in bench.groups}
     found = read_back(written(bench, chosen), tmp_path)
+    offered = {name: OFFERED[place] for name, place in chosen.items()}
     expected = {
-        layer: bench.fitted(OFFERED[chosen[group.name]]) for group in bench.groups for layer in group.layers
+        layer: bench.fitted(offered[group.name], offered[group.name].grid)
+        for group in bench.groups
+        for layer in group.layers
     }
     assert resolved(bench, found) == expected
 
@@ -140,7 +144,7 @@ def test_every_pattern_names_one_group_alone() -> None:
     assert "encoder.0.self.*" in patterns
     assert set(patterns) >= {"net.a", "net.b", "net.c"}
     for entry in found.schemes:
-        assert entry.because == "damage 0.012 nats, 41.5 dB; 310 µs per 1,000 tokens; FP32 319 µs"
+        assert entry.because == "damage 0.012 nats, 41.5 dB; 310 µs per 1,000 tokens; FP32 320 µs"
 
 
 def test_float_says_what_it_saves() -> None:
@@ -151,7 +155,7 @@ def test_float_says_what_it_saves() -> None:
     found = written(bench, chosen)
     assert len(found.schemes) == 1
     for entry in found.keep_float:
-        assert entry.because.startswith("damage 0.012 nats, 41.5 dB; 319 µs per 1,000 tokens; static smooth")
+        assert entry.because.startswith("damage 0.012 nats, 41.5 dB; 320 µs per 1,000 tokens; static smooth")
 
 
 def test_what_was_asked_stays() -> None:
@@ -186,4 +190,4 @@ def test_equal_choices_are_equal_after_reading(place: int, tmp_path: Path) -> No
     """Each kind of choice alone survives YAML, also when percentile was asked to be another."""
     bench = workbench_of()
     found = read_back(written(bench, {group.name: place for group in bench.groups}), tmp_path)
-    assert {bench.fitted(OFFERED[place])} == set(resolved(bench, found).values())
+    assert {bench.fitted(OFFERED[place], OFFERED[place].grid)} == set(resolved(bench, found).values())

@@ -172,7 +172,7 @@ class Fakes:
         return [
             *((stages_module, name, getattr(self, name)) for name in names),
             (export_module, "checkpoint_digest", self.checkpoint_digest),
-            (line_module, "select", lambda *arguments: chosen),
+            (line_module, "select", lambda *arguments, **more: chosen),
             (line_module, "selection", lambda *arguments: chosen.dataset),
             (line_module, "find", lambda *arguments: Path(__file__)),
             (inspect_module, "inspect", self.inspect_baseline),

@@ -87,7 +87,7 @@ def run(
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_line_takes_layers_that_differ(run: Callable[..., dict], tmp_path: Path) -> None:
-    """Exported, fused as promised, in integers throughout, evaluated, gated, published; inspect shows the shape."""
+    """Exported, fused as promised, in integers but for outlier channels, evaluated, gated, published, inspected."""
     assert run("static", "calib: callcentre, ")["verdict"] == "pass"
     fused, made = Artifact.open("work/02-fused"), Artifact.open("work/03-int8")
     facts = fused.manifest.stage("fuse").facts
@@ -95,7 +95,7 @@ def test_the_line_takes_layers_that_differ(run: Callable[..., dict], tmp_path: P
     assert facts["fused"]["MultiHeadAttention"] == facts["fused"]["BiasGelu"] == 3
     assert facts["fused"]["EmbedLayerNormalization"] == 0
     inspection = inspect(made)
-    assert inspection.int8_coverage == 1.0
+    assert inspection.int8_coverage > 0.999
     assert [(layer.heads, layer.feed_forward) for layer in inspection.encoder] == list(
         zip(HEADS, WIDTHS, strict=True)
     )

@@ -45,7 +45,8 @@ def test_thousand_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path)
         found = _evaluate(artifact, shared, 1000)
         inspection = inspect(artifact)
         assert found.f1 >= 0.98 * baseline.f1, mode
-        assert inspection.int8_coverage == 1.0
+        # Outlier channels are multiplied in float: 8 of 1,536 rows.
+        assert inspection.int8_coverage >= 0.998
         assert inspection.size_bytes <= 28e6
         assert inspection.int8_embedding_share == 1.0
 

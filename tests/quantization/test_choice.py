@@ -21,8 +21,10 @@ NAMES = ("layer.0.query", "layer.0.output.dense", "layer.1.query", "layer.1.outp
 
 
 def settings(*schemes: dict[str, Any], **content: Any) -> QuantizeSettings:
-    """Return settings with these entries."""
-    return QuantizeSettings.model_validate({**content, "schemes": list(schemes)})
+    """Return settings with these entries: smoothed, and without the other techniques that static has by default."""
+    return QuantizeSettings.model_validate(
+        {"plain": True, "smooth_quant": "auto", **content, "schemes": list(schemes)}
+    )
 
 
 @pytest.fixture
@@ -40,6 +42,9 @@ def layers(bench: Any) -> list[Linear]:
 
 
 STATIC = Choice(scheme="static", treatments=(Smooth(),))
+BY_DEFAULT = Choice(
+    scheme="static", treatments=(Outliers("auto"), Smooth()), rounding="gptq", bias_correction=True
+)
 
 
 def test_the_section_decides_on_what_no_entry_names(layers: list[Linear]) -> None:
@@ -187,12 +192,14 @@ def test_entries_that_would_do_nothing(layers: list[Linear], entry: dict[str, An
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({"mode": "static"}, STATIC),
-        ({"mode": "static", "smooth_quant": "off"}, Choice(scheme="static")),
+        ({"mode": "static"}, BY_DEFAULT),
+        ({"mode": "static", "smooth_quant": "off"}, replace(BY_DEFAULT, treatments=(Outliers("auto"),))),
+        ({"mode": "static", "plain": True}, Choice(scheme="static")),
+        ({"mode": "static", "plain": True, "smooth_quant": "auto"}, STATIC),
         ({"mode": "dynamic"}, Choice(scheme="dynamic")),
         ({"mode": "dynamic", "smooth_quant": 0.5}, Choice(scheme="dynamic", treatments=(Smooth(0.5),))),
         ({"mode": "dynamic", "calib_method": "mse", "symmetric": True}, Choice(scheme="dynamic")),
-        ({"mode": "static", "percentile": 90.0}, STATIC),
+        ({"mode": "static", "percentile": 90.0}, BY_DEFAULT),
     ],
 )
 def test_sections_that_mean_the_same_are_equal(content: dict[str, Any], expected: Choice) -> None:

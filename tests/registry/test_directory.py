@@ -134,20 +134,24 @@ def test_a_version_is_never_overwritten(
     assert passed.digest == Artifact.open(place).digest
 
 
+ROUNDS = 10
+
+
 def publish_at_once(
     folder: Path, root: Path, barrier: Barrier, answers: "multiprocessing.Queue[str]"
 ) -> None:
-    barrier.wait()
-    try:
-        DirectoryRegistry(root).publish(Artifact.open(folder), name="tiny", version="1")
-        answers.put("won")
-    except RegistryError:
-        answers.put("refused")
+    for version in range(ROUNDS):
+        barrier.wait()
+        try:
+            DirectoryRegistry(root).publish(Artifact.open(folder), name="tiny", version=str(version))
+            answers.put((version, "won"))
+        except RegistryError:
+            answers.put((version, "refused"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 def test_of_concurrent_publishers_exactly_one_wins(tmp_path: Path, make_artifact, pass_gate) -> None:
-    """Several processes publish different bytes as one version at once: one wins, whole."""
+    """Four processes publish different bytes as one version at once, ten times: one wins, whole."""
     context = multiprocessing.get_context("fork")
     folders = []
     for index in range(4):
@@ -161,11 +165,12 @@ def test_of_concurrent_publishers_exactly_one_wins(tmp_path: Path, make_artifact
     ]
     for worker in workers:
         worker.start()
-    said = sorted(answers.get(timeout=600) for _ in workers)
+    said = sorted(answers.get(timeout=600) for _ in range(4 * ROUNDS))
     for worker in workers:
         worker.join()
-    assert said == ["refused", "refused", "refused", "won"]
-    assert DirectoryRegistry(root).verify("tiny:1").verified
+    one_round = ["refused", "refused", "refused", "won"]
+    assert said == [(version, answer) for version in range(ROUNDS) for answer in one_round]
+    assert all(DirectoryRegistry(root).verify(f"tiny:{version}").verified for version in range(ROUNDS))
     assert list((root / "tiny").glob(f".*{PARTIAL}*")) == []
 
 

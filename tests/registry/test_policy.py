@@ -80,7 +80,6 @@ def test_a_policy_that_is_none_lets_nothing_in(
         (f"datasets: ['{'9' * 64}']", "dataset 111111111111 .tiny. is none of datasets"),
         (f"baselines: ['{'9' * 64}']", "baseline .* is none of baselines"),
         ("greatest_age_days: 1", f"evaluated {EVALUATED}, and greatest_age_days is 1"),
-        ("signers: [release]", "signed by nobody, and signers are release"),
     ],
 )
 def test_what_falls_short_is_refused(

@@ -89,7 +89,7 @@ TAMPERING: dict[str, Callable[[Path], object]] = {
     "release": lambda folder: change(folder / "reports" / "release.json"),
     "a file more": lambda folder: (folder / "new.txt").write_text("x"),
     "a report more": lambda folder: (folder / "reports" / "new.txt").write_text("x"),
-    "a git file more": lambda folder: (folder / ".gitattributes").write_text("x"),
+    "a git file more": lambda folder: (folder / ".gitignore").write_text("x"),
     "a git folder more": lambda folder: [(folder / ".git").mkdir(), (folder / ".git" / "x").write_text("x")],
     "a file less": lambda folder: (folder / "config.json").unlink(),
     "a link": lambda folder: (folder / "reports" / "link").symlink_to("/etc/hostname"),

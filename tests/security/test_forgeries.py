@@ -349,6 +349,28 @@ def check(name: str) -> dict[str, Any]:
     return {"name": name, "required": "yes", "observed": "yes", "verdict": "pass", "decides": True}
 
 
+UNREADABLE = {
+    "predictions_that_are_no_json",
+    "predictions_that_are_null",
+    "predictions_that_are_empty",
+    "predictions_nested_without_end",
+    "an_f1_of_50_for_each_question",
+    "negative_scores_of_the_baseline",
+    "settings_that_are_none",
+    "nan_as_ratio",
+    "a_manifest_of_another_baseline",
+    "an_agreement_beyond_1",
+    "no_report_at_all",
+    "a_report_nested_without_end",
+}
+"""Files that are not of their form, ranges and seals included: exit code 2. What can be read and does not hold is 3."""
+
+
+def exit_code(name: str) -> int:
+    """Return what publish, verify and pull all end with for a forgery."""
+    return MISTAKE if name in UNREADABLE else FAILED
+
+
 def refusal(call: Callable[[], Any]) -> QuantkitError:
     """Return the refusal, which is one line with exit code 2 or 3."""
     with pytest.raises(QuantkitError) as refused:
@@ -365,7 +387,8 @@ def test_a_forged_gate_is_not_published(bad: Artifact, tmp_path: Path, name: str
     FORGERIES[name](files)
     put_back(bad, files)
     registry = DirectoryRegistry(tmp_path / "registry")
-    refusal(lambda: registry.publish(Artifact.open(bad.path), name="tiny", version="1"))
+    refused = refusal(lambda: registry.publish(Artifact.open(bad.path), name="tiny", version="1"))
+    assert refused.exit_code == exit_code(name)
     assert registry.names() == []
 
 
@@ -380,7 +403,8 @@ def test_a_forged_release_is_not_verified(bad: Artifact, tmp_path: Path, name: s
     assert not found.verified
     assert found.verdict is None
     assert not verify_artifact(place).verified
-    refusal(lambda: registry.pull("tiny:1", tmp_path / "out"))
+    refused = refusal(lambda: registry.pull("tiny:1", tmp_path / "out"))
+    assert found.exit_code == refused.exit_code == exit_code(name)
     assert not (tmp_path / "out").exists()
 
 

@@ -22,6 +22,7 @@ from quantkit.errors import (
     RecipeError,
     UsageError,
 )
+from quantkit.files import sha256_file
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.mask_free import write_mask_free
 from quantkit.graph.pairs import keeps_pair_limit
@@ -45,12 +46,13 @@ FILE = "the questions"  # in settings: the path of the tiny questions
 
 @pytest.fixture
 def settings(span_questions: Path) -> Callable[..., QuantizeSettings]:
-    """Return a function that makes settings; static calibrates on the six questions."""
+    """Return a function that makes settings; static calibrates on the six questions, with smoothing alone."""
 
     def make(mode: str = "dynamic", *, keep: tuple[str, ...] = (), **changes: Any) -> QuantizeSettings:
         content: dict[str, Any] = {"mode": mode, "keep_float": [{"pattern": pattern} for pattern in keep]}
         if mode == "static":
             content |= {"calib": str(span_questions), "calib_questions": 6}
+            content |= {"plain": True, "smooth_quant": "auto"}
         return QuantizeSettings.model_validate({**content, **changes})
 
     return make
@@ -523,12 +525,52 @@ def test_nothing_to_shift(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A graph none of whose tensors can be shifted is refused: nothing is left out in silence."""
+    """A shift that is asked for where no tensor can be shifted is refused; by default it is told of."""
     monkeypatch.setattr(shift, "channel_shifts", lambda *_: {})
     source, chosen = make_encoder_artifact(), settings("static", channel_shift=True)
     match = r"channel_shift: no layer reads a tensor .*; leave --channel-shift out"
     out = tmp_path / "int8"
     refuse(lambda: quantize(source, out, settings=chosen), out, QuantizationError, match)
+    usual = settings("static", plain=False, rounding="nearest")
+    assert facts_of(quantize(source, out, settings=usual))["channel_shift"] == 0
+
+
+def test_techniques_by_default(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """Static with nothing said makes what it makes with every technique said; plain makes the bytes of none."""
+    source = make_encoder_artifact()
+    names = ("rounding", "bias_correction", "channel_shift", "outlier_channels", "smooth_quant")
+    forms = {
+        "usual": {"plain": False},
+        "said": {"plain": True, **dict(zip(names, ("gptq", True, True, "auto", "auto"), strict=True))},
+        "plain": {"plain": True, "smooth_quant": "off"},
+        "none": {"plain": False, **dict(zip(names, ("nearest", False, False, "off", "off"), strict=True))},
+    }
+    made = {
+        name: quantize(source, tmp_path / name, settings=settings("static", **said))
+        for name, said in forms.items()
+    }
+    digests = {name: sha256_file(artifact.model_path) for name, artifact in made.items()}
+    assert (digests["usual"], digests["plain"]) == (digests["said"], digests["none"])
+    assert digests["usual"] != digests["plain"]
+    assert facts_of(made["usual"])["channel_shift"] == 4
+
+
+def test_one_layer_on_another_grid(
+    make_encoder_artifact: Make, settings: Callable[..., QuantizeSettings], tmp_path: Path
+) -> None:
+    """An entry of schemes names the grid of its layers, whose kernels are read back, and the manifest counts both."""
+    entry = {"pattern": "intermediate.dense", "weight_type": "uint8"}
+    chosen = settings("static", weight_type="int8-pairs", schemes=[entry])
+    source = make_encoder_artifact()
+    made = quantize(source, tmp_path / "int8", settings=chosen)
+    facts = facts_of(made)
+    assert facts["grids"] == {"int8-pairs": LAYERS - 1, "uint8": 1}
+    assert (facts["int8_coverage"], facts["pair_sums"]["kept"]) == (1.0, True)
+    assert facts["schemes"] == {"static smooth": LAYERS - 1, "static smooth uint8": 1}
+    expected, actual = logits(source), logits(made)
+    assert np.abs(actual - expected).max() < 0.1 * np.ptp(expected)
 
 
 def test_too_few_tokens_for_moments(
@@ -671,12 +713,16 @@ def test_tokenizer_of_another_model(
     with new_artifact(tmp_path / "other") as draft:
         shutil.copy(made.model_path, draft.model_path)
         draft.take_companions(made.path)
-        (draft.path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nann\n")
+        (draft.path / "vocab.txt").write_text(
+            "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n" + "\n".join(map(str, range(9000)))
+        )
         draft.record(
             task=made.task, architecture="bert", precision="fp32", stages=made.manifest.stages, parent=None
         )
     source, out = Artifact.open(tmp_path / "other"), tmp_path / "int8"
-    refuse(lambda: quantize(source, out, settings=settings("static")), out, CheckpointError, "has 6 tokens")
+    refuse(
+        lambda: quantize(source, out, settings=settings("static")), out, CheckpointError, "has 9005 tokens"
+    )
 
 
 @pytest.mark.real
@@ -685,7 +731,12 @@ def test_real(shared: Path, minilm_fp32: Artifact, tmp_path: Path, mode: str) ->
     """The trained MiniLM: 37 layers and 3 tables in INT8, 22.6 M parameters in at most 28 MB."""
     from quantkit.stages.inspect import inspect
 
-    content = {"mode": mode, "calib": "squad" if mode == "static" else None, "calib_questions": 8}
+    content = {
+        "mode": mode,
+        "calib": "squad" if mode == "static" else None,
+        "calib_questions": 8,
+        "plain": True,
+    }
     made = quantize(
         minilm_fp32,
         tmp_path / "int8",

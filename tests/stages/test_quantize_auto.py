@@ -22,6 +22,8 @@ from quantkit.errors import DatasetError, QuantizationError, UsageError
 from quantkit.files import cache_folder
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model
+from quantkit.mixed_precision import options
+from quantkit.mixed_precision.group_model import CostRequest
 from quantkit.recipe.settings import (
     AutoSettings,
     EvaluateSettings,
@@ -183,6 +185,37 @@ def test_recipe_makes_the_same_artifact(searched: Artifact, fp32: Artifact, tmp_
     assert searched.digest == again.digest == json.loads(result.stdout)["artifact"]
     assert "search" not in facts_of(again)
     assert not again.report_path("search.json").exists()
+
+
+def test_grids_are_mixed(
+    tiny_classifier: Path, fp32: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a target that saturates each group has the grid that is cheapest for it, and the recipe repeats the mix."""
+
+    def priced(
+        requests: list[CostRequest], *, tokens: int, seconds_budget: float
+    ) -> dict[CostRequest, float]:
+        """Return costs by which the widest inputs are better off with uint8, and static beats everything else."""
+        widest = max(request.inputs for request in requests)
+        return {
+            request: 1.0
+            if (request.scheme, request.inputs == widest) == ("static", request.grid == "uint8")
+            else 3.0
+            for request in requests
+        }
+
+    monkeypatch.setattr(options, "measure_costs", priced)
+    asked = {"target": 0.5, "slack": 0.0, "select_questions": 40}
+    settings = settings_of(tiny_classifier, target_isa="avx2", auto=asked)
+    made = quantize(fp32, tmp_path / "int8", settings=settings)
+    facts, report = facts_of(made), report_of(made)
+    assert facts["grids"] == {"int8-pairs": 2 * 5 + 2, "uint8": 2}
+    assert (facts["pair_sums"]["kept"], facts["weight_type"]) == (True, "int8-pairs")
+    assert sum(group.chosen.endswith("uint8") for group in report.groups) == 2
+    recipe = made.report_path("search.yaml")
+    result = invoke("quantize", fp32.path, "-o", tmp_path / "again", "--config", recipe)
+    assert result.exit_code == 0, result.stderr
+    assert Artifact.open(tmp_path / "again").digest == made.digest
 
 
 def test_a_kept_layer_keeps_its_group(

@@ -10,11 +10,11 @@ import pytest
 
 from quantkit.artifact import Artifact
 from quantkit.errors import QuantizationError, UsageError
+from quantkit.graph import saturation
 from quantkit.pipeline.judging import gather
 from quantkit.recipe.settings import EvaluateSettings, GateSettings, QuantizeSettings
 from quantkit.records import Check
-from quantkit.runtime.cpu import NATIVE, CpuFacts, cpu_facts, resolve_target
-from quantkit.stages import evaluate as evaluating
+from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.stages.evaluate import evaluate
 from quantkit.stages.gate import gate
 from quantkit.stages.inspect import inspect
@@ -23,7 +23,6 @@ from quantkit.stages.quantize import quantize
 pytestmark = pytest.mark.avx2
 
 Make = Callable[..., Artifact]
-WITHOUT_VNNI = CpuFacts(model="any", machine="x86_64", cores=1, instruction_sets=("avx2",))
 
 
 def int8(source: Artifact, out: Path, **changes: Any) -> Artifact:
@@ -136,7 +135,7 @@ def test_evaluate_warns_where_it_saturates(
 ) -> None:
     """Once, with a layer's name, and only of weights that can."""
     made = int8(make_encoder_artifact(), tmp_path / "int8", **weights)
-    monkeypatch.setattr(evaluating, "cpu_facts", lambda: WITHOUT_VNNI)
+    monkeypatch.setattr(saturation, "saturates_here", lambda: True)
     with caplog.at_level(logging.WARNING):
         evaluate(made, settings=EvaluateSettings(data=str(span_questions)))
     said = [record.getMessage() for record in caplog.records if "saturate" in record.getMessage()]

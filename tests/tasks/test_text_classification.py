@@ -68,10 +68,10 @@ def test_expected_scores_are_the_right_label_s_probabilities(tmp_path: Path, tok
     ("rows", "line"),
     [
         ([""], "is empty; give"),
-        (["{"], "line 1: is not JSON \\(.*\\); give"),
-        ([LINES[0], {"id": "2", "text": "x"}], "line 2: label.*: Field required; give"),
-        ([{**LINES[0], "id": 1}], "line 1: id: Input should be a valid string; give"),
-        ([{**LINES[0], "txet": "x"}], "line 1: txet: Extra inputs are not permitted; give"),
+        (["{"], "is not JSON \\(.*\\); give"),
+        ([LINES[0], {"id": "2", "text": "x"}], "line 2: label is None, not a label; give"),
+        ([{**LINES[0], "id": True}], "line 1: the id is True; give"),
+        ([{"id": "1", "txet": "x"}], "no column is the text; say .* has id, txet"),
         ([LINES[0], LINES[0]], "line 2: id '1' was used before; give"),
     ],
 )

@@ -207,12 +207,11 @@ output_options = grouped(
 )
 """Adds -o, --force and --json; the function gets an `Output` as `output`."""
 
-known_options = grouped(
-    "known",
-    Known,
+KNOWN: tuple[Decorator, ...] = (
     click.option(
         "--no-cache", is_flag=True, help="Neither believe what was seen before nor keep what is seen now."
     ),
     data_dir_option,
 )
+known_options = grouped("known", Known, *KNOWN)
 """Adds --no-cache and --data-dir; the function gets a `Known` as `known`."""

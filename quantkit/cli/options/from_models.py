@@ -24,6 +24,7 @@ from quantkit.recipe.distill_settings import DistillSettings
 from quantkit.recipe.fields import Cli, Place, Was, mark_of, section_in
 from quantkit.recipe.import_settings import ImportSettings
 from quantkit.recipe.places import QUICKSTART
+from quantkit.recipe.search_settings import SearchSettings
 from quantkit.recipe.settings import (
     BenchSettings,
     EvaluateSettings,
@@ -47,6 +48,7 @@ SECTIONS: tuple[type[BaseModel], ...] = (
     FuseSettings,
     QuantizeSettings,
     SensitivitySettings,
+    SearchSettings,
     EvaluateSettings,
     BenchSettings,
     TuneSettings,
@@ -170,7 +172,7 @@ def _help(path: tuple[str, ...], info: FieldInfo, mark: Cli, *, repeatable: bool
 
 def _default(info: FieldInfo, mark: Cli, names: tuple[str, ...]) -> str:
     default = info.default
-    if info.is_required() or default is None or default == ():
+    if info.is_required() or default in (None, ()) or info.default_factory is not None:
         return ""
     if mark.either:
         return mark.either

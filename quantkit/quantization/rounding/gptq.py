@@ -21,6 +21,7 @@ import numpy as np
 from quantkit.errors import QuantizationError, RecipeError
 from quantkit.quantization.grids import Grid, QuantizedWeight
 from quantkit.quantization.rounding import nearest
+from quantkit.quantization.rounding.cholesky import cholesky
 from quantkit.quantization.rounding.problem import Problem, channel_errors
 
 # Added to the diagonal, as a share of each entry: H comes from a sample, and is singular when there are fewer tokens
@@ -47,7 +48,7 @@ def round_weight(problem: Problem) -> QuantizedWeight:
     damped = moment[np.ix_(order, order)]
     damped[np.diag_indices_from(damped)] += _DAMPING * diagonal[order] + _LEAST_DAMPING * diagonal.mean()
     try:
-        factor = np.linalg.cholesky(damped)
+        factor = cholesky(damped)
     except np.linalg.LinAlgError as error:
         raise QuantizationError(
             f"{problem.name}: its calibration's second moments are not positive semidefinite; calibrate again"

@@ -21,6 +21,7 @@ from quantkit.errors import RegistryError
 from quantkit.files import inside, naming, naming_output_errors, new_folder
 from quantkit.progress import track
 from quantkit.registry.admission import admit
+from quantkit.registry.channel_signature import require_signed, signed
 from quantkit.registry.channels import Channels, now, publication_order
 from quantkit.registry.evidence import require_evidence
 from quantkit.registry.expected import Expected, require_pulled
@@ -48,29 +49,42 @@ class OciRegistry:
 
     location: Location
     client: Client
+    policy_file: Path | None = None
 
     @classmethod
-    def at(cls, text: str, *, insecure: bool = False) -> "OciRegistry":
+    def at(cls, text: str, *, insecure: bool = False, policy: Path | None = None) -> "OciRegistry":
         """Return the registry at `oci://host[:port][/prefix]`; nothing is asked yet.
 
         Raises:
             RegistryError: the text is not of that form.
         """
-        return cls.of(Location.parse(text), insecure=insecure)
+        return cls.of(Location.parse(text), insecure=insecure, policy=policy)
 
     @classmethod
-    def of(cls, location: Location, *, insecure: bool = False) -> "OciRegistry":
-        """Return the registry at a location; plain HTTP is for this machine, or with `insecure`."""
-        return cls(
-            location=location, client=Client(transport=Transport(location=location, insecure=insecure))
-        )
+    def of(cls, location: Location, *, insecure: bool = False, policy: Path | None = None) -> "OciRegistry":
+        """Return the registry at a location, held to a policy of the user's.
+
+        Args:
+            location: where it is.
+            insecure: plain HTTP to another machine is allowed.
+            policy: a policy.yaml; None: the default.
+        """
+        client = Client(transport=Transport(location=location, insecure=insecure))
+        return cls(location=location, client=client, policy_file=policy)
 
     def __str__(self) -> str:
         return str(self.location)
 
     def policy(self) -> RegistryPolicy:
-        """Return the strict default: an OCI registry has no place for a policy that publishers cannot write."""
-        return RegistryPolicy()
+        """Return the user's policy, or the strict default.
+
+        An OCI registry has no place for a policy that publishers cannot write, so whoever publishes, promotes,
+        verifies or pulls brings it.
+
+        Raises:
+            RegistryError: the file does not fit.
+        """
+        return RegistryPolicy() if self.policy_file is None else RegistryPolicy.read(self.policy_file)
 
     def publish(
         self,
@@ -94,7 +108,8 @@ class OciRegistry:
         repository = self.location.repository(name)
         source = artifact.opened_again()
         evidence = require_evidence(source)
-        admission = admit(source, evidence, self.policy(), override=override, signed=signer is not None)
+        policy = self.policy()
+        admission = admit(source, evidence, policy, override=override, signer=signer)
         if version == RECORD or version in self.channels(name).channels:
             raise RegistryError(f"{self}: {reference} is a channel; choose another version")
         if self.client.manifest(repository, version) is not None:
@@ -106,7 +121,7 @@ class OciRegistry:
                 assemble(source, folder, reference, evidence, admission)
                 if signer is not None:
                     signer.sign(folder, folder.name)
-            require_evidence(Artifact.open(folder))
+            require_pulled(folder, None, policy)
             packed = pack(folder, reference, now())
             self._push_blobs(repository, packed)
             self._put_once(reference, packed)
@@ -159,7 +174,7 @@ class OciRegistry:
             folder.mkdir()
             with naming(folder, Path(str(pinned))):
                 self._fetch(wanted, layout, folder)
-                found = verify_artifact(folder, expected)
+                found = verify_artifact(folder, expected, policy=self.policy())
                 problem = found.problem.replace(str(folder), str(pinned)) if found.problem else None
             if problem is None:
                 seen.remember(pinned.location, pinned.digest)
@@ -182,7 +197,7 @@ class OciRegistry:
         self._require_unmoved(pinned, expected, reference)
         with new_folder(out, force=force) as folder:
             self._fetch(wanted, layout, folder)
-            require_pulled(folder, expected)
+            require_pulled(folder, expected, self.policy())
         seen.remember(pinned.location, pinned.digest)
         return Artifact.open(out, check=False)
 
@@ -215,19 +230,33 @@ class OciRegistry:
         return sorted(found, key=publication_order)
 
     def channels(self, name: str) -> Channels:
-        """Return the channels of a name."""
-        return read_channels(self.client, self.location.repository(name))[0]
+        """Return the channels of a name.
 
-    def change_channels(self, name: str, channel: str, step: Callable[[Channels], Channels]) -> None:
+        Raises:
+            RegistryError: there is no such record, or the policy has signers and none of them signed it.
+        """
+        return self._channels(name)[0]
+
+    def change_channels(
+        self,
+        name: str,
+        channel: str,
+        step: Callable[[Channels], Channels],
+        signer: Signer | None = None,
+    ) -> None:
         """Let `step` change the record of channels, and put the channel's tag for tools that know tags only.
 
         Raises:
-            RegistryError: `step` refuses, the version was moved, or others change the record all the time.
+            RegistryError: `step` refuses, the version was moved, others change the record all the time, or the
+                signer is none of the policy's.
+            UsageError: the key cannot sign.
         """
         repository = self.location.repository(Reference.checked(name, "0").name)
         for _ in range(_TRIES):
-            before, digest = read_channels(self.client, repository)
+            before, digest = self._channels(name)
             after = step(before)
+            if after != before:
+                after = signed(after, name, signer, self.policy(), self._record(name))
             if after == before or self._kept(repository, after, digest):
                 move = after.current(channel)
                 if move is not None:
@@ -244,6 +273,16 @@ class OciRegistry:
         layout = self._layout(Reference.checked(name, version), version)
         if layout is not None:
             self.client.delete_manifest(self.location.repository(name), layout.digest)
+
+    def _channels(self, name: str) -> tuple[Channels, str | None]:
+        channels, digest = read_channels(self.client, self.location.repository(name))
+        if digest is not None:
+            require_signed(channels, name, self.policy(), self._record(name))
+        return channels, digest
+
+    def _record(self, name: str) -> str:
+        """Return what messages call the record of channels."""
+        return f"{self.location}: {self.location.repository(name)}:{RECORD}"
 
     def _locate(self, reference: str) -> tuple[Reference, Layout]:
         wanted, digest = parse_pinned(reference)
@@ -264,7 +303,7 @@ class OciRegistry:
     def _versions(self, name: str) -> list[str]:
         """Return the tags that can be versions: no channel, no record, no fallback tag of the referrers API."""
         repository = self.location.repository(Reference.checked(name, "0").name)
-        others = {RECORD, *read_channels(self.client, repository)[0].channels}
+        others = {RECORD, *self.channels(name).channels}
         tags = (tag for tag in self.client.tags(repository) if tag not in others and VERSION.fullmatch(tag))
         return sorted((tag for tag in tags if not tag.startswith("sha256-")), key=version_order)
 

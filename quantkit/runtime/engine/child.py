@@ -47,7 +47,11 @@ class Child:
         """
         ours, theirs = socket.socketpair()
         options = SessionOptions(
-            spinning=model.profile.spinning, arena=model.profile.arena, optimized=model.optimized
+            spinning=model.profile.spinning,
+            arena=model.profile.arena,
+            optimized=model.optimized,
+            # What was optimized with it has its weights in that form.
+            exact_int8=model.profile.exact_int8 and not model.optimized,
         )
         specification = {
             "socket": theirs.fileno(),

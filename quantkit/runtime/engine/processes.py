@@ -243,7 +243,13 @@ def _sharing_weights(model: Model) -> Model:
     if model.profile.instances == 1 or model.profile.runtime != "onnxruntime":
         return model
     try:
-        written = write_shared(model.path, model.folder, name=model.name, threads=model.profile.threads)
+        written = write_shared(
+            model.path,
+            model.folder,
+            name=model.name,
+            threads=model.profile.threads,
+            exact_int8=model.profile.exact_int8,
+        )
     except OutputError as error:
         _LOG.warning("each instance has weights of its own: %s", error)
         return model

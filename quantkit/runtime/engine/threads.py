@@ -99,7 +99,7 @@ class ThreadEngine(Closing):
 def open_threads(model: Model) -> ThreadEngine:
     """Open the sessions of a profile in this process; see `open_engine`."""
     profile = model.profile
-    options = SessionOptions(spinning=profile.spinning, arena=profile.arena)
+    options = SessionOptions(spinning=profile.spinning, arena=profile.arena, exact_int8=profile.exact_int8)
     sessions = [
         open_session(
             profile.runtime,

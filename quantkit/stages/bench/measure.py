@@ -1,5 +1,6 @@
 """The bench itself: artifacts are opened, measured in interleaved rounds, and compared or refused."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.engines import open_engine
 from quantkit.errors import UsageError
+from quantkit.graph.saturation import saturation_warning
 from quantkit.progress import track
 from quantkit.recipe.settings import BenchSettings
 from quantkit.records import BenchReport, BenchResult
@@ -19,6 +21,7 @@ from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
 from quantkit.throughput import Rounds, Workload, measure_rounds, percentiles, sample, spread_of, workload
 
+_LOG = logging.getLogger(__name__)
 _TOOLS = ("onnxruntime", "tokenizers")
 
 
@@ -57,6 +60,10 @@ def bench(
             held = open_engines.enter_context(hold(artifact))
             prepared = Reader.of(held).prepare(dataset)
             outputs = prepared.reader.task.outputs
+            if held.manifest.precision == "int8" and not profile.exact_int8:
+                said = saturation_warning(held.model_path, outputs=outputs, name=held.model_name)
+                if said:
+                    _LOG.warning("%s", said)
             engine = open_engine(held.model_path, outputs=outputs, profile=profile, name=held.model_name)
             loads.append(workload(prepared, open_engines.enter_context(engine), profile))
         rounds = _measure(loads, settings)

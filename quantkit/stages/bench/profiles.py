@@ -6,7 +6,7 @@ from quantkit.artifact import Artifact
 from quantkit.engines import seats
 from quantkit.errors import UsageError
 from quantkit.recipe.settings import BenchSettings
-from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.cpu import cpu_facts, int8_products
 from quantkit.runtime.profile import RUNTIME_REPORT, RuntimeProfile
 from quantkit.runtime.where import Where
 
@@ -31,6 +31,10 @@ def profile_for(artifact: Artifact, settings: BenchSettings, *, one_by_one: bool
 
 
 def _fixed(settings: BenchSettings, one_by_one: bool) -> RuntimeProfile:
+    if settings.exact_int8 and settings.runtime != "onnxruntime":
+        raise UsageError(
+            f"--exact-int8: is for runtime onnxruntime; leave it out with --runtime {settings.runtime}"
+        )
     where = Where.of(settings)
     threads = settings.threads or seats(where)
     instances = settings.instances or (1 if one_by_one else threads)
@@ -44,6 +48,7 @@ def _fixed(settings: BenchSettings, one_by_one: bool) -> RuntimeProfile:
         token_budget=settings.token_budget,
         runtime=settings.runtime,
         equal_lengths=settings.equal_lengths,
+        exact_int8=settings.exact_int8,
         pinned=where.engine == "processes",
         cpu=cpu_facts().as_json(),
     )
@@ -79,6 +84,8 @@ def profile_facts(profile: RuntimeProfile) -> dict[str, Any]:
         "equal_lengths": profile.equal_lengths,
         "precision": "f32",
     }
+    if profile.exact_int8:
+        facts["int8_products"] = int8_products(asked=True)
     if profile.runtime == "openvino":
         from quantkit.runtime.openvino_session import default_precision
 

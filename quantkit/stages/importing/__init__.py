@@ -23,7 +23,7 @@ from quantkit.artifact.artifact import EXTERNAL_DATA
 from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.manifest import FileRecord
 from quantkit.artifact.measure import measuring, tool_versions
-from quantkit.checkpoint.checkpoint import require_task
+from quantkit.checkpoint.checkpoint import require_scored, require_task
 from quantkit.errors import ArtifactError
 from quantkit.files import digest_of, naming, naming_output_errors, require_free, sha256_file
 from quantkit.graph.kernels import Execution, trace_execution
@@ -167,6 +167,7 @@ def _family(source: Source, config: dict[str, Any], task: str) -> Architecture:
     where = source.companions[CONFIG]
     family = architecture(config, str(where))
     require_task(where, config, family, task, verb="import")
+    require_scored(where, config, task)
     return family
 
 
@@ -224,6 +225,11 @@ def _try_batches(path: Path, task: Task, where: str) -> None:
             ) from error
         for name, array in zip(task.outputs, outputs, strict=True):
             width = shape[1] if task.per_token else labels.setdefault(name, array.shape[-1])
+            if width == 1 and not task.per_token:
+                raise ArtifactError(
+                    f"{where}: {name} is one number for each text; {task.name} scores one label of several, and such "
+                    "tasks do not exist yet: give a model that chooses between labels"
+                )
             wanted = (shape[0], width)
             if array.shape != wanted:
                 raise ArtifactError(

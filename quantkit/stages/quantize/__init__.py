@@ -34,7 +34,7 @@ from quantkit.report.search_files import search_files
 from quantkit.runtime.cpu import cpu_facts, resolve_target
 from quantkit.runtime.hold import hold
 from quantkit.runtime.where import Where
-from quantkit.stages.quantize.assignment import Assignment, assign, grid_for
+from quantkit.stages.quantize.assignment import Assignment, assign, grid_for, other_grids
 from quantkit.stages.quantize.facts import (
     expected,
     grid_facts,
@@ -99,7 +99,8 @@ def _quantize(
     grid = grid_for(settings, target)
     with measuring() as watch:
         calibration_set = _calibration_set(artifact, settings, data_dir)
-        asked, chosen = settings, _searched(artifact, settings, calibration_set, grid, data_dir)
+        grids = (grid, *other_grids(settings, target))
+        asked, chosen = settings, _searched(artifact, settings, calibration_set, grids, data_dir)
         settings = chosen.settings if chosen else asked
         model = load_model(artifact.model_path)
         opened = open_embed_layer_norm(model)
@@ -168,21 +169,28 @@ def _calibration_set(
 ) -> CalibrationSet | None:
     if settings.calib is None:
         return None
-    return select(settings.calib, artifact.task, settings.calib_questions, data_dir, settings.seed)
+    return select(
+        settings.calib,
+        artifact.task,
+        settings.calib_questions,
+        data_dir,
+        settings.seed,
+        at_most=settings.at_most,
+    )
 
 
 def _searched(
     artifact: Artifact,
     settings: QuantizeSettings,
     calibration_set: CalibrationSet | None,
-    grid: Grid,
+    grids: tuple[Grid, ...],
     data_dir: Path | None,
 ) -> Chosen | None:
     """Return what a search chose; None where none was asked for."""
     if settings.mode != "auto":
         return None
     assert calibration_set is not None
-    return find(artifact, settings, calibration_set, grid, data_dir=data_dir)
+    return find(artifact, settings, calibration_set, grids, data_dir=data_dir)
 
 
 def _observed(

@@ -1,5 +1,6 @@
 """What becomes of each layer, table and product of queries and keys; calibration settles what is open."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
@@ -9,8 +10,8 @@ import onnx_ir as ir
 from quantkit.artifact import Artifact
 from quantkit.graph.linear import Table, embedding_tables, linear_layers, matching
 from quantkit.quantization.assignment import choices, nothing_to_quantize
-from quantkit.quantization.choice import Choice
-from quantkit.quantization.grids import GRIDS, Grid, signed_grid
+from quantkit.quantization.choice import INTEGER, Choice
+from quantkit.quantization.grids import GRIDS, UINT8, Grid, signed_grid
 from quantkit.quantization.observe import Statistics
 from quantkit.quantization.treatments import settled
 from quantkit.quantization.write import ScoreInput, score_inputs
@@ -40,6 +41,12 @@ class Assignment:
         """Names of the layers that are to be executed in integers."""
         return [name for name, choice in self.layers.items() if choice.scheme != "float"]
 
+    @property
+    def grids(self) -> dict[str, int]:
+        """Name of a grid → how many layers' weights are on it, of those that are rounded as a whole."""
+        rounded = [choice for choice in self.layers.values() if choice.scheme in INTEGER]
+        return dict(Counter(choice.grid.name for choice in rounded))
+
     def treated(self, setting: str) -> dict[str, int | float | str]:
         """Return layer name → value of a treatment, for those that have it; of a settled assignment."""
         return {
@@ -61,6 +68,12 @@ def grid_for(settings: QuantizeSettings, target: TargetIsa) -> Grid:
     if settings.reduce_range == "auto":
         return signed_grid(saturates=target.saturates)
     return GRIDS["int7" if settings.reduce_range == "yes" else "int8"]
+
+
+def other_grids(settings: QuantizeSettings, target: TargetIsa) -> tuple[Grid, ...]:
+    """Return the grids that a search may give a group in place of `grid_for`: one finer and slower, if it is open."""
+    open_to_it = settings.weight_type == "auto" and settings.reduce_range == "auto"
+    return (UINT8,) if target.saturates and open_to_it else ()
 
 
 def assign(artifact: Artifact, model: ir.Model, settings: QuantizeSettings, grid: Grid) -> Assignment:

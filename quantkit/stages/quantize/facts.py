@@ -63,6 +63,7 @@ def read_back(artifact: Artifact, path: Path, assignment: Assignment) -> dict[st
         "quantized_tables": [table.name for table in assignment.tables],
         "kept_float": list(assignment.kept),
         "schemes": dict(Counter(choice.label for choice in assignment.layers.values())),
+        "grids": assignment.grids,
     }
 
 
@@ -93,7 +94,7 @@ def treatment_facts(
     """Return what became of treatments that single layers or tensors have: setting → layer → how many, or how many.
 
     Raises:
-        QuantizationError: tensors of the whole model were to be treated, and none could be.
+        QuantizationError: tensors of the whole model were to be treated as was asked, and none could be.
     """
     facts: dict[str, Any] = {}
     for kind in reversed(TREATMENTS):
@@ -103,7 +104,7 @@ def treatment_facts(
     for once in WHOLE_MODEL:
         if getattr(settings, once.setting):
             facts[once.setting] = len(treated.whole[once.setting])
-            if not facts[once.setting]:
+            if not facts[once.setting] and once.setting in settings.model_fields_set:
                 raise QuantizationError(f"{artifact.model_path}: {once.setting}: {once.nothing}")
     return facts
 

@@ -86,7 +86,8 @@ def _how(bench: BenchReport) -> str:
     named = ("runtime", "engine", "instances", "token_budget")
     more = [f"--{name.replace('_', '-')} {first[name]}" for name in named if name in first]
     equal = ["--equal-lengths"] if first.get("equal_lengths") else []
-    return " ".join([f"--threads {bench.threads}", *more, *equal])
+    exact = ["--exact-int8"] if "int8_products" in first else []
+    return " ".join([f"--threads {bench.threads}", *more, *equal, *exact])
 
 
 def _of_artifact(one: Carried, source: ScoreSource | None) -> Iterator[Provenance]:

@@ -1,12 +1,13 @@
 """Extractive question answering, scored as SQuAD v1.1."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from quantkit.tasks.squad.answers import OUTPUTS, expected_scores, predict
 from quantkit.tasks.squad.cutting import SquadWindow, cut
 from quantkit.tasks.squad.labels import right
-from quantkit.tasks.squad.read import SquadQuestion, read_squad
+from quantkit.tasks.squad.question import SquadQuestion
+from quantkit.tasks.squad.read import read_squad
 from quantkit.tasks.task import Dataset, Outputs, Prediction, Right, Window, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -21,9 +22,9 @@ class Squad:
     head = "ForQuestionAnswering"
     per_token = True
 
-    def read(self, path: Path, name: str) -> Dataset:
-        """Read a file in SQuAD v1.1 format; see `read_squad`."""
-        return read_squad(path, name)
+    def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
+        """Read a file in SQuAD v1.1 format, or rows; see `read_squad`."""
+        return read_squad(path, name, columns)
 
     def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
         """Return the windows of every question; see `quantkit.tasks.squad.cutting`."""

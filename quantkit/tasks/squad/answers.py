@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 from quantkit.metrics.answers import exact_match, f1
 from quantkit.metrics.distributions import softmax
 from quantkit.tasks.squad.cutting import SquadWindow
-from quantkit.tasks.squad.read import SquadQuestion
-from quantkit.tasks.task import Dataset, Outputs, Prediction, Window, WindowSettings, require_outputs
+from quantkit.tasks.squad.question import SquadQuestion
+from quantkit.tasks.task import (
+    Dataset,
+    Outputs,
+    Prediction,
+    Window,
+    WindowSettings,
+    require_outputs,
+    unanswered,
+)
 
 OUTPUTS = ("start_logits", "end_logits")
 _AT_ONCE = 256  # windows scored together: pairs are [windows, n_best, n_best] in float64
@@ -38,7 +46,7 @@ def predict(
     """
     require_outputs(dataset, windows, outputs, OUTPUTS, per_token=True)
     rows = cast(Sequence[SquadWindow], windows)
-    questions = cast(tuple[SquadQuestion, ...], dataset.questions)
+    questions = _answered(dataset)
     scores = [-np.inf] * len(questions)
     answers = [""] * len(questions)
     for start in range(0, len(rows), _AT_ONCE):
@@ -64,7 +72,7 @@ def expected_scores(
     """
     require_outputs(dataset, windows, outputs, OUTPUTS, per_token=True)
     rows = cast(Sequence[SquadWindow], windows)
-    questions = cast(tuple[SquadQuestion, ...], dataset.questions)
+    questions = _answered(dataset)
     spans: list[list[tuple[float, str]]] = [[] for _ in questions]
     for begin in range(0, len(rows), _AT_ONCE):
         part = rows[begin : begin + _AT_ONCE]
@@ -82,6 +90,14 @@ def expected_scores(
     return [
         _expected(question, found, settings.n_best) for question, found in zip(questions, spans, strict=True)
     ]
+
+
+def _answered(dataset: Dataset) -> tuple[SquadQuestion, ...]:
+    questions = cast(tuple[SquadQuestion, ...], dataset.questions)
+    for question in questions:
+        if not question.answers:
+            raise unanswered(dataset, question, "answers")
+    return questions
 
 
 def _expected(question: SquadQuestion, spans: list[tuple[float, str]], n_best: int) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.errors import UsageError
-from quantkit.tasks.squad.read import SquadQuestion
+from quantkit.tasks.squad.question import SquadQuestion
 from quantkit.tasks.squad.windows import Stretch, cut_windows, widest_context
 from quantkit.tasks.task import Dataset, Window, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer, Tokens

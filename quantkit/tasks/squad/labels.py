@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from quantkit.tasks.squad.cutting import SquadWindow
-from quantkit.tasks.squad.read import SquadQuestion
+from quantkit.tasks.squad.question import SquadQuestion
 from quantkit.tasks.task import Dataset, Right, Window
 
 
@@ -22,7 +22,9 @@ def right(dataset: Dataset, windows: Sequence[Window]) -> list[Right]:
 def _places(window: SquadWindow, question: SquadQuestion) -> Right:
     starts, ends = window.offsets[:, 0], window.offsets[:, 1]
     full = ends > starts
-    found = []
+    found: list[tuple[int, int]] = []
+    if not question.answers:
+        return (), ()
     for begin, end in _occurrences(question.context, question.answers[0]):
         hits = np.flatnonzero(full & (ends > begin) & (starts < end))
         if len(hits) and starts[hits[0]] <= begin and ends[hits[-1]] >= end:

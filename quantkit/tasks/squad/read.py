@@ -1,31 +1,18 @@
-"""SQuAD v1.1 JSON: articles with paragraphs with questions with answers."""
+"""SQuAD v1.1 JSON: articles with paragraphs with questions with answers; or one question a row (`rows`)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pydantic
 
 from quantkit.errors import DatasetError
 from quantkit.files import sha256_bytes
 from quantkit.tasks.reading import explain, parse, read_file
-from quantkit.tasks.task import Dataset, Question
-
-_FORMAT = "give a file in SQuAD v1.1 format"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SquadQuestion(Question):
-    """A question; its group is the article's title.
-
-    Attributes:
-        context: the paragraph, one string shared by all its questions.
-        question: as asked.
-        answers: gold answers in the file's order, at least one, duplicates kept.
-    """
-
-    context: str
-    question: str
-    answers: tuple[str, ...]
+from quantkit.tasks.rows.formats import is_by_column, is_one_object, read_rows, unpacked
+from quantkit.tasks.squad.question import FORMAT, SquadQuestion
+from quantkit.tasks.squad.rows import asked_in_rows
+from quantkit.tasks.task import Dataset
 
 
 class _Strict(pydantic.BaseModel):
@@ -57,22 +44,50 @@ class _File(_Strict):
     data: list[_Article]
 
 
-def read_squad(path: Path, name: str) -> Dataset:
-    """Read a file in SQuAD v1.1 format.
+def read_squad(path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
+    """Read a file in SQuAD v1.1 format, or one of any form with a question in each row.
 
     Args:
         path: the file.
         name: the dataset's name.
+        columns: of rows: `question`, `context`, ... → the column that holds it.
 
     Raises:
         DatasetError: the file is missing, empty, truncated, of another schema, has no questions, a question
             without answers, or an id twice. The line names the place in the file.
     """
     content = read_file(path)
+    inside, _ = unpacked(path, content)
+    if columns or not is_one_object(inside):
+        questions = asked_in_rows(read_rows(path, content, FORMAT), path, columns or {})
+    else:
+        value = parse(path, inside, FORMAT)
+        if _is_nested(value):
+            questions = _nested(path, value)
+        else:
+            questions = asked_in_rows(read_rows(path, content, FORMAT), path, {})
+    if not questions:
+        raise DatasetError(f"{path}: has no questions; {FORMAT}")
+    digest = sha256_bytes(content)
+    return Dataset(
+        name=name, path=path, digest=digest, source=digest, task="squad", questions=tuple(questions.values())
+    )
+
+
+def _is_nested(value: dict[str, Any]) -> bool:
+    """Return whether a value is meant to be SQuAD's own JSON: all that is not clearly rows is."""
+    if "data" not in value and ("rows" in value or is_by_column(value)):
+        return False
+    data = value.get("data")
+    is_rows = isinstance(data, list) and bool(data) and isinstance(data[0], dict) and "question" in data[0]
+    return not is_rows
+
+
+def _nested(path: Path, value: Any) -> dict[str, SquadQuestion]:
     try:
-        parsed = _File.model_validate(parse(path, content, _FORMAT))
+        parsed = _File.model_validate(value)
     except pydantic.ValidationError as error:
-        raise DatasetError(f"{path}: {explain(error)}; {_FORMAT}") from error
+        raise DatasetError(f"{path}: {explain(error)}; {FORMAT}") from error
     questions: dict[str, SquadQuestion] = {}
     for number, article in enumerate(parsed.data):
         for row, paragraph in enumerate(article.paragraphs):
@@ -90,12 +105,7 @@ def read_squad(path: Path, name: str) -> Dataset:
                     question=question.question,
                     answers=tuple(answer.text for answer in question.answers),
                 )
-    if not questions:
-        raise DatasetError(f"{path}: has no questions; {_FORMAT}")
-    digest = sha256_bytes(content)
-    return Dataset(
-        name=name, path=path, digest=digest, source=digest, task="squad", questions=tuple(questions.values())
-    )
+    return questions
 
 
 def _check_question(path: Path, place: str, question: _Question) -> None:

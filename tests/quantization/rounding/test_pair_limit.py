@@ -55,9 +55,11 @@ def test_scale_is_the_least_that_fits(matrix: np.ndarray) -> None:
 @given(matrix=matrices)
 def test_finer_than_seven_bits(matrix: np.ndarray) -> None:
     """Steps are those of 8 bits at best, and never larger than those of 7."""
-    found = PAIRS.scales(matrix)
-    assert (INT8.scales(matrix) <= found).all()
-    assert (found <= INT7.scales(matrix) * (1 + 1e-6)).all()
+    # Steps that float32 does not hold are 1.
+    held = INT8.reach(matrix) > 1e-30
+    found = PAIRS.scales(matrix)[held]
+    assert (INT8.scales(matrix)[held] <= found).all()
+    assert (found <= INT7.scales(matrix)[held] * (1 + 1e-6)).all()
 
 
 @every_rounding

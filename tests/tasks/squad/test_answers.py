@@ -15,7 +15,7 @@ from quantkit.errors import EvaluationError
 from quantkit.metrics.answers import f1
 from quantkit.tasks import Dataset, WindowSettings, task
 from quantkit.tasks.squad.cutting import SquadWindow
-from quantkit.tasks.squad.read import SquadQuestion
+from quantkit.tasks.squad.question import SquadQuestion
 from quantkit.tasks.tokenizer import Tokenizer
 
 Logits = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from quantkit.errors import UsageError
 from quantkit.tasks import Dataset, WindowSettings, task
 from quantkit.tasks.squad.cutting import SquadWindow, cut
-from quantkit.tasks.squad.read import SquadQuestion
+from quantkit.tasks.squad.question import SquadQuestion
 from quantkit.tasks.tokenizer import Tokenizer
 
 SMALL = WindowSettings(max_length=24, doc_stride=5, max_query_length=6)

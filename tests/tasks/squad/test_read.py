@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantkit.errors import DatasetError
-from quantkit.tasks.squad.read import SquadQuestion, read_squad
+from quantkit.tasks.squad.question import SquadQuestion
+from quantkit.tasks.squad.read import read_squad
 
 
 def content(**question: Any) -> dict[str, Any]:
@@ -54,9 +55,9 @@ TWICE = {"data": [*content()["data"], *content()["data"]]}
         ("", "is empty; give"),
         (" \n", "is empty; give"),
         ('{"data": [{"ti', "is not JSON \\(.*line 1 column.*\\); give"),
-        ("not json", "is not JSON \\(.*\\); give"),
-        ("[]", "Input should be an object; give"),
-        ("{}", "data: Field required; give"),
+        ("not json", "starts with 'n', which is neither JSON nor JSON Lines, .*; give"),
+        ("[]", "has no rows; give"),
+        ("{}", "has no rows; give"),
         ('{"data": []}', "has no questions; give"),
         ('{"data": [{"title": "T", "paragraphs": []}]}', "has no questions; give"),
         ('{"data": [{"paragraphs": []}]}', r"data\[0\].title: Field required; give"),

@@ -25,6 +25,7 @@ import numpy as np
 from quantkit.graph.pairs import pair_sums
 from quantkit.quantization.grids import INT8, Grid
 from quantkit.quantization.observe.statistics import Statistics
+from quantkit.quantization.rounding.cholesky import cholesky
 from quantkit.quantization.treatments.smooth.alpha import alpha_factors
 
 _ALPHAS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
@@ -131,7 +132,7 @@ def _conditional_squares(statistics: Statistics) -> np.ndarray:
     damped = moment[np.ix_(order, order)]
     damped[np.diag_indices_from(damped)] += _DAMPING * diagonal[order] + 1e-8 * diagonal.mean() + 1e-30
     squares = np.empty_like(diagonal)
-    squares[order] = np.diag(np.linalg.cholesky(damped)) ** 2
+    squares[order] = np.diag(cholesky(damped)) ** 2
     return squares
 
 

@@ -1,0 +1,66 @@
+"""The settings of `quantkit search`: what a smaller model must keep, and what it is searched on."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from quantkit.recipe.fields import Cli, Place, Section
+from quantkit.recipe.kinds import Dataset, Seconds
+
+Questions = Annotated[str, Place("calibration set"), Cli(metavar="SET|FILE")]
+
+
+class SearchSettings(Section):
+    """checkpoint → smaller checkpoints."""
+
+    data: Questions | None = Field(
+        default=None,
+        description="questions that moments and damage come from, and the selection unless it has its own: a shipped "
+        "set, or a file in the task's format; never the gate's",
+    )
+    min_throughput: Annotated[str, Cli(metavar="TIMES")] | None = Field(
+        default=None,
+        pattern=r"^\d+(\.\d+)?x?$",
+        description="least throughput as INT8, such as 1.5x that of the INT8 teacher, measured here",
+    )
+    max_latency: Annotated[float, Cli(metavar="MS")] | None = Field(
+        default=None, gt=0, description="longest time of one row as INT8 on one thread, measured here"
+    )
+    max_parameters: int | None = Field(default=None, ge=1, description="most parameters, embeddings included")
+    max_size_mb: float | None = Field(default=None, gt=0, description="largest INT8 model, 1 MB = 10^6 bytes")
+    max_l3_mb: float | None = Field(
+        default=None,
+        gt=0,
+        description="most that an instance reads over and over as INT8: weights and the activations of a batch",
+    )
+    min_f1_ratio: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="least ratio to the teacher's expected score on the selection, before any training",
+    )
+    data_questions: int = Field(default=250, ge=1, description="questions that moments come from")
+    damage_questions: int = Field(default=100, ge=1, description="further ones that damage is measured on")
+    select: Questions | None = Field(
+        default=None,
+        description="labelled questions that candidates are judged on; default: more of the data",
+    )
+    select_questions: int = Field(default=400, ge=2, description="questions taken from the selection")
+    gate_data: Dataset | None = Field(
+        default=None, description="the gate's questions, which no other may be; default: the task's"
+    )
+    tokens: int | None = Field(
+        default=None, ge=1, description="tokens of the rows that are timed; default: the data's mean"
+    )
+    step: int = Field(default=128, ge=16, description="widths of feed-forward networks are multiples of it")
+    candidates: int = Field(default=6, ge=1, description="candidates that are built and judged at most")
+    budget: Seconds = Field(default=1800.0, gt=0, description="time for the whole search")
+    confidence: float = Field(
+        default=0.95, gt=0.5, lt=1, description="one-sided confidence of bounds on the selection"
+    )
+    seed: int = Field(default=0, ge=0, description="seed of the samples")
+
+    @property
+    def throughput(self) -> float | None:
+        """The least throughput over the INT8 teacher's."""
+        return None if self.min_throughput is None else float(self.min_throughput.removesuffix("x"))

@@ -1,0 +1,14 @@
+"""Shapes: heads and feed-forward widths of each layer, searched under limits (`quantkit search`).
+
+A client of `allocation` (blocks are slots, numbers of units are options), `latency` and `exam`.
+
+* `find`: the whole search, from a teacher's fused artifact; `search`: its walk; `goal`: what is asked.
+* `blocks`, `order`, `options`: what can be removed, in which order, and what is left.
+* `damage`, `price`, `block_model`, `slots`, `correct`: what each option does and costs, for the solver.
+* `rewrite`, `quantized`, `heal`, `trials`: candidates as graphs and INT8 models, and judged.
+* `materialise`: candidates as checkpoints; `sanity`: what must hold of every search; `record`: the report.
+"""
+
+from quantkit.shapes.find import Found, find
+
+__all__ = ["Found", "find"]

@@ -1,0 +1,156 @@
+"""One block as INT8 with its residual, as a model of its own: what the price of its units is measured on."""
+
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from pydantic import NonNegativeInt, PositiveInt
+
+from quantkit.errors import QuantizationError
+from quantkit.graph import CONTRIB
+from quantkit.graph.kernels import LINEAR_KERNELS
+from quantkit.graph.layout import lay_out
+from quantkit.graph.linear import linear_layers
+from quantkit.latency.snippet import BATCH, SEQUENCE
+from quantkit.quantization.choice import Choice, grouped
+from quantkit.quantization.grids import GRIDS, INT8
+from quantkit.quantization.observe import Range
+from quantkit.quantization.rounding import Problem, nearest
+from quantkit.quantization.write import SCHEMES, Parts
+from quantkit.records.record import Record
+
+INPUT = "x"
+_OPSET = 17
+_BOUNDS = Range(low=-4.0, high=4.0, seen_low=-4.0, seen_high=4.0)
+_READERS = {"attention": ("query", "key", "value"), "feed_forward": ("intermediate",)}
+
+
+class BlockRequest(Record):
+    """One block with so many units, static INT8.
+
+    Attributes:
+        kind: attention or feed-forward network.
+        hidden: width of the residual stream.
+        units: heads or neurons; 0: the block is missing, and a constant is added.
+        size: columns of one unit.
+        activation: operator between the two layers of a feed-forward network.
+        grid: of the weights.
+        layout: of the graph.
+    """
+
+    kind: Literal["attention", "feed_forward"]
+    hidden: PositiveInt
+    units: NonNegativeInt
+    size: PositiveInt = 1
+    activation: str = "BiasGelu"
+    grid: str = INT8.name
+    layout: str = "onnxruntime"
+
+    def __str__(self) -> str:
+        """Return what messages call it."""
+        return f"{self.kind} of {self.units} in {self.hidden}"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the request as plain JSON, for the table of costs."""
+        return {"snippet": "block", **self.model_dump(mode="json")}
+
+    def build(self) -> ir.Model:
+        """Return the model: x float32 [batch, sequence, hidden] → the block and its residual."""
+        model = _float_model(self)
+        choice = Choice(scheme="static", grid=GRIDS[self.grid])
+        layers = linear_layers(model.graph)
+        problems = [Problem(name=layer.name, matrix=layer.matrix(), grid=choice.grid) for layer in layers]
+        weights = {problem.name: nearest.round_weight(problem) for problem in problems}
+        assignment = {layer.name: choice for layer in layers}
+        for members in grouped(layers, assignment).values():
+            SCHEMES["static"](model, members, Parts(choice=choice, weights=weights, bounds=_BOUNDS))
+        lay_out(model, self.layout)
+        return model
+
+    def check(self, executed: onnx.GraphProto) -> None:
+        """Check that every linear layer is multiplied in integers.
+
+        Raises:
+            QuantizationError: one is not.
+        """
+        integer = sum(
+            (kernel := LINEAR_KERNELS.get(node.op_type)) is not None and kernel.integer
+            for node in executed.node
+        )
+        wanted = len(_READERS[self.kind]) + 1 if self.units else 0
+        if integer < wanted:
+            raise QuantizationError(
+                f"cost of {self}: onnxruntime multiplies {integer} of {wanted} layers in integers; use another version"
+            )
+
+
+def _float_model(request: BlockRequest) -> ir.Model:
+    """Return the block in float, fused."""
+    shape = ir.Shape([BATCH, SEQUENCE, request.hidden])
+    source = ir.val(INPUT, ir.DataType.FLOAT, shape)
+    build = _Graph(request.hidden)
+    if not request.units:
+        total = build.node("Add", [source, build.vector("bias", request.hidden)])
+        weights = [build.vector("gamma", request.hidden), build.vector("beta", request.hidden)]
+        result = build.node("LayerNormalization", [total, *weights], axis=-1, epsilon=1e-12)
+    else:
+        width = request.units * request.size
+        if request.kind == "attention":
+            inner = [build.linear(name, source, request.hidden, width) for name in _READERS["attention"]]
+            attended = build.node(
+                "MultiHeadAttention", [*inner, build.vector("biases", 3 * width)], num_heads=request.units
+            )
+        else:
+            inner = [build.linear("intermediate", source, request.hidden, width)]
+            attended = build.node(request.activation, [inner[0], build.vector("inner_bias", width)])
+        projected = build.linear("projection", attended, width, request.hidden)
+        vectors = [build.vector(name, request.hidden) for name in ("gamma", "beta", "bias")]
+        result = build.node("SkipLayerNormalization", [projected, source, *vectors], epsilon=1e-12)
+    result.name, result.type, result.shape = "y", ir.TensorType(ir.DataType.FLOAT), shape
+    graph = ir.Graph(
+        [source],
+        [result],
+        nodes=build.nodes,
+        initializers=build.weights,
+        opset_imports={"": _OPSET, CONTRIB: 1},
+        name="block",
+    )
+    return ir.Model(graph, ir_version=8)
+
+
+class _Graph:
+    """Nodes and random weights, one after the other."""
+
+    def __init__(self, hidden: int) -> None:
+        self._random = np.random.default_rng(0)
+        self._hidden = hidden
+        self.nodes: list[ir.Node] = []
+        self.weights: list[ir.Value] = []
+
+    def vector(self, name: str, length: int) -> ir.Value:
+        return self._weight(name, self._random.standard_normal(length, np.float32))
+
+    def linear(self, name: str, source: ir.Value, inputs: int, outputs: int) -> ir.Value:
+        matrix = self._random.standard_normal((inputs, outputs), np.float32) / np.float32(inputs**0.5)
+        return self.node("MatMul", [source, self._weight(f"{name}.weight", matrix)], name=name)
+
+    def node(
+        self, operator: str, inputs: list[ir.Value], *, name: str = "", **attributes: int | float
+    ) -> ir.Value:
+        own = operator not in ("MatMul", "Add", "LayerNormalization", "Relu")
+        node = ir.node(
+            operator,
+            inputs,
+            attributes=attributes,
+            domain=CONTRIB if own else "",
+            name=name or operator,
+        )
+        node.outputs[0].name = f"{node.name}_output"
+        self.nodes.append(node)
+        return node.outputs[0]
+
+    def _weight(self, name: str, array: np.ndarray) -> ir.Value:
+        value = ir.val(name, const_value=ir.tensor(np.ascontiguousarray(array), name=name))
+        self.weights.append(value)
+        return value

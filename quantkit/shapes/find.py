@@ -1,0 +1,239 @@
+"""Find: all that a search needs of a teacher, in order: questions, moments, order, damage, price; then the search."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantkit.allocation.journal import Journal
+from quantkit.artifact import Artifact
+from quantkit.artifact.measure import tool_versions
+from quantkit.errors import UsageError
+from quantkit.exam.exam import Exam
+from quantkit.exam.overlap import gate_questions, require_not_the_gates
+from quantkit.exam.selection import SelectionRequest, select_questions
+from quantkit.files import digest_of
+from quantkit.graph.linear import linear_layers
+from quantkit.graph.model import load_model
+from quantkit.quantization.grids import signed_grid
+from quantkit.quantization.observe import Detail, observe_model
+from quantkit.quantization.write import open_embed_layer_norm
+from quantkit.recipe.search_settings import SearchSettings
+from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
+from quantkit.runtime.footprint import model_bytes
+from quantkit.shapes.blocks import Block, blocks_of
+from quantkit.shapes.damage import damages_of
+from quantkit.shapes.goal import Beside, Goal, goal_of
+from quantkit.shapes.options import Ladder, ladders
+from quantkit.shapes.price import Load, Prices, prices_of, request
+from quantkit.shapes.quantized import Bench
+from quantkit.shapes.search import Candidate, Search
+from quantkit.shapes.slots import Damages, size_of, space_of
+from quantkit.shapes.trials import TOKEN_BUDGET, Trials
+from quantkit.tasks import Dataset
+from quantkit.tasks.calibration_set import CalibrationSet, select
+
+TOOLS = ("onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
+_PRICE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Questions:
+    """Three sets of questions that have none in common: for moments, for damage, and to judge candidates on."""
+
+    observed: CalibrationSet
+    damage: Dataset
+    selection: Dataset
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A search that is done, and what it was made of."""
+
+    search: Search
+    chosen: Candidate
+    goal: Goal
+    questions: Questions
+    ladders: Mapping[Block, Ladder]
+    damages: Damages
+    beside: Beside
+    baseline: float
+    seconds: Mapping[str, float]
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The teacher's blocks."""
+        return self.search.trials.blocks
+
+
+def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None = None) -> Found:
+    """Search architectures for a teacher.
+
+    Args:
+        artifact: the teacher, fused, FP32.
+        settings: data, limits, budget.
+        data_dir: looked into first for data.
+
+    Raises:
+        UsageError: nothing is asked, the limits are beyond what can be built, or the solver is not installed.
+        CheckpointError: the family's layers cannot be searched.
+        DatasetError: a set is too small, cannot be found, or holds questions of the gate.
+        EvaluationError: an activation or a logit is NaN or infinite.
+    """
+    started = time.monotonic()
+    laps: dict[str, float] = {}
+
+    def lap(part: str) -> None:
+        laps[part] = time.monotonic() - started - sum(laps.values())
+
+    model = load_model(artifact.model_path)
+    open_embed_layer_norm(model)
+    blocks = blocks_of(artifact, model)
+    questions = questions_of(artifact, settings, data_dir)
+    observations = observe_model(artifact, model, questions.observed, detail=Detail.MOMENTS)
+    grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
+    bench = Bench(model=model, observations=observations, grid=grid)
+    lap("moments")
+    options = ladders(bench, blocks, step=settings.step)
+    lap("order")
+    journal = Journal(_key(bench, questions, settings))
+    judged_on = Exam(artifact, questions.damage, confidence=0.8, judged=False, label="damage")
+    _, damages = damages_of(bench, options, judged_on, journal)
+    lap("damage")
+    tokens = settings.tokens or _mean_length(judged_on)
+    load = Load(rows=1 if settings.max_latency else max(1, TOKEN_BUDGET // tokens), tokens=tokens)
+    exam = Exam(artifact, questions.selection, confidence=settings.confidence, label="select")
+    trials = Trials(bench=bench, blocks=blocks, ladders=options, exam=exam, journal=journal, load=load)
+    prices = _prices(trials)
+    lap("price")
+    whole = {block: block.units for block in blocks}
+    found = trials.judged(whole)
+    teacher = Candidate(
+        origin="teacher",
+        units=whole,
+        damage=0.0,
+        predicted=prices.of(whole),
+        cost=prices.whole[0],
+        judged=found,
+    )
+    beside = Beside(
+        parameters=_parameters(artifact) - sum(block.parameters(block.units) for block in blocks),
+        size=found.size - sum(size_of(block, block.units) for block in blocks),
+        activations=found.l3 - found.size,
+        cost=prices.beside,
+    )
+    goal = goal_of(settings, beside, teacher.cost, tokens)
+    search = Search(
+        space=space_of(damages, prices.blocks),
+        goal=goal,
+        prices=prices,
+        trials=trials,
+        teacher=teacher,
+        deadline=started + settings.budget,
+        most=settings.candidates,
+    )
+    chosen = search.run()
+    lap("candidates")
+    return Found(
+        search=search,
+        chosen=chosen,
+        goal=goal,
+        questions=questions,
+        ladders=options,
+        damages=damages,
+        beside=beside,
+        baseline=exam.baseline,
+        seconds=laps,
+    )
+
+
+def questions_of(artifact: Artifact, settings: SearchSettings, data_dir: Path | None) -> Questions:
+    """Return the three sets.
+
+    Raises:
+        UsageError: no data is named.
+        DatasetError: there are not enough questions, or some are the gate's.
+    """
+    if settings.data is None:
+        raise UsageError(
+            "--data: is missing; give questions that the gate does not use, such as squad-train or a file"
+        )
+    wanted = settings.data_questions + settings.damage_questions
+    both = select(settings.data, artifact.task, wanted, data_dir, settings.seed)
+    require_not_the_gates(
+        both.dataset.questions,
+        gate_questions(artifact.task, settings.gate_data, data_dir, what="data"),
+        source=settings.data,
+        what="questions",
+        advice="choose others with --data, or name the gate's with --gate-data",
+    )
+    asked = SelectionRequest(
+        task=artifact.task,
+        calib=settings.data,
+        select=settings.select,
+        questions=settings.select_questions,
+        gate_data=settings.gate_data,
+        seed=settings.seed,
+    )
+    cut = settings.data_questions
+    return Questions(
+        observed=CalibrationSet(
+            name=both.name, dataset=both.dataset.only(list(both.ids[:cut])), source_digest=both.source_digest
+        ),
+        damage=both.dataset.only(list(both.ids[cut:])),
+        selection=select_questions(asked, both, data_dir),
+    )
+
+
+def _prices(trials: Trials) -> Prices:
+    bench = trials.bench
+    activation = _activation(bench)
+    wanted = {
+        block: {
+            units: request(
+                block,
+                units,
+                activation=activation,
+                grid=bench.grid.name,
+                layout=bench.layout,
+            )
+            for units in ladder.parts
+        }
+        for block, ladder in trials.ladders.items()
+    }
+    whole = {block: block.units for block in trials.blocks}
+    empty = dict.fromkeys(trials.blocks, 0)
+    return prices_of(wanted, trials.whole(empty), [trials.whole(whole)], trials.load, seconds=_PRICE_SECONDS)
+
+
+def _activation(bench: Bench) -> str:
+    """Return the operator behind the first layer of feed-forward networks."""
+    for layer in linear_layers(bench.model.graph):
+        if layer.name.endswith(".intermediate.dense"):
+            return next(iter(layer.node.outputs[0].consumers())).op_type
+    return "BiasGelu"
+
+
+def _mean_length(exam: Exam) -> int:
+    return max(1, round(sum(exam.lengths) / len(exam.lengths)))
+
+
+def _parameters(artifact: Artifact) -> int:
+    """Return how many numbers the teacher's float graph has in its weights."""
+    return model_bytes(artifact.model_path) // 4
+
+
+def _key(bench: Bench, questions: Questions, settings: SearchSettings) -> str:
+    """Return the digest of all that decides what is measured; neither limits nor budget do."""
+    return digest_of(
+        {
+            "observations": bench.observations.key,
+            "damage": questions.damage.digest,
+            "selection": questions.selection.digest,
+            "confidence": settings.confidence,
+            "step": settings.step,
+            "grid": bench.grid.name,
+            "tools": tool_versions("quantkit", *TOOLS),
+            "cpu": cpu_facts().kernels_json(),
+        }
+    )

@@ -1,0 +1,65 @@
+"""Options: how many units each block may keep, and the block that is left."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantkit.progress import track
+from quantkit.shapes.blocks import Block
+from quantkit.shapes.order import Narrowed, narrowed, removal_order
+from quantkit.shapes.quantized import Bench
+from quantkit.shapes.rewrite import projection_of, read_by
+
+_STEP = 16
+"""Neurons that are removed at a time."""
+_DISTINCT = 12
+"""Widths that a feed-forward network is offered at most, missing and whole left out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ladder:
+    """One block with every number of units it may keep.
+
+    Attributes:
+        block: the block.
+        order: its units, the one removed first last.
+        parts: number of units → what is left, the whole block first and the missing one last.
+    """
+
+    block: Block
+    order: np.ndarray
+    parts: Mapping[int, Narrowed]
+
+
+def ladders(bench: Bench, blocks: Sequence[Block], *, step: int) -> dict[Block, Ladder]:
+    """Return every block's options.
+
+    Args:
+        bench: the teacher, with moments.
+        blocks: of it.
+        step: widths of feed-forward networks are multiples of it.
+
+    Raises:
+        QuantizationError: the moments are not those of any inputs.
+    """
+    found = {}
+    with track("order", len(blocks), "blocks") as advance:
+        for block in blocks:
+            of = projection_of(bench.model, block, bench.observations.statistics[read_by(bench.model, block)])
+            order = removal_order(of, step=1 if block.kind == "attention" else _STEP)
+            widths = unit_counts(block, step)
+            found[block] = Ladder(block=block, order=order, parts=narrowed(of, order, widths))
+            advance(1)
+    return found
+
+
+def unit_counts(block: Block, step: int) -> list[int]:
+    """Return the numbers of units that a block may keep, falling: heads one by one, neurons by a step or wider."""
+    if block.kind == "attention":
+        return list(range(block.units, -1, -1))
+    wide = step * max(1, -(-block.units // (step * _DISTINCT)))
+    return [
+        block.units,
+        *(width for width in range(block.units // wide * wide, -1, -wide) if width < block.units),
+    ]

@@ -1,0 +1,122 @@
+"""Price: microseconds of each block by its units, as INT8 on one thread of this CPU, and of all that is not in blocks.
+
+Blocks, the INT8 teacher and the same without any block are measured together, in turn. What stands beside the blocks
+(embeddings, head) is the time of the model without blocks less that of its residuals.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from quantkit.latency.cost import measure_costs
+from quantkit.shapes.block_model import BlockRequest
+from quantkit.shapes.blocks import Block
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeModel:
+    """A whole model as a snippet: its shape says what it costs, so equal shapes are measured once."""
+
+    model: ir.Model
+    shape: tuple[Any, ...]
+
+    def __hash__(self) -> int:
+        """Return the same for the same shape."""
+        return hash(self.shape)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether the other has the same shape."""
+        return isinstance(other, WholeModel) and other.shape == self.shape
+
+    def __str__(self) -> str:
+        """Return what messages call it."""
+        return "whole model"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the shape as plain JSON."""
+        return {"snippet": "model", "shape": list(self.shape)}
+
+    def build(self) -> ir.Model:
+        """Return the model."""
+        return self.model.clone()
+
+    def check(self, executed: onnx.GraphProto) -> None:
+        """Its layers were checked where it was quantized."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prices:
+    """Microseconds per 1,000 tokens on one thread.
+
+    Attributes:
+        blocks: block → units → the block with its residual.
+        beside: what is not in any block.
+        whole: of the models that were measured whole, in their order.
+    """
+
+    blocks: Mapping[Block, Mapping[int, float]]
+    beside: float
+    whole: tuple[float, ...]
+
+    def of(self, units: Mapping[Block, int]) -> float:
+        """Return the predicted cost of a model."""
+        return self.beside + sum(prices[units[block]] for block, prices in self.blocks.items())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """What runs at once: so many rows of so many tokens."""
+
+    rows: int
+    tokens: int
+
+
+def request(block: Block, units: int, *, activation: str, grid: str, layout: str) -> BlockRequest:
+    """Return what the price of a block with so many units is asked by."""
+    return BlockRequest(
+        kind=block.kind,
+        hidden=block.hidden,
+        units=units,
+        size=block.size,
+        activation=activation,
+        grid=grid,
+        layout=layout,
+    )
+
+
+def prices_of(
+    wanted: Mapping[Block, Mapping[int, BlockRequest]],
+    empty: WholeModel,
+    whole: Iterable[WholeModel],
+    load: Load,
+    *,
+    seconds: float,
+) -> Prices:
+    """Measure.
+
+    Args:
+        wanted: block → units → what is asked.
+        empty: the model with every block missing.
+        whole: models to measure beside it.
+        load: what runs at once.
+        seconds: how long it may take.
+    """
+    models = list(whole)
+    requests: list[Any] = list(
+        dict.fromkeys(one for by_units in wanted.values() for one in by_units.values())
+    )
+    costs = measure_costs(
+        [*requests, empty, *models], tokens=load.tokens, rows=load.rows, seconds_budget=seconds
+    )
+    blocks = {
+        block: {units: costs[one] for units, one in by_units.items()} for block, by_units in wanted.items()
+    }
+    residuals = sum(by_units[0] for by_units in blocks.values())
+    return Prices(
+        blocks=blocks,
+        beside=max(0.0, costs[empty] - residuals),
+        whole=tuple(costs[model] for model in models),
+    )

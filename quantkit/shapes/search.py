@@ -1,0 +1,188 @@
+"""The search: from a teacher's fused float artifact to architectures within limits, measured as INT8.
+
+1. Solve: the least damage within the limits, and others that differ in two blocks or more.
+2. Heal, quantize and judge the best of them on the selection questions; measure what they cost whole.
+3. What whole candidates showed corrects damages and the price; solve again, until nothing new comes, as many were
+   built as asked for, or time is up.
+
+The uniform architecture of the same cost is built and judged beside them.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from quantkit.allocation.slots import Priced
+from quantkit.allocation.solver import cheapest
+from quantkit.errors import UsageError
+from quantkit.progress import track
+from quantkit.shapes.blocks import Block
+from quantkit.shapes.correct import factors
+from quantkit.shapes.goal import Goal
+from quantkit.shapes.price import Prices
+from quantkit.shapes.slots import Space, pool, uniform
+from quantkit.shapes.trials import Judged, Trials, Units, named
+
+_LOG = logging.getLogger(__name__)
+_POOL = 2
+"""Solutions that are built in each round."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One architecture as it was measured.
+
+    Attributes:
+        origin: where it comes from.
+        units: block → units.
+        damage: predicted before any correction, nats.
+        predicted: cost of the whole model, microseconds per 1,000 tokens.
+        cost: the same measured.
+        judged: on the selection.
+    """
+
+    origin: str
+    units: Units
+    damage: float
+    predicted: float
+    cost: float
+    judged: Judged
+
+
+@dataclass(kw_only=True, slots=True)
+class Search:
+    """One search.
+
+    Attributes:
+        space: options with damage and price.
+        goal: what is asked.
+        prices: of blocks, and of what is beside them.
+        trials: builds and judges.
+        teacher: the INT8 teacher as a candidate.
+        deadline: `time.monotonic()` after which no candidate is begun.
+        most: candidates that are built at most.
+    """
+
+    space: Space
+    goal: Goal
+    prices: Prices
+    trials: Trials
+    teacher: Candidate
+    deadline: float
+    most: int
+    candidates: list[Candidate] = field(default_factory=list)
+
+    def run(self) -> Candidate:
+        """Search, and return the chosen candidate; `candidates` has all of them.
+
+        Raises:
+            UsageError: the limits are beyond what can be built.
+        """
+        self._require_feasible()
+        with track("candidates", self.most, "candidates") as advance:
+            for origin, units in self._proposals():
+                self.candidates.append(self.measured(origin, units))
+                advance(1)
+        return self.chosen()
+
+    def chosen(self) -> Candidate:
+        """Return the candidate that keeps every limit and is nearest to the teacher, or else keeps most."""
+        own = [one for one in self.candidates if one.origin != "uniform"]
+        return min(own, key=lambda one: (not self.fits(one), one.judged.marks.divergence))
+
+    def fits(self, candidate: Candidate) -> bool:
+        """Tell whether a candidate keeps the limits on speed and size, as measured."""
+        return candidate.cost <= self._cost_limit * 1.01
+
+    def meets(self, candidate: Candidate) -> bool:
+        """Tell whether it keeps the ratio too."""
+        ratio = self.goal.ratio
+        return self.fits(candidate) and (ratio is None or candidate.judged.marks.expected_ratio >= ratio)
+
+    def measured(self, origin: str, units: Units) -> Candidate:
+        """Build, judge and time an architecture."""
+        judged = self.trials.judged(units)
+        cost, teacher = self.trials.costs([units, self.teacher.units])
+        return Candidate(
+            origin=origin,
+            units=units,
+            damage=self._damage(units),
+            predicted=self.prices.of(units),
+            # As of the teacher's time when it was first measured: machines change their speed.
+            cost=cost * self.teacher.cost / teacher,
+            judged=judged,
+        )
+
+    @property
+    def _cost_limit(self) -> float:
+        return self.goal.cost
+
+    def _require_feasible(self) -> None:
+        fastest = cheapest(self.space.slots, self.goal.limits)
+        if fastest is None:
+            limits = "; ".join(str(limit) for limit in self.goal.limits)
+            raise UsageError(f"no architecture is within the limits ({limits}); ask for less")
+        cost = fastest.cost + self.prices.beside
+        if cost > self.goal.cost:
+            whole = self.prices.of(self.teacher.units)
+            raise UsageError(
+                f"the fastest architecture of this teacher has {whole / cost:.3g} times its INT8 throughput, and "
+                f"{whole / self.goal.cost:.3g} is asked for; ask for less, or give a smaller teacher"
+            )
+
+    def _proposals(self) -> Iterator[tuple[str, Units]]:
+        """Yield architectures to measure; each time what was measured of those before is known."""
+        built: list[dict[str, int]] = []
+        number = 0
+        while len(built) < self.most:
+            number += 1
+            space = self._corrected()
+            limit = self.goal.cost * self._margin() - self.prices.beside
+            found = [space.chosen(one) for one in pool(space, limit, self.goal.limits, count=_POOL)]
+            new = [units for units in found if named(units) not in built][: self.most - len(built)]
+            if not new:
+                break
+            for place, units in enumerate(new, 1):
+                if built and time.monotonic() >= self.deadline:
+                    _LOG.warning(
+                        "the budget is spent after %d candidates; raise --budget for more", len(built)
+                    )
+                    return
+                built.append(named(units))
+                yield f"solution {place} of round {number}", units
+        alike = uniform(self.space, self.goal.cost * self._margin() - self.prices.beside, self.goal.limits)
+        if alike is not None:
+            yield "uniform", alike
+
+    def _margin(self) -> float:
+        """Return by how much costs must be predicted smaller, as whole models were measured to cost."""
+        whole = self.prices.of(self.teacher.units) / self.teacher.cost
+        seen = [one.predicted / one.cost / whole for one in self.candidates]
+        return min([1.0, *seen])
+
+    def _damage(self, units: Units) -> float:
+        return sum(self._option(self.space, block, count).damage for block, count in units.items())
+
+    def _option(self, space: Space, block: Block, count: int) -> Priced:
+        return space.slots[block.slot][list(space.units[block]).index(count)]
+
+    def _corrected(self) -> Space:
+        """Return the space with damages as the candidates that were measured say."""
+        slots = list(self.space.slots)
+        base = self.teacher.judged.marks.divergence
+        rows = [
+            {block.slot: self._option(self.space, block, count).damage for block, count in one.units.items()}
+            for one in self.candidates
+        ]
+        found = factors(
+            rows, [max(one.judged.marks.divergence - base, 1e-9) for one in self.candidates], slots
+        )
+        corrected: Mapping[str, list[Priced]] = {
+            slot: [
+                Priced(damage=option.damage * found[slot], cost=option.cost, uses=option.uses)
+                for option in options
+            ]
+            for slot, options in self.space.slots.items()
+        }
+        return Space(units=self.space.units, slots=corrected)

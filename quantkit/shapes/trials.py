@@ -1,0 +1,146 @@
+"""Trials: candidates healed, built as INT8 and judged on the selection questions."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from quantkit.allocation.journal import Journal
+from quantkit.exam.exam import Exam
+from quantkit.exam.marks import Marks
+from quantkit.files import digest_of
+from quantkit.graph.linear import linear_layers
+from quantkit.graph.model import save_model
+from quantkit.latency.cost import measure_beside
+from quantkit.quantization.observe import Detail, Observations, observe
+from quantkit.runtime.footprint import footprint
+from quantkit.shapes.blocks import Block
+from quantkit.shapes.heal import heal
+from quantkit.shapes.options import Ladder
+from quantkit.shapes.order import Narrowed
+from quantkit.shapes.price import Load, WholeModel
+from quantkit.shapes.quantized import Bench
+
+_HEALED_ROWS, _OBSERVED_ROWS = 128, 100
+_TIMED_SECONDS = 10.0
+TOKEN_BUDGET = 1024
+Units = Mapping[Block, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """What was found of a candidate.
+
+    Attributes:
+        marks: on the selection questions, as INT8.
+        parameters: in its blocks.
+        size: of its INT8 model, bytes.
+        l3: what an instance reads over and over, bytes.
+    """
+
+    marks: Marks
+    size: int
+    l3: int
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Judged":
+        """Return what `as_json` wrote."""
+        return cls(marks=Marks.from_json(found["marks"]), size=found["size"], l3=found["l3"])
+
+
+@dataclass(kw_only=True, slots=True)
+class Trials:
+    """Builds candidates and judges each once.
+
+    Attributes:
+        bench: what they are made of.
+        blocks: the teacher's, in order.
+        ladders: every block's options.
+        exam: the selection questions.
+        journal: what was found before.
+        load: what runs at once where whole models are timed.
+    """
+
+    bench: Bench
+    blocks: Sequence[Block]
+    ladders: Mapping[Block, Ladder]
+    exam: Exam
+    journal: Journal
+    load: Load
+    _healed: dict[str, dict[Block, Narrowed]] = field(default_factory=dict)
+
+    def parts(self, units: Units) -> dict[Block, Narrowed]:
+        """Return the narrowed blocks of a candidate, healed; nothing for the teacher itself."""
+        key = digest_of(named(units))
+        if key not in self._healed:
+            parts = {
+                block: self.ladders[block].parts[count]
+                for block, count in units.items()
+                if count < block.units
+            }
+            job = self.bench.observations.job
+            if parts and job is not None:
+                parts = heal(self.bench.model, parts, self.blocks, job.rows[:_HEALED_ROWS])
+            self._healed[key] = parts
+        return self._healed[key]
+
+    def built(self, units: Units, path: Path) -> None:
+        """Write a candidate's INT8 model, calibrated anew."""
+        parts = self.parts(units)
+        model = self.bench.narrowed(parts)
+        layers = linear_layers(model.graph)
+        tensors = list({layer.activation.name: layer.activation for layer in layers}.values())
+        job = self.bench.observations.job
+        assert job is not None
+        job = replace(job, rows=job.rows[:_OBSERVED_ROWS])
+        key = digest_of([self.bench.observations.key, named(units), _HEALED_ROWS, _OBSERVED_ROWS])
+        seen = observe(model, tensors, job, key=key, detail=Detail.MOMENTS)
+        self.bench.good(model, Observations(statistics=seen, job=job, key=key))
+        save_model(model, path)
+
+    def judged(self, units: Units) -> Judged:
+        """Return what is found of a candidate."""
+
+        def measure() -> dict[str, Any]:
+            with tempfile.TemporaryDirectory(prefix="quantkit-search-") as folder:
+                path = Path(folder) / "model.onnx"
+                self.built(units, path)
+                marks = self.exam.sit(self.exam.open(path))
+                return {
+                    "marks": marks.as_json(),
+                    "size": path.stat().st_size,
+                    "l3": footprint(path, TOKEN_BUDGET).bytes,
+                }
+
+        return Judged.from_json(self.journal.timed({"candidate": named(units)}, measure))
+
+    def costs(self, models: Sequence[Units]) -> list[float]:
+        """Return microseconds per 1,000 tokens of whole candidates, measured beside each other."""
+
+        def measure() -> dict[str, Any]:
+            wholes = [self.whole(units) for units in models]
+            return {
+                "costs": measure_beside(
+                    wholes, tokens=self.load.tokens, rows=self.load.rows, seconds_budget=_TIMED_SECONDS
+                )
+            }
+
+        of = {"costs": [named(units) for units in models], "load": [self.load.rows, self.load.tokens]}
+        found: list[float] = self.journal.timed(of, measure)["costs"]
+        return found
+
+    def whole(self, units: Units) -> WholeModel:
+        """Return a candidate as a snippet whose time is that of its shape; its weights are not healed."""
+        parts = {
+            block: self.ladders[block].parts[count] for block, count in units.items() if count < block.units
+        }
+        return WholeModel(
+            self.bench.quick(parts),
+            (self.bench.observations.key, self.bench.grid.name, *sorted(named(units).items())),
+        )
+
+
+def named(units: Units) -> dict[str, int]:
+    """Return slot → units."""
+    return {block.slot: count for block, count in units.items()}

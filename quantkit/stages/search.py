@@ -1,0 +1,111 @@
+"""search: a trained checkpoint → smaller ones within limits, priced as INT8 on this machine.
+
+The folder: `search.json` (the report), `search.html`, and a checkpoint for each candidate that nothing else is both
+faster and nearer to the teacher than, `candidate-N/`; `chosen/` is the one that was asked for.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from quantkit.artifact import Artifact
+from quantkit.checkpoint import Checkpoint
+from quantkit.errors import QuantizationError
+from quantkit.files import new_folder, write_json
+from quantkit.recipe.search_settings import SearchSettings
+from quantkit.records import Sanity, ShapeSearch
+from quantkit.runtime.hold import hold
+from quantkit.shapes import Found, find
+from quantkit.shapes.materialise import materialise
+from quantkit.shapes.record import report_of
+from quantkit.shapes.sanity import difference, divergence, in_order, in_reverse
+
+REPORT, CHOSEN = "search.json", "chosen"
+_SAME = 1e-3
+"""Largest difference of a logit between the sliced graph and the exported checkpoint."""
+Export = Callable[[Path, Path], Artifact]
+"""Exports and fuses a checkpoint folder into an artifact folder."""
+
+
+def search(
+    checkpoint: Checkpoint,
+    out: Path,
+    *,
+    settings: SearchSettings,
+    export: Export,
+    work: Path,
+    data_dir: Path | None = None,
+    force: bool = False,
+) -> ShapeSearch:
+    """Search, and write the candidates as checkpoints.
+
+    Args:
+        checkpoint: the teacher.
+        out: the folder that is made.
+        settings: data, limits, budget.
+        export: makes a fused FP32 artifact of a checkpoint.
+        work: a temporary folder.
+        data_dir: looked into first for data.
+        force: replace what is at `out`.
+
+    Raises:
+        UsageError: nothing is asked, the limits are beyond what can be built, or contradict each other.
+        CheckpointError: the family's layers cannot be searched, or the weights are pickles.
+        DatasetError: a set is too small, cannot be found, or holds questions of the gate.
+        EvaluationError: an activation or a logit is NaN or infinite.
+        QuantizationError: a checkpoint does not compute what its candidate computed.
+        OutputError: `out` cannot be written.
+    """
+    with hold(export(checkpoint.folder, work / "teacher")) as teacher:
+        found = find(teacher, settings, data_dir=data_dir)
+        with new_folder(out, force=force) as folder:
+            folders = _write(checkpoint, found, folder)
+            sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)
+            report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity)
+            write_json(folder / REPORT, report.as_json())
+    return report
+
+
+def _write(checkpoint: Checkpoint, found: Found, folder: Path) -> dict[int, str]:
+    """Write the checkpoints of the front and of the chosen one; return number → folder."""
+    search = found.search
+    folders: dict[int, str] = {}
+    for number, one in enumerate([search.teacher, *search.candidates]):
+        if one is search.teacher:
+            continue
+        name = CHOSEN if one is found.chosen else f"candidate-{number}"
+        (folder / name).mkdir()
+        materialise(checkpoint, found.blocks, search.trials.parts(one.units), folder / name)
+        folders[number] = name
+    return folders
+
+
+def _checked(
+    checkpoint: Checkpoint, found: Found, teacher: Artifact, chosen: Path, export: Export, work: Path
+) -> Sanity:
+    """Return what was checked of the search.
+
+    Raises:
+        QuantizationError: the chosen checkpoint does not compute what its candidate computed, or the full widths do not
+            compute what the teacher computes.
+    """
+    trials = found.search.trials
+    outputs = trials.exam.outputs
+    sliced = trials.bench.narrowed(trials.parts(found.chosen.units))
+    exported = export(chosen, work / "chosen")
+    whole = work / "whole-checkpoint"
+    whole.mkdir()
+    materialise(checkpoint, found.blocks, {}, whole)
+    full = export(whole, work / "whole")
+    sanity = Sanity(
+        reverse_divergence=divergence(found, in_reverse(found)),
+        order_divergence=divergence(found, in_order(found)),
+        sliced_difference=difference(trials.exam.job, outputs, sliced, exported.model_path),
+        full_difference=difference(trials.exam.job, outputs, teacher.model_path, full.model_path),
+    )
+    for what, value in (("chosen", sanity.sliced_difference), ("full", sanity.full_difference)):
+        if value > _SAME:
+            raise QuantizationError(
+                f"{chosen.parent}: the {what} checkpoint differs from what was searched by {value:.3g}; "
+                "this is a bug, please report it"
+            )
+    return sanity

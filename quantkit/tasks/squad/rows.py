@@ -1,0 +1,78 @@
+"""Questions in rows, as `datasets` gives SQuAD and as people keep their own in CSV files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from quantkit.errors import DatasetError
+from quantkit.strict_json import parse_json
+from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
+from quantkit.tasks.rows.formats import Row, Rows
+from quantkit.tasks.squad.question import FORMAT, SquadQuestion
+
+MEANINGS = (
+    Meaning(name="question", known=("question", "query"), needed=True),
+    Meaning(name="context", known=("context", "passage", "paragraph"), needed=True),
+    Meaning(name="answers", known=("answers", "answer", "answer_text")),
+    Meaning(name="id", known=("id", "qid", "idx")),
+    Meaning(name="group", known=("title", "group")),
+)
+
+
+def asked_in_rows(rows: Rows, path: Path, asked: Mapping[str, str]) -> dict[str, SquadQuestion]:
+    """Return id → question.
+
+    Args:
+        rows: of the file.
+        path: the file, for messages.
+        asked: meaning → column, as the user says.
+
+    Raises:
+        DatasetError: a column is missing, a row has no text where one is needed, or an id comes twice.
+    """
+    named = called(path, rows.columns, MEANINGS, asked)
+    found: dict[str, SquadQuestion] = {}
+    for row in rows.rows:
+        question = question_of(row, path, named, found)
+        found[question.id] = question
+    return found
+
+
+def question_of(
+    row: Row, path: Path, named: Mapping[str, str], taken: Mapping[str, SquadQuestion]
+) -> SquadQuestion:
+    """Return the question of one row; see `asked_in_rows`."""
+    texts = {}
+    for name in ("question", "context"):
+        text = row.values.get(named[name])
+        if not isinstance(text, str):
+            raise DatasetError(f"{path}: {row.place}: {named[name]} is {text!r}, not text; {FORMAT}")
+        texts[name] = text
+    answers = _answers(row, path, named["answers"]) if "answers" in named else ()
+    name = text_id(row, path, named, taken) or made_id([*texts.values(), answers], taken)
+    group = row.values.get(named.get("group", ""))
+    return SquadQuestion(
+        id=name, group=group if isinstance(group, str) and group else name, answers=answers, **texts
+    )
+
+
+def _answers(row: Row, path: Path, column: str) -> tuple[str, ...]:
+    """Return the answers, as `datasets` keeps them, as a list of texts or SQuAD's objects, or as one text."""
+    value = row.values.get(column)
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            value = parse_json(value)
+        except ValueError:
+            value = [value]
+    if isinstance(value, str):
+        value = [value] if value.strip() else []
+    if isinstance(value, dict):
+        value = value.get("text")
+    if isinstance(value, list):
+        value = [entry.get("text") if isinstance(entry, dict) else entry for entry in value]
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise DatasetError(f"{path}: {row.place}: {column} holds no texts; {FORMAT}")
+    if not value:
+        raise DatasetError(
+            f"{path}: {row.place}: has no answers; leave unanswerable questions (SQuAD 2.0) out"
+        )
+    return tuple(value)
