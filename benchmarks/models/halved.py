@@ -3,8 +3,8 @@
     python benchmarks/models/halved.py CHECKPOINT -o half
     quantkit distill half --teacher CHECKPOINT --data FILE -o student
 
-Of every layer's neurons those with the greatest product of norms, of the weights they read by and are read by, are kept;
-nothing is corrected for those that go. It is for measuring a distillation alone; `quantkit search` makes better students.
+Of every layer, the neurons with the greatest product of norms, of the weights they read by and are read by, stay, and
+nothing is corrected for those that go. It is for measuring a distillation alone; `quantkit search` makes better ones.
 """
 
 import argparse
