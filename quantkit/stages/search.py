@@ -75,7 +75,7 @@ def _write(checkpoint: Checkpoint, found: Found, folder: Path) -> dict[int, str]
             continue
         name = CHOSEN if one is found.chosen else f"candidate-{number}"
         (folder / name).mkdir()
-        materialise(checkpoint, found.blocks, search.trials.parts(one.units), folder / name)
+        materialise(checkpoint, found.blocks, search.parts(one), folder / name)
         folders[number] = name
     return folders
 
