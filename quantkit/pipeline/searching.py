@@ -10,6 +10,8 @@ from quantkit.pipeline.fusing import ExportRequest, export_and_fuse
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.recipe.settings import ExportSettings, FuseSettings
 from quantkit.records import ShapeSearch
+from quantkit.shapes.blocks import require_searchable
+from quantkit.shapes.goal import asked_of
 from quantkit.stages.search import search
 
 
@@ -28,7 +30,9 @@ def search_checkpoint(
         QuantkitError: as export, fuse and the stage do.
     """
     require_free(out, force=force)
+    asked_of(settings)
     checkpoint = read_checkpoint(name, task=task)
+    require_searchable(checkpoint.architecture.model_type, str(checkpoint.folder / "config.json"))
     require_torch()
 
     def export(folder: Path, made: Path) -> Artifact:

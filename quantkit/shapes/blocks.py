@@ -86,11 +86,7 @@ def blocks_of(artifact: Artifact, model: ir.Model) -> tuple[Block, ...]:
     """
     where = str(artifact.path / "config.json")
     family = architecture(artifact.config, where)
-    if family.model_type not in FAMILIES:
-        raise CheckpointError(
-            f"{where}: the layers of {family.model_type} cannot be searched; give a checkpoint of the families "
-            f"{', '.join(FAMILIES)}"
-        )
+    require_searchable(family.model_type, where)
     layers = {layer.name: layer for layer in linear_layers(model.graph)}
     shapes = family.read_shape(Config(values=artifact.config, where=where)).layers
     found: list[Block] = []
@@ -106,6 +102,19 @@ def blocks_of(artifact: Artifact, model: ir.Model) -> tuple[Block, ...]:
                 _require_there(artifact, block, layers)
                 found.append(block)
     return tuple(found)
+
+
+def require_searchable(family: str, where: str) -> None:
+    """Check that a family's layers can be searched.
+
+    Raises:
+        CheckpointError: they are of another kind.
+    """
+    if family not in FAMILIES:
+        raise CheckpointError(
+            f"{where}: the layers of {family} cannot be searched; give a checkpoint of the families "
+            f"{', '.join(FAMILIES)}"
+        )
 
 
 def _require_there(artifact: Artifact, block: Block, layers: Mapping[str, Linear]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
-from quantkit.errors import UsageError
+from quantkit.errors import DatasetError, UsageError
 from quantkit.exam.exam import Exam
 from quantkit.exam.overlap import gate_questions, require_not_the_gates
 from quantkit.exam.selection import SelectionRequest, select_questions
@@ -159,7 +159,12 @@ def questions_of(artifact: Artifact, settings: SearchSettings, data_dir: Path | 
             "--data: is missing; give questions that the gate does not use, such as squad-train or a file"
         )
     wanted = settings.data_questions + settings.damage_questions
-    both = select(settings.data, artifact.task, wanted, data_dir, settings.seed)
+    both = select(settings.data, artifact.task, None, data_dir, settings.seed, at_most=wanted)
+    if len(both.ids) < wanted:
+        raise DatasetError(
+            f"{settings.data}: has {len(both.ids)} questions, and {wanted} are asked for: {settings.data_questions} "
+            f"with --data-questions, {settings.damage_questions} with --damage-questions; give more, or ask for fewer"
+        )
     require_not_the_gates(
         both.dataset.questions,
         gate_questions(artifact.task, settings.gate_data, data_dir, what="data"),

@@ -1,6 +1,6 @@
 """Goal: what a candidate must keep, as limits for the solver and as a check of what was measured."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from quantkit.allocation.slots import Limit
@@ -8,6 +8,8 @@ from quantkit.errors import UsageError
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.shapes.slots import PARAMETERS, PRESENT, SIZE
 
+COST = "cost"
+"""The use that limits on speed are on: microseconds per 1,000 tokens."""
 _MB = 10**6
 _GIVE = "--min-throughput, --max-latency, --max-parameters, --max-size-mb, --max-l3-mb or --min-f1-ratio"
 
@@ -30,6 +32,27 @@ class Beside:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Bound:
+    """One option that was given, as a limit on the blocks together.
+
+    Attributes:
+        option: as it was given, with its value.
+        limit: on the use of that name.
+        taken: what is in no block, in the unit of the limit.
+        told: a sum over a whole model, as people read it.
+    """
+
+    option: str
+    limit: Limit
+    taken: float
+    told: Callable[[float], str]
+
+    def nearest(self, blocks: float) -> str:
+        """Return what a sum over the blocks is in the unit of the option."""
+        return self.told(blocks + self.taken)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Goal:
     """What was asked, in the units of the solver.
 
@@ -38,19 +61,21 @@ class Goal:
         limits: on the blocks together.
         ratio: least ratio of the expected score; None without.
         asked: option → value, as given.
+        bounds: what was asked of speed and size, option by option.
     """
 
     cost: float
     limits: tuple[Limit, ...]
     ratio: float | None
     asked: Mapping[str, float]
+    bounds: tuple[Bound, ...] = ()
 
 
-def goal_of(settings: SearchSettings, beside: Beside, teacher_cost: float, tokens: int) -> Goal:
-    """Return what the settings ask for.
+def asked_of(settings: SearchSettings) -> dict[str, float]:
+    """Return option → value of what is asked.
 
     Raises:
-        UsageError: nothing is asked, or what is in no block alone is beyond a limit.
+        UsageError: nothing is.
     """
     asked = {
         name: float(value)
@@ -66,11 +91,18 @@ def goal_of(settings: SearchSettings, beside: Beside, teacher_cost: float, token
     }
     if not asked:
         raise UsageError(f"nothing is asked of the smaller model; give {_GIVE}")
-    costs = [float("inf")]
-    if settings.throughput is not None:
-        costs.append(teacher_cost / settings.throughput)
-    if settings.max_latency is not None:
-        costs.append(settings.max_latency * 1000 * 1000 / tokens)
+    return asked
+
+
+def goal_of(settings: SearchSettings, beside: Beside, teacher_cost: float, tokens: int) -> Goal:
+    """Return what the settings ask for.
+
+    Raises:
+        UsageError: nothing is asked, or what is in no block alone is beyond a limit.
+    """
+    asked = asked_of(settings)
+    bounds = list(_speeds(settings, beside.cost, teacher_cost, tokens))
+    cost = min([float("inf"), *(bound.limit.at_most + beside.cost for bound in bounds)])
     limits = [Limit(name=name, at_least=1) for name in PRESENT.values()]
     for option, name, most, taken in (
         ("--max-parameters", PARAMETERS, settings.max_parameters, beside.parameters),
@@ -85,8 +117,38 @@ def goal_of(settings: SearchSettings, beside: Beside, teacher_cost: float, token
                 f"{option} {most / unit:g}: what is in no layer (embeddings, head) takes {taken / unit:,.6g} of it; "
                 "ask for more, or give a teacher with a smaller vocabulary"
             )
-        limits.append(Limit(name=name, at_most=most - taken))
-    return Goal(cost=min(costs), limits=tuple(limits), ratio=settings.min_f1_ratio, asked=asked)
+        limit = Limit(name=name, at_most=most - taken)
+        limits.append(limit)
+        told = _counted if name == PARAMETERS else _megabytes
+        bounds.append(Bound(option=f"{option} {told(most).split()[0]}", limit=limit, taken=taken, told=told))
+    return Goal(
+        cost=cost, limits=tuple(limits), ratio=settings.min_f1_ratio, asked=asked, bounds=tuple(bounds)
+    )
+
+
+def _speeds(settings: SearchSettings, beside: float, teacher: float, tokens: int) -> Iterator[Bound]:
+    if settings.throughput is not None:
+        yield Bound(
+            option=f"--min-throughput {settings.throughput:g}",
+            limit=Limit(name=COST, at_most=teacher / settings.throughput - beside),
+            taken=beside,
+            told=lambda cost: f"{teacher / cost:.3g} times",
+        )
+    if settings.max_latency is not None:
+        yield Bound(
+            option=f"--max-latency {settings.max_latency:g}",
+            limit=Limit(name=COST, at_most=settings.max_latency * 1000 * 1000 / tokens - beside),
+            taken=beside,
+            told=lambda cost: f"{cost * tokens / 1000 / 1000:.3g} ms",
+        )
+
+
+def _counted(parameters: float) -> str:
+    return f"{parameters:.0f}"
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / _MB:.6g} MB"
 
 
 def _bytes(megabytes: float | None) -> float | None:

@@ -14,13 +14,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from quantkit.allocation.slots import Priced
-from quantkit.allocation.solver import cheapest
-from quantkit.errors import UsageError
 from quantkit.progress import track
 from quantkit.records.shapes import BASELINES, MAGNITUDE, SHALLOW, UNIFORM
 from quantkit.shapes.baselines import without_layers
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.correct import factors
+from quantkit.shapes.feasible import require_feasible
 from quantkit.shapes.goal import Goal
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Prices
@@ -80,9 +79,9 @@ class Search:
         """Search, and return the chosen candidate; `candidates` has all of them.
 
         Raises:
-            UsageError: the limits are beyond what can be built.
+            UsageError: a limit is beyond what can be built, or two contradict each other.
         """
-        self._require_feasible()
+        require_feasible(self.space, self.goal)
         with track("candidates", self.most + len(BASELINES), "candidates") as advance:
             for origin, units in self._proposals():
                 self.candidates.append(self.measured(origin, units))
@@ -124,19 +123,6 @@ class Search:
     @property
     def _cost_limit(self) -> float:
         return self.goal.cost
-
-    def _require_feasible(self) -> None:
-        fastest = cheapest(self.space.slots, self.goal.limits)
-        if fastest is None:
-            limits = "; ".join(str(limit) for limit in self.goal.limits)
-            raise UsageError(f"no architecture is within the limits ({limits}); ask for less")
-        cost = fastest.cost + self.prices.beside
-        if cost > self.goal.cost:
-            whole = self.prices.of(self.teacher.units)
-            raise UsageError(
-                f"the fastest architecture of this teacher has {whole / cost:.3g} times its INT8 throughput, and "
-                f"{whole / self.goal.cost:.3g} is asked for; ask for less, or give a smaller teacher"
-            )
 
     def _proposals(self) -> Iterator[tuple[str, Units]]:
         """Yield architectures to measure; each time what was measured of those before is known."""

@@ -52,7 +52,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             made = CliRunner().invoke(main, arguments.split())
             assert made.exit_code == 0, made.stderr
         _write_checkpoint(Path("wide"), width=64)
-        _write_checkpoint(Path("deep"), layers=2)
+        _write_checkpoint(Path("two-layers"), layers=2)
+        _write_distilled(Path("distil"))
         _spoil_checkpoints()
         _spoil_artifacts()
         _write_unfit_artifacts()
@@ -97,6 +98,16 @@ def _write_checkpoint(folder: Path, *, width: int = 32, layers: int = 1) -> None
         max_position_embeddings=384,
     )
     transformers.BertForQuestionAnswering(config).save_pretrained(folder)
+
+
+def _write_distilled(folder: Path) -> None:
+    import transformers
+
+    shutil.copytree("ck", folder)
+    config = transformers.DistilBertConfig(
+        vocab_size=57, dim=32, n_layers=1, n_heads=4, hidden_dim=64, max_position_embeddings=384
+    )
+    transformers.DistilBertForQuestionAnswering(config).save_pretrained(folder)
 
 
 def _copy(source: str, name: str, change: Callable[[Path], Any]) -> None:
@@ -369,6 +380,7 @@ def _write_datasets() -> None:
     contents = {
         "d": good,
         "others": dataset(("x", "Who wrote it?", ["Ann"]), ("y", "Who?", ["Ann"])),
+        "many": dataset(*((f"m{number}", "Who wrote it?", ["b"]) for number in range(12)), context="b"),
         "third": dataset(("z", "Who wrote it?", ["Ann"])),
         "empty": "",
         "cut": good[:60],
