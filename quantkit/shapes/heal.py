@@ -25,8 +25,10 @@ from quantkit.shapes.blocks import Block
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.rewrite import narrow, residual_of
 
-_RIDGE = 1e-3
-"""Pull towards the projection as it was, as a share of the mean variance of the units."""
+PULLS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Pulls towards the projection as it was that are tried, as shares of the mean variance of the units."""
+HELD_OUT = 5
+"""Every so many rows, one is held out."""
 _STREAM = "residual_stream"
 
 
@@ -58,6 +60,8 @@ def heal(
         blocks: all blocks, in order.
         rows: calibration rows.
     """
+    if len(rows) < HELD_OUT:
+        return dict(parts)
     candidate = model.clone()
     narrow(candidate, parts)
     theirs = _first_stream(model, blocks[0], rows)
@@ -81,7 +85,9 @@ def heal(
             )
             if changed:
                 wanted = [total - stream for total, stream in zip(target, ours, strict=True)]
-                part = found[block] = _solved(part, units, wanted)
+                better = nearest(part, units, wanted)
+                if better is not part:
+                    part = found[block] = better
             sums = [
                 (values @ part.matrix + part.bias + stream).astype(np.float32)
                 for values, stream in zip(units, ours, strict=True)
@@ -92,24 +98,50 @@ def heal(
     return found
 
 
-def _solved(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Narrowed:
-    """Return a part with the projection nearest to what is wanted, and to what it was."""
+def nearest(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Narrowed:
+    """Return a part with the projection that the held-out rows are nearest to what is wanted with.
+
+    Args:
+        part: as it was; returned itself where nothing is better, and with fewer rows than hold one out.
+        units: of each row, what its projection reads, [tokens, inputs].
+        wanted: of each row, what it should give, [tokens, hidden].
+    """
+    held = slice(HELD_OUT - 1, None, HELD_OUT)
+    kept = [number for number in range(len(units)) if number % HELD_OUT != HELD_OUT - 1]
+    if len(kept) == len(units):
+        return part
+    tried = _solved(part, [units[number] for number in kept], [wanted[number] for number in kept])
+    return min([part, *tried], key=lambda one: squared_error(one, units[held], wanted[held]))
+
+
+def squared_error(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> float:
+    """Return the sum of squared differences of what a part gives and what is wanted."""
+    return sum(
+        float(np.square(values @ part.matrix + part.bias - target).sum())
+        for values, target in zip(units, wanted, strict=True)
+    )
+
+
+def _solved(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> list[Narrowed]:
+    """Return the part with another bias only, and with the solution for every pull."""
     count = sum(len(values) for values in units)
     mean = sum(values.sum(axis=0, dtype=np.float64) for values in units) / count
     aim = sum(values.sum(axis=0, dtype=np.float64) for values in wanted) / count
-    if not len(part.units):
-        return replace(part, bias=aim)
+    found = [replace(part, bias=aim - mean @ part.matrix)]
     width = len(part.matrix)
+    if not width:
+        return found
     square, across = np.zeros((width, width)), np.zeros(part.matrix.shape)
     for values, target in zip(units, wanted, strict=True):
         centred = values - mean
         square += centred.T @ centred
         across += centred.T @ (target - aim)
     square, across = square / count, across / count
-    square[np.diag_indices(width)] += _RIDGE * float(np.trace(square)) / width
-    ridge = _RIDGE * float(np.trace(square)) / width / (1 + _RIDGE)
-    matrix = np.linalg.solve(square, across + ridge * part.matrix)
-    return replace(part, matrix=matrix, bias=aim - mean @ matrix)
+    for pull in PULLS:
+        ridge = pull * float(np.trace(square)) / width
+        matrix = np.linalg.solve(square + ridge * np.eye(width), across + ridge * part.matrix)
+        found.append(replace(part, matrix=matrix, bias=aim - mean @ matrix))
+    return found
 
 
 def _whole(model: ir.Model, block: Block) -> Narrowed:

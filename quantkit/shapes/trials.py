@@ -1,10 +1,13 @@
 """Trials: candidates healed, built as INT8 and judged on the selection questions."""
 
+import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import onnx_ir as ir
 
 from quantkit.allocation.journal import Journal
 from quantkit.exam.exam import Exam
@@ -16,6 +19,7 @@ from quantkit.latency.cost import measure_beside
 from quantkit.quantization.observe import Detail, Observations, observe
 from quantkit.runtime.footprint import footprint
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.damage import sat
 from quantkit.shapes.heal import heal
 from quantkit.shapes.options import Ladder
 from quantkit.shapes.order import Narrowed
@@ -58,6 +62,7 @@ class Trials:
         blocks: the teacher's, in order.
         ladders: every block's options.
         exam: the selection questions.
+        held_out: the damage questions.
         journal: what was found before.
         load: what runs at once where whole models are timed.
     """
@@ -66,12 +71,17 @@ class Trials:
     blocks: Sequence[Block]
     ladders: Mapping[Block, Ladder]
     exam: Exam
+    held_out: Exam
     journal: Journal
     load: Load
     _healed: dict[str, dict[Block, Narrowed]] = field(default_factory=dict)
 
     def parts(self, units: Units) -> dict[Block, Narrowed]:
-        """Return the narrowed blocks of a candidate, healed; nothing for the teacher itself."""
+        """Return the narrowed blocks of a candidate, healed where that helps; nothing for the teacher itself.
+
+        Healed and not, both are built as the candidate would be and compared on the damage questions, which no
+        projection was solved on.
+        """
         key = digest_of(named(units))
         if key not in self._healed:
             parts = {
@@ -81,23 +91,35 @@ class Trials:
             }
             job = self.bench.observations.job
             if parts and job is not None:
-                parts = heal(self.bench.model, parts, self.blocks, job.rows[:_HEALED_ROWS])
+                healed = heal(self.bench.model, parts, self.blocks, job.rows[:_HEALED_ROWS])
+                if self._held_out(units, healed) <= self._held_out(units, parts):
+                    parts = healed
             self._healed[key] = parts
         return self._healed[key]
 
     def built(self, units: Units, path: Path) -> None:
         """Write a candidate's INT8 model, calibrated anew."""
-        parts = self.parts(units)
+        save_model(self._quantized(units, self.parts(units)), path)
+
+    def _held_out(self, units: Units, parts: Mapping[Block, Narrowed]) -> float:
+        """Return the divergence of a candidate's parts as INT8 on the questions that are held out, nats."""
+        return sat(self.held_out, self._quantized(units, parts)).divergence
+
+    def _quantized(self, units: Units, parts: Mapping[Block, Narrowed]) -> ir.Model:
         model = self.bench.narrowed(parts)
         layers = linear_layers(model.graph)
         tensors = list({layer.activation.name: layer.activation for layer in layers}.values())
         job = self.bench.observations.job
         assert job is not None
         job = replace(job, rows=job.rows[:_OBSERVED_ROWS])
-        key = digest_of([self.bench.observations.key, named(units), _HEALED_ROWS, _OBSERVED_ROWS])
+        solved = {
+            block.slot: hashlib.sha256(part.matrix.tobytes() + part.bias.tobytes()).hexdigest()
+            for block, part in parts.items()
+        }
+        key = digest_of([self.bench.observations.key, named(units), solved, _OBSERVED_ROWS])
         seen = observe(model, tensors, job, key=key, detail=Detail.MOMENTS)
         self.bench.good(model, Observations(statistics=seen, job=job, key=key))
-        save_model(model, path)
+        return model
 
     def judged(self, units: Units) -> Judged:
         """Return what is found of a candidate."""
@@ -113,7 +135,9 @@ class Trials:
                     "l3": footprint(path, TOKEN_BUDGET).bytes,
                 }
 
-        return Judged.from_json(self.journal.timed({"candidate": named(units)}, measure))
+        return Judged.from_json(
+            self.journal.timed({"candidate": named(units), "healed": "held out"}, measure)
+        )
 
     def costs(self, models: Sequence[Units]) -> list[float]:
         """Return microseconds per 1,000 tokens of whole candidates, measured beside each other."""
