@@ -103,7 +103,15 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
     tokens = settings.tokens or _mean_length(judged_on)
     load = Load(rows=1 if settings.max_latency else max(1, TOKEN_BUDGET // tokens), tokens=tokens)
     exam = Exam(artifact, questions.selection, confidence=settings.confidence, label="select")
-    trials = Trials(bench=bench, blocks=blocks, ladders=options, exam=exam, journal=journal, load=load)
+    trials = Trials(
+        bench=bench,
+        blocks=blocks,
+        ladders=options,
+        exam=exam,
+        held_out=judged_on,
+        journal=journal,
+        load=load,
+    )
     prices = _prices(trials)
     lap("price")
     whole = {block: block.units for block in blocks}

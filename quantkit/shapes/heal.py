@@ -25,10 +25,10 @@ from quantkit.shapes.blocks import Block
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.rewrite import narrow, residual_of
 
-_RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
-"""Pulls towards the projection as it was, as shares of the mean variance of the units."""
-_TINY = 1e-30
-_HELD_OUT = 5  # every so many rows one is not learned from
+PULLS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Pulls towards the projection as it was that are tried, as shares of the mean variance of the units."""
+HELD_OUT = 5
+"""Every so many rows, one is held out."""
 _STREAM = "residual_stream"
 
 
@@ -60,6 +60,8 @@ def heal(
         blocks: all blocks, in order.
         rows: calibration rows.
     """
+    if len(rows) < HELD_OUT:
+        return dict(parts)
     candidate = model.clone()
     narrow(candidate, parts)
     theirs = _first_stream(model, blocks[0], rows)
@@ -83,7 +85,9 @@ def heal(
             )
             if changed:
                 wanted = [total - stream for total, stream in zip(target, ours, strict=True)]
-                part = found[block] = _solved(part, units, wanted)
+                better = nearest(part, units, wanted)
+                if better is not part:
+                    part = found[block] = better
             sums = [
                 (values @ part.matrix + part.bias + stream).astype(np.float32)
                 for values, stream in zip(units, ours, strict=True)
@@ -94,69 +98,50 @@ def heal(
     return found
 
 
-def _solved(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Narrowed:
-    """Return a part with the projection that comes nearest to what is wanted, on rows that it was not solved for.
+def nearest(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Narrowed:
+    """Return a part with the projection that the held-out rows are nearest to what is wanted with.
 
-    Every fifth row is held out. Of the projection as it was, and of those solved with pulls towards it from weak to
-    strong, the one with the least error on these rows is taken: where there are few rows, that is the one as it was.
+    Args:
+        part: as it was; returned itself where nothing is better, and with fewer rows than hold one out.
+        units: of each row, what its projection reads, [tokens, inputs].
+        wanted: of each row, what it should give, [tokens, hidden].
     """
-    if not len(part.units):
-        aim = _sum(wanted) / sum(len(values) for values in wanted)
-        return replace(part, bias=aim)
-    held = slice(_HELD_OUT - 1, None, _HELD_OUT)
-    learned = [number for number in range(len(units)) if number % _HELD_OUT != _HELD_OUT - 1]
-    if len(learned) == len(units):
+    held = slice(HELD_OUT - 1, None, HELD_OUT)
+    kept = [number for number in range(len(units)) if number % HELD_OUT != HELD_OUT - 1]
+    if len(kept) == len(units):
         return part
-    fit = _Moments.of([units[number] for number in learned], [wanted[number] for number in learned])
-    tried = [part, *(fit.solved(part, ridge) for ridge in _RIDGES)]
-    errors = [_error(one, units[held], wanted[held]) for one in tried]
-    return tried[int(np.argmin(errors))]
+    tried = _solved(part, [units[number] for number in kept], [wanted[number] for number in kept])
+    return min([part, *tried], key=lambda one: squared_error(one, units[held], wanted[held]))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Moments:
-    """What least squares need of rows: means, and centred second moments with their targets."""
-
-    mean: np.ndarray
-    aim: np.ndarray
-    square: np.ndarray
-    across: np.ndarray
-
-    @classmethod
-    def of(cls, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> "_Moments":
-        """Return those of rows of units [tokens, width] and targets [tokens, hidden]."""
-        count = sum(len(values) for values in units)
-        mean, aim = _sum(units) / count, _sum(wanted) / count
-        square = np.zeros((len(mean), len(mean)))
-        across = np.zeros((len(mean), len(aim)))
-        for values, target in zip(units, wanted, strict=True):
-            centred = values - mean
-            square += centred.T @ centred
-            across += centred.T @ (target - aim)
-        return cls(mean=mean, aim=aim, square=square / count, across=across / count)
-
-    def solved(self, part: Narrowed, ridge: float) -> Narrowed:
-        """Return a part solved for them, with a pull towards what it was: `ridge` times the mean variance."""
-        width = len(self.mean)
-        pull = ridge * max(float(np.trace(self.square)) / width, _TINY)
-        matrix = np.linalg.solve(self.square + pull * np.eye(width), self.across + pull * part.matrix)
-        return replace(part, matrix=matrix, bias=self.aim - self.mean @ matrix)
-
-
-def _sum(values: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the sum over all tokens of all rows, float64 [width]."""
-    total: np.ndarray = np.sum([one.sum(axis=0, dtype=np.float64) for one in values], axis=0)
-    return total
-
-
-def _error(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> float:
-    """Return the squared error of a part over rows."""
-    return float(
-        sum(
-            np.square(values @ part.matrix + part.bias - target).sum()
-            for values, target in zip(units, wanted, strict=True)
-        )
+def squared_error(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> float:
+    """Return the sum of squared differences of what a part gives and what is wanted."""
+    return sum(
+        float(np.square(values @ part.matrix + part.bias - target).sum())
+        for values, target in zip(units, wanted, strict=True)
     )
+
+
+def _solved(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> list[Narrowed]:
+    """Return the part with another bias only, and with the solution for every pull."""
+    count = sum(len(values) for values in units)
+    mean = sum(values.sum(axis=0, dtype=np.float64) for values in units) / count
+    aim = sum(values.sum(axis=0, dtype=np.float64) for values in wanted) / count
+    found = [replace(part, bias=aim - mean @ part.matrix)]
+    width = len(part.matrix)
+    if not width:
+        return found
+    square, across = np.zeros((width, width)), np.zeros(part.matrix.shape)
+    for values, target in zip(units, wanted, strict=True):
+        centred = values - mean
+        square += centred.T @ centred
+        across += centred.T @ (target - aim)
+    square, across = square / count, across / count
+    for pull in PULLS:
+        ridge = pull * float(np.trace(square)) / width
+        matrix = np.linalg.solve(square + ridge * np.eye(width), across + ridge * part.matrix)
+        found.append(replace(part, matrix=matrix, bias=aim - mean @ matrix))
+    return found
 
 
 def _whole(model: ir.Model, block: Block) -> Narrowed:

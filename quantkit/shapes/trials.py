@@ -1,10 +1,13 @@
 """Trials: candidates healed, built as INT8 and judged on the selection questions."""
 
+import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import onnx_ir as ir
 
 from quantkit.allocation.journal import Journal
 from quantkit.exam.exam import Exam
@@ -17,6 +20,7 @@ from quantkit.quantization.observe import Detail, Observations, observe
 from quantkit.runtime.footprint import footprint
 from quantkit.shapes.baselines import by_magnitude
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.damage import sat
 from quantkit.shapes.heal import heal
 from quantkit.shapes.options import Ladder
 from quantkit.shapes.order import Narrowed
@@ -59,6 +63,7 @@ class Trials:
         blocks: the teacher's, in order.
         ladders: every block's options.
         exam: the selection questions.
+        held_out: the damage questions.
         journal: what was found before.
         load: what runs at once where whole models are timed.
     """
@@ -67,12 +72,16 @@ class Trials:
     blocks: Sequence[Block]
     ladders: Mapping[Block, Ladder]
     exam: Exam
+    held_out: Exam
     journal: Journal
     load: Load
     _healed: dict[str, dict[Block, Narrowed]] = field(default_factory=dict)
 
     def parts(self, units: Units, *, magnitude: bool = False) -> dict[Block, Narrowed]:
-        """Return the narrowed blocks of a candidate; nothing for the teacher itself.
+        """Return the narrowed blocks of a candidate, healed where that helps; nothing for the teacher itself.
+
+        Healed and not, both are built as the candidate would be and compared on the damage questions, which no
+        projection was solved on.
 
         Args:
             units: block → units.
@@ -89,24 +98,35 @@ class Trials:
             }
             job = self.bench.observations.job
             if parts and job is not None:
-                parts = heal(self.bench.model, parts, self.blocks, job.rows[:_HEALED_ROWS])
+                healed = heal(self.bench.model, parts, self.blocks, job.rows[:_HEALED_ROWS])
+                if self._held_out(units, healed) <= self._held_out(units, parts):
+                    parts = healed
             self._healed[key] = parts
         return self._healed[key]
 
     def built(self, units: Units, path: Path, *, magnitude: bool = False) -> None:
         """Write a candidate's INT8 model, calibrated anew."""
-        parts = self.parts(units, magnitude=magnitude)
+        save_model(self._quantized(units, self.parts(units, magnitude=magnitude)), path)
+
+    def _held_out(self, units: Units, parts: Mapping[Block, Narrowed]) -> float:
+        """Return the divergence of a candidate's parts as INT8 on the questions that are held out, nats."""
+        return sat(self.held_out, self._quantized(units, parts)).divergence
+
+    def _quantized(self, units: Units, parts: Mapping[Block, Narrowed]) -> ir.Model:
         model = self.bench.narrowed(parts)
         layers = linear_layers(model.graph)
         tensors = list({layer.activation.name: layer.activation for layer in layers}.values())
         job = self.bench.observations.job
         assert job is not None
         job = replace(job, rows=job.rows[:_OBSERVED_ROWS])
-        of = [self.bench.observations.key, named(units), 0 if magnitude else _HEALED_ROWS, _OBSERVED_ROWS]
-        key = digest_of(of)
+        solved = {
+            block.slot: hashlib.sha256(part.matrix.tobytes() + part.bias.tobytes()).hexdigest()
+            for block, part in parts.items()
+        }
+        key = digest_of([self.bench.observations.key, named(units), solved, _OBSERVED_ROWS])
         seen = observe(model, tensors, job, key=key, detail=Detail.MOMENTS)
         self.bench.good(model, Observations(statistics=seen, job=job, key=key))
-        save_model(model, path)
+        return model
 
     def judged(self, units: Units, *, magnitude: bool = False) -> Judged:
         """Return what is found of a candidate; `magnitude` as in `parts`."""
@@ -122,7 +142,7 @@ class Trials:
                     "l3": footprint(path, TOKEN_BUDGET).bytes,
                 }
 
-        of = {"magnitude" if magnitude else "candidate": named(units)}
+        of = {"magnitude" if magnitude else "candidate": named(units), "healed": "held out"}
         return Judged.from_json(self.journal.timed(of, measure))
 
     def costs(self, models: Sequence[Units]) -> list[float]:
