@@ -44,7 +44,7 @@ class DistillSettings(Section):
         default=None, ge=1, description="optimizer steps; default: as many as the budget has time for"
     )
     block_share: float = Field(
-        default=0.15,
+        default=0.25,
         ge=0,
         le=1,
         description="share of the steps in which each changed block learns alone, from the teacher's inputs",
@@ -53,7 +53,7 @@ class DistillSettings(Section):
     accumulate: int = Field(default=1, ge=1, description="batches per optimizer step")
     max_length: int = Field(default=384, ge=8, description="most tokens in a row")
     learning_rate: float = Field(
-        default=3e-4, gt=0, le=1, description="the highest; it rises through warm_up and falls to zero"
+        default=1e-4, gt=0, le=1, description="the highest; it rises through warm_up and falls to zero"
     )
     block_learning_rate: float = Field(
         default=1e-3, gt=0, le=1, description="the same while each block learns alone"

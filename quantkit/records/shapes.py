@@ -6,6 +6,10 @@ from pydantic import Field
 
 from quantkit.records.record import Record, Report
 
+UNIFORM, SHALLOW, MAGNITUDE = "uniform", "without the last layers", "uniform by magnitude"
+"""Where candidates come from that a search must beat; see `quantkit.shapes.baselines`."""
+BASELINES = (UNIFORM, SHALLOW, MAGNITUDE)
+
 
 class ShapeOption(Record):
     """One block with so many units."""

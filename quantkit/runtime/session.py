@@ -37,6 +37,7 @@ ONNXRUNTIME_ERRORS: tuple[type[Exception], ...] = (
     state.NoSuchFile,
     state.NotImplemented,
     state.RuntimeException,
+    UnicodeDecodeError,  # its message has a name of the graph that is not UTF-8
 )
 _INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _ERRORS_ONLY = 3
@@ -259,7 +260,8 @@ def _open(path: Path, name: str, options: onnxruntime.SessionOptions) -> onnxrun
 
 def _start(model: Path | bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     given = model if isinstance(model, bytes) else os.fspath(model)
-    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    # The fallback is the same provider once more, announced on stdout.
+    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
 def _reason(error: Exception) -> str:

@@ -25,8 +25,10 @@ from quantkit.shapes.blocks import Block
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.rewrite import narrow, residual_of
 
-_RIDGE = 1e-3
-"""Pull towards the projection as it was, as a share of the mean variance of the units."""
+_RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
+"""Pulls towards the projection as it was, as shares of the mean variance of the units."""
+_TINY = 1e-30
+_HELD_OUT = 5  # every so many rows one is not learned from
 _STREAM = "residual_stream"
 
 
@@ -93,23 +95,68 @@ def heal(
 
 
 def _solved(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Narrowed:
-    """Return a part with the projection nearest to what is wanted, and to what it was."""
-    count = sum(len(values) for values in units)
-    mean = sum(values.sum(axis=0, dtype=np.float64) for values in units) / count
-    aim = sum(values.sum(axis=0, dtype=np.float64) for values in wanted) / count
+    """Return a part with the projection that comes nearest to what is wanted, on rows that it was not solved for.
+
+    Every fifth row is held out. Of the projection as it was, and of those solved with pulls towards it from weak to
+    strong, the one with the least error on these rows is taken: where there are few rows, that is the one as it was.
+    """
     if not len(part.units):
+        aim = _sum(wanted) / sum(len(values) for values in wanted)
         return replace(part, bias=aim)
-    width = len(part.matrix)
-    square, across = np.zeros((width, width)), np.zeros(part.matrix.shape)
-    for values, target in zip(units, wanted, strict=True):
-        centred = values - mean
-        square += centred.T @ centred
-        across += centred.T @ (target - aim)
-    square, across = square / count, across / count
-    square[np.diag_indices(width)] += _RIDGE * float(np.trace(square)) / width
-    ridge = _RIDGE * float(np.trace(square)) / width / (1 + _RIDGE)
-    matrix = np.linalg.solve(square, across + ridge * part.matrix)
-    return replace(part, matrix=matrix, bias=aim - mean @ matrix)
+    held = slice(_HELD_OUT - 1, None, _HELD_OUT)
+    learned = [number for number in range(len(units)) if number % _HELD_OUT != _HELD_OUT - 1]
+    if len(learned) == len(units):
+        return part
+    fit = _Moments.of([units[number] for number in learned], [wanted[number] for number in learned])
+    tried = [part, *(fit.solved(part, ridge) for ridge in _RIDGES)]
+    errors = [_error(one, units[held], wanted[held]) for one in tried]
+    return tried[int(np.argmin(errors))]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Moments:
+    """What least squares need of rows: means, and centred second moments with their targets."""
+
+    mean: np.ndarray
+    aim: np.ndarray
+    square: np.ndarray
+    across: np.ndarray
+
+    @classmethod
+    def of(cls, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> "_Moments":
+        """Return those of rows of units [tokens, width] and targets [tokens, hidden]."""
+        count = sum(len(values) for values in units)
+        mean, aim = _sum(units) / count, _sum(wanted) / count
+        square = np.zeros((len(mean), len(mean)))
+        across = np.zeros((len(mean), len(aim)))
+        for values, target in zip(units, wanted, strict=True):
+            centred = values - mean
+            square += centred.T @ centred
+            across += centred.T @ (target - aim)
+        return cls(mean=mean, aim=aim, square=square / count, across=across / count)
+
+    def solved(self, part: Narrowed, ridge: float) -> Narrowed:
+        """Return a part solved for them, with a pull towards what it was: `ridge` times the mean variance."""
+        width = len(self.mean)
+        pull = ridge * max(float(np.trace(self.square)) / width, _TINY)
+        matrix = np.linalg.solve(self.square + pull * np.eye(width), self.across + pull * part.matrix)
+        return replace(part, matrix=matrix, bias=self.aim - self.mean @ matrix)
+
+
+def _sum(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the sum over all tokens of all rows, float64 [width]."""
+    total: np.ndarray = np.sum([one.sum(axis=0, dtype=np.float64) for one in values], axis=0)
+    return total
+
+
+def _error(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> float:
+    """Return the squared error of a part over rows."""
+    return float(
+        sum(
+            np.square(values @ part.matrix + part.bias - target).sum()
+            for values, target in zip(units, wanted, strict=True)
+        )
+    )
 
 
 def _whole(model: ir.Model, block: Block) -> Narrowed:

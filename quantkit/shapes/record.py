@@ -9,6 +9,7 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.checkpoint import Checkpoint
 from quantkit.records import Sanity, ShapeBlock, ShapeCandidate, ShapeOption, ShapeSearch
+from quantkit.records.shapes import MAGNITUDE
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.find import TOOLS, Found
@@ -38,7 +39,9 @@ def report_of(
         _candidate(found, number, one, everyone, folders.get(number, ""))
         for number, one in enumerate(everyone)
     )
-    searched = [one for one in everyone if one is not search.teacher]
+    # By magnitude the same widths stand a second time, and nothing is predicted of their damage.
+    foretold = [one for one in everyone if one.origin != MAGNITUDE]
+    searched = [one for one in foretold if one is not search.teacher]
     return ShapeSearch(
         teacher=checkpoint.digest,
         task=artifact.task,
@@ -49,7 +52,7 @@ def report_of(
         tokens=trials.load.tokens,
         rows=trials.load.rows,
         beside_us=found.beside.cost,
-        price_error=statistics.median(abs(one.predicted / one.cost - 1) for one in everyone),
+        price_error=statistics.median(abs(one.predicted / one.cost - 1) for one in foretold),
         rank_correlation=rank_correlation(
             [one.damage for one in searched], [one.judged.marks.divergence for one in searched]
         ),

@@ -5,7 +5,7 @@
 3. What whole candidates showed corrects damages and the price; solve again, until nothing new comes, as many were
    built as asked for, or time is up.
 
-The uniform architecture of the same cost is built and judged beside them.
+Baselines of the same predicted price are built and judged beside them.
 """
 
 import logging
@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 
 from quantkit.allocation.slots import Priced
 from quantkit.progress import track
+from quantkit.records.shapes import BASELINES, MAGNITUDE, SHALLOW, UNIFORM
+from quantkit.shapes.baselines import without_layers
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.correct import factors
 from quantkit.shapes.feasible import require_feasible
 from quantkit.shapes.goal import Goal
+from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Prices
-from quantkit.shapes.slots import Space, pool, uniform
-from quantkit.shapes.trials import Judged, Trials, Units, named
+from quantkit.shapes.slots import Space, Units, pool, uniform
+from quantkit.shapes.trials import Judged, Trials, named
 
 _LOG = logging.getLogger(__name__)
 _POOL = 2
@@ -79,7 +82,7 @@ class Search:
             UsageError: a limit is beyond what can be built, or two contradict each other.
         """
         require_feasible(self.space, self.goal)
-        with track("candidates", self.most, "candidates") as advance:
+        with track("candidates", self.most + len(BASELINES), "candidates") as advance:
             for origin, units in self._proposals():
                 self.candidates.append(self.measured(origin, units))
                 advance(1)
@@ -87,7 +90,7 @@ class Search:
 
     def chosen(self) -> Candidate:
         """Return the candidate that keeps every limit and is nearest to the teacher, or else keeps most."""
-        own = [one for one in self.candidates if one.origin != "uniform"]
+        own = [one for one in self.candidates if one.origin not in BASELINES]
         return min(own, key=lambda one: (not self.fits(one), one.judged.marks.divergence))
 
     def fits(self, candidate: Candidate) -> bool:
@@ -101,7 +104,7 @@ class Search:
 
     def measured(self, origin: str, units: Units) -> Candidate:
         """Build, judge and time an architecture."""
-        judged = self.trials.judged(units)
+        judged = self.trials.judged(units, magnitude=origin == MAGNITUDE)
         cost, teacher = self.trials.costs([units, self.teacher.units])
         return Candidate(
             origin=origin,
@@ -112,6 +115,10 @@ class Search:
             cost=cost * self.teacher.cost / teacher,
             judged=judged,
         )
+
+    def parts(self, candidate: Candidate) -> dict[Block, Narrowed]:
+        """Return the narrowed blocks of a candidate."""
+        return self.trials.parts(candidate.units, magnitude=candidate.origin == MAGNITUDE)
 
     @property
     def _cost_limit(self) -> float:
@@ -137,9 +144,18 @@ class Search:
                     return
                 built.append(named(units))
                 yield f"solution {place} of round {number}", units
-        alike = uniform(self.space, self.goal.cost * self._margin() - self.prices.beside, self.goal.limits)
+        yield from self._baselines(self.chosen().predicted - self.prices.beside)
+
+    def _baselines(self, cost: float) -> Iterator[tuple[str, Units]]:
+        """Yield what the search must beat, where it can be built at this predicted price of the blocks."""
+        alike = uniform(self.space, cost, self.goal.limits)
         if alike is not None:
-            yield "uniform", alike
+            yield UNIFORM, alike
+        shallow = without_layers(self.prices.blocks, cost)
+        if shallow is not None:
+            yield SHALLOW, shallow
+        if alike is not None:
+            yield MAGNITUDE, alike
 
     def _margin(self) -> float:
         """Return by how much costs must be predicted smaller, as whole models were measured to cost."""

@@ -14,6 +14,7 @@ _WEIGHT_BYTES, _OUTPUT_BYTES = 1, 9
 """Of an INT8 layer: its weights; and for each output a scale, a zero point and a float bias."""
 Damages = Mapping[Block, Mapping[int, float]]
 Costs = Mapping[Block, Mapping[int, float]]
+Units = Mapping[Block, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

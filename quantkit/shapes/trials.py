@@ -15,17 +15,18 @@ from quantkit.graph.model import save_model
 from quantkit.latency.cost import measure_beside
 from quantkit.quantization.observe import Detail, Observations, observe
 from quantkit.runtime.footprint import footprint
+from quantkit.shapes.baselines import by_magnitude
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.heal import heal
 from quantkit.shapes.options import Ladder
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Load, WholeModel
 from quantkit.shapes.quantized import Bench
+from quantkit.shapes.slots import Units
 
 _HEALED_ROWS, _OBSERVED_ROWS = 128, 100
 _TIMED_SECONDS = 10.0
 TOKEN_BUDGET = 1024
-Units = Mapping[Block, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,8 +71,15 @@ class Trials:
     load: Load
     _healed: dict[str, dict[Block, Narrowed]] = field(default_factory=dict)
 
-    def parts(self, units: Units) -> dict[Block, Narrowed]:
-        """Return the narrowed blocks of a candidate, healed; nothing for the teacher itself."""
+    def parts(self, units: Units, *, magnitude: bool = False) -> dict[Block, Narrowed]:
+        """Return the narrowed blocks of a candidate; nothing for the teacher itself.
+
+        Args:
+            units: block → units.
+            magnitude: keep the units whose weights are largest and heal nothing.
+        """
+        if magnitude:
+            return by_magnitude(self.bench, units)
         key = digest_of(named(units))
         if key not in self._healed:
             parts = {
@@ -85,27 +93,28 @@ class Trials:
             self._healed[key] = parts
         return self._healed[key]
 
-    def built(self, units: Units, path: Path) -> None:
+    def built(self, units: Units, path: Path, *, magnitude: bool = False) -> None:
         """Write a candidate's INT8 model, calibrated anew."""
-        parts = self.parts(units)
+        parts = self.parts(units, magnitude=magnitude)
         model = self.bench.narrowed(parts)
         layers = linear_layers(model.graph)
         tensors = list({layer.activation.name: layer.activation for layer in layers}.values())
         job = self.bench.observations.job
         assert job is not None
         job = replace(job, rows=job.rows[:_OBSERVED_ROWS])
-        key = digest_of([self.bench.observations.key, named(units), _HEALED_ROWS, _OBSERVED_ROWS])
+        of = [self.bench.observations.key, named(units), 0 if magnitude else _HEALED_ROWS, _OBSERVED_ROWS]
+        key = digest_of(of)
         seen = observe(model, tensors, job, key=key, detail=Detail.MOMENTS)
         self.bench.good(model, Observations(statistics=seen, job=job, key=key))
         save_model(model, path)
 
-    def judged(self, units: Units) -> Judged:
-        """Return what is found of a candidate."""
+    def judged(self, units: Units, *, magnitude: bool = False) -> Judged:
+        """Return what is found of a candidate; `magnitude` as in `parts`."""
 
         def measure() -> dict[str, Any]:
             with tempfile.TemporaryDirectory(prefix="quantkit-search-") as folder:
                 path = Path(folder) / "model.onnx"
-                self.built(units, path)
+                self.built(units, path, magnitude=magnitude)
                 marks = self.exam.sit(self.exam.open(path))
                 return {
                     "marks": marks.as_json(),
@@ -113,7 +122,8 @@ class Trials:
                     "l3": footprint(path, TOKEN_BUDGET).bytes,
                 }
 
-        return Judged.from_json(self.journal.timed({"candidate": named(units)}, measure))
+        of = {"magnitude" if magnitude else "candidate": named(units)}
+        return Judged.from_json(self.journal.timed(of, measure))
 
     def costs(self, models: Sequence[Units]) -> list[float]:
         """Return microseconds per 1,000 tokens of whole candidates, measured beside each other."""

@@ -1,7 +1,7 @@
 """search: a trained checkpoint → smaller ones within limits, priced as INT8 on this machine.
 
-The folder: `search.json` (the report), `search.html`, and a checkpoint for each candidate that nothing else is both
-faster and nearer to the teacher than, `candidate-N/`; `chosen/` is the one that was asked for.
+The folder: `search.json` (the report), `search.html`, `shape.png`, and a checkpoint for each candidate, `candidate-N/`;
+`chosen/` is the one that was asked for.
 """
 
 from collections.abc import Callable
@@ -10,16 +10,17 @@ from pathlib import Path
 from quantkit.artifact import Artifact
 from quantkit.checkpoint import Checkpoint
 from quantkit.errors import QuantizationError
-from quantkit.files import new_folder, write_json
+from quantkit.files import new_folder
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.records import Sanity, ShapeSearch
+from quantkit.report.shape_files import write_shape_files
 from quantkit.runtime.hold import hold
 from quantkit.shapes import Found, find
 from quantkit.shapes.materialise import materialise
 from quantkit.shapes.record import report_of
 from quantkit.shapes.sanity import difference, divergence, in_order, in_reverse
 
-REPORT, CHOSEN = "search.json", "chosen"
+CHOSEN = "chosen"
 _SAME = 1e-3
 """Largest difference of a logit between the sliced graph and the exported checkpoint."""
 Export = Callable[[Path, Path], Artifact]
@@ -61,7 +62,7 @@ def search(
             folders = _write(checkpoint, found, folder)
             sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)
             report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity)
-            write_json(folder / REPORT, report.as_json())
+            write_shape_files(report, folder)
     return report
 
 
@@ -74,7 +75,7 @@ def _write(checkpoint: Checkpoint, found: Found, folder: Path) -> dict[int, str]
             continue
         name = CHOSEN if one is found.chosen else f"candidate-{number}"
         (folder / name).mkdir()
-        materialise(checkpoint, found.blocks, search.trials.parts(one.units), folder / name)
+        materialise(checkpoint, found.blocks, search.parts(one), folder / name)
         folders[number] = name
     return folders
 

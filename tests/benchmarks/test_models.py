@@ -44,6 +44,7 @@ bert_large_shape = load_script("bert_large_shape")
 classifier = load_script("classifier")
 decibert_shape = load_script("decibert_shape")
 outliers = load_script("outliers")
+halved = load_script("halved")
 roberta_qa = load_script("roberta_qa")
 
 
@@ -259,3 +260,14 @@ def test_tiny_classifier_goes_through_the_line(tiny_classifier: Path, tmp_path: 
     data = str(tiny_classifier / "data" / "evaluation.jsonl")
     evaluation = evaluate(artifact, settings=EvaluateSettings(data=data))
     assert 85 < evaluation.f1 < 99
+
+
+def test_a_halved_student_is_read_as_a_checkpoint(tmp_path: Path) -> None:
+    """Half of the neurons of each layer are there, and its files fit each other."""
+    from quantkit.checkpoint import read_checkpoint
+
+    assert halved.main([str(MODEL), "-o", str(tmp_path / "half")]) == 0
+    student, teacher = (read_checkpoint(str(place), task="squad") for place in (tmp_path / "half", MODEL))
+    assert [2 * layer.feed_forward for layer in student.shape.layers] == [
+        layer.feed_forward for layer in teacher.shape.layers
+    ]

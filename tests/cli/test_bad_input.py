@@ -306,7 +306,7 @@ def _write_hostile_files() -> None:
         "panics": "special tokens without ids",
     }.items():
         save_tiny(Path(name), change=_write("tokenizer.json", TOKENIZERS[row]))
-    save_tiny(Path("deep"), config=DEEP)
+    save_tiny(Path("nested"), config=DEEP)
     Path("long.jsonl").write_text(json.dumps({"id": "1", "text": "a" * 60 + "!", "label": "good"}) + "\n")
     _copy("ck", "infinite", _write("model.safetensors", SAFETENSORS["Infinity in a shape"]))
     _copy("ck", "overlapping", _overlap)

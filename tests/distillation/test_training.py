@@ -43,6 +43,7 @@ def settings(questions: Path) -> DistillSettings:
         data=(str(questions),),
         gate_data=str(questions.parent / "gate.json"),
         steps=24,
+        block_share=0.25,
         token_budget=128,
         max_length=LENGTH,
         select_questions=12,
@@ -80,13 +81,16 @@ def assert_same_weights(one: Path, other: Path) -> None:
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
 
 
-def test_a_student_learns(
-    distil: Distil, student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Blocks come nearer to the teacher's, then the whole does; embeddings stay; the record says what was done."""
-    # The labels mean nothing here, and so do scores: let the last ones be the best.
+@pytest.fixture
+def last_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the last weights be the best: labels mean nothing here, and so do scores."""
     scores = itertools.count()
     monkeypatch.setattr(Judge, "score", lambda *asked: Score(f1=next(scores), expected=0.0))
+
+
+@pytest.mark.usefixtures("last_is_best")
+def test_a_student_learns(distil: Distil, student: Path, tmp_path: Path) -> None:
+    """Blocks come nearer to the teacher's, then the whole does; embeddings stay; the record says what was done."""
     report = distil(tmp_path / "out", steps=120, block_share=0.5, patience=99)
     assert report.ended == "finished"
     assert report.blocks == ("layer 0 attention", "layer 1 feed-forward")
@@ -101,6 +105,7 @@ def test_a_student_learns(
     assert json.loads((tmp_path / "out/distill.json").read_text()) == report.as_json()
 
 
+@pytest.mark.usefixtures("last_is_best")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_same_settings_give_the_same_weights(distil: Distil, tmp_path: Path, precision: str) -> None:
     """Two trainings with one seed end in the same bytes; another seed ends elsewhere."""
@@ -113,6 +118,7 @@ def test_the_same_settings_give_the_same_weights(distil: Distil, tmp_path: Path,
     ).read_bytes()
 
 
+@pytest.mark.usefixtures("last_is_best")
 def test_a_stopped_training_goes_on_exactly(
     distil: Distil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,10 +223,10 @@ def test_nan_keeps_the_best(distil: Distil, tmp_path: Path, monkeypatch: pytest.
         return {name: loss * float("nan") for name, loss in losses.items()} if calls == 15 else losses
 
     monkeypatch.setattr("quantkit.distillation.training.whole_losses", spoilt)
-    with pytest.raises(TrainingError, match=r"became NaN or Infinity after step 18 of 24; .* of step \d+"):
+    with pytest.raises(TrainingError, match=r"became NaN or Infinity after step 20 of 24; .* of step \d+"):
         distil(tmp_path / "out")
     report = DistillReport.read(tmp_path / "out/distill.json")
-    assert (report.ended, report.steps_done) == ("nan", 18)
+    assert (report.ended, report.steps_done) == ("nan", 20)
     assert all(bool(torch.isfinite(weight).all()) for weight in weights(tmp_path / "out").values())
 
 
@@ -243,7 +249,7 @@ def test_a_budget_gives_the_steps(distil: Distil, tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("quantkit.distillation.training.steps_within", counted)
     report = distil(tmp_path / "out", steps=None, budget=77.0)
-    assert asked == [(77.0, True, True, True, True, {"evaluations": 3, "block_share": 0.15})]
+    assert asked == [(77.0, True, True, True, True, {"evaluations": 3, "block_share": 0.25})]
     assert (report.block_steps, report.whole_steps, report.steps_done) == (1, 3, 4)
     assert report.evaluations[0] == distil(tmp_path / "other").evaluations[0]
 
@@ -254,8 +260,8 @@ def test_all_losses_together(distil: Distil, tmp_path: Path) -> None:
     assert set(report.losses) == {"logits", "hidden", "relations", "labels"}
 
 
-def test_the_last_steps_may_be_rounded(distil: Distil, tmp_path: Path) -> None:
-    """Steps in which linear layers are rounded end in other weights, and leave no rounding behind."""
+def test_fake_quantization_is_of_the_last_steps(distil: Distil, tmp_path: Path) -> None:
+    """Steps with fake quantization end in other weights; those before are as without it."""
     reports = [distil(tmp_path / str(share), qat_share=share) for share in (0.0, 0.5)]
     assert reports[0].evaluations[:2] == reports[1].evaluations[:2]
     assert reports[0].evaluations[-1] != reports[1].evaluations[-1]

@@ -4,7 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from quantkit.records import Check, GateReport, Interval
+from quantkit.records import (
+    Check,
+    GateReport,
+    Interval,
+    ShapeBlock,
+    ShapeCandidate,
+    ShapeOption,
+    ShapeSearch,
+)
 from quantkit.records.comparison import (
     Comparison,
     Entry,
@@ -122,3 +130,83 @@ def make_comparison(make_sensitivity) -> Callable[..., Comparison]:
         )
 
     return make
+
+
+@pytest.fixture
+def shape_search() -> ShapeSearch:
+    """Return a search of a teacher of three layers: two candidates, the second chosen, and a uniform model."""
+    teacher = _shape(0, "teacher", (12, 12, 12), (3072, 3072, 3072), speed=1.0, divergence=0.01)
+    return ShapeSearch(
+        teacher="e" * 64,
+        task="squad",
+        family="bert",
+        limits={"min_throughput": 1.9, "max_parameters": 60_000_000},
+        met=True,
+        chosen=2,
+        tokens=170,
+        rows=6,
+        beside_us=70.0,
+        price_error=0.021,
+        rank_correlation=-0.5,
+        baseline_score=91.0849,
+        teacher_divergence=0.01,
+        teacher_score=91.0,
+        data_digest="1" * 64,
+        data_questions=512,
+        damage_questions=256,
+        selection_digest="2" * 64,
+        selection_questions=1000,
+        blocks=tuple(
+            ShapeBlock(
+                slot=f"layer.{layer}.{kind}",
+                units=most,
+                options=tuple(
+                    ShapeOption(units=units, error=0.5, damage=0.0625 * (1 - units / most), cost_us=units / 4)
+                    for units in range(most, -1, -most // 4)
+                ),
+            )
+            for layer in range(3)
+            for kind, most in (("attention", 12), ("feed_forward", 3072))
+        ),
+        candidates=(
+            teacher,
+            _shape(1, "solution 1 of round 1", (12, 9, 3), (3072, 0, 768), speed=1.8, divergence=0.2),
+            _shape(2, "solution 1 of round 2", (9, 0, 6), (2304, 1536, 0), speed=2.0, divergence=0.3),
+            _shape(3, "uniform", (6, 6, 6), (1536, 1536, 1536), speed=1.95, divergence=0.5),
+        ),
+        seconds={"moments": 20.0, "damage": 100.5},
+        tools={"onnxruntime": "1.23.0"},
+        cpu={"model": "Some <CPU> & more", "features": ["avx512_vnni"]},
+    )
+
+
+def _shape(
+    number: int,
+    origin: str,
+    heads: tuple[int, ...],
+    feed_forward: tuple[int, ...],
+    *,
+    speed: float,
+    divergence: float,
+) -> ShapeCandidate:
+    return ShapeCandidate(
+        number=number,
+        origin=origin,
+        heads=heads,
+        feed_forward=feed_forward,
+        parameters=int(100e6 / speed),
+        size_bytes=int(100e6 / speed),
+        l3_bytes=int(110e6 / speed),
+        predicted_damage=divergence / 2 if number else 0.0,
+        divergence=divergence,
+        score=91 - divergence,
+        ratio=0.9989999,
+        expected_ratio=0.998,
+        expected_ratio_low=0.99,
+        predicted_cost_us=9000 / speed,
+        cost_us=9900 / speed,
+        throughput=speed,
+        meets=speed > 1.9,
+        front=divergence < 0.4,
+        folder="chosen" if number == 2 else "",
+    )

@@ -73,6 +73,15 @@ def test_truncated(save_encoder: SaveEncoder, share: float) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_name_that_is_not_utf8(save_encoder: SaveEncoder, capfd: pytest.CaptureFixture[str]) -> None:
+    """The message of onnxruntime has the name in it and cannot be decoded: one line of ours, and nothing on stdout."""
+    path = save_encoder()
+    path.write_bytes(path.read_bytes().replace(b"\x05table", b"\x05t\x9able", 1))
+    with pytest.raises(ArtifactError, match="onnxruntime cannot open it"):
+        Session(path, outputs=("start_logits", "end_logits"))
+    assert capfd.readouterr().out == ""
+
+
 def test_missing_file(tmp_path: Path) -> None:
     """A model that is not there is an error that names it."""
     with pytest.raises(ArtifactError, match="no such model"):

@@ -138,10 +138,12 @@ RUN: dict[str, Callable[[Given], Any]] = {
 }
 """Stage → what it makes of an artifact. Every stage that runs an artifact, or makes another of it, is here."""
 RUN_NOTHING = {
+    "distill": "it takes checkpoints",
     "export": "it takes a checkpoint",
     "importing": "it takes a folder of another tool",
     "publish": "it copies, and every byte of the copy is hashed",
     "report": "it reads reports",
+    "search": "it takes a checkpoint, and runs what it has just made of it in a folder of its own",
 }
 INSIDE = {"gate": "judge evaluates and inspects; the stage itself reads the evidence"}
 

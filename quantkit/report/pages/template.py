@@ -31,9 +31,10 @@ def render(template: str, page: dict[str, Any]) -> str:
         UsageError: jinja2 is not installed.
     """
     require_jinja()
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
+        loader=FunctionLoader(_text),
         autoescape=True,
         finalize=_plain,
         undefined=StrictUndefined,
@@ -41,8 +42,11 @@ def render(template: str, page: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    source = resources.files("quantkit.report.pages").joinpath("templates", f"{template}.html")
-    return environment.from_string(source.read_text(encoding="utf-8")).render(page=page)
+    return environment.get_template(f"{template}.html").render(page=page)
+
+
+def _text(name: str) -> str:
+    return resources.files("quantkit.report.pages").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:
