@@ -14,7 +14,7 @@ from quantkit.cli import options, show
 @options.data_dir_option
 @options.output_options
 def command(*, checkpoint: str, given: options.Given, data_dir: Path | None, output: options.Output) -> None:
-    """Search smaller architectures of a trained checkpoint.
+    """Search smaller architectures of a checkpoint.
 
     Each layer keeps its own number of attention heads and width of the feed-forward network, or goes without. What
     stays is chosen by an integer program from the damage that each block does to the answers, and from what it costs
