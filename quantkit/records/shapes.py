@@ -9,6 +9,8 @@ from quantkit.records.record import Record, Report
 UNIFORM, SHALLOW, MAGNITUDE = "uniform", "without the last layers", "uniform by magnitude"
 """Where candidates come from that a search must beat; see `quantkit.shapes.baselines`."""
 BASELINES = (UNIFORM, SHALLOW, MAGNITUDE)
+UNHEALED = (SHALLOW, MAGNITUDE)
+"""Those whose weights stay as they are; nothing predicts their damage."""
 
 
 class ShapeOption(Record):

@@ -1,7 +1,7 @@
 """Baselines: what a search must beat, at the predicted price of its result and judged on the same questions.
 
 * the uniform architecture: all layers alike, healed as candidates are;
-* the teacher without its last layers, as few as bring the price down, healed too;
+* the teacher without its last layers, as few as bring the price down, nothing healed;
 * the uniform widths with the units whose weights are largest, neither solved nor healed: what is done where nothing is
   observed.
 """

@@ -9,7 +9,7 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.checkpoint import Checkpoint
 from quantkit.records import Sanity, ShapeBlock, ShapeCandidate, ShapeOption, ShapeSearch
-from quantkit.records.shapes import MAGNITUDE
+from quantkit.records.shapes import UNHEALED
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.find import TOOLS, Found
@@ -39,8 +39,8 @@ def report_of(
         _candidate(found, number, one, everyone, folders.get(number, ""))
         for number, one in enumerate(everyone)
     )
-    # By magnitude the same widths stand a second time, and nothing is predicted of their damage.
-    foretold = [one for one in everyone if one.origin != MAGNITUDE]
+    # Nothing predicts the damage of the others.
+    foretold = [one for one in everyone if one.origin not in UNHEALED]
     searched = [one for one in foretold if one is not search.teacher]
     return ShapeSearch(
         teacher=checkpoint.digest,

@@ -13,9 +13,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from quantkit.allocation.slots import Priced
 from quantkit.progress import track
-from quantkit.records.shapes import BASELINES, MAGNITUDE, SHALLOW, UNIFORM
+from quantkit.records.shapes import BASELINES, MAGNITUDE, SHALLOW, UNHEALED, UNIFORM
 from quantkit.shapes.baselines import without_layers
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.correct import factors
@@ -84,7 +86,13 @@ class Search:
         require_feasible(self.space, self.goal)
         with track("candidates", self.most + len(BASELINES), "candidates") as advance:
             for origin, units in self._proposals():
-                self.candidates.append(self.measured(origin, units))
+                try:
+                    self.candidates.append(self.measured(origin, units))
+                except np.linalg.LinAlgError as error:
+                    if origin not in BASELINES:
+                        raise
+                    # Its activations collapsed; the result is not lost for want of it.
+                    _LOG.warning("%s is left out: it cannot be quantized (%s)", origin, error)
                 advance(1)
         return self.chosen()
 
@@ -106,7 +114,7 @@ class Search:
 
     def measured(self, origin: str, units: Units) -> Candidate:
         """Build, judge and time an architecture."""
-        judged = self.trials.judged(units, magnitude=origin == MAGNITUDE)
+        judged = self.trials.judged(units, magnitude=origin in UNHEALED)
         cost, teacher = self.trials.costs([units, self.teacher.units])
         return Candidate(
             origin=origin,
@@ -120,7 +128,7 @@ class Search:
 
     def parts(self, candidate: Candidate) -> dict[Block, Narrowed]:
         """Return the narrowed blocks of a candidate."""
-        return self.trials.parts(candidate.units, magnitude=candidate.origin == MAGNITUDE)
+        return self.trials.parts(candidate.units, magnitude=candidate.origin in UNHEALED)
 
     @property
     def _cost_limit(self) -> float:

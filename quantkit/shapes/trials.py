@@ -85,7 +85,7 @@ class Trials:
 
         Args:
             units: block → units.
-            magnitude: keep the units whose weights are largest and heal nothing.
+            magnitude: keep the units whose weights are largest, as they are, and heal nothing.
         """
         if magnitude:
             return by_magnitude(self.bench, units)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from quantkit.records import ShapeCandidate, ShapeSearch
-from quantkit.records.shapes import MAGNITUDE, SHALLOW, UNIFORM
+from quantkit.records.shapes import MAGNITUDE, SHALLOW, UNHEALED, UNIFORM
 from quantkit.report.digits import TIMES
 from quantkit.report.figures.drawing import (
     ACCENT,
@@ -86,7 +86,7 @@ def _front(figure: Any, axes: Any, report: ShapeSearch, chosen: ShapeCandidate) 
     for one in report.candidates:
         color = ACCENT if one is chosen else INK if one.number == 0 else BLUE
         mark = "D" if one.number == 0 else MARKS.get(one.origin, "o")
-        if one.number and one.origin != MAGNITUDE:  # whose damage nothing predicts
+        if one.number and one.origin not in UNHEALED:  # whose damage nothing predicts
             here, there = foretold(report, one), measured(one)
             axes.plot(*zip(here, there, strict=True), color=color, linewidth=0.7, alpha=0.6, zorder=2)
             look = {"color": color, "markerfacecolor": PAPER, "markersize": 0.6 * _SIZE, "zorder": 3}

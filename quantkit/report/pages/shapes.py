@@ -3,7 +3,7 @@
 from typing import Any
 
 from quantkit.records import Sanity, ShapeBlock, ShapeCandidate, ShapeSearch
-from quantkit.records.shapes import MAGNITUDE
+from quantkit.records.shapes import UNHEALED
 from quantkit.report.digits import MINUS, NONE, cut, kept, nats, parameters, short, size, times
 from quantkit.report.figures.shapes import shapes_svg
 from quantkit.report.groups import score_name
@@ -111,7 +111,7 @@ def _candidate(one: ShapeCandidate, *, chosen: bool) -> dict[str, Any]:
         "cost": f"{one.cost_us:,.0f}",
         "foretold_cost": f"{one.predicted_cost_us:,.0f}",
         "divergence": nats(one.divergence),
-        "damage": NONE if one.origin == MAGNITUDE else nats(one.predicted_damage),
+        "damage": NONE if one.origin in UNHEALED else nats(one.predicted_damage),
         "ratio": kept(one.ratio),
         "expected": kept(one.expected_ratio_low),
     }
