@@ -19,6 +19,7 @@ from quantkit.quantization.observe import Range
 from quantkit.quantization.rounding import Problem, nearest
 from quantkit.quantization.write import SCHEMES, Parts
 from quantkit.records.record import Record
+from quantkit.runtime.session import ATTENTION_MASK
 
 INPUT = "x"
 _OPSET = 17
@@ -89,6 +90,8 @@ def _float_model(request: BlockRequest) -> ir.Model:
     """Return the block in float, fused."""
     shape = ir.Shape([BATCH, SEQUENCE, request.hidden])
     source = ir.val(INPUT, ir.DataType.FLOAT, shape)
+    mask = ir.val(ATTENTION_MASK, ir.DataType.INT64, ir.Shape([BATCH, SEQUENCE]))
+    inputs = [source]
     build = _Graph(request.hidden)
     if not request.units:
         total = build.node("Add", [source, build.vector("bias", request.hidden)])
@@ -98,9 +101,9 @@ def _float_model(request: BlockRequest) -> ir.Model:
         width = request.units * request.size
         if request.kind == "attention":
             inner = [build.linear(name, source, request.hidden, width) for name in _READERS["attention"]]
-            attended = build.node(
-                "MultiHeadAttention", [*inner, build.vector("biases", 3 * width)], num_heads=request.units
-            )
+            inner += [build.vector("biases", 3 * width), build.node("Cast", [mask], to=ir.DataType.INT32)]
+            attended = build.node("MultiHeadAttention", inner, num_heads=request.units)
+            inputs.append(mask)
         else:
             inner = [build.linear("intermediate", source, request.hidden, width)]
             attended = build.node(request.activation, [inner[0], build.vector("inner_bias", width)])
@@ -109,7 +112,7 @@ def _float_model(request: BlockRequest) -> ir.Model:
         result = build.node("SkipLayerNormalization", [projected, source, *vectors], epsilon=1e-12)
     result.name, result.type, result.shape = "y", ir.TensorType(ir.DataType.FLOAT), shape
     graph = ir.Graph(
-        [source],
+        inputs,
         [result],
         nodes=build.nodes,
         initializers=build.weights,
@@ -138,7 +141,7 @@ class _Graph:
     def node(
         self, operator: str, inputs: list[ir.Value], *, name: str = "", **attributes: int | float
     ) -> ir.Value:
-        own = operator not in ("MatMul", "Add", "LayerNormalization", "Relu")
+        own = operator not in ("MatMul", "Add", "LayerNormalization", "Relu", "Cast")
         node = ir.node(
             operator,
             inputs,

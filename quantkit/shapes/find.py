@@ -34,6 +34,7 @@ from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import CalibrationSet, select
 
 TOOLS = ("onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
+_RULES = "2"  # of how candidates are made; another number when they change, so that no journal answers
 _PRICE_SECONDS = 60.0
 
 
@@ -246,6 +247,7 @@ def _key(bench: Bench, questions: Questions, settings: SearchSettings) -> str:
             "confidence": settings.confidence,
             "step": settings.step,
             "grid": bench.grid.name,
+            "rules": _RULES,
             "tools": tool_versions("quantkit", *TOOLS),
             "cpu": cpu_facts().kernels_json(),
         }

@@ -15,6 +15,8 @@ _STEP = 16
 """Neurons that are removed at a time."""
 _DISTINCT = 12
 """Widths that a feed-forward network is offered at most, missing and whole left out."""
+_NARROW = (64, 32)
+"""Widths that are offered too, below the smallest step: late networks may lose nearly all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,11 +57,11 @@ def ladders(bench: Bench, blocks: Sequence[Block], *, step: int) -> dict[Block, 
 
 
 def unit_counts(block: Block, step: int) -> list[int]:
-    """Return the numbers of units that a block may keep, falling: heads one by one, neurons by a step or wider."""
+    """Return the numbers of units that a block may keep, falling: heads one by one, neurons by steps and very few."""
     if block.kind == "attention":
         return list(range(block.units, -1, -1))
     wide = step * max(1, -(-block.units // (step * _DISTINCT)))
-    return [
-        block.units,
-        *(width for width in range(block.units // wide * wide, -1, -wide) if width < block.units),
-    ]
+    few = [width for width in _NARROW if width < wide]
+    return sorted(
+        {block.units, *(n for n in [*range(0, block.units, wide), *few] if n < block.units)}, reverse=True
+    )

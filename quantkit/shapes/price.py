@@ -1,17 +1,18 @@
 """Price: microseconds of each block by its units, as INT8 on one thread of this CPU, and of all that is not in blocks.
 
-Blocks, the INT8 teacher and the same without any block are measured together, in turn. What stands beside the blocks
-(embeddings, head) is the time of the model without blocks less that of its residuals.
+Blocks, the INT8 teacher and the same without any block are measured together, in turn, in one run. What stands beside
+the blocks (embeddings, head, and what a whole model has to do between them) is the teacher's time less that of its
+blocks, and never less than the time of the model without blocks less that of its residuals.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import onnx
 import onnx_ir as ir
 
-from quantkit.latency.cost import measure_costs
+from quantkit.latency.cost import measure_beside
 from quantkit.shapes.block_model import BlockRequest
 from quantkit.shapes.blocks import Block
 
@@ -90,7 +91,7 @@ def request(block: Block, units: int, *, activation: str, grid: str, layout: str
 def prices_of(
     wanted: Mapping[Block, Mapping[int, BlockRequest]],
     empty: WholeModel,
-    whole: Iterable[WholeModel],
+    whole: Sequence[WholeModel],
     load: Load,
     *,
     seconds: float,
@@ -100,23 +101,24 @@ def prices_of(
     Args:
         wanted: block → units → what is asked.
         empty: the model with every block missing.
-        whole: models to measure beside it.
+        whole: models to measure beside it, the INT8 teacher first.
         load: what runs at once.
         seconds: how long it may take.
     """
-    models = list(whole)
     requests: list[Any] = list(
         dict.fromkeys(one for by_units in wanted.values() for one in by_units.values())
     )
-    costs = measure_costs(
-        [*requests, empty, *models], tokens=load.tokens, rows=load.rows, seconds_budget=seconds
-    )
+    everything = list(dict.fromkeys([*requests, empty, *whole]))
+    measured = measure_beside(everything, tokens=load.tokens, rows=load.rows, seconds_budget=seconds)
+    costs = dict(zip(everything, measured, strict=True))
     blocks = {
         block: {units: costs[one] for units, one in by_units.items()} for block, by_units in wanted.items()
     }
     residuals = sum(by_units[0] for by_units in blocks.values())
+    least = max(0.0, costs[empty] - residuals)
+    teacher = costs[whole[0]] - sum(by_units[max(by_units)] for by_units in blocks.values())
     return Prices(
         blocks=blocks,
-        beside=max(0.0, costs[empty] - residuals),
-        whole=tuple(costs[model] for model in models),
+        beside=max(least, teacher),
+        whole=tuple(costs[model] for model in whole),
     )

@@ -9,6 +9,7 @@ Baselines of the same predicted price are built and judged beside them.
 """
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -94,23 +95,40 @@ class Search:
                     # Its activations collapsed; the result is not lost for want of it.
                     _LOG.warning("%s is left out: it cannot be quantized (%s)", origin, error)
                 advance(1)
-        return self.chosen()
+        chosen = self.chosen()
+        if self.missed(chosen):
+            _LOG.warning(
+                "the chosen architecture costs %.1f %% more than is allowed, as measured; "
+                "raise --candidates, or ask for less",
+                100 * self.missed(chosen),
+            )
+        return chosen
 
     def chosen(self) -> Candidate:
-        """Return the candidate that keeps every limit and is nearest to the teacher, or else keeps most.
+        """Return the candidate that keeps every limit and is nearest to the teacher.
 
         What is built for comparison counts too: a uniform shape that is better is what the user wants.
+        Of those that keep a ratio and nothing else, the fastest; where none keeps the speed, the one that misses it least.
         """
-        return min(self.candidates, key=lambda one: (not self.fits(one), one.judged.marks.divergence))
+        only_ratio = math.isinf(self.goal.cost) and self.goal.ratio is not None
+        return min(
+            self.candidates,
+            key=lambda one: (
+                self.missed(one),
+                not self.meets(one),
+                one.cost if only_ratio and self.meets(one) else one.judged.marks.divergence,
+            ),
+        )
 
-    def fits(self, candidate: Candidate) -> bool:
-        """Tell whether a candidate keeps the limits on speed and size, as measured."""
-        return candidate.cost <= self._cost_limit * 1.01
+    def missed(self, candidate: Candidate) -> float:
+        """Return by what share a candidate costs more than is allowed, as measured; 0 where it keeps the limit."""
+        return max(0.0, candidate.cost / self.goal.cost - 1)
 
     def meets(self, candidate: Candidate) -> bool:
-        """Tell whether it keeps the ratio too."""
+        """Tell whether it keeps the limits on speed, as measured, and on the ratio."""
         ratio = self.goal.ratio
-        return self.fits(candidate) and (ratio is None or candidate.judged.marks.expected_ratio >= ratio)
+        kept = ratio is None or candidate.judged.marks.expected_ratio >= ratio
+        return not self.missed(candidate) and kept
 
     def measured(self, origin: str, units: Units) -> Candidate:
         """Build, judge and time an architecture."""
@@ -130,10 +148,6 @@ class Search:
         """Return the narrowed blocks of a candidate."""
         return self.trials.parts(candidate.units, magnitude=candidate.origin in UNHEALED)
 
-    @property
-    def _cost_limit(self) -> float:
-        return self.goal.cost
-
     def _proposals(self) -> Iterator[tuple[str, Units]]:
         """Yield architectures to measure; each time what was measured of those before is known."""
         built: list[dict[str, int]] = []
@@ -141,9 +155,10 @@ class Search:
         while len(built) < self.most:
             number += 1
             space = self._corrected()
-            limit = self.goal.cost * self._margin() - self.prices.beside
+            limit = self._most_cost() * self._margin() - self.prices.beside
             found = [space.chosen(one) for one in pool(space, limit, self.goal.limits, count=_POOL)]
-            new = [units for units in found if named(units) not in built][: self.most - len(built)]
+            most = 1 if math.isinf(self.goal.cost) and self.goal.ratio is not None else self.most - len(built)
+            new = [units for units in found if named(units) not in built][:most]
             if not new:
                 break
             for place, units in enumerate(new, 1):
@@ -166,6 +181,19 @@ class Search:
             yield SHALLOW, shallow
         if alike is not None:
             yield MAGNITUDE, alike
+
+    def _most_cost(self) -> float:
+        """Return what is asked; with a ratio only, halfway between what kept it and what did not, as measured."""
+        if not math.isinf(self.goal.cost) or self.goal.ratio is None:
+            return self.goal.cost
+        fastest = cheapest(self.space.slots, self.goal.limits)
+        assert fastest is not None
+        kept = [self.teacher.cost, *(one.cost for one in self.candidates if self.meets(one))]
+        failed = [
+            fastest.cost + self.prices.beside,
+            *(one.cost for one in self.candidates if not self.meets(one) and one.cost < min(kept)),
+        ]
+        return (min(kept) + max(failed)) / 2
 
     def _margin(self) -> float:
         """Return by how much costs must be predicted smaller, as whole models were measured to cost."""
