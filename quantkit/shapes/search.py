@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from quantkit.allocation.slots import Priced
+from quantkit.allocation.solver import cheapest
 from quantkit.progress import track
 from quantkit.records.shapes import BASELINES, MAGNITUDE, SHALLOW, UNHEALED, UNIFORM
 from quantkit.shapes.baselines import without_layers
@@ -108,7 +109,7 @@ class Search:
         """Return the candidate that keeps every limit and is nearest to the teacher.
 
         What is built for comparison counts too: a uniform shape that is better is what the user wants.
-        Of those that keep a ratio and nothing else, the fastest; where none keeps the speed, the one that misses it least.
+        If only a ratio is asked, the fastest that keeps it; where none keeps the speed, the one that misses it least.
         """
         only_ratio = math.isinf(self.goal.cost) and self.goal.ratio is not None
         return min(
