@@ -147,16 +147,15 @@ def _first_difference(
 ) -> _Difference | None:
     flat = ours.encode_ids([text for row in rows for text in row])
     encoded = iter(flat)
-    for row in rows:
-        ids, types = ours.row(*(next(encoded) for _ in row))
-        with quiet_transformers():
+    with quiet_transformers():
+        for row in rows:
+            ids, types = ours.row(*(next(encoded) for _ in row))
             wanted = theirs(*row, return_token_type_ids=token_types)
-        if ids.tolist() != wanted["input_ids"]:
-            return _Difference(texts=row, ours=ids.tolist(), theirs=wanted["input_ids"])
-        if token_types and types.tolist() != wanted["token_type_ids"]:
-            return _Difference(
-                texts=row, ours=types.tolist(), theirs=wanted["token_type_ids"], what="token types"
-            )
+            if ids.tolist() != wanted["input_ids"]:
+                return _Difference(texts=row, ours=ids.tolist(), theirs=wanted["input_ids"])
+            if token_types and types.tolist() != wanted["token_type_ids"]:
+                found, right = types.tolist(), wanted["token_type_ids"]
+                return _Difference(texts=row, ours=found, theirs=right, what="token types")
     padding = theirs.pad_token_id
     if padding is not None and padding != ours.pad_id:
         return _Difference(texts=("padding",), ours=[ours.pad_id], theirs=[padding])

@@ -19,7 +19,7 @@ _GZIP, _PARQUET, _ARROW, _STREAM = b"\x1f\x8b", b"PAR1", b"ARROW1", b"\xff\xff\x
 _MARKS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
-    b"PK": "a zip archive",
+    b"PK\x03\x04": "a zip archive",
     b"\x28\xb5\x2f\xfd": "zstandard",
 }
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}

@@ -68,6 +68,12 @@ def test_quotes_in_tsv_are_letters(tmp_path: Path) -> None:
     assert found.rows[0].values == {"sentence": '"lone quote', "label": "1"}
 
 
+def test_a_column_may_begin_like_an_archive(tmp_path: Path) -> None:
+    """Two letters make no zip archive: only its whole mark does."""
+    found = read_rows(tmp_path / "keys.csv", b"PKID,text\n1,good\n", ADVICE)
+    assert found.columns == ("PKID", "text")
+
+
 def test_plain_text_is_a_text_a_line(tmp_path: Path) -> None:
     """A file for calibration may be nothing but texts."""
     found = read_rows(tmp_path / "calls.txt", b"one\n\ntwo\n", ADVICE)
