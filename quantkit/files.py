@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import logging
@@ -14,7 +15,7 @@ from typing import Any
 
 import platformdirs
 
-from quantkit.errors import ArtifactError, OutputError, QuantkitError
+from quantkit.errors import ArtifactError, OutputError, QuantkitError, UsageError
 from quantkit.hub_cache import is_blob
 from quantkit.partial import PARTIAL, exchange, lock, partial_folder
 
@@ -237,6 +238,32 @@ def inside(folder: Path, name: str) -> Path:
     if escapes or not (path.resolve().is_relative_to(folder.resolve()) or is_blob(folder, path)):
         raise ArtifactError(f"{folder}: the path {name!r} leaves the folder; do not use this artifact")
     return path
+
+
+@contextlib.contextmanager
+def sole_user(folder: Path, lock_file: str, *, busy: str) -> Iterator[None]:
+    """Hold a folder for this process while the block runs; it is made if need be.
+
+    Args:
+        folder: to be held.
+        lock_file: the file in it that is locked; it stays.
+        busy: what to say when another process holds it, without the folder's name.
+
+    Raises:
+        UsageError: another process holds it.
+        OutputError: it cannot be written.
+    """
+    with naming_output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{folder}: {busy}") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def cache_folder() -> Path:

@@ -11,8 +11,6 @@ another training writes there, and it must wait.
 """
 
 import contextlib
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,8 +20,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from quantkit.errors import UsageError
-from quantkit.files import cache_folder, canonical_json, naming_output_errors, write_bytes
+from quantkit.files import cache_folder, canonical_json, sole_user, write_bytes
 from quantkit.records.distill import Evaluated, Speeds
 from quantkit.records.record import Record
 from quantkit.strict_json import parse_json
@@ -79,19 +76,9 @@ class TrainingFolder:
             UsageError: another one is at work in it.
             OutputError: it cannot be written.
         """
-        with naming_output_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"{self.path}: the same training is at work there; wait for it, or give another --seed"
-                ) from None
+        busy = "the same training is at work there; wait for it, or give another --seed"
+        with sole_user(self.path, _LOCK, busy=busy):
             yield
-        finally:
-            os.close(handle)
 
     def read(self) -> tuple[Progress, dict[str, Tensor]] | None:
         """Return where the training stopped, or None where it begins: what cannot be read is begun again."""

@@ -11,7 +11,6 @@ moment leaves either a finished step or none.
 """
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from quantkit.artifact import Ingredients
 from quantkit.artifact.manifest import NAME as MANIFEST
 from quantkit.artifact.manifest import REPORTS
 from quantkit.errors import UsageError
-from quantkit.files import naming_output_errors, write_json
+from quantkit.files import naming_output_errors, sole_user, write_json
 from quantkit.partial import partial_folder, remove_abandoned
 from quantkit.records.record import Record
 from quantkit.strict_json import read_json
@@ -82,23 +81,13 @@ class WorkFolder:
         """
         if (self.path / MANIFEST).is_file():
             raise UsageError(f"{self.path}: is an artifact, not a folder for runs; choose another --work")
-        with naming_output_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"{self.path}: another run is at work there; wait for it, or choose another --work"
-                ) from None
+        busy = "another run is at work there; wait for it, or choose another --work"
+        with sole_user(self.path, _LOCK, busy=busy):
             self._entries = _read_ledger(self.path / LEDGER)
             remove_abandoned(self.path, {LEDGER, *made})
             for name in made:
                 remove_abandoned(self.path / name / REPORTS)
             yield
-        finally:
-            os.close(handle)
 
 
 def _read_ledger(path: Path) -> dict[str, Entry]:
