@@ -20,7 +20,7 @@ import numpy as np
 
 from quantkit.errors import DatasetError, EvaluationError
 from quantkit.files import sha256_bytes
-from quantkit.metrics.distributions import softmax
+from quantkit.metrics.distributions import Outcome, softmax
 from quantkit.tasks.reading import read_file
 from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
 from quantkit.tasks.rows.formats import Row, read_rows
@@ -76,6 +76,7 @@ class TextClassification:
     outputs = ("logits",)
     head = "ForSequenceClassification"
     per_token = False
+    outcome: Outcome = "choice"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read rows of any form.

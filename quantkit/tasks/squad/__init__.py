@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from quantkit.metrics.distributions import Outcome
 from quantkit.tasks.squad.answers import OUTPUTS, expected_scores, predict
 from quantkit.tasks.squad.cutting import SquadWindow, cut
 from quantkit.tasks.squad.labels import right
@@ -21,6 +22,7 @@ class Squad:
     outputs = OUTPUTS
     head = "ForQuestionAnswering"
     per_token = True
+    outcome: Outcome = "choice"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read a file in SQuAD v1.1 format, or rows; see `read_squad`."""
