@@ -45,8 +45,8 @@ LAYOUTS: dict[str, tuple[Pass, ...]] = {
 }
 """Name → passes, in order.
 
-`onnxruntime-avx2` is for CPUs without AVX-512; `portable` writes no operator of a runtime's own; `fused` leaves the graph
-as it is.
+`onnxruntime-avx2` is for CPUs without AVX-512; `portable` writes no operator of a runtime's own; `fused` leaves the
+graph as it is.
 """
 
 
