@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,28 +34,37 @@ def test_names() -> None:
         getattr(quantkit, "exprot")  # noqa: B009  (type checkers know that it is not there)
 
 
-def test_line(tmp_path: Path) -> None:
-    """Checkpoint to a registry in the API's words; the published model answers."""
-    fp32 = quantkit.export("quickstart", tmp_path / "fp32")
-    int8 = quantkit.quantize(fp32, tmp_path / "int8", mode="dynamic")
-    verdict = quantkit.gate(
-        int8, tmp_path / "fp32", data="callcentre", untrusted=False, min_ratio=0.9, resamples=100
-    )
-    assert verdict.verdict == "pass"
-    assert quantkit.evaluate(int8, data="callcentre").questions == 501
+def test_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's code runs as it stands there, from a checkpoint to an answer of the published model."""
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    done: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(block, done)
+    assert done["verdict"].verdict == "pass"
+    assert done["answer"].text in "Ada Lovelace called about the printer."
+    assert 0 <= done["answer"].score <= 1
+    int8 = done["int8"]
+    assert quantkit.evaluate("int8", data="callcentre").questions == 501
     assert quantkit.inspect(int8).int8_coverage == 1.0
-    place = quantkit.publish(int8, tmp_path / "registry", name="tiny", version="1.0.0")
-    assert isinstance(place, Path)
-    with quantkit.load(place, threads=1) as model:
-        found = model.answers([("Who called?", "Ada Lovelace called about the printer.")] * 2)
-        assert found[0] == found[1]
-        assert found[0].text in "Ada Lovelace called about the printer."
-        assert 0 <= found[0].score <= 1
+    with quantkit.load(int8, threads=1) as model:
+        first, second = model.answers([("Who called?", "Ada Lovelace called about the printer.")] * 2)
+        assert first == second
         assert model.answers([]) == []
         with pytest.raises(UsageError, match="is for squad; classify is for text-classification"):
             model.classify("a text")
     with pytest.raises(UsageError, match="was made without a search"):
         quantkit.search_report(int8)
+
+
+def test_classifier(tiny_classifier: Path, tmp_path: Path) -> None:
+    """A classifier gives every label its probability, the most probable first."""
+    fp32 = quantkit.export(tiny_classifier / "checkpoint", tmp_path / "fp32", task="text-classification")
+    with quantkit.load(fp32, threads=1) as model:
+        labels = model.classify("my parcel has not arrived")
+        assert model.classifications(["my parcel has not arrived"]) == [labels]
+    assert sum(label.score for label in labels) == pytest.approx(1, abs=1e-6)
+    assert [label.score for label in labels] == sorted((label.score for label in labels), reverse=True)
 
 
 @pytest.mark.parametrize(
