@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from quantkit.recipe.fields import Cli, Place, Section, Was
 from quantkit.recipe.kinds import CalibrationData, Dataset, RayAddress, Seconds
@@ -109,11 +109,22 @@ class EvaluateSettings(Section):
     )
 
 
+def _ratio(value: float) -> float:
+    """Refuse what is no ratio.
+
+    Raises:
+        ValueError: it is more than 2, so it was meant in percent.
+    """
+    if value > 2:
+        raise ValueError(f"is a ratio, such as 0.999; did you mean {round(value / 100, 9):g}?")
+    return value
+
+
 class GateSettings(Section):
     """two Evaluations → GateReport."""
 
-    min_ratio: float = Field(
-        default=0.999, gt=0, le=2, description="least candidate F1 / reference F1, compared unrounded with >="
+    min_ratio: Annotated[float, AfterValidator(_ratio)] = Field(
+        default=0.999, gt=0, description="least candidate F1 / reference F1, compared unrounded with >="
     )
     reference_f1: float | None = Field(
         default=None,
