@@ -182,6 +182,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
         features=len(prepared.rows),
+        truncated=prepared.truncated,
         settings=_compared(settings, reader.settings),
         seconds=time.perf_counter() - started,
         features_per_second=len(prepared.rows) / ran,
