@@ -137,7 +137,6 @@ def test_int8_passes_and_a_damaged_head_fails(made: Callable[[str], Path], tmp_p
         )
         report = GateReport.model_validate(json.loads(found))
         verdicts[name] = {check.name: check.verdict for check in report.checks}
-        print(name, report.ratio, report.changed, verdicts[name])
     assert verdicts["int8"]["point estimate"] == "pass"
     assert verdicts["damaged"]["point estimate"] == "fail"
 
