@@ -21,6 +21,7 @@ import numpy as np
 from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import softmax
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.tasks.reading import read_file
 from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
 from quantkit.tasks.rows.formats import Row, read_rows
@@ -96,6 +97,7 @@ class TextClassification:
     name = "text-classification"
     outputs = ("logits",)
     head = "ForSequenceClassification"
+    metric = metric_of("text-classification")
     per_token = False
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.tasks.squad.answers import OUTPUTS, expected_scores, predict
 from quantkit.tasks.squad.cutting import SquadWindow, cut
 from quantkit.tasks.squad.labels import right
@@ -20,6 +21,7 @@ class Squad:
     name = "squad"
     outputs = OUTPUTS
     head = "ForQuestionAnswering"
+    metric = metric_of("squad")
     per_token = True
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
