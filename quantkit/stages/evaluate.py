@@ -266,7 +266,10 @@ def _believed(content: Any, subject: _Subject) -> Evaluation | None:
     if scores_digest(scores) != found.predictions_sha256:
         return None
     try:
-        whole = percent(metric_of(found.task, found.metric), measures_of(scores))
+        metric, measures = metric_of(found.task, found.metric), measures_of(scores)
+        if metric.fault(measures) is not None:
+            return None
+        whole = percent(metric, measures)
     except (KeyError, ValueError):
         return None
     if (whole, _percent([score.exact_match for score in scores]), len(scores)) != (
