@@ -267,9 +267,7 @@ def _believed(content: Any, subject: _Subject) -> Evaluation | None:
         return None
     try:
         metric, measures = metric_of(found.task, found.metric), measures_of(scores)
-        if metric.fault(measures) is not None:
-            return None
-        whole = percent(metric, measures)
+        whole = math.nan if metric.fault(measures) else percent(metric, measures)
     except (KeyError, ValueError):
         return None
     if (whole, _percent([score.exact_match for score in scores]), len(scores)) != (

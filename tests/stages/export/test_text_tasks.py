@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from quantkit.artifact import Artifact
 from quantkit.cli.main import main
+from quantkit.errors import UsageError
 from quantkit.records import GateReport
 from quantkit.tasks.prepared import Reader
 
@@ -148,3 +149,24 @@ def _damage(checkpoint: Path, out: Path) -> None:
     weights = load_file(out / "model.safetensors")
     shuffled = np.random.default_rng(0).permutation(weights[HEAD].shape[1])
     save_file({**weights, HEAD: np.ascontiguousarray(weights[HEAD][:, shuffled])}, out / "model.safetensors")
+
+
+def test_models_are_asked_from_python(made: Callable[[str], Path]) -> None:
+    """Each task has its call, and refuses those of the others by name."""
+    import quantkit
+
+    with quantkit.load(made("multi-label-classification") / "fp32") as model:
+        labels = model.classify("abc def")
+        assert sorted(label.name for label in labels) == [f"label{number}" for number in range(4)]
+        assert [label.score for label in labels] == sorted((label.score for label in labels), reverse=True)
+        with pytest.raises(UsageError, match="score is for text-regression"):
+            model.score("abc")
+    with quantkit.load(made("text-regression") / "fp32") as model:
+        one, two = model.scores(["abc", ("abc", "def")])
+        # Batches of other sizes.
+        assert model.score("abc", "def") == pytest.approx(two, abs=1e-5)
+        assert one != two
+    with quantkit.load(made("reranking") / "fp32") as model:
+        ranked = model.rerank("abc", ["a", "def", "hg"])
+        assert sorted(entry.passage for entry in ranked) == [0, 1, 2]
+        assert ranked[0].score >= ranked[1].score >= ranked[2].score
