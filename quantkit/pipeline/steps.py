@@ -7,6 +7,8 @@ from typing import Any
 
 from quantkit.artifact import Ingredients
 from quantkit.pipeline.line import Line
+from quantkit.pipeline.smaller import DISTILL, SEARCH
+from quantkit.pipeline.stage import Stage
 from quantkit.pipeline.stages import (
     BENCH,
     EVALUATE,
@@ -16,13 +18,16 @@ from quantkit.pipeline.stages import (
     INSPECT,
     PUBLISH,
     QUANTIZE,
-    Stage,
 )
 from quantkit.recipe.settings import Recipe
 
 
 def _always(recipe: Recipe) -> bool:  # noqa: ARG001 - as every `wanted`
     return True
+
+
+def _smaller(recipe: Recipe) -> bool:
+    return recipe.makes_smaller
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,15 +84,54 @@ class Step:
         return line.work.path / self.folder if self.folder else line.work.path
 
 
-_BASELINE = ("export", "fuse")
-_CANDIDATE = (*_BASELINE, "quantize")
+_CHECKPOINT = ("search", "distill")
+_PLAIN = (*_CHECKPOINT, "export", "fuse")
+_CANDIDATE = (*_PLAIN, "quantize")
+_ORIGINAL = ("export original", "fuse original")
+# Without a smaller model the original's artifact is the one that is quantized.
+_BASELINE = (*_ORIGINAL, *_PLAIN)
 
 STEPS = (
+    Step(
+        name="search",
+        stage=SEARCH,
+        takes=lambda line: line.original,
+        settings=lambda line: line.search_settings,
+        folder="00-search",
+        wanted=lambda recipe: recipe.search is not None,
+    ),
+    Step(
+        name="distill",
+        stage=DISTILL,
+        takes=lambda line: line.family,
+        settings=lambda line: line.distill_settings,
+        needs=("search",),
+        folder="00-student",
+        wanted=lambda recipe: recipe.distill is not None,
+    ),
+    Step(
+        name="export original",
+        stage=EXPORT,
+        takes=lambda line: line.original,
+        settings=lambda line: line.recipe.export,
+        folder="00-original",
+        wanted=_smaller,
+    ),
+    Step(
+        name="fuse original",
+        stage=FUSE,
+        takes=lambda line: line.made["export original"],
+        settings=lambda line: line.recipe.fuse,
+        needs=("export original",),
+        folder="00-original-fused",
+        wanted=lambda recipe: _smaller(recipe) and recipe.fuse.enabled,
+    ),
     Step(
         name="export",
         stage=EXPORT,
         takes=lambda line: line.source,
         settings=lambda line: line.recipe.export,
+        needs=_CHECKPOINT,
         folder="01-export",
     ),
     Step(
@@ -95,16 +139,16 @@ STEPS = (
         stage=FUSE,
         takes=lambda line: line.exported,
         settings=lambda line: line.recipe.fuse,
-        needs=("export",),
+        needs=(*_CHECKPOINT, "export"),
         folder="02-fused",
         wanted=lambda recipe: recipe.fuse.enabled,
     ),
     Step(
         name="quantize",
         stage=QUANTIZE,
-        takes=lambda line: line.baseline,
+        takes=lambda line: line.plain,
         settings=lambda line: line.quantize_settings,
-        needs=_BASELINE,
+        needs=_PLAIN,
         folder="03-int8",
     ),
     Step(
@@ -113,6 +157,14 @@ STEPS = (
         takes=lambda line: line.baseline,
         settings=lambda line: line.recipe.evaluate,
         needs=_BASELINE,
+    ),
+    Step(
+        name="evaluate student",
+        stage=EVALUATE,
+        takes=lambda line: line.plain,
+        settings=lambda line: line.recipe.evaluate,
+        needs=_PLAIN,
+        wanted=_smaller,
     ),
     Step(
         name="evaluate candidate",
@@ -132,14 +184,14 @@ STEPS = (
         name="gate",
         stage=GATE,
         takes=lambda line: line.evidence,
-        settings=lambda line: line.recipe.gate,
+        settings=lambda line: line.gate_settings,
     ),
     Step(
         name="bench",
         stage=BENCH,
-        takes=lambda line: (line.baseline, line.candidate),
+        takes=lambda line: line.measured,
         settings=lambda line: line.recipe.bench,
-        needs=_CANDIDATE,
+        needs=(*_ORIGINAL, *_CANDIDATE),
         wanted=lambda recipe: recipe.bench is not None,
     ),
     Step(

@@ -56,10 +56,15 @@ def recipe(fakes_module: ModuleType, tmp_path: Path) -> Any:
 def test_the_order_of_the_line() -> None:
     """Someone who reads the table sees what happens, in order."""
     assert [step.name for step in STEPS] == [
+        "search",
+        "distill",
+        "export original",
+        "fuse original",
         "export",
         "fuse",
         "quantize",
         "evaluate baseline",
+        "evaluate student",
         "evaluate candidate",
         "inspect",
         "gate",
