@@ -88,8 +88,14 @@ class Line:
     @property
     def measured(self) -> tuple[Artifact, ...]:
         """The artifacts whose throughput is measured side by side, the candidate last."""
-        between = (self.plain,) if self.recipe.makes_smaller else ()
-        return (self.baseline, *between, self.candidate)
+        student = (self.plain,) if self.recipe.makes_smaller else ()
+        int8 = (self.original_int8,) if "quantize original" in self.made else ()
+        return (self.baseline, *student, *int8, self.candidate)
+
+    @property
+    def original_int8(self) -> Artifact:
+        """The INT8 artifact of the recipe's own checkpoint, to tell what is due to INT8 and what to the student."""
+        return self._artifact("quantize original")
 
     @property
     def candidate(self) -> Artifact:

@@ -26,6 +26,10 @@ def _always(recipe: Recipe) -> bool:  # noqa: ARG001 - as every `wanted`
     return True
 
 
+def _none(line: Line) -> None:
+    """Return the settings of a stage that has none."""
+
+
 def _smaller(recipe: Recipe) -> bool:
     return recipe.makes_smaller
 
@@ -127,6 +131,15 @@ STEPS = (
         wanted=lambda recipe: _smaller(recipe) and recipe.fuse.enabled,
     ),
     Step(
+        name="quantize original",
+        stage=QUANTIZE,
+        takes=lambda line: line.baseline,
+        settings=lambda line: line.quantize_settings,
+        needs=_ORIGINAL,
+        folder="00-original-int8",
+        wanted=lambda recipe: recipe.quantizes_both,
+    ),
+    Step(
         name="export",
         stage=EXPORT,
         takes=lambda line: line.source,
@@ -167,6 +180,14 @@ STEPS = (
         wanted=_smaller,
     ),
     Step(
+        name="evaluate original int8",
+        stage=EVALUATE,
+        takes=lambda line: line.original_int8,
+        settings=lambda line: line.recipe.evaluate,
+        needs=(*_ORIGINAL, "quantize original"),
+        wanted=lambda recipe: recipe.quantizes_both,
+    ),
+    Step(
         name="evaluate candidate",
         stage=EVALUATE,
         takes=lambda line: line.candidate,
@@ -174,10 +195,26 @@ STEPS = (
         needs=_CANDIDATE,
     ),
     Step(
+        name="inspect original",
+        stage=INSPECT,
+        takes=lambda line: line.baseline,
+        settings=_none,
+        needs=_ORIGINAL,
+        wanted=_smaller,
+    ),
+    Step(
+        name="inspect student",
+        stage=INSPECT,
+        takes=lambda line: line.plain,
+        settings=_none,
+        needs=_PLAIN,
+        wanted=_smaller,
+    ),
+    Step(
         name="inspect",
         stage=INSPECT,
         takes=lambda line: line.candidate,
-        settings=lambda line: None,  # noqa: ARG005 - it has none
+        settings=_none,
         needs=_CANDIDATE,
     ),
     Step(
@@ -191,7 +228,7 @@ STEPS = (
         stage=BENCH,
         takes=lambda line: line.measured,
         settings=lambda line: line.recipe.bench,
-        needs=(*_ORIGINAL, *_CANDIDATE),
+        needs=(*_ORIGINAL, "quantize original", *_CANDIDATE),
         wanted=lambda recipe: recipe.bench is not None,
     ),
     Step(

@@ -273,3 +273,8 @@ class Recipe(Section):
     def makes_smaller(self) -> bool:
         """Whether another checkpoint than `checkpoint` is quantized: one that was made from it."""
         return self.search is not None or self.student is not None
+
+    @property
+    def quantizes_both(self) -> bool:
+        """Whether the original is quantized too, to compare with; not where each would be another long search."""
+        return self.makes_smaller and self.quantize.mode != "auto"

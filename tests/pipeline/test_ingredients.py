@@ -110,7 +110,7 @@ def keys(tmp_path: Path, make_artifact: Callable[..., Artifact]) -> Callable[[Re
 
     def keys_of(recipe: Recipe) -> dict[str, str]:
         line = Line(recipe, WorkFolder(tmp_path), DataPlaces())
-        made = ("export original", "fuse original", "export", "fuse", "quantize")
+        made = ("export original", "fuse original", "quantize original", "export", "fuse", "quantize")
         line.made = dict.fromkeys(made, artifact)
         return {step.name: step.ingredients(line).key(step.stage.name) for step in KEPT}
 
@@ -199,8 +199,12 @@ def test_only_a_search_is_made_of_its_settings(
                 "distill",
                 "quantize",
                 "evaluate baseline",
+                "quantize original",
                 "evaluate student",
+                "evaluate original int8",
                 "evaluate candidate",
+                "inspect original",
+                "inspect student",
                 "inspect",
                 "bench",
             },
