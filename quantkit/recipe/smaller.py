@@ -27,6 +27,11 @@ def require_whole(recipe: Recipe, name: Callable[[tuple[str, ...]], str]) -> Non
             f"{name(('search', 'data'))}: is missing; give questions that the gate does not use, such as squad-train "
             "or a file"
         )
+    if recipe.makes_smaller and recipe.export.revision is not None:
+        raise RecipeError(
+            f"{name(('export', 'revision'))}: a student has none, and a search takes the newest; download that "
+            "revision, and give its folder as checkpoint"
+        )
     for section in ("search", "distill"):
         settings = getattr(recipe, section)
         said = settings.gate_data if settings else None
