@@ -22,6 +22,7 @@ from quantkit.artifact import Artifact, new_artifact
 from quantkit.artifact.ingredients import UNKNOWN, Ingredients
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, require_torch
+from quantkit.checkpoint.student import teacher_of
 from quantkit.errors import ExportError
 from quantkit.files import require_free, write_text
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
@@ -103,6 +104,7 @@ def export(
         with new_artifact(out, force=force) as draft:
             draft.take_companions(source.folder)
             facts = {
+                **_origin(source.folder),
                 "ids": _read_as_transformers_do(source, draft.path),
                 **_write_graph(source, draft.model_path, settings),
                 FACT: said(of_task, lengths),
@@ -121,6 +123,12 @@ def export(
                 parent=None,
             )
     return Artifact.open(out, check=False)
+
+
+def _origin(folder: Path) -> dict[str, Any]:
+    """Return the fact of whose student a checkpoint says it is; of one that says nothing, none."""
+    teacher = teacher_of(folder)
+    return {} if teacher is None else {"teacher_digest": teacher}
 
 
 def _read_as_transformers_do(source: Checkpoint, folder: Path) -> dict[str, Any]:

@@ -320,6 +320,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                help='Least candidate F1 / reference F1, compared unrounded with >=.'),
         Option(path=('reference_f1',), names=('--reference-f1',), kind='number',
                help="Fixed reference in percent instead of the baseline's F1, such as MLPerf's 90.874."),
+        Option(path=('student',), names=('--student',), kind='flag', gives=True,
+               help="The candidate is a smaller model made from the baseline's checkpoint, as its export says: layers need not agree, embeddings must."),
         Option(path=('policy',), names=('--policy',), kind='choice', choices=('mlperf', 'statistical'), default='mlperf',
                help='mlperf: point estimate on all questions; statistical: paired interval, can be inconclusive.'),
         Option(path=('confidence',), names=('--confidence',), kind='number', default='0.95',
