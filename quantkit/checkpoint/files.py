@@ -8,6 +8,7 @@ from typing import Any
 from quantkit import strict_json
 from quantkit.artifact.artifact import COMPANIONS
 from quantkit.checkpoint.hub import fetch_checkpoint
+from quantkit.checkpoint.other_weights import other_weights
 from quantkit.errors import CheckpointError
 from quantkit.files import digest_of, sha256_file
 
@@ -70,8 +71,9 @@ def find_weights(folder: Path, *, allow_pickle: bool = False) -> WeightFiles:
         return WeightFiles(paths=(folder / PICKLE,), index=None, pickled=True)
     if pickled:
         return _parts(folder, PICKLE + INDEX, pickled=True)
-    if (folder / "adapter_config.json").is_file():
-        raise CheckpointError(f"{folder}: is a PEFT adapter, not a model; merge it into its base model first")
+    other = other_weights(folder)
+    if other is not None:
+        raise CheckpointError(f"{folder}: {other}")
     raise CheckpointError(f"{folder}: has no {SAFETENSORS}; copy the checkpoint's weights there")
 
 

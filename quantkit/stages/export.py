@@ -22,6 +22,7 @@ from quantkit.artifact import Artifact, new_artifact
 from quantkit.artifact.ingredients import UNKNOWN, Ingredients
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, require_torch
+from quantkit.checkpoint.weight_names import modules_of
 from quantkit.errors import ExportError
 from quantkit.files import require_free, write_text
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
@@ -152,11 +153,12 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
         )
     if unused:
         _LOG.warning(
-            "%s: %d weights have no place in the model for %s and are left out, the first is %s",
+            "%s: %d weights have no place in the model for %s and are left out (%s); if it was trained with them, it "
+            "computes something else",
             source.name,
             len(unused),
             source.task,
-            unused[0],
+            modules_of(unused),
         )
     of_task = task_named(source.task)
     signature = Signature(inputs=source.inputs, outputs=of_task.outputs, per_token=of_task.per_token)
