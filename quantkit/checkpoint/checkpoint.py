@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from quantkit.architectures import Architecture, Config, EncoderShape, architecture
-from quantkit.checkpoint.files import WeightFiles, find_checkpoint, find_weights, folder_digest, read_json
+from quantkit.checkpoint.files import (
+    WeightFiles,
+    find_checkpoint,
+    find_weights,
+    folder_digest,
+    read_json,
+    require_cached,
+)
 from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_finite
 from quantkit.checkpoint.weight_names import require_names, tasks_of
 from quantkit.errors import CheckpointError, UsageError
@@ -83,6 +90,7 @@ def read_checkpoint(
     require_task(where, values, family, task)
     require_scored(where, values, task)
     weights = find_weights(folder, allow_pickle=allow_pickle)
+    require_cached(folder, weights)
     if not weights.pickled:
         _check_weights(folder, weights, family, task)
     tokenizer = Tokenizer.load(folder)

@@ -147,6 +147,9 @@ def _check_pickles(checkpoint: Checkpoint) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says."""
+    """Return the first line of what an error says; of a field of a config, the one that says what is wrong with it."""
     lines = str(error).strip().splitlines()
-    return lines[0][:160] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    chosen = lines[-1].strip() if isinstance(error, StrictDataclassError) else lines[0]
+    return chosen[:160]

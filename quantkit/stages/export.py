@@ -31,6 +31,7 @@ from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import ExportSettings
 from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.tokenizer import require_rows
 
 __all__ = ["Source", "checkpoint_digest", "export", "ingredients"]
 
@@ -126,6 +127,7 @@ def _read_as_transformers_do(source: Checkpoint, folder: Path) -> dict[str, Any]
     # A model of one type takes only type 0, whatever the tokenizer says.
     two_types = "token_type_ids" in source.inputs and source.token_types > 1
     ids = compare_ids(source.folder, token_types=two_types)
+    require_rows(source.folder, ids.tokens, source.vocab_size)
     if ids.written is not None:
         _LOG.warning(
             "%s: its tokenizer files contradict each other; the artifact has a %s that reads texts as the %s of "

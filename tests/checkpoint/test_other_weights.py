@@ -29,4 +29,5 @@ def test_what_is_there_is_named(name: str, what: str | None, tmp_path: Path) -> 
     """Weights of other tools and other names are named; what no weights are in is not."""
     (tmp_path / name).touch()
     found = other_weights(tmp_path)
-    assert (found or "").partition(" (")[2].startswith(what or "") and (found is None) == (what is None)
+    assert (found is None) == (what is None)
+    assert (found or "").partition(" (")[2].startswith(what or "")
