@@ -22,16 +22,16 @@ from quantkit.artifact import Artifact, new_artifact
 from quantkit.artifact.ingredients import UNKNOWN, Ingredients
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, require_torch
+from quantkit.checkpoint.same_ids import read_as_transformers_do
 from quantkit.checkpoint.weight_names import modules_of
 from quantkit.errors import ExportError
-from quantkit.files import require_free, write_text
+from quantkit.files import require_free
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
 from quantkit.graph.parity import TokenRanges
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import ExportSettings
 from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
-from quantkit.tasks.tokenizer import require_rows
 
 __all__ = ["Source", "checkpoint_digest", "export", "ingredients"]
 
@@ -101,7 +101,14 @@ def export(
         with new_artifact(out, force=force) as draft:
             draft.take_companions(source.folder)
             facts = {
-                "ids": _read_as_transformers_do(source, draft.path),
+                "ids": read_as_transformers_do(
+                    source.folder,
+                    draft.path,
+                    name=source.name,
+                    vocab_size=source.vocab_size,
+                    # A model of one type takes only type 0, whatever the tokenizer says.
+                    token_types="token_type_ids" in source.inputs and source.token_types > 1,
+                ),
                 **_write_graph(source, draft.model_path, settings),
             }
             record = watch.record(
@@ -118,26 +125,6 @@ def export(
                 parent=None,
             )
     return Artifact.open(out, check=False)
-
-
-def _read_as_transformers_do(source: Checkpoint, folder: Path) -> dict[str, Any]:
-    """Compare token ids with those of transformers, mend tokenizer.json in `folder`, return the facts of the record."""
-    from quantkit.checkpoint.ids import TOKENIZER_JSON, compare_ids
-
-    # A model of one type takes only type 0, whatever the tokenizer says.
-    two_types = "token_type_ids" in source.inputs and source.token_types > 1
-    ids = compare_ids(source.folder, token_types=two_types)
-    require_rows(source.folder, ids.tokens, source.vocab_size)
-    if ids.written is not None:
-        _LOG.warning(
-            "%s: its tokenizer files contradict each other; the artifact has a %s that reads texts as the %s of "
-            "transformers does",
-            source.name,
-            TOKENIZER_JSON,
-            ids.tokenizer,
-        )
-        write_text(folder / TOKENIZER_JSON, ids.written)
-    return ids.as_json()
 
 
 def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> dict[str, Any]:
