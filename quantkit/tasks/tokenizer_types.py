@@ -1,6 +1,6 @@
 """Values of tokenizer_config.json and added_tokens.json that are of a wrong type, said before a library stumbles."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,23 @@ _NUMBERS = ("model_max_length", "max_len")
 _TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token", "bos_token", "eos_token")
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_token(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, dict) and isinstance(value.get("content"), str))
+
+
+_KINDS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (_SWITCHES, lambda value: isinstance(value, bool), "true or false"),
+    (_NUMBERS, _is_number, "a number"),
+    (_TOKENS, _is_token, "a text, or an object with its content"),
+    (("tokenizer_class",), lambda value: isinstance(value, str), "a text"),
+    (("added_tokens_decoder",), lambda value: isinstance(value, dict), "an object"),
+)
+
+
 def require_types(path: Path, settings: Mapping[str, Any]) -> None:
     """Check the settings of a tokenizer that decide how texts are read; null stands for no setting.
 
@@ -27,13 +44,7 @@ def require_types(path: Path, settings: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: one is of another type.
     """
-    for names, fits, wanted in (
-        (_SWITCHES, lambda value: isinstance(value, bool), "true or false"),
-        (_NUMBERS, lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number"),
-        (_TOKENS, _is_token, "a text, or an object with its content"),
-        (("tokenizer_class",), lambda value: isinstance(value, str), "a text"),
-        (("added_tokens_decoder",), lambda value: isinstance(value, dict), "an object"),
-    ):
+    for names, fits, wanted in _KINDS:
         for name in names:
             value = settings.get(name)
             if value is not None and not fits(value):
@@ -50,7 +61,3 @@ def added_tokens(path: Path, content: Mapping[str, Any]) -> list[str]:
         if isinstance(index, bool) or not isinstance(index, int):
             raise CheckpointError(f"{path}: the id of {token!r} is {index!r}; it must be a whole number")
     return sorted(content, key=content.__getitem__)
-
-
-def _is_token(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, dict) and isinstance(value.get("content"), str))
