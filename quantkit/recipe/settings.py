@@ -6,6 +6,7 @@ from pydantic import Field
 
 from quantkit.recipe.fields import Cli, Place, Section, Was
 from quantkit.recipe.kinds import CalibrationData, Dataset, RayAddress, Seconds
+from quantkit.recipe.lengths import LengthSettings
 from quantkit.recipe.marks import NotInKey
 from quantkit.recipe.quantize_settings import AutoSettings, KeepFloat, LayerScheme, QuantizeSettings
 from quantkit.tables import ENGINES, RUNTIMES, SCENARIOS, TASKS, OneOf
@@ -31,7 +32,7 @@ SAME_RELEASE = NotInKey(because="how a registry is reached changes no byte of wh
 Layout = Literal["plain", "hub"]
 
 
-class ExportSettings(Section):
+class ExportSettings(LengthSettings):
     """checkpoint → FP32 artifact."""
 
     opset: int = Field(default=17, ge=14, le=17, description="ONNX opset of the exported graph, 14 to 17")

@@ -70,6 +70,7 @@ class Tokenizer:
         uses_token_types: the second text of a pair has token type 1.
         labels: names of the labels by index (`id2label` of config.json), empty when it has none.
         max_positions: the longest row the model's position table holds, None when unknown.
+        usual_length: the longest row the tokenizer is meant for (its `model_max_length`), None when it does not say.
     """
 
     def __init__(self, folder: Path, files: TokenizerFiles) -> None:
@@ -88,6 +89,7 @@ class Tokenizer:
         self.uses_token_types = self._layout.second_type == 1
         self.labels = _labels(folder, files.config)
         self.max_positions = _max_positions(files.config, self.pad_id)
+        self.usual_length = files.usual_length
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":

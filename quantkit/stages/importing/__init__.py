@@ -47,6 +47,7 @@ from quantkit.stages.importing.source import CONFIG, Source, find_source
 from quantkit.tasks import Task
 from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.lengths import fit, said
 from quantkit.tasks.tokenizer import Tokenizer
 from quantkit.tasks.tokenizer_files import read_json
 
@@ -128,6 +129,7 @@ def import_folder(
             _copy_companions(source, draft, files)
             with naming(draft.path, source.folder):
                 ids = _compare_ids(draft, family, Config(values=config, where=where), source.folder.name)
+                lengths = fit(task_named(task), Tokenizer.load(draft.path), settings.asked())
             _try_batches(draft.model_path, task_named(task), where)
             execution = trace_execution(
                 draft.model_path, outputs=task_named(task).outputs, config=config, name=where
@@ -147,6 +149,7 @@ def import_folder(
                 "rewritten": rewritten,
                 "ids": ids,
                 **precision.facts(found, decided, settings.precision, execution),
+                **said(task_named(task), lengths),
                 "static_ranges": any(node.op_type == "QuantizeLinear" for node in model.graph.node),
             }
             if source.former:
