@@ -13,8 +13,8 @@ from quantkit.distillation.blocks import block_losses, changed_blocks, parameter
 from quantkit.distillation.encoder import Batch, Encoder  # noqa: E402
 from quantkit.distillation.pair import Pair, pair_up  # noqa: E402
 from quantkit.distillation.rows import pad, read_rows  # noqa: E402
-from quantkit.tasks.lengths import scaled  # noqa: E402
 from quantkit.tasks import task  # noqa: E402
+from quantkit.tasks.lengths import scaled  # noqa: E402
 from quantkit.tasks.tokenizer import Tokenizer  # noqa: E402
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from quantkit.distillation.rows import Batches, pad, read_rows
-from quantkit.tasks.lengths import scaled
 from quantkit.tasks import task
+from quantkit.tasks.lengths import scaled
 from quantkit.tasks.tokenizer import Tokenizer
 
 LENGTHS = [5 + number % 17 for number in range(200)]
