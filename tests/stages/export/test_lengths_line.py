@@ -69,8 +69,9 @@ def test_the_whole_line(
         "intermediate_size": 64,
         "max_position_embeddings": positions,
         "num_labels": 2,
+        "initializer_range": 0.3,
     }
-    torch.manual_seed(11)  # weights whose answers are not all wrong, for a gate needs a score
+    torch.manual_seed(2)  # weights whose answers are not all wrong, for a gate needs a score
     config = transformers.AutoConfig.for_model(
         family, **common, **({"type_vocab_size": 1} if roberta else {})
     )
