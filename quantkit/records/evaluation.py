@@ -20,6 +20,14 @@ class QuestionScore(Record):
     f1: float = Field(ge=0, le=1)
 
 
+class PartScore(Record):
+    """A part of the questions: how many, and their F1 and exact match in percent."""
+
+    questions: int = Field(ge=1)
+    f1: float = Field(ge=0, le=100)
+    exact_match: float = Field(ge=0, le=100)
+
+
 def scores_digest(scores: Iterable[QuestionScore]) -> str:
     """Return what `predictions_sha256` holds: the sha256 of the canonical JSON of the list of scores."""
     return digest_of([score.model_dump(mode="json") for score in scores])
@@ -60,6 +68,9 @@ class Evaluation(Report):
     features: int = Field(ge=0)
     truncated: int | None = Field(
         default=None, ge=0, description="questions or texts too long to be read whole; None: not counted"
+    )
+    parts: dict[str, PartScore] = Field(
+        default={}, description="SQuAD 2.0: HasAns and NoAns, the questions with an answer and without"
     )
     settings: dict[str, Any] = {}
     seconds: float = Field(ge=0)

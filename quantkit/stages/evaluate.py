@@ -31,7 +31,7 @@ from quantkit.graph.saturation import saturation_warning
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
-from quantkit.records.evaluation import evaluation_file, predictions_file, scores_digest
+from quantkit.records.evaluation import PartScore, evaluation_file, predictions_file, scores_digest
 from quantkit.runtime.cpu import cpu_facts, int8_products
 from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
@@ -42,6 +42,7 @@ from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
 from quantkit.tasks.lengths import lengths_of
 from quantkit.tasks.prepared import Reader
+from quantkit.tasks.squad.parts import parts_of
 
 CACHE = "evaluations"
 Elsewhere = Callable[[Artifact, EvaluateSettings, Path | None, int], Any]
@@ -181,6 +182,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         f1=_percent([score.f1 for score in scores]),
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
+        parts=_parts(dataset, scores),
         features=len(prepared.rows),
         truncated=prepared.truncated,
         settings=_compared(settings, reader.settings),
@@ -239,6 +241,17 @@ def _profile(artifact: Artifact, settings: EvaluateSettings, where: Where) -> Ru
     return found.model_copy(update=changes).on(where)
 
 
+def _parts(dataset: Dataset, scores: Sequence[QuestionScore]) -> dict[str, PartScore]:
+    return {
+        name: PartScore(
+            questions=len(places),
+            f1=_percent([scores[place].f1 for place in places]),
+            exact_match=_percent([scores[place].exact_match for place in places]),
+        )
+        for name, places in parts_of(dataset).items()
+    }
+
+
 def _percent(values: Sequence[float]) -> float:
     return 100.0 * math.fsum(values) / len(values)
 
@@ -263,6 +276,8 @@ def _believed(content: Any, subject: _Subject) -> Evaluation | None:
         return None
     means = (_percent([score.f1 for score in scores]), _percent([score.exact_match for score in scores]))
     if (*means, len(scores)) != (found.f1, found.exact_match, found.questions):
+        return None
+    if found.parts != _parts(subject.dataset, scores):
         return None
     # The same file under another name is the same dataset; the report says what it was called this time.
     return found.model_copy(update={"dataset_name": subject.dataset_name, "scores": scores})

@@ -35,6 +35,7 @@ class Findings:
         task: it was read for.
         questions: or texts.
         unanswered: of them without an answer or label, good for calibration only.
+        impossible: of them that the file calls impossible, so that no answer is the right one (SQuAD 2.0).
         repeated: of them whose texts came before.
         characters: of a question with its context, or of a text with its pair.
         tokens: of a row with its special tokens, None without a tokenizer.
@@ -48,6 +49,7 @@ class Findings:
     task: str
     questions: int
     unanswered: int
+    impossible: int
     repeated: int
     characters: Lengths
     tokens: Lengths | None
@@ -95,6 +97,9 @@ def findings(dataset: Dataset, task: Task, tokenizer: Tokenizer | None, settings
         task=dataset.task,
         questions=len(texts),
         unanswered=sum(_is_unanswered(question) for question in dataset.questions),
+        impossible=sum(
+            isinstance(question, SquadQuestion) and question.impossible for question in dataset.questions
+        ),
         repeated=len(texts) - len(set(texts)),
         characters=_lengths([sum(map(len, entry)) for entry in texts]),
         tokens=tokens,
@@ -112,7 +117,7 @@ def _texts(question: Question) -> tuple[str, ...]:
 
 def _is_unanswered(question: Question) -> bool:
     if isinstance(question, SquadQuestion):
-        return not question.answers
+        return not question.answers and not question.impossible
     return isinstance(question, TextQuestion) and question.label is None
 
 

@@ -4,6 +4,10 @@ Source: `run_squad.py` of google-research/bert. The `n_best` highest start and e
 (of all its tokens, so a high score on the question's own tokens uses up a place, as there) are paired; of the
 pairs inside the paragraph, in order and not too long, the greatest sum over all windows of a question wins.
 Ties go to the earlier window, then to the higher start.
+
+Where a file has questions without an answer (SQuAD 2.0), no answer has a score too: the least sum, over the windows of
+a question, of both logits of [CLS], as `run_squad.py` and transformers have it with `version_2_with_negative`. It wins
+when it is above the best span's by more than `null_score_diff_threshold`.
 """
 
 from collections.abc import Sequence
@@ -13,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.metrics.answers import exact_match, f1
+from quantkit.metrics.answers_v2 import exact_match_v2, f1_v2
 from quantkit.metrics.distributions import softmax
 from quantkit.tasks.squad.cutting import SquadWindow
 from quantkit.tasks.squad.question import SquadQuestion
@@ -35,11 +40,13 @@ def predict(
 ) -> list[Prediction]:
     """Return one prediction per question. A question without any legal span gets the empty answer.
 
+    So does one of SQuAD 2.0 of which no answer is more likely.
+
     Args:
         dataset: the questions.
         windows: as `cut` returned them.
         outputs: per window (start_logits, end_logits), each [tokens].
-        settings: `n_best` and `max_answer_length` count.
+        settings: `n_best`, `max_answer_length` and `null_score_diff_threshold` count.
 
     Raises:
         EvaluationError: logits are missing, of another length, NaN or infinite; it names the question.
@@ -57,6 +64,9 @@ def predict(
                 scores[row.question] = score
                 begin, end = row.offsets[first, 0], row.offsets[last, 1]
                 answers[row.question] = questions[row.question].context[begin:end]
+    for index, null in enumerate(_null_scores(questions, rows, outputs)):
+        if null - scores[index] > settings.null_score_diff_threshold:
+            answers[index] = ""
     return [_score(question, answer) for question, answer in zip(questions, answers, strict=True)]
 
 
@@ -87,34 +97,54 @@ def expected_scores(
                     left = row.offsets[starts[place, first], 0]
                     right = row.offsets[ends[place, last], 1]
                     spans[row.question].append((float(pairs[place, pair]), context[left:right]))
+    nulls = _null_scores(questions, rows, outputs)
     return [
-        _expected(question, found, settings.n_best) for question, found in zip(questions, spans, strict=True)
+        _expected(question, found, null - settings.null_score_diff_threshold, settings.n_best)
+        for question, found, null in zip(questions, spans, nulls, strict=True)
     ]
 
 
 def _answered(dataset: Dataset) -> tuple[SquadQuestion, ...]:
     questions = cast(tuple[SquadQuestion, ...], dataset.questions)
     for question in questions:
-        if not question.answers:
+        if not question.answers and not question.impossible:
             raise unanswered(dataset, question, "answers")
     return questions
 
 
-def _expected(question: SquadQuestion, spans: list[tuple[float, str]], n_best: int) -> float:
+def _null_scores(
+    questions: Sequence[SquadQuestion], windows: Sequence[SquadWindow], outputs: Sequence[Outputs]
+) -> list[float]:
+    """Return the score of no answer for each question: -inf where that is no answer."""
+    least = [np.inf if question.nullable else -np.inf for question in questions]
+    for row, (starts, ends) in zip(windows, outputs, strict=True):
+        least[row.question] = min(least[row.question], float(starts[0]) + float(ends[0]))
+    return least
+
+
+def _expected(question: SquadQuestion, spans: list[tuple[float, str]], null: float, n_best: int) -> float:
+    """Return the mean F1 of the best spans and, where that is an answer, of none, by the softmax of their scores."""
     best = sorted(spans, key=lambda span: -span[0])[:n_best]
+    if null > -np.inf:
+        best.append((null, ""))
     if not best:
-        return f1("", question.answers)
+        return _f1(question, "")
     shares = softmax(np.array([score for score, _ in best]))
-    return float(shares @ [f1(answer, question.answers) for _, answer in best])
+    return float(shares @ [_f1(question, answer) for _, answer in best])
+
+
+def _f1(question: SquadQuestion, answer: str) -> float:
+    return (f1_v2 if question.nullable else f1)(answer, question.answers)
 
 
 def _score(question: SquadQuestion, answer: str) -> Prediction:
+    exact = exact_match_v2 if question.nullable else exact_match
     return Prediction(
         id=question.id,
         group=question.group,
         answer=answer,
-        exact_match=exact_match(answer, question.answers),
-        f1=f1(answer, question.answers),
+        exact_match=exact(answer, question.answers),
+        f1=_f1(question, answer),
     )
 
 
