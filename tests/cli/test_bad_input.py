@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from pipeline.test_confined import HOSTILE
 from tiny_models import TEXTS, save_tiny, tiny_graph
 
+from quantkit.artifact import StageRecord
 from quantkit.cli.main import main
 from quantkit.files import digest_of
 
@@ -301,6 +302,9 @@ def _write_unfit_artifacts() -> None:
     save_tiny(Path("tagger"), config={"problem_type": "multi_label_classification"})
     save_tiny(Path("ranker"), config={"id2label": {"0": "LABEL_0"}})
     save_tiny(Path("tiny"))
+    lengths = {"max_length": 64, "doc_stride": 16}
+    said = StageRecord(stage="export", facts={"lengths": lengths})
+    save_tiny(Path("short"), task="squad", stages=(said,))
 
 
 def _write_hostile_files() -> None:
