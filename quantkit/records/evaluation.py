@@ -28,6 +28,13 @@ class PartScore(Record):
     exact_match: float = Field(ge=0, le=100)
 
 
+class NullThreshold(Record):
+    """The threshold of no answer that would have scored best, and its F1 in percent."""
+
+    threshold: float = Field(allow_inf_nan=False)
+    f1: float = Field(ge=0, le=100)
+
+
 def scores_digest(scores: Iterable[QuestionScore]) -> str:
     """Return what `predictions_sha256` holds: the sha256 of the canonical JSON of the list of scores."""
     return digest_of([score.model_dump(mode="json") for score in scores])
@@ -68,6 +75,10 @@ class Evaluation(Report):
     features: int = Field(ge=0)
     parts: dict[str, PartScore] = Field(
         default={}, description="SQuAD 2.0: HasAns and NoAns, the questions with an answer and without"
+    )
+    best_threshold: NullThreshold | None = Field(
+        default=None,
+        description="SQuAD 2.0: to choose null_score_diff_threshold by, on data that no gate uses",
     )
     settings: dict[str, Any] = {}
     seconds: float = Field(ge=0)
