@@ -193,6 +193,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         parts=_parts(dataset, scores),
         best_threshold=_best_threshold(prepared, outputs),
         features=len(prepared.rows),
+        truncated=prepared.truncated,
         settings=_compared(settings, reader.settings),
         seconds=time.perf_counter() - started,
         features_per_second=len(prepared.rows) / ran,

@@ -23,6 +23,7 @@ from quantkit.artifact.ingredients import UNKNOWN, Ingredients
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, require_torch
 from quantkit.checkpoint.same_ids import read_as_transformers_do
+from quantkit.checkpoint.student import teacher_of
 from quantkit.checkpoint.weight_names import modules_of
 from quantkit.errors import ExportError
 from quantkit.files import require_free
@@ -105,6 +106,7 @@ def export(
         with new_artifact(out, force=force) as draft:
             draft.take_companions(source.folder)
             facts = {
+                **_origin(source.folder),
                 "ids": read_as_transformers_do(
                     source.folder,
                     draft.path,
@@ -130,6 +132,12 @@ def export(
                 parent=None,
             )
     return Artifact.open(out, check=False)
+
+
+def _origin(folder: Path) -> dict[str, Any]:
+    """Return the fact of whose student a checkpoint says it is; of one that says nothing, none."""
+    teacher = teacher_of(folder)
+    return {} if teacher is None else {"teacher_digest": teacher}
 
 
 def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> dict[str, Any]:

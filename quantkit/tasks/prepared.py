@@ -97,6 +97,13 @@ class Prepared:
         """Tokens of each window."""
         return [len(row.input_ids) for row in self.rows]
 
+    @property
+    def truncated(self) -> int | None:
+        """How many questions or texts are too long to be read whole, None where the task does not say."""
+        if any(row.truncated is None for row in self.rows):
+            return None
+        return len({row.question for row in self.rows if row.truncated})
+
     def name(self, index: int) -> str:
         """Return what people call a window."""
         return f"question {self.dataset.questions[self.rows[index].question].id}"

@@ -77,8 +77,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "clipped": "pattern: query, scheme: static, calib_method: mse, outlier_channels: 8",
         }.items():
             Path(f"{name}.yaml").write_text(f"mode: dynamic\nschemes: [{{{entry}}}]\n")
+        _write_recipes_of_students()
         Path("data.yaml").write_text(RECIPE + "evaluate: {data: nothing.json}\n")
     return folder
+
+
+def _write_recipes_of_students() -> None:
+    for name, lines in {
+        "two": "student: ck\nsearch: {data: d.json, min_throughput: 1.5x}\n",
+        "nobody": "distill: {data: [d.json]}\n",
+        "dataless": "search: {min_throughput: 1.5x}\n",
+        "askless": "search: {data: d.json}\n",
+        "gates": "student: ck\ndistill: {data: [d.json], gate_data: others.json}\nevaluate: {data: third.json}\n",
+        "learns": "student: ck\ndistill: {data: [d.json]}\nevaluate: {data: strange.json}\n",
+        "revision": "student: ck\nexport: {revision: main}\n",
+    }.items():
+        Path(f"{name}.yaml").write_text(RECIPE + lines)
 
 
 def _write_checkpoint(folder: Path, *, width: int = 32, layers: int = 1) -> None:
