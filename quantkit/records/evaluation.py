@@ -9,6 +9,9 @@ from pydantic import Field
 from quantkit.files import digest_of
 from quantkit.records.record import Record, Report
 
+HAS_ANSWER, NO_ANSWER = "HasAns", "NoAns"
+"""The parts of SQuAD 2.0, called as in the official script."""
+
 
 class QuestionScore(Record):
     """One question: the answer given, exact match (0 or 1) and F1 (0 to 1)."""
