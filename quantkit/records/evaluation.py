@@ -9,6 +9,9 @@ from pydantic import Field
 from quantkit.files import digest_of
 from quantkit.records.record import Record, Report
 
+HAS_ANSWER, NO_ANSWER = "HasAns", "NoAns"
+"""The parts of SQuAD 2.0, called as in the official script."""
+
 
 class QuestionScore(Record):
     """One question: the answer given, exact match (0 or 1) and F1 (0 to 1)."""
@@ -26,6 +29,13 @@ class PartScore(Record):
     questions: int = Field(ge=1)
     f1: float = Field(ge=0, le=100)
     exact_match: float = Field(ge=0, le=100)
+
+
+class NullThreshold(Record):
+    """The threshold of no answer that would have scored best, and its F1 in percent."""
+
+    threshold: float = Field(allow_inf_nan=False)
+    f1: float = Field(ge=0, le=100)
 
 
 def scores_digest(scores: Iterable[QuestionScore]) -> str:
@@ -71,6 +81,10 @@ class Evaluation(Report):
     )
     parts: dict[str, PartScore] = Field(
         default={}, description="SQuAD 2.0: HasAns and NoAns, the questions with an answer and without"
+    )
+    best_threshold: NullThreshold | None = Field(
+        default=None,
+        description="SQuAD 2.0: to choose null_score_diff_threshold by, on data that no gate uses",
     )
     settings: dict[str, Any] = {}
     seconds: float = Field(ge=0)

@@ -31,7 +31,13 @@ from quantkit.graph.saturation import saturation_warning
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
-from quantkit.records.evaluation import PartScore, evaluation_file, predictions_file, scores_digest
+from quantkit.records.evaluation import (
+    NullThreshold,
+    PartScore,
+    evaluation_file,
+    predictions_file,
+    scores_digest,
+)
 from quantkit.runtime.cpu import cpu_facts, int8_products
 from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
@@ -41,8 +47,10 @@ from quantkit.tasks import Dataset, WindowSettings
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
 from quantkit.tasks.lengths import lengths_of
-from quantkit.tasks.prepared import Reader
+from quantkit.tasks.prepared import Prepared, Reader
 from quantkit.tasks.squad.parts import parts_of
+from quantkit.tasks.squad.threshold import best_threshold
+from quantkit.tasks.task import Outputs
 
 CACHE = "evaluations"
 Elsewhere = Callable[[Artifact, EvaluateSettings, Path | None, int], Any]
@@ -183,6 +191,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
         parts=_parts(dataset, scores),
+        best_threshold=_best_threshold(prepared, outputs),
         features=len(prepared.rows),
         truncated=prepared.truncated,
         settings=_compared(settings, reader.settings),
@@ -250,6 +259,11 @@ def _parts(dataset: Dataset, scores: Sequence[QuestionScore]) -> dict[str, PartS
         )
         for name, places in parts_of(dataset).items()
     }
+
+
+def _best_threshold(prepared: Prepared, outputs: Sequence[Outputs]) -> NullThreshold | None:
+    best = best_threshold(prepared.dataset, prepared.rows, outputs, prepared.reader.settings)
+    return None if best is None else NullThreshold(threshold=best.threshold, f1=best.f1)
 
 
 def _percent(values: Sequence[float]) -> float:

@@ -7,6 +7,7 @@ from quantkit.artifact.artifact import COMPANIONS
 from quantkit.metrics.bootstrap import RatioStatistics
 from quantkit.recipe.settings import GateSettings
 from quantkit.records import Check, Evaluation
+from quantkit.records.evaluation import NO_ANSWER
 from quantkit.report.digits import cut, short
 from quantkit.verdict.evidence import GateEvidence
 
@@ -156,9 +157,8 @@ def check_chance(evidence: GateEvidence, settings: GateSettings) -> Check:
     "Approximate is better than exact", The American Statistician 52), so that three right answers of three are not
     certainty.
     """
-    chance = 100.0 / evidence.labels if evidence.labels else SPAN_CHANCE
     low = _lower_bound(evidence.baseline_evaluation)
-    guess = f"{evidence.labels} labels by chance" if evidence.labels else "spans by chance"
+    chance, guess = _guessing(evidence)
     return Check(
         name="chance",
         required=f"baseline F1 surely above {cut(chance, 3)}, {guess}",
@@ -166,6 +166,16 @@ def check_chance(evidence: GateEvidence, settings: GateSettings) -> Check:
         verdict="pass" if low > chance else "fail",
         decides=settings.reference_f1 is None,
     )
+
+
+def _guessing(evidence: GateEvidence) -> tuple[float, str]:
+    """Return the F1 in percent of who guesses, and how; where no answer is an answer, also by never giving one."""
+    if evidence.labels:
+        return 100.0 / evidence.labels, f"{evidence.labels} labels by chance"
+    evaluation = evidence.baseline_evaluation
+    silent = evaluation.parts.get(NO_ANSWER)
+    share = 100.0 * silent.questions / evaluation.questions if silent else 0.0
+    return max((SPAN_CHANCE, "spans by chance"), (share, "no answer to any question"))
 
 
 def _lower_bound(evaluation: Evaluation) -> float:
