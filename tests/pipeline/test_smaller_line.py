@@ -19,7 +19,7 @@ pytest.importorskip("scipy", reason="the search needs its solver")
 def test_a_tiny_model_becomes_smaller(
     make_checkpoint: MakeCheckpoint, exact_grid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fewer parameters, as INT8, gated against the export of the checkpoint that was named, and kept the second time."""
+    """Fewer parameters, as INT8, gated against the export of the checkpoint that was named, and then kept."""
     monkeypatch.setenv("QUANTKIT_CACHE", str(tmp_path / "cache"))
     teacher = make_checkpoint(max_position_embeddings=384)
     learned = str(write_questions(tmp_path / "learned.json", 12))
