@@ -4,15 +4,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from quantkit.recipe.fields import Cli, Place, Section
+from quantkit.recipe.fields import Cli, Place
 from quantkit.recipe.kinds import Dataset, Seconds
+from quantkit.recipe.lengths import LengthSettings
 from quantkit.recipe.marks import NotInKey
 
 ONLY_REFUSES = NotInKey(because="the gate's questions are refused, and change nothing that is made")
 Questions = Annotated[str, Place("calibration set"), Cli(metavar="SET|FILE")]
 
 
-class SearchSettings(Section):
+class SearchSettings(LengthSettings):
     """checkpoint → smaller checkpoints."""
 
     data: Questions | None = Field(

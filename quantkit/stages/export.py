@@ -31,6 +31,8 @@ from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import ExportSettings
 from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.lengths import FACT, fit, said
+from quantkit.tasks.tokenizer import Tokenizer
 
 __all__ = ["Source", "checkpoint_digest", "export", "ingredients"]
 
@@ -89,13 +91,15 @@ def export(
         CheckpointError: the checkpoint is missing, damaged, unsafe, not supported or made for something else.
         ExportError: the graph does not compute what the checkpoint computes, or does not fit into one file.
         OutputError: `out` cannot be written.
-        UsageError: torch or transformers is not installed.
+        UsageError: torch or transformers is not installed, or a length does not fit the model.
     """
     with measuring() as watch:
         require_free(out, force=force)
         source = read_checkpoint(
             checkpoint, task=task, revision=settings.revision, allow_pickle=settings.allow_pickle
         )
+        of_task = task_named(task)
+        lengths = fit(of_task, Tokenizer.load(source.folder), settings.asked())
         require_torch()
         with new_artifact(out, force=force) as draft:
             draft.take_companions(source.folder)
@@ -103,6 +107,7 @@ def export(
                 **_origin(source.folder),
                 "ids": _read_as_transformers_do(source, draft.path),
                 **_write_graph(source, draft.model_path, settings),
+                FACT: said(of_task, lengths),
             }
             record = watch.record(
                 "export",

@@ -136,6 +136,7 @@ class TextClassification:
         second = tokenizer.encode_ids([question.text_pair or "" for question in questions])
         windows: list[Window] = []
         for index, (question, ids, pair) in enumerate(zip(questions, first, second, strict=True)):
+            whole = len(ids) + len(pair) + tokenizer.specials(1 if question.text_pair is None else 2)
             if question.text_pair is None:
                 row = tokenizer.row(ids[: settings.max_length - tokenizer.specials(1)])
             else:
@@ -146,6 +147,7 @@ class TextClassification:
                     question=index,
                     input_ids=row[0],
                     token_type_ids=row[1],
+                    truncated=whole > settings.max_length,
                     label=_label_index(dataset, question, tokenizer),
                     labels=tokenizer.labels,
                 )

@@ -37,12 +37,14 @@ class TokenizerFiles:
             them.
         config: config.json, empty when there is none.
         splits_special_tokens: special tokens spelled out in a text are read as plain text.
+        usual_length: the `model_max_length` of tokenizer_config.json, None when it says none.
     """
 
     tokenizer: tokenizers.Tokenizer
     special: dict[str, int]
     config: dict[str, Any]
     splits_special_tokens: bool = False
+    usual_length: int | None = None
 
 
 def read_tokenizer_files(folder: Path) -> TokenizerFiles:
@@ -70,7 +72,15 @@ def read_tokenizer_files(folder: Path) -> TokenizerFiles:
         special=_special(tokenizer, names),
         config=read_json(folder / "config.json"),
         splits_special_tokens=settings.get("split_special_tokens") is True,
+        usual_length=_usual_length(settings),
     )
+
+
+def _usual_length(settings: dict[str, Any]) -> int | None:
+    """Return `model_max_length`, where it says one: a whole number of 1 or more."""
+    length = settings.get("model_max_length")
+    said = isinstance(length, int) and not isinstance(length, bool) and length >= 1
+    return length if said else None
 
 
 def read_json(path: Path) -> dict[str, Any]:

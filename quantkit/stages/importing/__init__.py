@@ -46,6 +46,7 @@ from quantkit.stages.importing.source import CONFIG, Source, find_source
 from quantkit.tasks import Task
 from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.lengths import FACT, fit, said
 from quantkit.tasks.tokenizer import Tokenizer
 from quantkit.tasks.tokenizer_files import read_json
 
@@ -125,9 +126,9 @@ def import_folder(
             rewritten = _write_model(source, signature, draft)
             _copy_companions(source, draft, files)
             with naming(draft.path, source.folder):
-                Tokenizer.load(draft.path).check_vocabulary(
-                    Config(values=config, where=where).count("vocab_size")
-                )
+                tokenizer = Tokenizer.load(draft.path)
+                tokenizer.check_vocabulary(Config(values=config, where=where).count("vocab_size"))
+                lengths = fit(task_named(task), tokenizer, settings.asked())
             _try_batches(draft.model_path, task_named(task), where)
             execution = trace_execution(
                 draft.model_path, outputs=task_named(task).outputs, config=config, name=where
@@ -146,6 +147,7 @@ def import_folder(
                 "outputs": {value.ours: value.as_json() for value in signature.outputs},
                 "rewritten": rewritten,
                 **precision.facts(found, decided, settings.precision, execution),
+                FACT: said(task_named(task), lengths),
                 "static_ranges": any(node.op_type == "QuantizeLinear" for node in model.graph.node),
             }
             if source.former:
