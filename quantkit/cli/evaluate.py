@@ -56,7 +56,7 @@ def command(
                 f"{report.dataset_name}: {report.questions:,} questions, {report.features:,} windows",
             ),
             *([("truncated", report.truncated_words)] if report.truncated_words else []),
-            ("F1", f"{report.f1:.3f}"),
+            (report.metric, f"{report.f1:.3f}"),
             ("exact match", f"{report.exact_match:.3f}"),
             *(
                 (
@@ -64,6 +64,11 @@ def command(
                     f"F1 {part.f1:.3f}, exact match {part.exact_match:.3f}, {part.questions:,} questions",
                 )
                 for name, part in report.parts.items()
+            ),
+            *(
+                [("  best threshold", f"{best.threshold:.3f}, F1 {best.f1:.3f} on these questions")]
+                if (best := report.best_threshold)
+                else []
             ),
             *([("int8 products", report.settings["int8_products"])] if settings.exact_int8 else []),
             ("speed", f"{report.features_per_second:.1f} windows/s, {report.seconds:.1f} s in all"),
