@@ -15,11 +15,11 @@ from quantkit.checkpoint.files import (
     require_cached,
 )
 from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_finite
-from quantkit.checkpoint.weight_names import require_names, tasks_of
+from quantkit.checkpoint.weight_names import require_names
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
-from quantkit.tasks.heads import CHOOSES_A_LABEL, unfit_head
+from quantkit.tasks.heads import fitting, unfit_head
 from quantkit.tasks.tokenizer import Tokenizer
 
 
@@ -92,7 +92,7 @@ def read_checkpoint(
     weights = find_weights(folder, allow_pickle=allow_pickle)
     require_cached(folder, weights)
     if not weights.pickled:
-        _check_weights(folder, weights, family, task)
+        _check_weights(folder, weights, family, task, values)
     tokenizer = Tokenizer.load(folder)
     vocab_size = config.count("vocab_size")
     tokenizer.check_vocabulary(vocab_size)
@@ -140,42 +140,39 @@ def require_task(
     if wanted in known:
         return
     if known:
-        other = min(tasks_of(known))
-        raise CheckpointError(f"{where}: a {classes[0]} is not for {task}; {verb} it with --task {other}")
+        raise CheckpointError(
+            f"{where}: a {classes[0]} is not for {task}; {verb} it with --task {fitting(config, known)}"
+        )
     raise CheckpointError(
         f"{where}: a {classes[0]} has no head for {task}; fine-tune it, or give a checkpoint that was "
         f"({' and '.join(family.heads[wanted])} are missing)"
     )
 
 
-def require_scored(where: Path, config: Mapping[str, Any], task: str) -> None:
-    """Refuse a head that no task scores yet; see `quantkit.tasks.heads`.
+def require_scored(where: Path, config: Mapping[str, Any], task: str, rows: int | None = None) -> None:
+    """Refuse a head that is for another task; see `quantkit.tasks.heads`.
 
     Args:
-        where: the config.json, for messages.
-        config: what is in it.
+        where: the config.json or the folder, for messages.
+        config: what is in the config.json.
         task: what the model shall be for.
+        rows: of the head's weight, None where it was not read.
 
     Raises:
-        CheckpointError: it gives several labels at once, or a number.
+        CheckpointError: the head is for another task.
     """
-    _require_scored(where, unfit_head(config, task_named(task).head), task)
-
-
-def _require_scored(where: Path, unfit: str | None, task: str) -> None:
+    unfit = unfit_head(config, task_named(task), rows)
     if unfit is not None:
-        raise CheckpointError(
-            f"{where}: {unfit}; {task} scores one label of several, and such tasks do not exist yet: "
-            "give a checkpoint that chooses between labels"
-        )
+        raise CheckpointError(f"{where}: {unfit}")
 
 
-def _check_weights(folder: Path, weights: WeightFiles, family: Architecture, task: str) -> None:
+def _check_weights(
+    folder: Path, weights: WeightFiles, family: Architecture, task: str, config: Mapping[str, Any]
+) -> None:
     entries: dict[str, TensorEntry] = {}
     for path in weights.paths:
         entries |= read_header(path)
-    require_names(folder, entries, family, task)
-    weight = family.heads[task_named(task).head][0]
-    if task_named(task).head == CHOOSES_A_LABEL and entries[weight].shape[:1] == (1,):
-        _require_scored(folder, f"the weight {weight} has one row, so its head gives a text a number", task)
+    require_names(folder, entries, family, task, config)
+    head = family.heads[task_named(task).head][0]
+    require_scored(folder, config, task, rows=entries[head].shape[0] if entries[head].shape else None)
     require_finite(entries)

@@ -143,7 +143,7 @@ def _check_pickles(checkpoint: Checkpoint) -> None:
         if not isinstance(part, dict) or not all(isinstance(value, torch.Tensor) for value in part.values()):
             raise CheckpointError(f"{path}: is not a table of weights; save the checkpoint as safetensors")
         names += part
-    require_names(checkpoint.folder, names, checkpoint.architecture, checkpoint.task)
+    require_names(checkpoint.folder, names, checkpoint.architecture, checkpoint.task, checkpoint.config)
 
 
 def first_line(error: Exception) -> str:

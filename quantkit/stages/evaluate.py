@@ -28,6 +28,8 @@ from quantkit.artifact.sealed import read_sealed, write_sealed
 from quantkit.engines import open_engine, seats
 from quantkit.errors import EvaluationError, OutputError
 from quantkit.graph.saturation import saturation_warning
+from quantkit.metrics.metric import measures_of, percent
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
@@ -102,7 +104,7 @@ def evaluate(
         elsewhere: runs what nobody trusts; None: this process does.
 
     Returns:
-        The evaluation, `scores` included; F1 and exact match are unrounded means over all questions, in
+        The evaluation, `scores` included; the metric and exact match are unrounded, over all questions, in
         percent.
 
     Raises:
@@ -178,6 +180,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
             answer=prediction.answer,
             exact_match=prediction.exact_match,
             f1=prediction.f1,
+            measures=prediction.measures,
         )
         for prediction in predictions
     )
@@ -187,7 +190,8 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         task=artifact.task,
         dataset=dataset.digest,
         dataset_name=subject.dataset_name,
-        f1=_percent([score.f1 for score in scores]),
+        metric=reader.task.metric.name,
+        f1=percent(reader.task.metric, measures_of(scores)),
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
         parts=_parts(dataset, scores),
@@ -286,12 +290,19 @@ def _believed(content: Any, subject: _Subject) -> Evaluation | None:
     ids = [question.id for question in subject.dataset.questions]
     if (found.key, found.artifact, found.dataset) != asked or [score.id for score in scores] != ids:
         return None
-    if scores_digest(scores) != found.predictions_sha256:
+    try:
+        whole = percent(metric_of(found.task, found.metric), measures_of(scores))
+    except (KeyError, ValueError):
         return None
-    means = (_percent([score.f1 for score in scores]), _percent([score.exact_match for score in scores]))
-    if (*means, len(scores)) != (found.f1, found.exact_match, found.questions):
-        return None
-    if found.parts != _parts(subject.dataset, scores):
+    said = (found.predictions_sha256, found.f1, found.exact_match, found.questions, found.parts)
+    computed = (
+        scores_digest(scores),
+        whole,
+        _percent([score.exact_match for score in scores]),
+        len(scores),
+        _parts(subject.dataset, scores),
+    )
+    if said != computed:
         return None
     # The same file under another name is the same dataset; the report says what it was called this time.
     return found.model_copy(update={"dataset_name": subject.dataset_name, "scores": scores})

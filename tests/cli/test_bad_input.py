@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from pipeline.test_confined import HOSTILE
 from tiny_models import TEXTS, save_tiny, tiny_graph
 
+from quantkit.artifact import StageRecord
 from quantkit.cli.main import main
 from quantkit.files import digest_of
 
@@ -175,6 +176,7 @@ def _spoil_checkpoints() -> None:
     _copy("ck", "tags", lambda folder: change_config(folder, problem_type="multi_label_classification"))
     _copy("ck", "grades", lambda folder: change_config(folder, problem_type="regression"))
     _copy("ck", "ranks", lambda folder: change_config(folder, id2label={"0": "LABEL_0"}))
+    _copy("ck", "ck-two", lambda folder: change_config(folder, id2label={"0": "a", "1": "b"}))
     _write_unlike_layers()
 
 
@@ -301,6 +303,9 @@ def _write_unfit_artifacts() -> None:
     save_tiny(Path("tagger"), config={"problem_type": "multi_label_classification"})
     save_tiny(Path("ranker"), config={"id2label": {"0": "LABEL_0"}})
     save_tiny(Path("tiny"))
+    lengths = {"max_length": 64, "doc_stride": 16}
+    said = StageRecord(stage="export", facts={"lengths": lengths})
+    save_tiny(Path("short"), task="squad", stages=(said,))
 
 
 def _write_hostile_files() -> None:
@@ -418,6 +423,14 @@ def _write_datasets() -> None:
     Path("short.csv").write_text("text,label\ngood\n", encoding="utf-8")
     Path("cut.jsonl.gz").write_bytes(gzip.compress(TEXTS.encode())[:-4])
     Path("calls.txt").write_text("good\nbad\n", encoding="utf-8")
+    rows: dict[str, list[dict[str, object]]] = {
+        "sets": [{"text": "good", "labels": {"joy": 1}}],
+        "scores": [{"text": "good", "score": "high"}],
+        "ranks": [{"query": "good", "passage": "bad", "relevance": -1}],
+        "queries": [{"qid": 1, "query": "good", "passage": "a"}, {"qid": 1, "query": "bad", "passage": "a"}],
+    }
+    for name, lines in rows.items():
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
 
 
 @pytest.fixture

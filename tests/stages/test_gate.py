@@ -262,6 +262,14 @@ def test_other_feature_settings_fail(evidence: Callable[..., GateEvidence]) -> N
     assert check_of(gate(threads, settings=GateSettings()), "questions").verdict == "pass"
 
 
+def test_what_is_cut_is_told(evidence: Callable[..., GateEvidence]) -> None:
+    """Texts too long to be read whole are counted beside the questions, and are no fault: both sides cut alike."""
+    check = check_of(
+        gate(replaced(evidence(), "candidate_evaluation", truncated=4), settings=GateSettings()), "questions"
+    )
+    assert (check.verdict, check.observed) == ("pass", "50; truncated: 4 of 50")
+
+
 def test_a_model_that_is_too_large_fails(evidence: Callable[..., GateEvidence], tmp_path: Path) -> None:
     """The candidate is smaller than the baseline and at most as large as max_size_mb."""
     large = make_artifact(tmp_path / "large", precision="int8", size=4000)

@@ -7,11 +7,12 @@ import pytest
 
 from quantkit.artifact import StageRecord
 from quantkit.errors import ArtifactError, UsageError
+from quantkit.records import Evaluation
 from quantkit.tasks import WindowSettings, task
 from quantkit.tasks.lengths import fit, lengths_in_key, lengths_of, said
 from quantkit.tasks.prepared import Reader
 from quantkit.tasks.tokenizer import Tokenizer
-from tests.tiny_models import WORDS, save_tiny
+from tests.tiny_models import QUESTIONS, WORDS, save_tiny
 
 SQUAD, TEXTS = task("squad"), task("text-classification")
 
@@ -117,3 +118,51 @@ def test_a_manifest_with_odd_lengths_is_refused(tmp_path: Path, lengths: object)
     (made.path / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(ArtifactError, match="was changed: stages"):
         type(made).open(made.path)
+
+
+def test_what_is_too_long_is_counted(tmp_path: Path) -> None:
+    """Texts longer than a row count once each, those that fill it do not; of questions their own tokens count."""
+    said_lengths = StageRecord(stage="export", facts={"lengths": {"max_length": 4}})
+    texts = save_tiny(tmp_path / "texts", stages=(said_lengths,))
+    (tmp_path / "t.jsonl").write_text(
+        "".join(
+            json.dumps({"text": text, "label": "good"}) + "\n" for text in ("good bad", "good bad it", "it")
+        )
+    )
+    reader = Reader.of(texts)
+    assert reader.prepare(TEXTS.read(tmp_path / "t.jsonl", "t")).truncated == 1
+    short = WindowSettings(max_length=12, doc_stride=1, max_query_length=2)
+    facts = {"lengths": said(SQUAD, short)}
+    asked = save_tiny(tmp_path / "asked", task="squad", stages=(StageRecord(stage="export", facts=facts),))
+    (tmp_path / "q.json").write_text(QUESTIONS.replace("ann wrote it.", "ann wrote it." * 9))
+    prepared = Reader.of(asked).prepare(SQUAD.read(tmp_path / "q.json", "q"))
+    assert len(prepared.rows) > 1
+    assert prepared.truncated == 1
+
+
+def test_evaluation_and_gate_tell_of_what_was_cut() -> None:
+    """People read `truncated: 41 of 1,000`; of none, or where nobody counted, nothing is said."""
+    assert [evaluation_of(truncated).truncated_words for truncated in (41, 0, None)] == [
+        "41 of 1,000",
+        "",
+        "",
+    ]
+
+
+def evaluation_of(truncated: int | None) -> Evaluation:
+    """Return an evaluation of 1,000 texts."""
+    return Evaluation(
+        key="0",
+        artifact="0",
+        task=TEXTS.name,
+        dataset="0",
+        dataset_name="d",
+        f1=50,
+        exact_match=50,
+        questions=1000,
+        features=1000,
+        truncated=truncated,
+        seconds=1,
+        features_per_second=1,
+        predictions_sha256="0",
+    )
