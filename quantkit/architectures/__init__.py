@@ -9,12 +9,15 @@ from quantkit.architectures.architecture import Architecture, Config, EncoderSha
 from quantkit.errors import CheckpointError
 
 ARCHITECTURES = {
+    "albert": "quantkit.architectures.albert",
     "bert": "quantkit.architectures.bert",
     "camembert": "quantkit.architectures.camembert",
     "decibert": "quantkit.architectures.decibert",
     "distilbert": "quantkit.architectures.distilbert",
     "electra": "quantkit.architectures.electra",
     "mobilebert": "quantkit.architectures.mobilebert",
+    "modernbert": "quantkit.architectures.modernbert",
+    "mpnet": "quantkit.architectures.mpnet",
     "roberta": "quantkit.architectures.roberta",
     "xlm-roberta": "quantkit.architectures.xlm_roberta",
 }

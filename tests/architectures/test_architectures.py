@@ -27,6 +27,9 @@ DECIBERT: dict[str, Any] = {
 }
 CONFIGS: dict[str, dict[str, Any]] = {
     "bert": {"model_type": "bert", **COMMON},
+    "albert": {"model_type": "albert", "num_hidden_groups": 1, "embedding_size": 16, **COMMON},
+    "modernbert": {"model_type": "modernbert", **COMMON},
+    "mpnet": {"model_type": "mpnet", **COMMON},
     "camembert": {"model_type": "camembert", **COMMON},
     "decibert": DECIBERT,
     "xlm-roberta": {"model_type": "xlm-roberta", **COMMON},
@@ -47,7 +50,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 def counts(config: dict[str, Any], task: str = "squad") -> tuple[int, ...]:
     found = expected_fusions(config, task_named(task).head)
     return tuple(
-        found[name]
+        found.get(name, 0)
         for name in (
             "MultiHeadAttention",
             "SkipLayerNormalization",
@@ -66,7 +69,10 @@ def test_every_family_is_in_the_table_under_its_own_name() -> None:
 @pytest.mark.parametrize(
     ("family", "expected"),
     [
+        ("albert", (3, 6, 3, 1)),
         ("bert", (3, 6, 3, 1)),
+        ("modernbert", (3, 6, 0, 0)),
+        ("mpnet", (3, 6, 3, 1)),
         ("camembert", (3, 6, 3, 1)),
         ("decibert", (2, 4, 2, 1)),
         ("roberta", (3, 6, 3, 1)),
