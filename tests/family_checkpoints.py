@@ -25,6 +25,18 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "xlm-roberta": ROBERTA,
     "camembert": ROBERTA,
     "albert": {**USUAL, "num_hidden_layers": 4, "embedding_size": 16, "num_hidden_groups": 2},
+    # As v3 is published; two layers of v2's convolution are in its own test.
+    "deberta-v2": {
+        **USUAL,
+        "type_vocab_size": 0,
+        "relative_attention": True,
+        "max_relative_positions": -1,
+        "position_buckets": 32,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+    },
     "modernbert": {**USUAL, "num_hidden_layers": 3, "local_attention": 16},
     "mpnet": {**USUAL, "max_position_embeddings": POSITIONS + 2},
 }
@@ -84,6 +96,7 @@ TOKENIZERS: dict[str, Callable[[], Any]] = {
     "xlm-roberta": unigram("XLMRobertaTokenizer", "<s>", "<pad>", "</s>", "<unk>", "<mask>"),
     "camembert": unigram("CamembertTokenizer", "<s>", "<pad>", "</s>", "<unk>", "<mask>"),
     "albert": unigram("AlbertTokenizer", "<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"),
+    "deberta-v2": unigram("DebertaV2Tokenizer", "[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"),
     "modernbert": byte_level,
     "mpnet": wordpiece("MPNetTokenizer", "<s>", "<pad>", "</s>", "[UNK]", "<mask>"),
 }

@@ -12,6 +12,7 @@ ARCHITECTURES = {
     "albert": "quantkit.architectures.albert",
     "bert": "quantkit.architectures.bert",
     "camembert": "quantkit.architectures.camembert",
+    "deberta-v2": "quantkit.architectures.deberta_v2",
     "decibert": "quantkit.architectures.decibert",
     "distilbert": "quantkit.architectures.distilbert",
     "electra": "quantkit.architectures.electra",

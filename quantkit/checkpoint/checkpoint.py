@@ -97,6 +97,7 @@ def read_checkpoint(
     tokenizer = Tokenizer.load(folder)
     vocab_size = config.count("vocab_size")
     tokenizer.check_vocabulary(vocab_size)
+    inputs = family.read_inputs(config)
     positions = tokenizer.max_positions or config.count("max_position_embeddings")
     return Checkpoint(
         name=name,
@@ -104,7 +105,7 @@ def read_checkpoint(
         task=task,
         config=values,
         architecture=family,
-        inputs=family.read_inputs(config),
+        inputs=inputs,
         shape=shape,
         weights=weights,
         digest=folder_digest(folder, weights),
@@ -112,7 +113,7 @@ def read_checkpoint(
         pad_id=tokenizer.pad_id,
         vocab_size=vocab_size,
         tokens=tokenizer.vocab_size,
-        token_types=min(2, config.count("type_vocab_size", 2)),
+        token_types=min(2, config.count("type_vocab_size", 2)) if "token_type_ids" in inputs else 1,
     )
 
 

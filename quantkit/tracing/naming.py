@@ -19,11 +19,15 @@ import onnx_ir.passes.common as passes
 import torch
 from onnxscript.optimizer import fold_constants
 
+from quantkit.graph.linear import is_constant
 from quantkit.graph.pattern import replace
 
 SCOPE = "traced"  # the attribute of the traced wrapper that holds the model
 _MODULE = f"{SCOPE}."
 _NODE = f"/{SCOPE}"
+_OF_WEIGHTS = (
+    ".of_weights"  # behind the path of a layer that is also called with weights alone, for that call
+)
 _FIRST_NUMBER = re.compile(r"^(.*?\.\d+\.|)")
 
 
@@ -112,12 +116,17 @@ def _name_linears(graph: ir.Graph) -> None:
         if weight is None or not weight.is_initializer() or weight.name is None:
             continue  # queries times keys, attention times values
         path = weight.name.removesuffix(".weight")
+        if is_constant(node.inputs[0]):
+            path = f"{path}{_OF_WEIGHTS}"
         calls.setdefault(path, []).append(node)
         weights[path] = weight
+    known: dict[ir.Value, ir.Value] = {}
     for path, nodes in calls.items():
-        turned = _turned(weights[path])
-        graph.initializers.pop(f"{path}.weight")
-        graph.register_initializer(turned)
+        turned = known.get(weights[path])
+        if turned is None:
+            turned = known[weights[path]] = _turned(weights[path])
+            graph.initializers.pop(weights[path].name or "")
+            graph.register_initializer(turned)
         for number, node in enumerate(nodes):
             node.replace_input_with(1, turned)
             node.name = path if len(nodes) == 1 else _of_call(path, number)
