@@ -38,6 +38,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "position_biased_input": False,
     },
     "modernbert": {**USUAL, "num_hidden_layers": 3, "local_attention": 16},
+    "nomic_bert": USUAL,
     "mpnet": {**USUAL, "max_position_embeddings": POSITIONS + 2},
 }
 
@@ -98,6 +99,7 @@ TOKENIZERS: dict[str, Callable[[], Any]] = {
     "albert": unigram("AlbertTokenizer", "<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"),
     "deberta-v2": unigram("DebertaV2Tokenizer", "[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"),
     "modernbert": byte_level,
+    "nomic_bert": wordpiece("BertTokenizer", "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
     "mpnet": wordpiece("MPNetTokenizer", "<s>", "<pad>", "</s>", "[UNK]", "<mask>"),
 }
 

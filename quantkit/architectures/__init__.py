@@ -19,6 +19,7 @@ ARCHITECTURES = {
     "mobilebert": "quantkit.architectures.mobilebert",
     "modernbert": "quantkit.architectures.modernbert",
     "mpnet": "quantkit.architectures.mpnet",
+    "nomic_bert": "quantkit.architectures.nomic_bert",
     "roberta": "quantkit.architectures.roberta",
     "xlm-roberta": "quantkit.architectures.xlm_roberta",
 }

@@ -132,6 +132,11 @@ def require_task(
     Raises:
         CheckpointError: it is for another task, or for none.
     """
+    if task_named(task).head not in family.heads:
+        raise CheckpointError(
+            f"{where}: transformers has no model of the family {family.model_type} for {task}; "
+            f"it has them for {' and '.join(_tasks_of(family.heads))}"
+        )
     classes = config.get("architectures") or []
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise CheckpointError(f"{where}: architectures is {classes!r}; it must be a list of names")

@@ -28,6 +28,7 @@ DECIBERT: dict[str, Any] = {
 CONFIGS: dict[str, dict[str, Any]] = {
     "bert": {"model_type": "bert", **COMMON},
     "albert": {"model_type": "albert", "num_hidden_groups": 1, "embedding_size": 16, **COMMON},
+    "nomic_bert": {"model_type": "nomic_bert", **COMMON},
     "deberta-v2": {"model_type": "deberta-v2", **COMMON},
     "modernbert": {"model_type": "modernbert", **COMMON},
     "mpnet": {"model_type": "mpnet", **COMMON},
@@ -74,6 +75,7 @@ def test_every_family_is_in_the_table_under_its_own_name() -> None:
         ("bert", (3, 6, 3, 1)),
         ("deberta-v2", (0, 6, 3, 0)),
         ("modernbert", (3, 6, 0, 0)),
+        ("nomic_bert", (3, 6, 0, 1)),
         ("mpnet", (3, 6, 3, 1)),
         ("camembert", (3, 6, 3, 1)),
         ("decibert", (2, 4, 2, 1)),

@@ -82,7 +82,7 @@ def split_heads(value: ir.Value, reader: ir.Node, *, transposed: bool) -> Heads:
     linear, bias = (flat, None) if split is None else split[:2]
     if split is not None:
         nodes.append(split[2])
-    count, size = _count_and_size(node, features_of(linear, bias))
+    count, size = count_and_size(node, features_of(linear, bias))
     return Heads(linear=linear, bias=bias, count=count, size=size, scale=scale, nodes=tuple(nodes))
 
 
@@ -151,7 +151,12 @@ def features_of(linear: ir.Value, bias: ir.Value | None) -> int | None:
     return int(weight.shape[1]) if weight is not None and len(weight.shape) == 2 else None  # type: ignore[arg-type]
 
 
-def _count_and_size(reshape: ir.Node, hidden: int | None) -> tuple[int, int]:
+def count_and_size(reshape: ir.Node, hidden: int | None) -> tuple[int, int]:
+    """Return how many heads a Reshape splits so many features into, and their size.
+
+    Raises:
+        Stopped: it does something else, or the numbers are computed.
+    """
     target = target_of(reshape)
     if len(target) != 4 or not keeps_front(target):
         raise Stopped(label(reshape), "does not split into [batch, sequence, heads, size]")

@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from quantkit.graph import CONTRIB
 from quantkit.graph.constants import add_initializer, free_name
-from quantkit.graph.fusion.heads import target_of
+from quantkit.graph.fusion.heads import count_and_size, features_of
 from quantkit.graph.fusion.passes import FusionPass
 from quantkit.graph.pattern import Stopped, integers, is_op, label, operand, producer_of, replace
 
@@ -52,15 +52,15 @@ class RotaryEmbedding(FusionPass):
         if tuple(transpose.attributes["perm"].as_ints()) != _SPLIT:
             raise Stopped(label(transpose), "does not put heads in front of the sequence")
         reshape = producer_of(operand(transpose, 0), transpose, "Reshape")
-        size = target_of(reshape)[-1]
-        if len(target_of(reshape)) != 4 or not isinstance(size, int) or size < 2:
-            raise Stopped(label(reshape), "does not split into [batch, sequence, heads, size]")
+        projection = operand(reshape, 0)
+        count, size = count_and_size(reshape, features_of(projection, None))
         name = f"{label(anchor)}/{self.name}"
         tables = [self._half(graph, value, size, anchor) for value in (turned.cosine, turned.sine)]
         if self._start is None:
             self._start = add_initializer(graph, free_name(graph, "first_position"), np.array([0], np.int64))
-        node = ir.node(self.name, [operand(reshape, 0), self._start, *tables], domain=CONTRIB, name=name)
-        heads = ir.node("Reshape", [node.outputs[0], operand(reshape, 1)], name=f"{name}/heads")
+        shape = add_initializer(graph, free_name(graph, f"{name}.heads"), np.array([0, 0, count, size]))
+        node = ir.node(self.name, [projection, self._start, *tables], domain=CONTRIB, name=name)
+        heads = ir.node("Reshape", [node.outputs[0], shape], name=f"{name}/heads")
         moved = ir.node("Transpose", [heads.outputs[0]], {"perm": list(_SPLIT)}, name=f"{name}/moved")
         for inner in (node, heads):
             inner.outputs[0].name = f"{inner.name}/output"

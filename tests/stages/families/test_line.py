@@ -9,16 +9,18 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from family_checkpoints import CONFIGS, HEADS, LAYERS
+from family_checkpoints import CONFIGS, HEADS, LAYERS, write_checkpoint
 from onnx import TensorProto
 
 from quantkit.artifact import Artifact
+from quantkit.errors import CheckpointError
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model, save_model
 from quantkit.quantization.observe import Statistics
 from quantkit.quantization.treatments.shift import channel_shifts, shift_channels
 from quantkit.quantization.write import open_embed_layer_norm
-from quantkit.recipe.settings import QuantizeSettings
+from quantkit.recipe.settings import ExportSettings, QuantizeSettings
+from quantkit.stages.export import export
 from quantkit.stages.inspect import inspect
 from quantkit.stages.quantize import quantize
 from quantkit.tasks.tokenizer import Tokenizer
@@ -41,10 +43,17 @@ ALBERT = {
 }
 # Three layers, and the head's own GELU.
 MODERNBERT = {"MultiHeadAttention": 3, "RotaryEmbedding": 6, "SkipLayerNormalization": 6, "Gelu": 4}
+NOMIC = {
+    "MultiHeadAttention": LAYERS,
+    "RotaryEmbedding": 2 * LAYERS,
+    "SkipLayerNormalization": 2 * LAYERS,
+    "EmbedLayerNormalization": 1,
+}
 # Its attention stays written out.
 DEBERTA = {"SkipLayerNormalization": 2 * LAYERS, "BiasGelu": LAYERS}
 FUSED: dict[str, dict[str, int]] = {
     "deberta-v2": DEBERTA,
+    "nomic_bert": NOMIC,
     "modernbert": MODERNBERT,
     "albert": ALBERT,
     "camembert": BERT,
@@ -55,17 +64,18 @@ FUSED: dict[str, dict[str, int]] = {
 SHIFTED = {
     "albert": (13, 13),
     "camembert": (7, 7),
-    "deberta-v2": (7, 7),
+    "deberta-v2": (4, 4),
     "modernbert": (1, 1),
     "mpnet": (5, 7),
-    "nomic_bert": (7, 7),
+    "nomic_bert": (0, 0),
     "xlm-roberta": (7, 7),
 }
 TEXTS = "".join(
     f'{{"id": "{at}", "text": "ann wrote it on a cold day, said agent {at}.", "label": "LABEL_{at % 2}"}}\n'
     for at in range(8)
 )
-EVERY = [(family, task) for family in CONFIGS for task in HEADS]
+EVERY = [(family, task) for family in CONFIGS for task in HEADS if family != "nomic_bert" or task != "squad"]
+ONE = dict(reversed(EVERY))  # a task that each family has
 
 
 def facts(artifact: Artifact, stage: str) -> dict[str, Any]:
@@ -106,7 +116,7 @@ def test_pytorch_gives_the_same_for_every_mask_and_shape(line: Line, family: str
 @pytest.mark.parametrize("family", CONFIGS)
 def test_ids_are_those_of_transformers(line: Line, family: str) -> None:
     """The checkpoint's tokenizer.json says what AutoTokenizer reads, so it is taken as it is."""
-    exported, _ = line(family, "squad")
+    exported, _ = line(family, ONE[family])
     assert facts(exported, "export")["ids"]["rewritten"] is False
 
 
@@ -148,7 +158,7 @@ def test_every_linear_layer_runs_as_int8(
 @pytest.mark.parametrize("family", CONFIGS)
 def test_shifted_channels(line: Line, tmp_path: Path, family: str, fused: bool) -> None:
     """Shifted by anything, every family computes what it did, fused or not."""
-    source = line(family, "squad")[fused]
+    source = line(family, ONE[family])[fused]
     model = load_model(source.model_path)
     open_embed_layer_norm(model)
     random = np.random.default_rng(0)
@@ -216,3 +226,12 @@ def test_the_uses_of_a_shared_weight_have_names_and_ranges_of_their_own(
 
 def exact_type(grid: str) -> int:
     return int(TensorProto.UINT8 if grid == "uint8" else TensorProto.INT8)
+
+
+def test_a_task_that_a_family_has_no_head_for_is_one_line(tmp_path: Path) -> None:
+    """What transformers cannot load is refused by name, whatever the folder holds."""
+    folder = write_checkpoint(tmp_path / "checkpoint", "nomic_bert", "text-classification")
+    with pytest.raises(
+        CheckpointError, match="no model of the family nomic_bert for squad; it has them for text-c"
+    ):
+        export(str(folder), tmp_path / "out", task="squad", settings=ExportSettings())
