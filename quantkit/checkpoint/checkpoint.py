@@ -1,28 +1,26 @@
 """A checkpoint, checked as far as its files tell: everything that can be refused before torch is imported."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from quantkit.architectures import Architecture, Config, EncoderShape, architecture
-from quantkit.checkpoint.files import WeightFiles, find_checkpoint, find_weights, folder_digest, read_json
+from quantkit.checkpoint.files import (
+    WeightFiles,
+    find_checkpoint,
+    find_weights,
+    folder_digest,
+    read_json,
+    require_cached,
+)
 from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_finite
+from quantkit.checkpoint.weight_names import require_names
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
-from quantkit.tasks.heads import CHOOSES_A_LABEL, unfit_head
+from quantkit.tasks.heads import fitting, unfit_head
 from quantkit.tasks.tokenizer import Tokenizer
-
-# Parts of weight names that only unfinished or compressed checkpoints have.
-_FOREIGN = {
-    "lora_": "an unmerged LoRA adapter; merge it into its base model first",
-    "base_layer.": "an unmerged adapter; merge it into its base model first",
-    "qweight": "quantized weights; give the float checkpoint",
-    "qzeros": "quantized weights; give the float checkpoint",
-    "weight_scale": "quantized weights; give the float checkpoint",
-    "absmax": "quantized weights; give the float checkpoint",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +90,9 @@ def read_checkpoint(
     require_task(where, values, family, task)
     require_scored(where, values, task)
     weights = find_weights(folder, allow_pickle=allow_pickle)
+    require_cached(folder, weights)
     if not weights.pickled:
-        _check_weights(folder, weights, family, task)
+        _check_weights(folder, weights, family, task, values)
     tokenizer = Tokenizer.load(folder)
     vocab_size = config.count("vocab_size")
     tokenizer.check_vocabulary(vocab_size)
@@ -147,61 +146,39 @@ def require_task(
     if wanted in known:
         return
     if known:
-        other = min(_tasks_of(known))
-        raise CheckpointError(f"{where}: a {classes[0]} is not for {task}; {verb} it with --task {other}")
+        raise CheckpointError(
+            f"{where}: a {classes[0]} is not for {task}; {verb} it with --task {fitting(config, known)}"
+        )
     raise CheckpointError(
         f"{where}: a {classes[0]} has no head for {task}; fine-tune it, or give a checkpoint that was "
         f"({' and '.join(family.heads[wanted])} are missing)"
     )
 
 
-def require_scored(where: Path, config: Mapping[str, Any], task: str) -> None:
-    """Refuse a head that no task scores yet; see `quantkit.tasks.heads`.
+def require_scored(where: Path, config: Mapping[str, Any], task: str, rows: int | None = None) -> None:
+    """Refuse a head that is for another task; see `quantkit.tasks.heads`.
 
     Args:
-        where: the config.json, for messages.
-        config: what is in it.
+        where: the config.json or the folder, for messages.
+        config: what is in the config.json.
         task: what the model shall be for.
+        rows: of the head's weight, None where it was not read.
 
     Raises:
-        CheckpointError: it gives several labels at once, or a number.
+        CheckpointError: the head is for another task.
     """
-    _require_scored(where, unfit_head(config, task_named(task).head), task)
-
-
-def _require_scored(where: Path, unfit: str | None, task: str) -> None:
+    unfit = unfit_head(config, task_named(task), rows)
     if unfit is not None:
-        raise CheckpointError(
-            f"{where}: {unfit}; {task} scores one label of several, and such tasks do not exist yet: "
-            "give a checkpoint that chooses between labels"
-        )
+        raise CheckpointError(f"{where}: {unfit}")
 
 
-def _tasks_of(heads: Collection[str]) -> list[str]:
-    """Return the tasks that checkpoints with one of these heads are for."""
-    return [name for name in TASKS if task_named(name).head in heads]
-
-
-def _check_weights(folder: Path, weights: WeightFiles, family: Architecture, task: str) -> None:
+def _check_weights(
+    folder: Path, weights: WeightFiles, family: Architecture, task: str, config: Mapping[str, Any]
+) -> None:
     entries: dict[str, TensorEntry] = {}
     for path in weights.paths:
         entries |= read_header(path)
-    for name in entries:
-        for part, what in _FOREIGN.items():
-            if part in name:
-                raise CheckpointError(f"{folder}: the weight {name} belongs to {what}")
-    missing = [name for name in family.heads[task_named(task).head] if name not in entries]
-    if missing:
-        trained = [head for head, names in family.heads.items() if all(name in entries for name in names)]
-        hint = (
-            f"export it with --task {_tasks_of(trained)[0]}"
-            if trained
-            else "give a checkpoint trained for it"
-        )
-        raise CheckpointError(
-            f"{folder}: has no weight {missing[0]}, so its head for {task} would be random; {hint}"
-        )
-    weight = family.heads[task_named(task).head][0]
-    if task_named(task).head == CHOOSES_A_LABEL and entries[weight].shape[:1] == (1,):
-        _require_scored(folder, f"the weight {weight} has one row, so its head gives a text a number", task)
+    require_names(folder, entries, family, task, config)
+    head = family.heads[task_named(task).head][0]
+    require_scored(folder, config, task, rows=entries[head].shape[0] if entries[head].shape else None)
     require_finite(entries)

@@ -71,6 +71,7 @@ class Tokenizer:
         uses_token_types: the second text of a pair has token type 1.
         labels: names of the labels by index (`id2label` of config.json), empty when it has none.
         max_positions: the longest row the model's position table holds, None when unknown.
+        usual_length: the longest row the tokenizer is meant for (its `model_max_length`), None when it does not say.
     """
 
     def __init__(self, folder: Path, files: TokenizerFiles) -> None:
@@ -89,6 +90,7 @@ class Tokenizer:
         self.uses_token_types = self._layout.second_type == 1
         self.labels = _labels(folder, files.config)
         self.max_positions = longest_row(files.config, self.pad_id)
+        self.usual_length = files.usual_length
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
@@ -107,11 +109,7 @@ class Tokenizer:
         Raises:
             CheckpointError: it has fewer.
         """
-        if vocab_size < self.vocab_size:
-            raise CheckpointError(
-                f"{self.folder}: the tokenizer has {self.vocab_size} tokens but the model {vocab_size}; "
-                "use the tokenizer files the model was trained with"
-            )
+        require_rows(self.folder, self.vocab_size, vocab_size)
 
     def check_length(self, max_length: int) -> None:
         """Check that rows of `max_length` tokens fit the model's position table.
@@ -186,6 +184,24 @@ class Tokenizer:
     def _special_arrays(self) -> tuple[NDArray[np.int64], ...]:
         layout = self._layout
         return tuple(np.array(ids, np.int64) for ids in (layout.prefix, layout.middle, layout.suffix))
+
+
+def require_rows(folder: Path, tokens: int, vocab_size: int) -> None:
+    """Check that a model has an embedding for every token.
+
+    Args:
+        folder: of the tokenizer, for messages.
+        tokens: the greatest id it gives, plus 1.
+        vocab_size: rows of the word embedding.
+
+    Raises:
+        CheckpointError: it has fewer.
+    """
+    if vocab_size < tokens:
+        raise CheckpointError(
+            f"{folder}: the tokenizer has {tokens} tokens but the model {vocab_size}; "
+            "use the tokenizer files the model was trained with"
+        )
 
 
 def _pad_id(files: TokenizerFiles) -> int:
