@@ -96,6 +96,7 @@ def read_checkpoint(
     tokenizer = Tokenizer.load(folder)
     vocab_size = config.count("vocab_size")
     tokenizer.check_vocabulary(vocab_size)
+    inputs = family.read_inputs(config)
     positions = tokenizer.max_positions or config.count("max_position_embeddings")
     return Checkpoint(
         name=name,
@@ -103,7 +104,7 @@ def read_checkpoint(
         task=task,
         config=values,
         architecture=family,
-        inputs=family.read_inputs(config),
+        inputs=inputs,
         shape=shape,
         weights=weights,
         digest=folder_digest(folder, weights),
@@ -111,7 +112,7 @@ def read_checkpoint(
         pad_id=tokenizer.pad_id,
         vocab_size=vocab_size,
         tokens=tokenizer.vocab_size,
-        token_types=min(2, config.count("type_vocab_size", 2)),
+        token_types=min(2, config.count("type_vocab_size", 2)) if "token_type_ids" in inputs else 1,
     )
 
 
@@ -130,6 +131,11 @@ def require_task(
     Raises:
         CheckpointError: it is for another task, or for none.
     """
+    if task_named(task).head not in family.heads:
+        raise CheckpointError(
+            f"{where}: transformers has no model of the family {family.model_type} for {task}; "
+            f"it has them for {' and '.join(_tasks_of(family.heads))}"
+        )
     classes = config.get("architectures") or []
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise CheckpointError(f"{where}: architectures is {classes!r}; it must be a list of names")
