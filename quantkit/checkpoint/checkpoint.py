@@ -19,7 +19,7 @@ from quantkit.checkpoint.weight_names import require_names
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
-from quantkit.tasks.heads import fitting, unfit_head
+from quantkit.tasks.heads import fitting, tasks_of, unfit_head
 from quantkit.tasks.tokenizer import Tokenizer
 
 
@@ -134,7 +134,7 @@ def require_task(
     if task_named(task).head not in family.heads:
         raise CheckpointError(
             f"{where}: transformers has no model of the family {family.model_type} for {task}; "
-            f"it has them for {' and '.join(_tasks_of(family.heads))}"
+            f"it has them for {' and '.join(tasks_of(family.heads))}"
         )
     classes = config.get("architectures") or []
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
