@@ -35,6 +35,7 @@ COMPANIONS = (
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "sentence_bert_config.json",
 )
 
 

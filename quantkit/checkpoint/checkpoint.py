@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from quantkit.architectures import Architecture, Config, EncoderShape, architecture
+from quantkit.architectures.architecture import ENCODER
 from quantkit.checkpoint.files import WeightFiles, find_checkpoint, find_weights, folder_digest, read_json
 from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_finite
+from quantkit.checkpoint.sentence_files import Pooling, is_sentence_transformer, longest_text, read_pooling
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
@@ -44,6 +46,8 @@ class Checkpoint:
         vocab_size: rows of the word embedding.
         tokens: how many of them the tokenizer uses.
         token_types: rows of the token type embedding that texts use, 1 or 2.
+        pooling: how tokens become one embedding; None where the task has a head of its own.
+        longest_text: how many tokens of a text an embedding model reads; None where nothing says, or for other tasks.
     """
 
     name: str
@@ -60,10 +64,17 @@ class Checkpoint:
     vocab_size: int
     tokens: int
     token_types: int
+    pooling: Pooling | None = None
+    longest_text: int | None = None
 
 
 def read_checkpoint(
-    name: str, *, task: str, revision: str | None = None, allow_pickle: bool = False
+    name: str,
+    *,
+    task: str,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    pooling: str = "auto",
 ) -> Checkpoint:
     """Find a checkpoint and check its files against each other and against the task.
 
@@ -72,6 +83,7 @@ def read_checkpoint(
         task: the name of the task.
         revision: of a Hugging Face checkpoint.
         allow_pickle: accept pickled weights; those are not looked into here.
+        pooling: of an embedding model; see `quantkit.checkpoint.sentence_files.read_pooling`.
 
     Raises:
         CheckpointError: a file is missing, damaged, or does not fit.
@@ -91,6 +103,10 @@ def read_checkpoint(
         raise CheckpointError(f"{where}: the checkpoint is quantized already; give the float checkpoint")
     require_task(where, values, family, task)
     require_scored(where, values, task)
+    embeds = task_named(task).head == ENCODER
+    if pooling != "auto" and not embeds:
+        raise UsageError(f"--pooling: {task} has a head of its own; leave it out")
+    pooled = read_pooling(folder, pooling) if embeds else None
     weights = find_weights(folder, allow_pickle=allow_pickle)
     if not weights.pickled:
         _check_weights(folder, weights, family, task)
@@ -100,6 +116,8 @@ def read_checkpoint(
     positions = tokenizer.max_positions or config.count("max_position_embeddings")
     return Checkpoint(
         name=name,
+        pooling=pooled,
+        longest_text=longest_text(folder, tokenizer) if embeds else None,
         folder=folder,
         task=task,
         config=values,
@@ -138,8 +156,13 @@ def require_task(
         return  # config.json need not say; the weights do
     known = {head for name in classes for head in family.heads if str(name).endswith(head)}
     wanted = task_named(task).head
-    if wanted in known:
+    if wanted in known or (wanted == ENCODER and (not known or is_sentence_transformer(where.parent))):
         return
+    if not known and is_sentence_transformer(where.parent):
+        raise CheckpointError(
+            f"{where}: a {classes[0]} that makes embeddings is not for {task}; "
+            f"{verb} it with --task {_tasks_of((ENCODER,))[0]}"
+        )
     if known:
         other = min(_tasks_of(known))
         raise CheckpointError(f"{where}: a {classes[0]} is not for {task}; {verb} it with --task {other}")
@@ -184,6 +207,9 @@ def _check_weights(folder: Path, weights: WeightFiles, family: Architecture, tas
         for part, what in _FOREIGN.items():
             if part in name:
                 raise CheckpointError(f"{folder}: the weight {name} belongs to {what}")
+    if task_named(task).head == ENCODER:
+        require_finite(entries)
+        return  # all its weights are the encoder's, and loading asks for each
     missing = [name for name in family.heads[task_named(task).head] if name not in entries]
     if missing:
         trained = [head for head, names in family.heads.items() if all(name in entries for name in names)]

@@ -45,6 +45,10 @@ class ExportSettings(Section):
         default=False, description="load pytorch_model.bin if need be; unpickling can run code"
     )
     revision: str | None = Field(default=None, description="revision of a Hugging Face checkpoint")
+    pooling: Literal["auto", "mean", "cls"] = Field(
+        default="auto",
+        description="how tokens become one embedding (sentence-similarity); auto: what modules.json says",
+    )
 
 
 class FuseSettings(Section):

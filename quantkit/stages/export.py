@@ -3,8 +3,8 @@
 The graph (the other stages rely on this):
 
 * inputs `input_ids`, `attention_mask` and, where the family has token types, `token_type_ids`: int64
-  [batch, sequence], both dimensions dynamic; outputs `start_logits` and `end_logits` [batch, sequence], or
-  `logits` [batch, labels]: float32;
+  [batch, sequence], both dimensions dynamic; outputs `start_logits` and `end_logits` [batch, sequence],
+  `logits` [batch, labels], or `sentence_embedding` [batch, hidden]: float32;
 * opset as asked (17 by default), IR version 10, weights float32 whatever the checkpoint holds;
 * each linear layer is MatMul, named by its torch module path, with the weight `<path>.weight` [inputs,
   outputs], then Add of `<path>.bias`; every other parameter has its torch name;
@@ -22,8 +22,9 @@ from quantkit.artifact import Artifact, new_artifact
 from quantkit.artifact.ingredients import UNKNOWN, Ingredients
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, require_torch
+from quantkit.checkpoint.sentence_files import SETTINGS as SENTENCE_SETTINGS
 from quantkit.errors import ExportError
-from quantkit.files import require_free, write_text
+from quantkit.files import require_free, write_json, write_text
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
 from quantkit.graph.parity import TokenRanges
 from quantkit.recipe.marks import in_key
@@ -93,11 +94,17 @@ def export(
     with measuring() as watch:
         require_free(out, force=force)
         source = read_checkpoint(
-            checkpoint, task=task, revision=settings.revision, allow_pickle=settings.allow_pickle
+            checkpoint,
+            task=task,
+            revision=settings.revision,
+            allow_pickle=settings.allow_pickle,
+            pooling=settings.pooling,
         )
         require_torch()
         with new_artifact(out, force=force) as draft:
             draft.take_companions(source.folder)
+            if source.longest_text is not None:
+                write_json(draft.path / SENTENCE_SETTINGS, {"max_seq_length": source.longest_text})
             facts = {
                 "ids": _read_as_transformers_do(source, draft.path),
                 **_write_graph(source, draft.model_path, settings),
@@ -185,5 +192,6 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
         "opset": settings.opset,
         "ir_version": IR_VERSION,
         "external_data": (path.parent / f"{path.name}.data").is_file(),
+        **({} if source.pooling is None else source.pooling.as_json()),
         "parity": {"atol": settings.atol, "max_abs_diff": {one.case: one.max_abs_diff for one in found}},
     }

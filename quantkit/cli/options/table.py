@@ -4,8 +4,8 @@ from quantkit.cli.options.option import Option
 
 OPTIONS: dict[str, tuple[Option, ...]] = {
     "Recipe": (
-        Option(path=('task',), names=('--task',), kind='choice', choices=('squad', 'text-classification'), default='squad', words=(('question-answering', 'squad'),),
-               help='What the model does (squad: answers are parts of a paragraph; text-classification: a text, or two, get a label).'),
+        Option(path=('task',), names=('--task',), kind='choice', choices=('squad', 'sentence-similarity', 'text-classification'), default='squad', words=(('question-answering', 'squad'),),
+               help='What the model does (squad: answers are parts of a paragraph; sentence-similarity: a text gets an embedding, two texts a similarity; text-classification: a text, or two, get a label).'),
     ),
     "DistillSettings": (
         Option(path=('data',), names=('--data',), metavar='NAME|FILE', many=True, required=True, place='file', known=('squad', 'squad-train', 'callcentre'),
@@ -80,6 +80,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                help='Load pytorch_model.bin if need be; unpickling can run code.'),
         Option(path=('revision',), names=('--revision',),
                help='Revision of a Hugging Face checkpoint.'),
+        Option(path=('pooling',), names=('--pooling',), kind='choice', choices=('auto', 'mean', 'cls'), default='auto',
+               help='How tokens become one embedding (sentence-similarity); auto: what modules.json says.'),
     ),
     "ImportSettings": (
         Option(path=('model_file',), names=('--model',), metavar='NAME.onnx',
