@@ -23,9 +23,7 @@ def cosine(one: NDArray[Any], other: NDArray[Any]) -> float:
     return max(-1.0, min(1.0, float(a @ b) / length)) if length > 0 else 0.0
 
 
-def divergence(
-    reference: Sequence[Sequence[NDArray[Any]]], found: Sequence[Sequence[NDArray[Any]]]
-) -> float:
+def divergence(reference: Sequence[Sequence[NDArray[Any]]], found: Sequence[Sequence[NDArray[Any]]]) -> float:
     """Return the mean of 1 - cosine over rows: 0 where no embedding has turned, at most 2.
 
     Args:

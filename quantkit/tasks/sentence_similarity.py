@@ -14,9 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from quantkit.errors import DatasetError, UsageError
 from quantkit.files import sha256_bytes
 from quantkit.strict_json import read_json
@@ -31,8 +28,6 @@ from quantkit.tasks.task import (
     Right,
     Window,
     WindowSettings,
-    require_outputs,
-    unanswered,
 )
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -123,7 +118,7 @@ class SentenceSimilarity:
         dataset: Dataset,
         windows: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
+        settings: WindowSettings,
     ) -> list[Prediction]:
         """Return the cosine of each pair's embeddings.
 
