@@ -28,6 +28,7 @@ class PoolTokens(torch.nn.Module):  # type: ignore[misc]  # torch is followed by
         self._pooling = pooling
 
     def forward(self, tokens: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings."""
         if self._pooling.mode == "cls":
             pooled = tokens[:, 0]
         else:
@@ -47,5 +48,6 @@ class SentenceEncoder(torch.nn.Module):  # type: ignore[misc]  # torch is follow
         self.config = encoder.config
 
     def forward(self, attention_mask: torch.Tensor, **values: Any) -> SentenceOutput:
+        """Return the embeddings of rows of tokens."""
         tokens = getattr(self, self._name)(attention_mask=attention_mask, **values).last_hidden_state
         return SentenceOutput(sentence_embedding=self.pooling(tokens, attention_mask))

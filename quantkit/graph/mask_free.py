@@ -50,7 +50,7 @@ def write_mask_free(path: Path, folder: Path) -> Path:
 
 
 def cut_masks(model: onnx.ModelProto, folder: Path, name: str) -> int:
-    """Take the mask from every attention, in place; the graph input stays, and nothing reads it.
+    """Take the mask from every attention, in place; the graph input stays.
 
     Args:
         model: fused, or with masks that are added to scores (`added_masks`); without its external weights.
@@ -98,13 +98,18 @@ def cut_masks(model: onnx.ModelProto, folder: Path, name: str) -> int:
         node.input[_MASK] = ""
         while not node.input[-1]:
             node.input.pop()
+    _drop_unread(graph, passing)
+    return len(attentions)
+
+
+def _drop_unread(graph: onnx.GraphProto, passing: list[onnx.NodeProto]) -> None:
+    """Remove what only passed the mask on to attentions."""
     read = {value for node in graph.node if node not in passing for value in node.input}
     for node in reversed(passing):
         if read.intersection(node.output):
             read.update(node.input)
         else:
             graph.node.remove(node)
-    return len(attentions)
 
 
 def _before_attention(graph: onnx.GraphProto) -> set[str]:

@@ -2,8 +2,8 @@
 
     SentenceTransformer(folder, backend="onnx", model_kwargs={"file_name": "model_qint8_avx512_vnni.onnx"})
 
-sentence-transformers pools and normalizes itself. So the graph there ends where the artifact's pooling begins, and gives
-`last_hidden_state` [batch, sequence, hidden]; all else of it is the artifact's.
+sentence-transformers pools and normalizes itself. So the graph there ends where the artifact's pooling begins, and
+gives `last_hidden_state` [batch, sequence, hidden]; all else of it is the artifact's.
 """
 
 from pathlib import Path
