@@ -1,0 +1,39 @@
+"""MRR and NDCG by hand and by their limits."""
+
+import math
+
+import numpy as np
+import pytest
+
+from quantkit.metrics.ranking import expected_reciprocal_rank, ndcg, ranking, reciprocal_rank
+
+
+@pytest.mark.parametrize(
+    ("gains", "mrr", "gain"),
+    [
+        ([1, 0, 0], 1.0, 1.0),
+        ([0, 0, 1], 1 / 3, 1 / 2),
+        ([0, 0, 0], 0.0, 0.0),
+        # 3 + 0 + 1 / 2 over 3 + 1 / log2(3)
+        ([3, 0, 1], 1.0, 3.5 / (3 + 1 / math.log2(3))),
+        ([0] * 10 + [1], 0.0, 0.0),
+    ],
+)
+def test_by_hand(gains: list[float], mrr: float, gain: float) -> None:
+    """The first relevant place counts for MRR, every place by its discount for NDCG, none after the tenth."""
+    assert reciprocal_rank(gains) == mrr
+    # One division of two sums.
+    assert ndcg(gains) == pytest.approx(gain, rel=1e-15)
+
+
+def test_equal_scores_earn_nothing() -> None:
+    """A model that scores all passages alike has the relevant one last, wherever the file has it."""
+    assert ranking([0.5, 0.5, 0.5], [1, 0, 0]) == [1, 2, 0]
+    assert ranking([0.5, 0.7, 0.5], [1, 0, 0]) == [1, 2, 0]
+
+
+def test_expected_score_is_a_probability_of_a_relevant_top() -> None:
+    """Two equal scores of which one is relevant: a half; the scale of a common shift is nothing."""
+    # Two equal powers over their sum.
+    assert expected_reciprocal_rank(np.array([2.0, 2.0]), [1, 0]) == pytest.approx(0.5, rel=1e-15)
+    assert expected_reciprocal_rank(np.array([1e4, 0.0]), [0, 2]) == 0.0
