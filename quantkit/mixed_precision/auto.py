@@ -108,7 +108,7 @@ def find(
         grids=grids,
         per_channel=settings.per_channel,
         budget=clock.budget,
-        layout=settings.chosen_layout,
+        layout=settings.layout_for(resolve_target(settings.target_isa, cpu_facts()).name),
     )
     limits = limits_of(workbench, asked.min_int8_coverage)
     journal = Journal(_key(workbench, settings, judged.digest))

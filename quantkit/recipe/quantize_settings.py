@@ -218,10 +218,11 @@ class QuantizeSettings(Section):
     attention: Literal["float", "qk"] = Field(
         default="float", description="qk: queries and keys to INT8 too, which OpenVINO multiplies as such"
     )
-    layout: Literal["auto", "onnxruntime", "portable", "fused"] = Field(
+    layout: Literal["auto", "onnxruntime", "onnxruntime-avx2", "portable", "fused"] = Field(
         default="auto",
-        description="operators the graph is written in: onnxruntime's fastest on a CPU, no new ones of its own, or as "
-        "fused; auto: onnxruntime, but fused with attention qk, which is for OpenVINO",
+        description="operators the graph is written in: onnxruntime's fastest on a CPU, or on one without AVX-512, no "
+        "new ones of its own, or as fused; auto: onnxruntime, for target avx2 onnxruntime-avx2, and fused with "
+        "attention qk, which is for OpenVINO",
     )
     schemes: Annotated[tuple[LayerScheme, ...], Cli(option=False)] = Field(
         default=(),
@@ -256,9 +257,14 @@ class QuantizeSettings(Section):
             return None
         return FEW_QUESTIONS if self.plain or self.mode == "auto" else QUESTIONS
 
-    @property
-    def chosen_layout(self) -> str:
-        """The layout that is meant, `auto` resolved."""
+    def layout_for(self, target: str) -> str:
+        """Return the layout that is meant, `auto` resolved.
+
+        Args:
+            target: name of the kernels the artifact is for (`quantkit.runtime.cpu.TargetIsa`).
+        """
         if self.layout != "auto":
             return self.layout
-        return "fused" if self.attention == "qk" else "onnxruntime"
+        if self.attention == "qk":
+            return "fused"
+        return "onnxruntime-avx2" if target == "avx2" else "onnxruntime"

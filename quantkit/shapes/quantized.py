@@ -14,6 +14,7 @@ from quantkit.quantization.treatments import WHOLE_MODEL, Treated, settled, trea
 from quantkit.quantization.treatments.reading import Reading
 from quantkit.quantization.write import apply, quantize_tables
 from quantkit.recipe.quantize_settings import QuantizeSettings
+from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.rewrite import cut, narrow, read_by
@@ -84,4 +85,4 @@ class Bench:
     @property
     def layout(self) -> str:
         """The layout of every model that is built."""
-        return _GOOD.chosen_layout
+        return _GOOD.layout_for(resolve_target(NATIVE, cpu_facts()).name)

@@ -121,7 +121,8 @@ def _quantize(
                 facts["calibration"] = source(calibration_set, treated.observations.job, settings)
                 ids = {"ids": list(calibration_set.ids)}
                 write_json(draft.path / CALIBRATION, {**facts["calibration"], **ids, **rewritten.as_json()})
-            facts["layout"] = {"name": settings.chosen_layout, **lay_out(model, settings.chosen_layout)}
+            layout = settings.layout_for(target.name)
+            facts["layout"] = {"name": layout, **lay_out(model, layout)}
             save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
             facts |= read_back(artifact, draft.model_path, assignment)
             facts["expected"] = expected(artifact, opened, facts)
