@@ -109,3 +109,7 @@ class Prepared:
     def expected_scores(self, outputs: Sequence[Outputs]) -> list[float]:
         """Return the score that each question may expect; see `Task.expected_scores`."""
         return self.reader.task.expected_scores(self.dataset, self.rows, outputs, self.reader.settings)
+
+    def divergence(self, reference: Sequence[Outputs], found: Sequence[Outputs]) -> float:
+        """Return how far another model's outputs are from the reference's; see `Task.divergence`."""
+        return self.reader.task.divergence(reference, found)

@@ -248,6 +248,14 @@ class Task(Protocol):
         fewer questions tell two models apart. Takes what `predict` takes, and raises what it raises.
         """
 
+    def divergence(self, reference: Sequence[Outputs], found: Sequence[Outputs]) -> float:
+        """Return how far another model's outputs are from the reference's, 0 where they say the same.
+
+        Args:
+            reference: for each window the arrays named by `self.outputs`.
+            found: the same windows of the other model.
+        """
+
 
 def unanswered(dataset: Dataset, question: Question, what: str) -> DatasetError:
     """Return the error of scoring a question whose right answer no one gave; calibrating needs none.

@@ -20,7 +20,7 @@ import numpy as np
 
 from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.files import sha256_bytes
-from quantkit.metrics.distributions import softmax
+from quantkit.metrics.distributions import divergence, softmax
 from quantkit.tasks.reading import read_file
 from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
 from quantkit.tasks.rows.formats import Row, read_rows
@@ -215,6 +215,10 @@ class TextClassification:
             float(softmax(logits)[row.label]) if row.label < len(logits) else 0.0
             for row, (logits,) in zip(rows, outputs, strict=True)
         ]
+
+    def divergence(self, reference: Sequence[Outputs], found: Sequence[Outputs]) -> float:
+        """Return the mean Kullback-Leibler divergence, in nats."""
+        return divergence(reference, found)
 
 
 def shorten(first: int, second: int, room: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from quantkit.metrics.distributions import divergence
 from quantkit.tasks.squad.answers import OUTPUTS, expected_scores, predict
 from quantkit.tasks.squad.cutting import SquadWindow, cut
 from quantkit.tasks.squad.labels import right
@@ -53,6 +54,10 @@ class Squad:
     ) -> list[float]:
         """Return each question's expected F1; see `quantkit.tasks.squad.answers`."""
         return expected_scores(dataset, windows, outputs, settings)
+
+    def divergence(self, reference: Sequence[Outputs], found: Sequence[Outputs]) -> float:
+        """Return the mean Kullback-Leibler divergence of the starts and of the ends, in nats."""
+        return divergence(reference, found)
 
 
 TASK = Squad()
