@@ -9,7 +9,7 @@ from quantkit.cli import options, show
 @options.argument("ARTIFACT")
 @options.output_options
 def command(*, artifact: str, output: options.Output) -> None:
-    """Write an embedding model as a folder that sentence-transformers loads.
+    """Write an artifact as a folder that sentence-transformers loads.
 
     The folder has the tokenizer, modules.json, 1_Pooling, 2_Normalize, and the graph as
     onnx/model_qint8_….onnx: give that name as file_name to SentenceTransformer(folder, backend="onnx").

@@ -47,10 +47,10 @@ def embeddings(artifact: Artifact, padded: int = 0) -> np.ndarray:
     return np.asarray(found)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_the_graph_pools_as_transformers_and_numpy_do(encoder: Path, pooling: str, tmp_path: Path) -> None:
+def test_the_graph_pools_as_transformers_and_numpy_do(encoder: Path, tmp_path: Path) -> None:
     """The embedding is the mean, or the first, of the encoder's tokens, of length 1, fused or not, padded or not."""
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    pooling = "cls" if encoder.parent.name.startswith("encoder-electra") else "mean"
     plain = export(str(encoder), tmp_path / "plain", task=TASK, settings=ExportSettings(pooling=pooling))
     fused = fuse(plain, tmp_path / "fused", settings=FuseSettings())
     record = fused.manifest.stage("fuse")
