@@ -63,3 +63,26 @@ def _f1(each: Floats) -> Floats:
     whole = twice + each[..., 1] + each[..., 2]
     result: Floats = np.where(whole > 0, twice / np.where(whole > 0, whole, 1.0), 0.0)
     return result
+
+
+def expected_set_f1(chances: Floats, right: AbstractSet[int]) -> float:
+    """Return the mean F1 of a text's labels when each is given by its own chance; exact, and smooth in every chance.
+
+    Args:
+        chances: float64 [labels], 0 to 1.
+        right: indices of the right labels.
+    """
+    wanted = np.array([label in right for label in range(len(chances))], dtype=bool)
+    found, others = _count_chances(chances[wanted]), _count_chances(chances[~wanted])
+    if not right:
+        return float(others[0])
+    hits, misses = np.arange(len(found))[:, None], np.arange(len(others))[None, :]
+    return float(np.sum(np.outer(found, others) * 2 * hits / (hits + misses + len(right))))
+
+
+def _count_chances(chances: Floats) -> Floats:
+    """Return the chance of each number of successes of independent tries, float64 [tries + 1]."""
+    counted = np.ones(1)
+    for chance in chances:
+        counted = np.convolve(counted, [1 - chance, chance])
+    return counted

@@ -42,18 +42,19 @@ def ndcg(gains: Sequence[float], first: int = FIRST) -> float:
     return _discounted(gains[:first]) / best if best > 0 else 0.0
 
 
-def expected_reciprocal_rank(logits: NDArray[np.float64], relevance: Sequence[float]) -> float:
-    """Return the chance that the passage on top is relevant when it is drawn by the softmax of the scores.
+def expected_gain(logits: NDArray[np.float64], relevance: Sequence[float]) -> float:
+    """Return the mean relevance, over the greatest, of a passage drawn by the softmax of the scores, 0 to 1.
 
-    It is smooth in every score, where the rank jumps.
+    It is smooth in every score, where the rank jumps: NDCG@1 of a ranking that is drawn (Cao et al. 2007, "Learning to
+    Rank: From Pairwise Approach to Listwise Approach"). 0 where nothing is relevant.
 
     Args:
         logits: float64 [passages].
-        relevance: of each.
+        relevance: of each, 0 or more.
     """
+    best = max(relevance)
     powers = np.exp(logits - np.max(logits))
-    relevant = np.asarray(relevance) > 0
-    return float(powers[relevant].sum() / powers.sum())
+    return float(powers @ np.asarray(relevance) / (powers.sum() * best)) if best > 0 else 0.0
 
 
 def _discounted(gains: Sequence[float]) -> float:

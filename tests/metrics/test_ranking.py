@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from quantkit.metrics.ranking import expected_reciprocal_rank, ndcg, ranking, reciprocal_rank
+from quantkit.metrics.ranking import expected_gain, ndcg, ranking, reciprocal_rank
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,9 @@ def test_equal_scores_earn_nothing() -> None:
     assert ranking([0.5, 0.7, 0.5], [1, 0, 0]) == [1, 2, 0]
 
 
-def test_expected_score_is_a_probability_of_a_relevant_top() -> None:
+def test_expected_gain_is_what_a_draw_earns() -> None:
     """Two equal scores of which one is relevant: a half; the scale of a common shift is nothing."""
     # Two equal powers over their sum.
-    assert expected_reciprocal_rank(np.array([2.0, 2.0]), [1, 0]) == pytest.approx(0.5, rel=1e-15)
-    assert expected_reciprocal_rank(np.array([1e4, 0.0]), [0, 2]) == 0.0
+    assert expected_gain(np.array([2.0, 2.0]), [1, 0]) == pytest.approx(0.5, rel=1e-15)
+    assert expected_gain(np.array([1e4, 0.0]), [0, 2]) == 0.0
+    assert expected_gain(np.array([0.0, 1.0]), [0, 0]) == 0.0
