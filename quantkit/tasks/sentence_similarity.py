@@ -8,55 +8,62 @@ A pair becomes two windows, one for each text. The score says how much alike the
 of the pairs counts. Without a score, or with one text, a row is for calibration.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from quantkit.errors import DatasetError, UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.errors import UsageError
 from quantkit.files import sha256_bytes
+from quantkit.metrics.embeddings import cosine, divergence, packed
+from quantkit.metrics.rank_correlation import ranks
 from quantkit.strict_json import read_json
 from quantkit.tasks.reading import read_file
 from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
-from quantkit.tasks.rows.formats import Row, read_rows
+from quantkit.tasks.rows.formats import read_rows
 from quantkit.tasks.task import (
     Dataset,
     Outputs,
     Prediction,
-    Question,
     Right,
     Window,
     WindowSettings,
+    require_outputs,
+    unanswered,
 )
+from quantkit.tasks.text_regression import number_of
+from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, texts_of
 from quantkit.tasks.tokenizer import Tokenizer
 
 SETTINGS = "sentence_bert_config.json"
 _FORMAT = "give rows with sentence1, sentence2 and score, or texts alone"
 _MEANINGS = (
+    *TEXT,
     Meaning(
-        name="text",
-        known=("sentence1", "text1", "text", "sentence", "query", "anchor", "content"),
-        needed=True,
+        name="score",
+        known=("score", "similarity_score", "similarity", "relatedness_score", "label", "labels"),
     ),
-    Meaning(name="text_pair", known=("sentence2", "text2", "text_pair", "positive", "passage")),
-    Meaning(name="score", known=("score", "similarity_score", "similarity", "label")),
-    Meaning(name="id", known=("id", "idx", "guid")),
-    Meaning(name="group", known=("group",)),
+    *NAMES,
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TextsQuestion(Question):
-    """A text, or two and how much alike they are; its group is its id unless the file says otherwise.
+class SimilarityQuestion(PairQuestion):
+    """A text, or two and how much alike they are.
 
     Attributes:
-        texts: one or two.
         score: None in a file for calibration.
     """
 
-    texts: tuple[str, ...]
     score: float | None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts that get an embedding, one or two."""
+        return (self.text,) if self.text_pair is None else (self.text, self.text_pair)
 
 
 class SentenceSimilarity:
@@ -76,10 +83,19 @@ class SentenceSimilarity:
         content = read_file(path)
         rows = read_rows(path, content, _FORMAT)
         named = called(path, rows.columns, _MEANINGS, columns or {})
-        questions: dict[str, TextsQuestion] = {}
+        questions: dict[str, SimilarityQuestion] = {}
         for row in rows.rows:
-            question = _question(row, path, named, questions)
-            questions[question.id] = question
+            text, pair = texts_of(row, path, named, _FORMAT)
+            score = number_of(row, path, named["score"], _FORMAT) if "score" in named else None
+            made = text_id(row, path, named, questions) or made_id([text, pair, score], questions)
+            group = row.values.get(named["group"]) if "group" in named else None
+            questions[made] = SimilarityQuestion(
+                id=made,
+                group=made if group in (None, "") else str(group),
+                text=text,
+                text_pair=pair,
+                score=score,
+            )
         digest = sha256_bytes(content)
         return Dataset(
             name=name,
@@ -100,7 +116,7 @@ class SentenceSimilarity:
         room = longest - tokenizer.specials(1)
         if room < 1:
             raise UsageError(f"max_length: {longest} leaves no room for text; raise it")
-        questions = cast(tuple[TextsQuestion, ...], dataset.questions)
+        questions = cast(tuple[SimilarityQuestion, ...], dataset.questions)
         texts = [(index, text) for index, question in enumerate(questions) for text in question.texts]
         windows = []
         for (index, _), ids in zip(texts, tokenizer.encode_ids([text for _, text in texts]), strict=True):
@@ -118,24 +134,47 @@ class SentenceSimilarity:
         dataset: Dataset,
         windows: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: WindowSettings,
+        settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
     ) -> list[Prediction]:
-        """Return the cosine of each pair's embeddings.
+        """Return the embeddings of each pair's texts, and their cosine.
 
         Raises:
             EvaluationError: an embedding is missing, NaN or infinite; it names the pair.
+            DatasetError: a question has one text, or no score.
         """
-        raise NotImplementedError
+        found = _embeddings(dataset, windows, outputs)
+        cosines, scores = _compared(dataset, found)
+        near = _nearness(cosines, scores)
+        return [
+            Prediction(
+                id=question.id,
+                group=question.group,
+                answer=" ".join(packed(embedding) for embedding in embeddings),
+                exact_match=float(score),
+                f1=float(score),
+            )
+            for question, embeddings, score in zip(dataset.questions, found, near, strict=True)
+        ]
 
     def expected_scores(
         self,
         dataset: Dataset,
         windows: Sequence[Window],
         outputs: Sequence[Outputs],
-        settings: WindowSettings,
+        settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
     ) -> list[float]:
-        """Return what `predict` says: a cosine does not jump."""
-        raise NotImplementedError
+        """Return each pair's own score: a cosine moves by little when the model does.
+
+        Raises:
+            EvaluationError: an embedding is missing, NaN or infinite; it names the pair.
+            DatasetError: a question has one text, or no score.
+        """
+        found = _embeddings(dataset, windows, outputs)
+        return [float(score) for score in _nearness(*_compared(dataset, found))]
+
+    def divergence(self, reference: Sequence[Outputs], found: Sequence[Outputs]) -> float:
+        """Return the mean of 1 - cosine over the texts."""
+        return divergence(reference, found)
 
 
 def _longest(tokenizer: Tokenizer, settings: WindowSettings) -> int:
@@ -146,41 +185,39 @@ def _longest(tokenizer: Tokenizer, settings: WindowSettings) -> int:
     return min([settings.max_length, *limits])
 
 
-def _question(row: Row, path: Path, named: Mapping[str, str], taken: Mapping[str, object]) -> TextsQuestion:
-    """Return the texts of one row.
+def _embeddings(
+    dataset: Dataset, windows: Sequence[Window], outputs: Sequence[Outputs]
+) -> list[list[NDArray[np.float32]]]:
+    """Return the embeddings of each question's texts."""
+    require_outputs(dataset, windows, outputs, SentenceSimilarity.outputs, per_token=False)
+    found: list[list[NDArray[np.float32]]] = [[] for _ in dataset.questions]
+    for window, (embedding,) in zip(windows, outputs, strict=True):
+        found[window.question].append(embedding)
+    return found
 
-    Raises:
-        DatasetError: it has none, its score is no number, or its id was used before.
-    """
 
-    def value(name: str) -> Any:
-        return row.values.get(named[name]) if name in named else None
+def _compared(
+    dataset: Dataset, embeddings: Sequence[Sequence[NDArray[np.float32]]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the cosine of each pair, and its score."""
+    cosines, scores = [], []
+    for question, pair in zip(
+        cast(tuple[SimilarityQuestion, ...], dataset.questions), embeddings, strict=True
+    ):
+        if len(pair) < 2 or question.score is None:
+            raise unanswered(dataset, question, "second text" if len(pair) < 2 else "score")
+        cosines.append(cosine(*pair))
+        scores.append(question.score)
+    return np.array(cosines, np.float64), np.array(scores, np.float64)
 
-    texts = []
-    for name in ("text", "text_pair"):
-        if name not in named:
-            continue
-        text = value(name)
-        if not isinstance(text, str):
-            raise DatasetError(f"{path}: {row.place}: {named[name]} is {text!r}, not text; {_FORMAT}")
-        texts.append(text)
-    score = _score(value("score"), row, path, named) if "score" in named else None
-    group = value("group")
-    name = text_id(row, path, named, taken) or made_id([*texts, score], taken)
-    return TextsQuestion(
-        id=name, group=name if group in (None, "") else str(group), texts=tuple(texts), score=score
+
+def _nearness(cosines: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how near each pair's rank by cosine is to its rank by score, 0 to 1: exp(-d²/2) of standardised ranks."""
+    mine, theirs = (
+        (values - values.mean()) / (values.std() or 1.0) for values in (ranks(cosines), ranks(scores))
     )
-
-
-def _score(value: Any, row: Row, path: Path, named: Mapping[str, str]) -> float:
-    """Return a number; in a CSV file every number is text."""
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise DatasetError(f"{path}: {row.place}: {named['score']} is {value!r}, not a number; {_FORMAT}")
-    return number
+    result: NDArray[np.float64] = np.exp(-((mine - theirs) ** 2) / 2)
+    return result
 
 
 TASK = SentenceSimilarity()
