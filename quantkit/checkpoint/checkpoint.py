@@ -1,6 +1,6 @@
 """A checkpoint, checked as far as its files tell: everything that can be refused before torch is imported."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from quantkit.checkpoint.sentence_files import Pooling, is_sentence_transformer,
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
-from quantkit.tasks.heads import CHOOSES_A_LABEL, unfit_head
+from quantkit.tasks.heads import fitting, unfit_head
 from quantkit.tasks.tokenizer import Tokenizer
 
 # Parts of weight names that only unfinished or compressed checkpoints have.
@@ -109,7 +109,7 @@ def read_checkpoint(
     pooled = read_pooling(folder, pooling) if embeds else None
     weights = find_weights(folder, allow_pickle=allow_pickle)
     if not weights.pickled:
-        _check_weights(folder, weights, family, task)
+        _check_weights(folder, weights, family, task, values)
     tokenizer = Tokenizer.load(folder)
     vocab_size = config.count("vocab_size")
     tokenizer.check_vocabulary(vocab_size)
@@ -161,45 +161,38 @@ def require_task(
     if not known and is_sentence_transformer(where.parent):
         raise CheckpointError(
             f"{where}: a {classes[0]} that makes embeddings is not for {task}; "
-            f"{verb} it with --task {_tasks_of((ENCODER,))[0]}"
+            f"{verb} it with --task {fitting(config, (ENCODER,))}"
         )
     if known:
-        other = min(_tasks_of(known))
-        raise CheckpointError(f"{where}: a {classes[0]} is not for {task}; {verb} it with --task {other}")
+        raise CheckpointError(
+            f"{where}: a {classes[0]} is not for {task}; {verb} it with --task {fitting(config, known)}"
+        )
     raise CheckpointError(
         f"{where}: a {classes[0]} has no head for {task}; fine-tune it, or give a checkpoint that was "
         f"({' and '.join(family.heads[wanted])} are missing)"
     )
 
 
-def require_scored(where: Path, config: Mapping[str, Any], task: str) -> None:
-    """Refuse a head that no task scores yet; see `quantkit.tasks.heads`.
+def require_scored(where: Path, config: Mapping[str, Any], task: str, rows: int | None = None) -> None:
+    """Refuse a head that is for another task; see `quantkit.tasks.heads`.
 
     Args:
-        where: the config.json, for messages.
-        config: what is in it.
+        where: the config.json or the folder, for messages.
+        config: what is in the config.json.
         task: what the model shall be for.
+        rows: of the head's weight, None where it was not read.
 
     Raises:
-        CheckpointError: it gives several labels at once, or a number.
+        CheckpointError: the head is for another task.
     """
-    _require_scored(where, unfit_head(config, task_named(task).head), task)
-
-
-def _require_scored(where: Path, unfit: str | None, task: str) -> None:
+    unfit = unfit_head(config, task_named(task), rows)
     if unfit is not None:
-        raise CheckpointError(
-            f"{where}: {unfit}; {task} scores one label of several, and such tasks do not exist yet: "
-            "give a checkpoint that chooses between labels"
-        )
+        raise CheckpointError(f"{where}: {unfit}")
 
 
-def _tasks_of(heads: Collection[str]) -> list[str]:
-    """Return the tasks that checkpoints with one of these heads are for."""
-    return [name for name in TASKS if task_named(name).head in heads]
-
-
-def _check_weights(folder: Path, weights: WeightFiles, family: Architecture, task: str) -> None:
+def _check_weights(
+    folder: Path, weights: WeightFiles, family: Architecture, task: str, config: Mapping[str, Any]
+) -> None:
     entries: dict[str, TensorEntry] = {}
     for path in weights.paths:
         entries |= read_header(path)
@@ -214,14 +207,13 @@ def _check_weights(folder: Path, weights: WeightFiles, family: Architecture, tas
     if missing:
         trained = [head for head, names in family.heads.items() if all(name in entries for name in names)]
         hint = (
-            f"export it with --task {_tasks_of(trained)[0]}"
+            f"export it with --task {fitting(config, trained)}"
             if trained
             else "give a checkpoint trained for it"
         )
         raise CheckpointError(
             f"{folder}: has no weight {missing[0]}, so its head for {task} would be random; {hint}"
         )
-    weight = family.heads[task_named(task).head][0]
-    if task_named(task).head == CHOOSES_A_LABEL and entries[weight].shape[:1] == (1,):
-        _require_scored(folder, f"the weight {weight} has one row, so its head gives a text a number", task)
+    head = family.heads[task_named(task).head][0]
+    require_scored(folder, config, task, rows=entries[head].shape[0] if entries[head].shape else None)
     require_finite(entries)

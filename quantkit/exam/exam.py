@@ -6,7 +6,7 @@ from pathlib import Path
 from quantkit.artifact import Artifact
 from quantkit.errors import DatasetError
 from quantkit.exam.marks import Marks
-from quantkit.metrics.distributions import ratio_bound
+from quantkit.metrics.distributions import divergence, ratio_bound
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, batched, run_job
@@ -95,7 +95,7 @@ class Exam:
             ratio_bound(self._expected, expected, confidence=self._confidence) if self._scored else (1.0, 1.0)
         )
         return Marks(
-            divergence=self._prepared.divergence(self._reference, outputs),
+            divergence=divergence(self._reference, outputs, self._prepared.reader.task.outcome),
             changed=sum(changed) / len(changed),
             score=score,
             ratio=score / self.baseline if self._scored else 1.0,

@@ -2,7 +2,6 @@
 
 import base64
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,17 +20,6 @@ def cosine(one: NDArray[Any], other: NDArray[Any]) -> float:
     a, b = one.astype(np.float64), other.astype(np.float64)
     length = math.sqrt(float(a @ a) * float(b @ b))
     return max(-1.0, min(1.0, float(a @ b) / length)) if length > 0 else 0.0
-
-
-def divergence(reference: Sequence[Sequence[NDArray[Any]]], found: Sequence[Sequence[NDArray[Any]]]) -> float:
-    """Return the mean of 1 - cosine over rows: 0 where no embedding has turned, at most 2.
-
-    Args:
-        reference: for each row its one output, an embedding.
-        found: the same rows of another model.
-    """
-    apart = [1.0 - cosine(one, other) for (one,), (other,) in zip(reference, found, strict=True)]
-    return max(0.0, math.fsum(apart) / len(apart))
 
 
 def packed(embedding: NDArray[Any]) -> str:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from quantkit.errors import UsageError
 from quantkit.files import sha256_bytes
-from quantkit.metrics.embeddings import cosine, divergence, packed
+from quantkit.metrics.distributions import Outcome
+from quantkit.metrics.embeddings import cosine, packed
 from quantkit.metrics.rank_correlation import ranks
 from quantkit.strict_json import read_json
 from quantkit.tasks.reading import read_file
@@ -73,6 +74,7 @@ class SentenceSimilarity:
     outputs = ("sentence_embedding",)
     head = "Model"
     per_token = False
+    outcome: Outcome = "direction"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read rows of any form.
@@ -171,10 +173,6 @@ class SentenceSimilarity:
         """
         found = _embeddings(dataset, windows, outputs)
         return [float(score) for score in _nearness(*_compared(dataset, found))]
-
-    def divergence(self, reference: Sequence[Outputs], found: Sequence[Outputs]) -> float:
-        """Return the mean of 1 - cosine over the texts."""
-        return divergence(reference, found)
 
 
 def _longest(tokenizer: Tokenizer, settings: WindowSettings) -> int:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.files import digest_of
+from quantkit.metrics.distributions import Outcome
 from quantkit.tasks.tokenizer import Tokenizer
 
 
@@ -169,8 +170,12 @@ class Prediction:
 
 Outputs = tuple[NDArray[Any], ...]
 
-Right = tuple[tuple[int, ...], ...]
-"""For each output of a window the places that a label calls right: tokens, or labels; empty where it names none."""
+Right = tuple[tuple[float, ...], ...]
+"""For each output of a window what a label calls right, by the task's outcome.
+
+A choice: the places, tokens or labels, and an empty tuple where it names none. Flags: the labels that are yes, which
+may be none. A number: the number. Where there is no label at all, flags and numbers have no output either.
+"""
 
 
 class Task(Protocol):
@@ -191,6 +196,10 @@ class Task(Protocol):
     @property
     def per_token(self) -> bool:
         """Whether an output has a number for each token of a row; else one for each label."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the numbers of an output are (`quantkit.metrics.distributions.Outcome`)."""
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read a file.
@@ -246,14 +255,6 @@ class Task(Protocol):
 
         The score itself jumps when an answer changes and is still otherwise; this one feels every change, so far
         fewer questions tell two models apart. Takes what `predict` takes, and raises what it raises.
-        """
-
-    def divergence(self, reference: Sequence[Outputs], found: Sequence[Outputs]) -> float:
-        """Return how far another model's outputs are from the reference's, 0 where they say the same.
-
-        Args:
-            reference: for each window the arrays named by `self.outputs`.
-            found: the same windows of the other model.
         """
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from quantkit.errors import DatasetError, EvaluationError
 from quantkit.files import sha256_bytes
-from quantkit.metrics.distributions import divergence, softmax
+from quantkit.metrics.distributions import Outcome, softmax
 from quantkit.tasks.reading import read_file
 from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
 from quantkit.tasks.rows.formats import Row, read_rows
@@ -76,6 +76,7 @@ class TextClassification:
     outputs = ("logits",)
     head = "ForSequenceClassification"
     per_token = False
+    outcome: Outcome = "choice"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read rows of any form.
@@ -183,10 +184,6 @@ class TextClassification:
             float(softmax(logits)[row.label]) if row.label < len(logits) else 0.0
             for row, (logits,) in zip(rows, outputs, strict=True)
         ]
-
-    def divergence(self, reference: Sequence[Outputs], found: Sequence[Outputs]) -> float:
-        """Return the mean Kullback-Leibler divergence, in nats."""
-        return divergence(reference, found)
 
 
 def _question(row: Row, path: Path, named: Mapping[str, str], taken: Mapping[str, object]) -> TextQuestion:

@@ -4,10 +4,10 @@ A file has rows as `text-classification` reads them, and a number:
 
     {"id": "1", "text": "...", "text_pair": "...", "score": 3.8}
 
-The metric is Spearman's correlation with the right numbers, Pearson's beside it: neither minds another scale, so a model
-trained to give 0 to 1 may be scored on 0 to 5. One text's own score is how near its number is: both sides are brought to
-mean 0 and standard deviation 1 over the dataset, and it is exp(-d²/2) of their distance d. Its exact match is 1 where d
-is below 0.5.
+The metric is Spearman's correlation with the right numbers, Pearson's beside it: neither minds another scale, so a
+model trained to give 0 to 1 may be scored on 0 to 5. One text's own score is how near its number is: both sides are
+brought to mean 0 and standard deviation 1 over the dataset, and it is exp(-d²/2) of their distance d. Its exact match
+is 1 where d is below 0.5.
 """
 
 import math
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from quantkit.errors import DatasetError, EvaluationError
 from quantkit.files import sha256_bytes
+from quantkit.metrics.distributions import Outcome
 from quantkit.tasks.reading import read_file
 from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
 from quantkit.tasks.rows.formats import Row, read_rows
@@ -78,7 +79,7 @@ class TextRegression:
     outputs = ("logits",)
     head = "ForSequenceClassification"
     per_token = False
-    outcome = "number"
+    outcome: Outcome = "number"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read rows of any form.

@@ -113,3 +113,11 @@ def test_one_example_bounds_nothing() -> None:
     assert ratio_bound([0.5], [0.5], confidence=0.9) == (1.0, -math.inf)
     with pytest.raises(ValueError, match="reference score is 0"):
         ratio_bound([0.0, 0.0], [1.0, 0.0], confidence=0.9)
+
+
+def test_directions_are_apart_by_one_less_the_cosine() -> None:
+    """0 for the same direction, 1 for a right angle, 2 for the opposite one; length counts for nothing."""
+    one, right = np.array([1.0, 0.0]), np.array([0.0, 2.0])
+    assert divergence([(one,)], [(3 * one,)], "direction") == 0
+    assert divergence([(one,)], [(right,)], "direction") == 1
+    assert divergence([(one,), (one,)], [(-one,), (one,)], "direction") == 1

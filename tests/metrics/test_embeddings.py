@@ -5,7 +5,6 @@ import pytest
 
 from quantkit.metrics.embeddings import (
     cosine,
-    divergence,
     first_changed,
     mean_cosine,
     nearest,
@@ -34,14 +33,6 @@ def test_what_is_no_embedding_is_refused(text: str) -> None:
     """A text that `packed` did not write is an error, not an embedding."""
     with pytest.raises(ValueError, match=r"."):
         unpacked(text)
-
-
-def test_divergence_is_one_less_the_cosine() -> None:
-    """0 for the same direction, 1 for a right angle, 2 for the opposite one."""
-    one, right = np.array([1.0, 0.0]), np.array([0.0, 2.0])
-    assert divergence([(one,)], [(3 * one,)]) == 0
-    assert divergence([(one,)], [(right,)]) == 1
-    assert divergence([(one,), (one,)], [(-one,), (one,)]) == 1
 
 
 def test_shuffled_channels_keep_neighbours_and_turn_every_embedding() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.errors import EvaluationError
+from quantkit.metrics.distributions import Outcome
 from quantkit.metrics.label_sets import expected_set_f1, set_f1
 from quantkit.tasks.multi_label.columns import labels_of_columns
 from quantkit.tasks.multi_label.read import LabelSetQuestion, read
@@ -53,7 +54,7 @@ class MultiLabelClassification:
     outputs = ("logits",)
     head = "ForSequenceClassification"
     per_token = False
-    outcome = "flags"
+    outcome: Outcome = "flags"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read rows of any form.

@@ -2,8 +2,8 @@
 
 * a list of names or indices, also as text in a cell: `["joy", "love"]`, `[0, 3]`, `"['joy', 'love']"`;
 * text with a separator: `joy|love`. The separator is the first of `|`, `;` and `,` that the column has, for all rows;
-* a list of 0 and 1 for every label, as transformers' Trainer takes it: `[0.0, 1.0, 0.0]`. Lists of 0 and 1 alone, all of
-  one length of 2 or more, are that and no indices;
+* a list of 0 and 1 for every label, as transformers' Trainer takes it: `[0.0, 1.0, 0.0]`. Lists of 0 and 1 alone, all
+  of one length of 2 or more, are that and no indices;
 * one column for every label, 0 or 1 in it: where no column is called `labels`, columns that have nothing else.
 """
 

@@ -1,9 +1,10 @@
 """Reranking: a cross-encoder scores the passages of a query, and the best come first.
 
-A question is a query with its passages; each passage is a window of its own. The metric is NDCG@10, a mean over queries;
-MRR@10 beside it. A query's own score (F1) is its NDCG@10, and its exact match is 1 when the passage on top is relevant.
-The answer is the number of the passage on top, so an answer has changed where another passage is on top: what comes
-after it is felt by NDCG@10 as far as it matters, and two passages without relevance that change places matter to nobody.
+A question is a query with its passages; each passage is a window of its own. The metric is NDCG@10, a mean over
+queries; MRR@10 beside it. A query's own score (F1) is its NDCG@10, and its exact match is 1 when the passage on top is
+relevant. The answer is the number of the passage on top, so an answer has changed where another passage is on top: what
+comes after it is felt by NDCG@10 as far as it matters, and two passages without relevance that change places matter to
+nobody.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import cast
 
 import numpy as np
 
+from quantkit.metrics.distributions import Outcome
 from quantkit.metrics.ranking import expected_gain, ndcg, ranking
 from quantkit.tasks.reranking.read import RankedQuestion, read
 from quantkit.tasks.task import (
@@ -56,13 +58,13 @@ class Reranking:
     outputs = ("logits",)
     head = "ForSequenceClassification"
     per_token = False
-    outcome = "number"
+    outcome: Outcome = "number"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read rows of any form.
 
         Raises:
-            DatasetError: the file is missing, empty, broken or of another schema, or a query has a passage twice.
+            DatasetError: the file is missing, empty, broken or of another schema, or a query has two texts.
         """
         return read(path, name, columns or {}, task=self.name)
 

@@ -1,7 +1,7 @@
 """Queries with their passages, from rows.
 
-* A row for each passage: `{"query": "...", "passage": "...", "relevance": 1}`. Rows of one query need not stand together;
-  a query is told by `query_id` where the file has it, else by its text.
+* A row for each passage: `{"query": "...", "passage": "...", "relevance": 1}`. Rows of one query need not stand
+  together; a query is told by `query_id` where the file has it, else by its text.
 * A row for each query, as collections of reranking data have it: `{"query": "...", "positive": ["..."], "negative":
   ["..."]}`, of relevance 1 and 0.
 """
@@ -45,7 +45,7 @@ class RankedQuestion(Question):
 
     Attributes:
         query: the query's text.
-        passages: at least one, none twice, in the order of the file.
+        passages: at least one, in the order of the file.
         relevance: of each passage, 0 or more; None in a file that has none, for calibration.
     """
 
@@ -56,12 +56,12 @@ class RankedQuestion(Question):
 
 @dataclass(kw_only=True, slots=True)
 class _Group:
-    """A query while its rows are read; passages by text."""
+    """A query while its rows are read."""
 
     id: str | None
     group: str | None
     query: str
-    passages: dict[str, float | None] = field(default_factory=dict)
+    passages: list[tuple[str, float | None]] = field(default_factory=list)
 
 
 def read(path: Path, name: str, columns: Mapping[str, str], *, task: str) -> Dataset:
@@ -74,7 +74,7 @@ def read(path: Path, name: str, columns: Mapping[str, str], *, task: str) -> Dat
         task: that reads it.
 
     Raises:
-        DatasetError: the file is missing, empty, broken or of another schema, or a query has a passage twice.
+        DatasetError: the file is missing, empty, broken or of another schema, or a query has two texts.
     """
     content = read_file(path)
     rows = read_rows(path, content, _FORMAT)
@@ -89,12 +89,7 @@ def read(path: Path, name: str, columns: Mapping[str, str], *, task: str) -> Dat
         )
         if group.query != query:
             raise DatasetError(f"{path}: {row.place}: query {known!r} had another text before; {_FORMAT}")
-        for passage, relevance in _passages(row, path, named, by_query=by_query):
-            if passage in group.passages:
-                raise DatasetError(
-                    f"{path}: {row.place}: this query had the same passage before; name it once"
-                )
-            group.passages[passage] = relevance
+        group.passages += _passages(row, path, named, by_query=by_query)
     questions: dict[str, RankedQuestion] = {}
     for group in groups.values():
         question = _question(group, questions, path)
@@ -109,12 +104,12 @@ def _question(group: _Group, taken: Mapping[str, object], path: Path) -> RankedQ
     made = group.id or made_id([group.query], taken)
     if not group.passages:
         raise DatasetError(f"{path}: query {made!r} has no passage; {_FORMAT}")
-    relevance = tuple(value for value in group.passages.values() if value is not None)
+    relevance = tuple(value for _, value in group.passages if value is not None)
     return RankedQuestion(
         id=made,
         group=group.group or made,
         query=group.query,
-        passages=tuple(group.passages),
+        passages=tuple(passage for passage, _ in group.passages),
         relevance=relevance if len(relevance) == len(group.passages) else None,
     )
 

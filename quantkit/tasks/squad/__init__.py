@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from quantkit.metrics.distributions import divergence
+from quantkit.metrics.distributions import Outcome
 from quantkit.tasks.squad.answers import OUTPUTS, expected_scores, predict
 from quantkit.tasks.squad.cutting import SquadWindow, cut
 from quantkit.tasks.squad.labels import right
@@ -22,6 +22,7 @@ class Squad:
     outputs = OUTPUTS
     head = "ForQuestionAnswering"
     per_token = True
+    outcome: Outcome = "choice"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read a file in SQuAD v1.1 format, or rows; see `read_squad`."""
@@ -54,10 +55,6 @@ class Squad:
     ) -> list[float]:
         """Return each question's expected F1; see `quantkit.tasks.squad.answers`."""
         return expected_scores(dataset, windows, outputs, settings)
-
-    def divergence(self, reference: Sequence[Outputs], found: Sequence[Outputs]) -> float:
-        """Return the mean Kullback-Leibler divergence of the starts and of the ends, in nats."""
-        return divergence(reference, found)
 
 
 TASK = Squad()
