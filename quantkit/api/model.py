@@ -1,0 +1,191 @@
+"""A model that answers: what a notebook or a server asks one text at a time, or many."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from quantkit.api.making import Place, opened
+from quantkit.artifact import Artifact
+from quantkit.engines import open_engine
+from quantkit.errors import UsageError
+from quantkit.metrics.distributions import softmax
+from quantkit.runtime.hold import hold
+from quantkit.runtime.profile import RuntimeProfile, profile_of
+from quantkit.runtime.run import Job, run_job
+from quantkit.tasks import Dataset
+from quantkit.tasks.prepared import Prepared, Reader
+from quantkit.tasks.squad.question import SquadQuestion
+from quantkit.tasks.task import Outputs, Question
+from quantkit.tasks.text_classification import TextQuestion
+
+SPANS = "squad"
+LABELS = "text-classification"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A part of a text.
+
+    Attributes:
+        text: as it stands there; empty when no part of it can be an answer.
+        score: the share of the model's own probability that agrees with it, 0 to 1.
+    """
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Label:
+    """A label of a text.
+
+    Attributes:
+        name: from the model's config.json, or its index.
+        score: its probability, 0 to 1.
+    """
+
+    name: str
+    score: float
+
+
+class Model:
+    """An artifact that is open; close it, or use it in a `with`. Safe to use from several threads.
+
+    Its bytes were checked against the manifest, and those that were checked are those that run.
+    """
+
+    def __init__(self, artifact: Artifact, *, threads: int | None = None) -> None:
+        """Open an artifact.
+
+        Args:
+            artifact: opened, and so checked byte by byte.
+            threads: one-thread instances; None: as the artifact's profile says, or all cores.
+
+        Raises:
+            ArtifactError: the model cannot be opened.
+            CheckpointError: the tokenizer is missing, or is not the model's.
+        """
+        self.artifact = artifact
+        with contextlib.ExitStack() as stack:
+            held = stack.enter_context(hold(artifact))
+            self._reader = Reader.of(held)
+            self._profile = (
+                profile_of(artifact) if threads is None else RuntimeProfile.here(instances=threads)
+            )
+            self._engine = stack.enter_context(
+                open_engine(
+                    held.model_path,
+                    outputs=self._reader.task.outputs,
+                    profile=self._profile,
+                    name=held.model_name,
+                )
+            )
+            self._open = stack.pop_all()
+
+    @property
+    def task(self) -> str:
+        """What it does, such as `squad`."""
+        return self.artifact.task
+
+    def answer(self, question: str, context: str) -> Answer:
+        """Return the part of `context` that answers `question`; long texts are read in overlapping windows.
+
+        Raises:
+            UsageError: the model is for another task.
+            EvaluationError: a logit is NaN or infinite.
+        """
+        return self.answers([(question, context)])[0]
+
+    def answers(self, questions: Sequence[tuple[str, str]]) -> list[Answer]:
+        """Return one answer for each (question, context), in batches; raises what `answer` raises."""
+        self._require(SPANS, "answer")
+        asked = [
+            SquadQuestion(id=str(number), group="", question=question, context=context, answers=("",))
+            for number, (question, context) in enumerate(questions)
+        ]
+        if not asked:
+            return []
+        prepared, outputs = self._run(asked)
+        texts = [prediction.answer for prediction in prepared.predict(outputs)]
+        # The model's own probability of its answer is the score it may expect were its answer the right one.
+        said = [replace(question, answers=(text,)) for question, text in zip(asked, texts, strict=True)]
+        agreed = replace(prepared, dataset=replace(prepared.dataset, questions=tuple(said)))
+        scores = agreed.expected_scores(outputs)
+        return [Answer(text=text, score=score) for text, score in zip(texts, scores, strict=True)]
+
+    def classify(self, text: str, text_pair: str | None = None) -> list[Label]:
+        """Return all labels of a text, or of a pair of texts, the most probable first.
+
+        Raises:
+            UsageError: the model is for another task.
+            EvaluationError: a logit is NaN or infinite.
+        """
+        return self.classifications([(text, text_pair)])[0]
+
+    def classifications(self, texts: Sequence[str | tuple[str, str | None]]) -> list[list[Label]]:
+        """Return the labels of each text or pair, in batches; raises what `classify` raises."""
+        self._require(LABELS, "classify")
+        pairs = [(text, None) if isinstance(text, str) else text for text in texts]
+        asked = [
+            TextQuestion(id=str(number), group=str(number), text=text, text_pair=pair, label=0)
+            for number, (text, pair) in enumerate(pairs)
+        ]
+        if not asked:
+            return []
+        prepared, outputs = self._run(asked)
+        prepared.predict(outputs)  # refuses what is no number
+        return [self._labels(logits) for (logits,) in outputs]
+
+    def close(self) -> None:
+        """Let go of the model and of the private copy that it runs from."""
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        """Return the model."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _require(self, task: str, method: str) -> None:
+        if self.task != task:
+            raise UsageError(f"{self.artifact.path}: is for {self.task}; {method} is for {task}")
+
+    def _run(self, asked: Sequence[Question]) -> tuple[Prepared, list[Outputs]]:
+        dataset = Dataset(
+            name="asked", path=Path("asked"), digest="", source="", task=self.task, questions=tuple(asked)
+        )
+        prepared = self._reader.prepare(dataset)
+        job = Job.of(prepared, self._profile.batches(prepared.lengths))
+        return prepared, run_job(self._engine, job, label="answer")
+
+    def _labels(self, logits: NDArray[Any]) -> list[Label]:
+        names = self._reader.tokenizer.labels
+        shares = softmax(logits)
+        ranked = sorted(range(len(shares)), key=lambda index: -shares[index])
+        return [
+            Label(name=names[index] if index < len(names) else str(index), score=float(shares[index]))
+            for index in ranked
+        ]
+
+
+def load(artifact: Artifact | Place, *, threads: int | None = None) -> Model:
+    """Open an artifact to ask it: `answer` and `answers`, or `classify` and `classifications`.
+
+    Args:
+        artifact: a folder, or an artifact that is opened.
+        threads: one-thread instances; None: as the artifact's profile says, or all cores.
+
+    Raises:
+        ArtifactError: it is no artifact, a byte is not what the manifest says, or the model cannot be opened.
+        CheckpointError: the tokenizer is missing, or is not the model's.
+    """
+    return Model(opened(artifact), threads=threads)
