@@ -85,6 +85,6 @@ def test_one_row_of_weights(tmp_path: Path) -> None:
     )
     with pytest.raises(
         CheckpointError,
-        match="the weight of its head has one row.*use it with --task text-regression or reranking",
+        match=r"the weight of its head has one row.*use it with --task text-regression or reranking",
     ):
         read_checkpoint(str(tmp_path), task="text-classification")
