@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.api.making import Place, opened
@@ -19,12 +20,14 @@ from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job, run_job
 from quantkit.tasks import Dataset
 from quantkit.tasks.prepared import Prepared, Reader
+from quantkit.tasks.sentence_similarity import SimilarityQuestion
 from quantkit.tasks.squad.question import SquadQuestion
-from quantkit.tasks.task import Outputs, Question
+from quantkit.tasks.task import Outputs, Question, require_outputs
 from quantkit.tasks.text_classification import TextQuestion
 
 SPANS = "squad"
 LABELS = "text-classification"
+EMBEDDINGS = "sentence-similarity"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,6 +144,24 @@ class Model:
         prepared.predict(outputs)  # refuses what is no number
         return [self._labels(logits) for (logits,) in outputs]
 
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the embedding of each text, float32 [texts, hidden], in batches; a long text is cut.
+
+        Raises:
+            UsageError: the model is for another task.
+            EvaluationError: an embedding is NaN or infinite.
+        """
+        self._require(EMBEDDINGS, "embed")
+        asked = [
+            SimilarityQuestion(id=str(number), group=str(number), text=text, text_pair=None, score=None)
+            for number, text in enumerate(texts)
+        ]
+        if not asked:
+            return np.zeros((0, 0), np.float32)
+        prepared, outputs = self._run(asked)
+        require_outputs(prepared.dataset, prepared.rows, outputs, self._reader.task.outputs, per_token=False)
+        return np.stack([embedding for (embedding,) in outputs])
+
     def close(self) -> None:
         """Let go of the model and of the private copy that it runs from."""
         self._open.close()
@@ -178,7 +199,7 @@ class Model:
 
 
 def load(artifact: Artifact | Place, *, threads: int | None = None) -> Model:
-    """Open an artifact to ask it: `answer` and `answers`, or `classify` and `classifications`.
+    """Open an artifact to ask it: `answer` and `answers`, `classify` and `classifications`, or `embed`.
 
     Args:
         artifact: a folder, or an artifact that is opened.

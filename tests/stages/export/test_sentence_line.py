@@ -11,8 +11,10 @@ import onnxruntime
 import pytest
 from click.testing import CliRunner, Result
 
+import quantkit
 from quantkit.artifact import Artifact
 from quantkit.cli.main import main
+from quantkit.errors import UsageError
 
 WORDS = (
     "who",
@@ -75,6 +77,17 @@ def test_the_gate_passes(line: Path) -> None:
     report = json.loads(result.stdout)
     checks = {check["name"]: check["verdict"] for check in report["checks"]}
     assert (checks["int8 coverage"], checks["cosine"], checks["nearest texts"]) == ("pass", "pass", "pass")
+
+
+def test_the_api_embeds(line: Path) -> None:
+    """Embeddings have length 1, and do not depend on what else is in the batch."""
+    with quantkit.load(line / "int8", threads=1) as model:
+        one, other = model.embed(["who wrote it", "ann wrote the long letter on a cold day"])
+        np.testing.assert_allclose(np.linalg.norm([one, other], axis=1), 1, atol=1e-6, rtol=0)
+        np.testing.assert_allclose(model.embed(["who wrote it"])[0], one, atol=1e-6, rtol=0)
+        assert model.embed([]).shape == (0, 0)
+        with pytest.raises(UsageError, match="is for sentence-similarity; classify is for text-class"):
+            model.classify("a text")
 
 
 def test_texts_without_scores_are_for_calibration(line: Path) -> None:
