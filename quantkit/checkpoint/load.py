@@ -5,6 +5,7 @@ import pickle
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -101,10 +102,9 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
     return model.eval().requires_grad_(False), unexpected
 
 
-def _auto_class(checkpoint: Checkpoint) -> type:
+def _auto_class(checkpoint: Checkpoint) -> Any:
     head = task(checkpoint.task).head
-    found: type = getattr(transformers, "AutoModel" if head == ENCODER else f"AutoModel{head}")
-    return found
+    return getattr(transformers, "AutoModel" if head == ENCODER else f"AutoModel{head}")
 
 
 @contextlib.contextmanager

@@ -155,7 +155,7 @@ def _mode(folder: Path, path: str) -> Mode:
     if len(modes) != 1 or modes[0] not in MODES:
         said = " and ".join(modes) or "nothing"
         raise CheckpointError(f"{where}: pools by {said}, which is not supported; mean or cls alone is")
-    return modes[0]
+    return cast(Mode, modes[0])
 
 
 def _said_modes(config: Mapping[str, Any]) -> list[Any]:
