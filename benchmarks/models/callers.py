@@ -176,7 +176,7 @@ def train(
     batches: Iterator[list[Example]],
     steps: int,
 ) -> None:
-    """Train each logit as a yes or no with AdamW, a warm-up and a linear decay."""
+    """Train with AdamW, a warm-up and a linear decay."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=SMALL.rate, betas=(0.9, 0.98), weight_decay=0.01)
     warm_up = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -188,9 +188,7 @@ def train(
         for step in range(1, steps + 1):
             rows = next(batches)
             logits = model(**_batch([row.texts for row in rows], tokenizer)).logits
-            loss = functional.binary_cross_entropy_with_logits(
-                logits, torch.tensor([row.target for row in rows])
-            )
+            loss = _loss(logits, torch.tensor([row.target for row in rows]))
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -201,6 +199,14 @@ def train(
             if step % 200 == 0:
                 _log.info("step %d: loss %.4f", step, sum(losses) / len(losses))
                 losses.clear()
+
+
+def _loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the loss of several labels, each a yes or no; of one number, that of a query's order of passages."""
+    if logits.shape[1] > 1:
+        return functional.binary_cross_entropy_with_logits(logits, target)
+    by_query = target.view(-1, PASSAGES)
+    return functional.cross_entropy(logits.view(-1, PASSAGES), by_query / by_query.sum(dim=1, keepdim=True))
 
 
 def _batch(texts: Sequence[tuple[str, ...]], tokenizer: Tokenizer) -> dict[str, Tensor]:

@@ -35,7 +35,6 @@ COMPANIONS = (
     "vocab.txt",
     "vocab.json",
     "merges.txt",
-    "sentence_bert_config.json",
 )
 
 

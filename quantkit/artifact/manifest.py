@@ -29,6 +29,8 @@ REPORTS = "reports"
 SIGNATURE = "model.sig"
 SCHEMA = "quantkit/manifest/1"
 Count = Annotated[int, Field(ge=0, le=1 << 31)]
+Length = Annotated[int, Field(ge=1, le=1 << 31)]
+LengthName = Literal["max_length", "doc_stride", "max_query_length", "n_best", "max_answer_length"]
 
 
 class FileRecord(Record):
@@ -48,6 +50,7 @@ class _Facts(BaseModel):
     schemes: dict[str, Count] = {}
     kept_float: list[str] = []
     calibration: dict[str, Any] | None = None
+    lengths: dict[LengthName, Length] = {}
 
 
 class StageRecord(Record):
@@ -92,6 +95,12 @@ class Manifest(Record):
     def expected_fusions(self) -> dict[str, int]:
         """Operator → how often the last stage that knew the architecture said it must be there; empty when none did."""
         known = [record.facts["expected"] for record in self.stages if "expected" in record.facts]
+        return dict(known[-1]) if known else {}
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """How long rows and answers are, by name (`quantkit.tasks.lengths`); empty for the defaults."""
+        known = [record.facts["lengths"] for record in self.stages if "lengths" in record.facts]
         return dict(known[-1]) if known else {}
 
     def serialized(self) -> str:

@@ -9,7 +9,12 @@ from quantkit.architectures import Architecture, Config, EncoderShape, architect
 from quantkit.architectures.architecture import ENCODER
 from quantkit.checkpoint.files import WeightFiles, find_checkpoint, find_weights, folder_digest, read_json
 from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_finite
-from quantkit.checkpoint.sentence_files import Pooling, is_sentence_transformer, longest_text, read_pooling
+from quantkit.checkpoint.sentence_files import (
+    Pooling,
+    is_sentence_transformer,
+    read_pooling,
+    require_plain_texts,
+)
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
@@ -47,7 +52,6 @@ class Checkpoint:
         tokens: how many of them the tokenizer uses.
         token_types: rows of the token type embedding that texts use, 1 or 2.
         pooling: how tokens become one embedding; None where the task has a head of its own.
-        longest_text: how many tokens of a text an embedding model reads; None where nothing says, or for other tasks.
     """
 
     name: str
@@ -65,7 +69,6 @@ class Checkpoint:
     tokens: int
     token_types: int
     pooling: Pooling | None = None
-    longest_text: int | None = None
 
 
 def read_checkpoint(
@@ -113,11 +116,12 @@ def read_checkpoint(
     tokenizer = Tokenizer.load(folder)
     vocab_size = config.count("vocab_size")
     tokenizer.check_vocabulary(vocab_size)
+    if embeds:
+        require_plain_texts(folder, tokenizer)
     positions = tokenizer.max_positions or config.count("max_position_embeddings")
     return Checkpoint(
         name=name,
         pooling=pooled,
-        longest_text=longest_text(folder, tokenizer) if embeds else None,
         folder=folder,
         task=task,
         config=values,

@@ -10,6 +10,7 @@ from quantkit.artifact.artifact import COMPANIONS
 from quantkit.checkpoint.hub import fetch_checkpoint
 from quantkit.errors import CheckpointError
 from quantkit.files import digest_of, sha256_file
+from quantkit.tasks.tokenizer_files import SENTENCE_SETTINGS
 
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
@@ -97,7 +98,7 @@ def folder_digest(folder: Path, weights: WeightFiles) -> str:
     if weights.index is not None:
         paths.append(weights.index)
     # How sentence-transformers makes embeddings.
-    paths += [folder / name for name in (MODULES, PROMPTS) if (folder / name).is_file()]
+    paths += [folder / name for name in (MODULES, PROMPTS, SENTENCE_SETTINGS) if (folder / name).is_file()]
     paths += sorted(folder.glob(MODULE_CONFIGS))
     try:
         return digest_of({path.relative_to(folder).as_posix(): sha256_file(path) for path in paths})

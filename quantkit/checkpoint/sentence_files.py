@@ -17,8 +17,8 @@ from quantkit.errors import CheckpointError
 from quantkit.files import inside
 from quantkit.strict_json import parse_json
 from quantkit.tasks.tokenizer import Tokenizer
+from quantkit.tasks.tokenizer_files import SENTENCE_SETTINGS
 
-SETTINGS = "sentence_bert_config.json"
 Mode = Literal["mean", "cls"]
 MODES: tuple[Mode, ...] = ("mean", "cls")
 _TRANSFORMER, _POOLING, _NORMALIZE = "Transformer", "Pooling", "Normalize"
@@ -95,36 +95,34 @@ def read_pooling(folder: Path, asked: str) -> Pooling:
     mode = _mode(folder, modules[1][1])
     if asked not in ("auto", mode):
         raise CheckpointError(f"{where}: the model pools by {mode}, not by {asked}; leave --pooling out")
-    _require_plain_texts(folder)
     return Pooling(mode=mode, normalize=_NORMALIZE in kinds)
 
 
-def longest_text(folder: Path, tokenizer: Tokenizer) -> int | None:
-    """Return how many tokens of a text are read, special tokens included; None when nothing says.
-
-    As sentence-transformers: what its file says, else what the tokenizer says, and never more than the positions.
+def require_plain_texts(folder: Path, tokenizer: Tokenizer) -> None:
+    """Refuse a model whose texts are changed before they are read, and a longest text that is none.
 
     Raises:
-        CheckpointError: a number is none, or texts are changed before they are read.
+        CheckpointError: it is.
     """
-    found = [] if tokenizer.max_positions is None else [tokenizer.max_positions]
-    settings = read_json(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
+    path = folder / SENTENCE_SETTINGS
+    settings = read_json(path) if path.is_file() else {}
     said = settings.get("max_seq_length")
-    if said is None and (folder / "tokenizer_config.json").is_file():
-        said = read_json(folder / "tokenizer_config.json").get("model_max_length")
-        said = said if isinstance(said, int) and not isinstance(said, bool) else None
-    elif said is not None and (isinstance(said, bool) or not isinstance(said, int) or said < 1):
-        raise CheckpointError(
-            f"{folder / SETTINGS}: max_seq_length is {said!r}; it must be a whole number of 1 or more"
-        )
+    if said is not None and (isinstance(said, bool) or not isinstance(said, int) or said < 1):
+        raise CheckpointError(f"{path}: max_seq_length is {said!r}; it must be a whole number of 1 or more")
     if settings.get("do_lower_case"):
         small, large = tokenizer.encode_ids(["a big word", "A BIG WORD"])
         if small.tolist() != large.tolist():
             raise CheckpointError(
-                f"{folder / SETTINGS}: do_lower_case is set and the tokenizer keeps capitals, which is not supported; "
+                f"{path}: do_lower_case is set and the tokenizer keeps capitals, which is not supported; "
                 "set do_lower_case in tokenizer_config.json"
             )
-    return min([*found, *([] if said is None else [said])], default=None)
+    path = folder / PROMPTS
+    prompt = read_json(path).get("default_prompt_name") if path.is_file() else None
+    if prompt is not None:
+        raise CheckpointError(
+            f"{path}: puts the prompt {prompt!r} before every text, which is not supported; "
+            "set default_prompt_name to null and give texts with their prompt"
+        )
 
 
 def _modules(folder: Path) -> list[tuple[str, str]]:
@@ -163,15 +161,3 @@ def _said_modes(config: Mapping[str, Any]) -> list[Any]:
     if said is not None:
         return [said] if isinstance(said, str) else [str(mode) for mode in said]
     return [mode for key, mode in _KEYS.items() if config.get(key)]
-
-
-def _require_plain_texts(folder: Path) -> None:
-    where = folder / PROMPTS
-    if not where.is_file():
-        return
-    prompt = read_json(where).get("default_prompt_name")
-    if prompt is not None:
-        raise CheckpointError(
-            f"{where}: puts the prompt {prompt!r} before every text, which is not supported; "
-            "set default_prompt_name to null and give texts with their prompt"
-        )

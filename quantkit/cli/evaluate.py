@@ -55,6 +55,7 @@ def command(
                 "dataset",
                 f"{report.dataset_name}: {report.questions:,} questions, {report.features:,} windows",
             ),
+            *([("truncated", report.truncated_words)] if report.truncated_words else []),
             ("F1", f"{report.f1:.3f}"),
             ("exact match", f"{report.exact_match:.3f}"),
             *([("int8 products", report.settings["int8_products"])] if settings.exact_int8 else []),

@@ -59,3 +59,25 @@ def expected_gain(logits: NDArray[np.float64], relevance: Sequence[float]) -> fl
 
 def _discounted(gains: Sequence[float]) -> float:
     return math.fsum(gain / math.log2(place + 1) for place, gain in enumerate(gains, start=1))
+
+
+def random_order(relevance: Sequence[float], first: int = FIRST) -> tuple[float, float]:
+    """Return the mean NDCG and the mean reciprocal rank of passages over all their orders.
+
+    Args:
+        relevance: of each passage, 0 or more.
+        first: how many places count.
+    """
+    count, relevant = len(relevance), sum(value > 0 for value in relevance)
+    best = _discounted(sorted(relevance, reverse=True)[:first])
+    mean = math.fsum(relevance) / count
+    gain = _discounted([mean] * min(first, count)) / best if best > 0 else 0.0
+    # The chance that no relevant passage came before this place.
+    none_yet, reciprocal = 1.0, 0.0
+    for place in range(1, min(first, count) + 1):
+        here = relevant / (count - place + 1)
+        reciprocal += none_yet * here / place
+        none_yet *= 1 - here
+        if none_yet <= 0:
+            break
+    return min(gain, 1.0), min(reciprocal, 1.0)

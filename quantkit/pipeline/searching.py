@@ -36,7 +36,8 @@ def search_checkpoint(
     require_torch()
 
     def export(folder: Path, made: Path) -> Artifact:
-        asked = ExportRequest(checkpoint=str(folder), task=task, export=ExportSettings(), fuse=FuseSettings())
+        lengths = ExportSettings(**settings.asked())
+        asked = ExportRequest(checkpoint=str(folder), task=task, export=lengths, fuse=FuseSettings())
         return export_and_fuse(asked, made)
 
     with naming_output_errors(out):

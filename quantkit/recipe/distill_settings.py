@@ -51,7 +51,11 @@ class DistillSettings(Section):
     )
     token_budget: int = Field(default=2048, ge=1, description="tokens per batch, padding included")
     accumulate: int = Field(default=1, ge=1, description="batches per optimizer step")
-    max_length: int = Field(default=384, ge=8, description="most tokens in a row")
+    max_length: int | None = Field(
+        default=None,
+        ge=8,
+        description="most tokens in a row; default: as export chooses, 384 or what the model and its tokenizer take",
+    )
     learning_rate: float = Field(
         default=1e-4, gt=0, le=1, description="the highest; it rises through warm_up and falls to zero"
     )

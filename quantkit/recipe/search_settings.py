@@ -4,13 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from quantkit.recipe.fields import Cli, Place, Section
+from quantkit.recipe.fields import Cli, Place
 from quantkit.recipe.kinds import Dataset, Seconds
+from quantkit.recipe.lengths import LengthSettings
 
 Questions = Annotated[str, Place("calibration set"), Cli(metavar="SET|FILE")]
 
 
-class SearchSettings(Section):
+class SearchSettings(LengthSettings):
     """checkpoint → smaller checkpoints."""
 
     data: Questions | None = Field(

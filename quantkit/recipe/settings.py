@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from quantkit.recipe.fields import Cli, Place, Section, Was
 from quantkit.recipe.kinds import CalibrationData, Dataset, RayAddress, Seconds
+from quantkit.recipe.lengths import LengthSettings
 from quantkit.recipe.marks import NotInKey
 from quantkit.recipe.quantize_settings import AutoSettings, KeepFloat, LayerScheme, QuantizeSettings
 from quantkit.tables import ENGINES, RUNTIMES, SCENARIOS, TASKS, OneOf
@@ -31,7 +32,7 @@ SAME_RELEASE = NotInKey(because="how a registry is reached changes no byte of wh
 Layout = Literal["plain", "hub"]
 
 
-class ExportSettings(Section):
+class ExportSettings(LengthSettings):
     """checkpoint → FP32 artifact."""
 
     opset: int = Field(default=17, ge=14, le=17, description="ONNX opset of the exported graph, 14 to 17")
@@ -112,11 +113,22 @@ class EvaluateSettings(Section):
     )
 
 
+def _ratio(value: float) -> float:
+    """Refuse what is no ratio.
+
+    Raises:
+        ValueError: it is more than 2, so it was meant in percent.
+    """
+    if value > 2:
+        raise ValueError(f"is a ratio, such as 0.999; did you mean {round(value / 100, 9):g}?")
+    return value
+
+
 class GateSettings(Section):
     """two Evaluations → GateReport."""
 
-    min_ratio: float = Field(
-        default=0.999, gt=0, le=2, description="least candidate F1 / reference F1, compared unrounded with >="
+    min_ratio: Annotated[float, AfterValidator(_ratio)] = Field(
+        default=0.999, gt=0, description="least candidate F1 / reference F1, compared unrounded with >="
     )
     reference_f1: float | None = Field(
         default=None,

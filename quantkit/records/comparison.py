@@ -82,6 +82,9 @@ class ScoreSource(Record):
     dataset: str
     dataset_name: str
     questions: int
+    truncated: str = Field(
+        default="", description="how many were too long to be read whole, as `41 of 1,000`"
+    )
     settings: dict[str, Any] = {}
 
 

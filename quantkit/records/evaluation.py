@@ -58,6 +58,9 @@ class Evaluation(Report):
     exact_match: float = Field(ge=0, le=100)
     questions: int = Field(ge=0)
     features: int = Field(ge=0)
+    truncated: int | None = Field(
+        default=None, ge=0, description="questions or texts too long to be read whole; None: not counted"
+    )
     settings: dict[str, Any] = {}
     seconds: float = Field(ge=0)
     features_per_second: float = Field(ge=0)
@@ -68,3 +71,8 @@ class Evaluation(Report):
     cpu: dict[str, Any] = {}
     predictions_sha256: str = Field(description="sha256 of the canonical JSON of the list of scores")
     scores: tuple[QuestionScore, ...] = Field(default=(), exclude=True, repr=False)
+
+    @property
+    def truncated_words(self) -> str:
+        """How many were too long to be read whole, as `41 of 1,000`; empty where none were, or nobody counted."""
+        return f"{self.truncated:,} of {self.questions:,}" if self.truncated else ""

@@ -40,6 +40,7 @@ from quantkit.runtime.where import Where
 from quantkit.tasks import Dataset, WindowSettings
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
+from quantkit.tasks.lengths import lengths_of
 from quantkit.tasks.prepared import Reader
 
 CACHE = "evaluations"
@@ -67,7 +68,7 @@ def ingredients(artifact: Artifact, settings: EvaluateSettings, data: DataPlaces
     """
     return Ingredients(
         inputs={"artifact": artifact.digest, **data.digests(settings), "cpu": cpu_facts().kernels},
-        settings={"task": artifact.task, **in_key(settings), "features": WindowSettings().as_json()},
+        settings={"task": artifact.task, **in_key(settings), "features": lengths_of(artifact).as_json()},
         tools=tool_versions(*_TOOLS),
     )
 
@@ -181,7 +182,8 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
         features=len(prepared.rows),
-        settings=_compared(settings),
+        truncated=prepared.truncated,
+        settings=_compared(settings, reader.settings),
         seconds=time.perf_counter() - started,
         features_per_second=len(prepared.rows) / ran,
         evaluated=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -199,11 +201,11 @@ def _warn_of_saturation(artifact: Artifact, outputs: tuple[str, ...]) -> None:
         _LOG.warning("%s", said)
 
 
-def _compared(settings: EvaluateSettings) -> dict[str, Any]:
+def _compared(settings: EvaluateSettings, lengths: WindowSettings) -> dict[str, Any]:
     """Return the settings in which two evaluations that are compared must agree."""
     compared: dict[str, Any] = {
         "token_budget": settings.token_budget,
-        "features": WindowSettings().as_json(),
+        "features": lengths.as_json(),
     }
     # Named only when they are asked for: evaluations from before they were there stay comparable.
     if settings.equal_lengths:

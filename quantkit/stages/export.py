@@ -22,15 +22,16 @@ from quantkit.artifact import Artifact, new_artifact
 from quantkit.artifact.ingredients import UNKNOWN, Ingredients
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, require_torch
-from quantkit.checkpoint.sentence_files import SETTINGS as SENTENCE_SETTINGS
 from quantkit.errors import ExportError
-from quantkit.files import require_free, write_json, write_text
+from quantkit.files import require_free, write_text
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
 from quantkit.graph.parity import TokenRanges
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import ExportSettings
 from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.lengths import FACT, fit, said
+from quantkit.tasks.tokenizer import Tokenizer
 
 __all__ = ["Source", "checkpoint_digest", "export", "ingredients"]
 
@@ -89,7 +90,7 @@ def export(
         CheckpointError: the checkpoint is missing, damaged, unsafe, not supported or made for something else.
         ExportError: the graph does not compute what the checkpoint computes, or does not fit into one file.
         OutputError: `out` cannot be written.
-        UsageError: torch or transformers is not installed.
+        UsageError: torch or transformers is not installed, or a length does not fit the model.
     """
     with measuring() as watch:
         require_free(out, force=force)
@@ -100,14 +101,15 @@ def export(
             allow_pickle=settings.allow_pickle,
             pooling=settings.pooling,
         )
+        of_task = task_named(task)
+        lengths = fit(of_task, Tokenizer.load(source.folder), settings.asked())
         require_torch()
         with new_artifact(out, force=force) as draft:
             draft.take_companions(source.folder)
-            if source.longest_text is not None:
-                write_json(draft.path / SENTENCE_SETTINGS, {"max_seq_length": source.longest_text})
             facts = {
                 "ids": _read_as_transformers_do(source, draft.path),
                 **_write_graph(source, draft.model_path, settings),
+                FACT: said(of_task, lengths),
             }
             record = watch.record(
                 "export",

@@ -17,6 +17,8 @@ from quantkit.errors import ArtifactError
 from quantkit.files import new_folder, write_bytes, write_json
 from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.runtime.hold import hold
+from quantkit.tasks.lengths import lengths_of
+from quantkit.tasks.tokenizer_files import SENTENCE_SETTINGS
 
 SIMILARITY = "sentence-similarity"
 _POOLING = "/pooling/"
@@ -50,6 +52,7 @@ def write_sentence_folder(artifact: Artifact, out: Path, *, force: bool = False)
         for name in COMPANIONS:
             if (held.path / name).is_file():
                 write_bytes(folder / name, (held.path / name).read_bytes())
+        write_json(folder / SENTENCE_SETTINGS, {"max_seq_length": lengths_of(artifact).max_length})
         for name, content in _modules(facts, hidden=_hidden(artifact.config)).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             write_json(folder / name, content)

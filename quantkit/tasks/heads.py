@@ -50,7 +50,7 @@ def unfit_head(config: Mapping[str, Any], task: Task, rows: int | None = None) -
     Args:
         config: the checkpoint's config.json.
         task: that was asked for.
-        rows: of the head's weight, where it was read: one for each label.
+        rows: how many numbers the head gives, where its weight or its outputs were seen.
     """
     if task.head != CHOOSES_A_LABEL:
         return None
@@ -64,14 +64,12 @@ def unfit_head(config: Mapping[str, Any], task: Task, rows: int | None = None) -
         return f"problem_type is {said!r} with {count} labels, and no task scores several numbers; give a model of one"
     if outcome is None:
         silent = task.outcome != "number" or count is None
-        why = f"it has {count} labels, and {task.name} needs a head that gives a number"
-        return None if silent else f"{why}; {_other('choice')}"
+        what = f"it has {count} labels, and {task.name} needs a head that gives a number"
+        return None if silent else f"{what}: take --task {_others('choice')}"
     if outcome == task.outcome:
         return None
-    why = "it has one label" if said is None else f"problem_type is {said!r}"
-    if rows == 1:
-        why = "the weight of its head has one row"
-    return f"{why}, {_GIVES[outcome]}, which is not {task.name}; {_other(outcome)}"
+    what = "it has one label" if said is None else f"problem_type is {said!r}"
+    return f"{what}, {_GIVES[outcome]}; for {task.name} it is no use: take --task {_others(outcome)}"
 
 
 def _count(config: Mapping[str, Any]) -> int | None:
@@ -100,11 +98,11 @@ def fitting(config: Mapping[str, Any], heads: Collection[str]) -> str:
     )
 
 
-def _other(outcome: str) -> str:
-    """Return the advice to use the tasks for another head."""
+def _others(outcome: str) -> str:
+    """Return the tasks for a head, as an option's values."""
     names = [
         name
         for name in TASKS
         if (found := task_named(name)).head == CHOOSES_A_LABEL and found.outcome == outcome
     ]
-    return f"use it with --task {' or '.join(names)}"
+    return " or ".join(names)

@@ -16,12 +16,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.errors import UsageError
 from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import Outcome
 from quantkit.metrics.embeddings import cosine, packed
 from quantkit.metrics.rank_correlation import ranks
-from quantkit.strict_json import read_json
 from quantkit.tasks.reading import read_file
 from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
 from quantkit.tasks.rows.formats import read_rows
@@ -36,10 +34,9 @@ from quantkit.tasks.task import (
     unanswered,
 )
 from quantkit.tasks.text_regression import number_of
-from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, texts_of
+from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, text_rows, texts_of
 from quantkit.tasks.tokenizer import Tokenizer
 
-SETTINGS = "sentence_bert_config.json"
 _FORMAT = "give rows with sentence1, sentence2 and score, or texts alone"
 _MEANINGS = (
     *TEXT,
@@ -112,19 +109,20 @@ class SentenceSimilarity:
         """Return one window for each text of a question, cut to what the model reads.
 
         Raises:
-            UsageError: `max_length` leaves no room for text.
+            UsageError: `max_length` leaves no room for text, or is more than the model has positions for.
         """
-        longest = _longest(tokenizer, settings)
-        room = longest - tokenizer.specials(1)
-        if room < 1:
-            raise UsageError(f"max_length: {longest} leaves no room for text; raise it")
         questions = cast(tuple[SimilarityQuestion, ...], dataset.questions)
         texts = [(index, text) for index, question in enumerate(questions) for text in question.texts]
-        windows = []
-        for (index, _), ids in zip(texts, tokenizer.encode_ids([text for _, text in texts]), strict=True):
-            input_ids, token_type_ids = tokenizer.row(ids[:room])
-            windows.append(Window(question=index, input_ids=input_ids, token_type_ids=token_type_ids))
-        return windows
+        rows = text_rows([(text, None) for _, text in texts], tokenizer, settings.max_length)
+        return [
+            Window(
+                question=index,
+                input_ids=row.input_ids,
+                token_type_ids=row.token_type_ids,
+                truncated=row.truncated,
+            )
+            for (index, _), row in zip(texts, rows, strict=True)
+        ]
 
     def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:
         """Return nothing: no number of an embedding is right by itself."""
@@ -173,14 +171,6 @@ class SentenceSimilarity:
         """
         found = _embeddings(dataset, windows, outputs)
         return [float(score) for score in _nearness(*_compared(dataset, found))]
-
-
-def _longest(tokenizer: Tokenizer, settings: WindowSettings) -> int:
-    """Return how many tokens of a text the model reads: what its own file says, and never more than it can."""
-    path = tokenizer.folder / SETTINGS
-    said = read_json(path).get("max_seq_length") if path.is_file() else None
-    limits = [limit for limit in (said, tokenizer.max_positions) if isinstance(limit, int)]
-    return min([settings.max_length, *limits])
 
 
 def _embeddings(

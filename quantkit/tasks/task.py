@@ -142,11 +142,13 @@ class Window:
         question: index into the dataset's questions.
         input_ids: int64 [tokens].
         token_type_ids: int64 [tokens]; zeros where the model family has no token types.
+        truncated: part of the question or text is in no window, for it is too long; None where the task does not say.
     """
 
     question: int
     input_ids: NDArray[np.int64]
     token_type_ids: NDArray[np.int64]
+    truncated: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

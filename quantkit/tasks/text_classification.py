@@ -113,12 +113,13 @@ class TextClassification:
         return [
             TextWindow(
                 question=index,
-                input_ids=ids,
-                token_type_ids=types,
+                input_ids=row.input_ids,
+                token_type_ids=row.token_type_ids,
+                truncated=row.truncated,
                 label=label_index(dataset, question.id, question.label, tokenizer),
                 labels=tokenizer.labels,
             )
-            for index, (question, (ids, types)) in enumerate(zip(questions, rows, strict=True))
+            for index, (question, row) in enumerate(zip(questions, rows, strict=True))
         ]
 
     def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:

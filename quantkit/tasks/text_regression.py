@@ -122,8 +122,14 @@ class TextRegression:
         questions = cast(tuple[NumberQuestion, ...], dataset.questions)
         rows = question_rows(dataset, tokenizer, settings.max_length)
         return [
-            NumberWindow(question=index, input_ids=ids, token_type_ids=types, score=question.score)
-            for index, (question, (ids, types)) in enumerate(zip(questions, rows, strict=True))
+            NumberWindow(
+                question=index,
+                input_ids=row.input_ids,
+                token_type_ids=row.token_type_ids,
+                truncated=row.truncated,
+                score=question.score,
+            )
+            for index, (question, row) in enumerate(zip(questions, rows, strict=True))
         ]
 
     def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:

@@ -32,7 +32,15 @@ NAMES = (
     Meaning(name="id", known=("id", "idx", "guid")),
     Meaning(name="group", known=("group",)),
 )
-TokenRow = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TokenRow:
+    """A text or a pair in tokens; see `quantkit.tasks.task.Window`."""
+
+    input_ids: NDArray[np.int64]
+    token_type_ids: NDArray[np.int64]
+    truncated: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,9 +80,6 @@ def text_rows(
         tokenizer: of the model.
         max_length: the most tokens of a row, special tokens included.
 
-    Yields:
-        (input_ids, token_type_ids), both int64 [tokens].
-
     Raises:
         UsageError: `max_length` leaves no room for text, or is more than the model has positions for.
     """
@@ -84,11 +89,17 @@ def text_rows(
     first = tokenizer.encode_ids([text for text, _ in texts])
     second = tokenizer.encode_ids([pair or "" for _, pair in texts])
     for (_, pair), ids, pair_ids in zip(texts, first, second, strict=True):
+        special = tokenizer.specials(1 if pair is None else 2)
         if pair is None:
-            yield tokenizer.row(ids[: max_length - tokenizer.specials(1)])
+            row = tokenizer.row(ids[: max_length - special])
         else:
-            kept, kept_pair = shorten(len(ids), len(pair_ids), max_length - tokenizer.specials(2))
-            yield tokenizer.row(ids[:kept], pair_ids[:kept_pair])
+            kept, kept_pair = shorten(len(ids), len(pair_ids), max_length - special)
+            row = tokenizer.row(ids[:kept], pair_ids[:kept_pair])
+        yield TokenRow(
+            input_ids=row[0],
+            token_type_ids=row[1],
+            truncated=len(ids) + len(pair_ids) + special > max_length,
+        )
 
 
 def question_rows(dataset: Dataset, tokenizer: Tokenizer, max_length: int) -> Iterator[TokenRow]:

@@ -16,6 +16,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from quantkit.errors import CheckpointError, UsageError
+from quantkit.tasks.positions import longest_row
 from quantkit.tasks.tokenizer_errors import tokenizer_errors
 from quantkit.tasks.tokenizer_files import TokenizerFiles, read_tokenizer_files
 
@@ -70,6 +71,7 @@ class Tokenizer:
         uses_token_types: the second text of a pair has token type 1.
         labels: names of the labels by index (`id2label` of config.json), empty when it has none.
         max_positions: the longest row the model's position table holds, None when unknown.
+        usual_length: the longest row the tokenizer is meant for (`TokenizerFiles.usual_length`), None when unknown.
     """
 
     def __init__(self, folder: Path, files: TokenizerFiles) -> None:
@@ -87,7 +89,8 @@ class Tokenizer:
         self.separators = len(self._layout.middle)
         self.uses_token_types = self._layout.second_type == 1
         self.labels = _labels(folder, files.config)
-        self.max_positions = _max_positions(files.config, self.pad_id)
+        self.max_positions = longest_row(files.config, self.pad_id)
+        self.usual_length = files.usual_length
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
@@ -235,17 +238,6 @@ def _labels(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
         raise CheckpointError(
             f"{folder / 'config.json'}: id2label does not name the labels 0, 1, 2, ...; mend the file"
         ) from error
-
-
-def _max_positions(config: dict[str, Any], pad_id: int) -> int | None:
-    positions = config.get("max_position_embeddings")
-    if not isinstance(positions, int):
-        return None
-    # RoBERTa counts positions from the padding id + 1, so its table of 514 holds 512. DeciBERT says where it begins.
-    if "roberta" in str(config.get("model_type")):
-        return positions - pad_id - 1
-    offset = config.get("position_offset") or 0
-    return positions - offset if isinstance(offset, int) else positions
 
 
 def _trim(offsets: NDArray[np.int32], text: str) -> NDArray[np.int32]:

@@ -27,7 +27,9 @@ DECIBERT: dict[str, Any] = {
 }
 CONFIGS: dict[str, dict[str, Any]] = {
     "bert": {"model_type": "bert", **COMMON},
+    "camembert": {"model_type": "camembert", **COMMON},
     "decibert": DECIBERT,
+    "xlm-roberta": {"model_type": "xlm-roberta", **COMMON},
     "roberta": {"model_type": "roberta", **COMMON},
     "electra": {"model_type": "electra", "embedding_size": 16, **COMMON},
     "distilbert": {"model_type": "distilbert", "dim": 64, "n_layers": 3, "n_heads": 4, "hidden_dim": 256},
@@ -65,8 +67,10 @@ def test_every_family_is_in_the_table_under_its_own_name() -> None:
     ("family", "expected"),
     [
         ("bert", (3, 6, 3, 1)),
+        ("camembert", (3, 6, 3, 1)),
         ("decibert", (2, 4, 2, 1)),
         ("roberta", (3, 6, 3, 1)),
+        ("xlm-roberta", (3, 6, 3, 1)),
         ("electra", (3, 6, 3, 1)),
         ("distilbert", (3, 6, 3, 1)),
         ("mobilebert", (3, 0, 0, 0)),
@@ -178,7 +182,9 @@ def test_mobilebert_attends_at_the_width_of_its_bottleneck() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "distillbert"}, "did you mean 'distilbert'.; supported are bert, decibert"),
+        ({"model_type": "distillbert"}, "did you mean 'distilbert'.; supported are"),
+        ({"model_type": "ibert"}, "'ibert' is not supported; supported are"),
+        ({"model_type": "xlm-roberta-xl"}, "'xlm-roberta-xl' is not supported; supported are"),
         ({"model_type": "gpt2"}, "'gpt2' is not supported; supported are"),
         ({"model_type": 5}, "names no model_type"),
         ({"num_hidden_layers": 0}, "num_hidden_layers is 0"),

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from quantkit.checkpoint.sentence_files import Pooling, read_pooling
+from quantkit.checkpoint.sentence_files import Pooling, read_pooling, require_plain_texts
 from quantkit.errors import CheckpointError
+from quantkit.tasks.tokenizer import Tokenizer
+
+UNASKED = cast(Tokenizer, None)  # nothing is read with it
 
 
 def write(
@@ -95,7 +98,15 @@ def test_a_prompt_before_every_text_is_refused(tmp_path: Path) -> None:
         {"prompts": {"query": "query: "}, "default_prompt_name": "query"},
     )
     with pytest.raises(CheckpointError, match="puts the prompt 'query' before every text"):
-        read_pooling(folder, "auto")
+        require_plain_texts(folder, UNASKED)
+
+
+@pytest.mark.parametrize("length", [0, "12", True])
+def test_a_longest_text_that_is_none_is_refused(length: object, tmp_path: Path) -> None:
+    """How long texts are is not guessed."""
+    (tmp_path / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": length}))
+    with pytest.raises(CheckpointError, match="must be a whole number of 1 or more"):
+        require_plain_texts(tmp_path, UNASKED)
 
 
 def test_a_folder_with_nothing_to_say(tmp_path: Path) -> None:

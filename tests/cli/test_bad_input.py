@@ -162,6 +162,7 @@ def _spoil_checkpoints() -> None:
     _copy("ck", "tags", lambda folder: change_config(folder, problem_type="multi_label_classification"))
     _copy("ck", "grades", lambda folder: change_config(folder, problem_type="regression"))
     _copy("ck", "ranks", lambda folder: change_config(folder, id2label={"0": "LABEL_0"}))
+    _copy("ck", "ck-two", lambda folder: change_config(folder, id2label={"0": "a", "1": "b"}))
     _write_unlike_layers()
 
 
@@ -428,6 +429,14 @@ def _write_datasets() -> None:
     Path("short.csv").write_text("text,label\ngood\n", encoding="utf-8")
     Path("cut.jsonl.gz").write_bytes(gzip.compress(TEXTS.encode())[:-4])
     Path("calls.txt").write_text("good\nbad\n", encoding="utf-8")
+    rows: dict[str, list[dict[str, object]]] = {
+        "sets": [{"text": "good", "labels": {"joy": 1}}],
+        "scores": [{"text": "good", "score": "high"}],
+        "ranks": [{"query": "good", "passage": "bad", "relevance": -1}],
+        "queries": [{"qid": 1, "query": "good", "passage": "a"}, {"qid": 1, "query": "bad", "passage": "a"}],
+    }
+    for name, lines in rows.items():
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
 
 
 @pytest.fixture

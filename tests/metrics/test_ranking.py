@@ -1,11 +1,12 @@
 """MRR and NDCG by hand and by their limits."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 
-from quantkit.metrics.ranking import expected_gain, ndcg, ranking, reciprocal_rank
+from quantkit.metrics.ranking import expected_gain, ndcg, random_order, ranking, reciprocal_rank
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,15 @@ def test_expected_gain_is_what_a_draw_earns() -> None:
     assert expected_gain(np.array([2.0, 2.0]), [1, 0]) == pytest.approx(0.5, rel=1e-15)
     assert expected_gain(np.array([1e4, 0.0]), [0, 2]) == 0.0
     assert expected_gain(np.array([0.0, 1.0]), [0, 0]) == 0.0
+
+
+@pytest.mark.parametrize("relevance", [[0, 1, 2, 0], [1, 1], [0, 0, 0], [0, 0, 3, 0, 0]])
+@pytest.mark.parametrize("first", [2, 10])
+def test_random_order_is_the_mean_over_all_orders(relevance: list[float], first: int) -> None:
+    """Every order as often, also where fewer places count than there are passages."""
+    orders = list(itertools.permutations(relevance))
+    wanted = [
+        math.fsum(score(order, first) for order in orders) / len(orders) for score in (ndcg, reciprocal_rank)
+    ]
+    # Means of up to 120 quotients.
+    assert random_order(relevance, first) == pytest.approx(tuple(wanted), rel=1e-12)

@@ -27,14 +27,14 @@ SINGLE, MULTI, NUMBER, RANKED = (
         ({"problem_type": "single_label_classification", "id2label": {"0": "a", "1": "b"}}, {SINGLE}, SINGLE),
         ({"id2label": {}}, {SINGLE, MULTI, NUMBER, RANKED}, ""),
         ({"num_labels": True}, {SINGLE, MULTI, NUMBER, RANKED}, ""),
-        ({"problem_type": "multi_label_classification"}, {MULTI}, f"use it with --task {MULTI}"),
+        ({"problem_type": "multi_label_classification"}, {MULTI}, f"take --task {MULTI}"),
         ({"problem_type": "multi_label_classification", "num_labels": 1}, {MULTI}, MULTI),
-        ({"problem_type": "regression"}, {NUMBER, RANKED}, f"use it with --task {NUMBER} or {RANKED}"),
+        ({"problem_type": "regression"}, {NUMBER, RANKED}, f"take --task {NUMBER} or {RANKED}"),
         ({"problem_type": "regression", "num_labels": 3}, set(), "no task scores several numbers"),
         ({"problem_type": "ranking"}, set(), "no head that transformers knows"),
         ({"problem_type": ["regression"]}, set(), "no text"),
         ({"num_labels": 1}, {NUMBER, RANKED}, "it has one label"),
-        ({"id2label": {"0": "LABEL_0"}}, {NUMBER, RANKED}, f"use it with --task {NUMBER} or {RANKED}"),
+        ({"id2label": {"0": "LABEL_0"}}, {NUMBER, RANKED}, f"take --task {NUMBER} or {RANKED}"),
     ],
 )
 def test_what_config_says(config: dict[str, Any], fits: set[str], said: str) -> None:
@@ -85,6 +85,6 @@ def test_one_row_of_weights(tmp_path: Path) -> None:
     )
     with pytest.raises(
         CheckpointError,
-        match=r"the weight of its head has one row.*use it with --task text-regression or reranking",
+        match=r"it has one label.*take --task text-regression or reranking",
     ):
         read_checkpoint(str(tmp_path), task="text-classification")

@@ -46,6 +46,8 @@ from quantkit.stages.importing.source import CONFIG, Source, find_source
 from quantkit.tasks import Task
 from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.heads import unfit_head
+from quantkit.tasks.lengths import FACT, fit, said
 from quantkit.tasks.tokenizer import Tokenizer
 from quantkit.tasks.tokenizer_files import read_json
 
@@ -125,9 +127,9 @@ def import_folder(
             rewritten = _write_model(source, signature, draft)
             _copy_companions(source, draft, files)
             with naming(draft.path, source.folder):
-                Tokenizer.load(draft.path).check_vocabulary(
-                    Config(values=config, where=where).count("vocab_size")
-                )
+                tokenizer = Tokenizer.load(draft.path)
+                tokenizer.check_vocabulary(Config(values=config, where=where).count("vocab_size"))
+                lengths = fit(task_named(task), tokenizer, settings.asked())
             _try_batches(draft.model_path, task_named(task), where)
             execution = trace_execution(
                 draft.model_path, outputs=task_named(task).outputs, config=config, name=where
@@ -146,6 +148,7 @@ def import_folder(
                 "outputs": {value.ours: value.as_json() for value in signature.outputs},
                 "rewritten": rewritten,
                 **precision.facts(found, decided, settings.precision, execution),
+                FACT: said(task_named(task), lengths),
                 "static_ranges": any(node.op_type == "QuantizeLinear" for node in model.graph.node),
             }
             if source.former:
@@ -225,11 +228,9 @@ def _try_batches(path: Path, task: Task, where: str) -> None:
             ) from error
         for name, array in zip(task.outputs, outputs, strict=True):
             width = shape[1] if task.per_token else labels.setdefault(name, array.shape[-1])
-            if width == 1 and not task.per_token:
-                raise ArtifactError(
-                    f"{where}: {name} is one number for each text; {task.name} scores one label of several, and such "
-                    "tasks do not exist yet: give a model that chooses between labels"
-                )
+            unfit = None if task.per_token else unfit_head({}, task, rows=width)
+            if unfit is not None:
+                raise ArtifactError(f"{where}: by its output {name}, {unfit}")
             wanted = (shape[0], width)
             if array.shape != wanted:
                 raise ArtifactError(

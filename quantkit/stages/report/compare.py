@@ -58,6 +58,7 @@ def _score_source(carried: Sequence[Carried]) -> ScoreSource | None:
         dataset=first.dataset,
         dataset_name=first.dataset_name,
         questions=first.questions,
+        truncated=first.truncated_words,
         settings={"features": first.settings.get("features")},
     )
 

@@ -76,12 +76,13 @@ class MultiLabelClassification:
         return [
             LabelSetWindow(
                 question=index,
-                input_ids=ids,
-                token_type_ids=types,
+                input_ids=row.input_ids,
+                token_type_ids=row.token_type_ids,
+                truncated=row.truncated,
                 right=_right(dataset, question, tokenizer),
                 labels=tokenizer.labels,
             )
-            for index, (question, (ids, types)) in enumerate(zip(questions, rows, strict=True))
+            for index, (question, row) in enumerate(zip(questions, rows, strict=True))
         ]
 
     def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:

@@ -80,12 +80,13 @@ class Reranking:
         return [
             PassageWindow(
                 question=index,
-                input_ids=ids,
-                token_type_ids=types,
+                input_ids=row.input_ids,
+                token_type_ids=row.token_type_ids,
+                truncated=row.truncated,
                 relevance=None if question.relevance is None else question.relevance[at],
             )
             for index, question in enumerate(questions)
-            for at, (ids, types) in zip(range(len(question.passages)), rows, strict=False)
+            for at, row in zip(range(len(question.passages)), rows, strict=False)
         ]
 
     def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:
