@@ -56,7 +56,7 @@ def command(
                 f"{report.dataset_name}: {report.questions:,} questions, {report.features:,} windows",
             ),
             *([("truncated", report.truncated_words)] if report.truncated_words else []),
-            ("F1", f"{report.f1:.3f}"),
+            (report.metric, f"{report.f1:.3f}"),
             ("exact match", f"{report.exact_match:.3f}"),
             *([("int8 products", report.settings["int8_products"])] if settings.exact_int8 else []),
             ("speed", f"{report.features_per_second:.1f} windows/s, {report.seconds:.1f} s in all"),

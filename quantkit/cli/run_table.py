@@ -25,7 +25,7 @@ def print_run(report: "RunReport") -> None:
     show.print_table(f"{report.recipe} in {report.work}", columns, rows, right=(2, 3))
     shrunk = report.baseline_bytes / report.candidate_bytes
     facts = [
-        ("F1", f"FP32 {cut(report.baseline_f1, 3)}, INT8 {cut(report.candidate_f1, 3)}"),
+        (report.metric, f"FP32 {cut(report.baseline_f1, 3)}, INT8 {cut(report.candidate_f1, 3)}"),
         (
             "exact match",
             f"FP32 {cut(report.baseline_exact_match, 3)}, INT8 {cut(report.candidate_exact_match, 3)}",

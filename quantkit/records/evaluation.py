@@ -4,20 +4,36 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from quantkit.files import digest_of
 from quantkit.records.record import Record, Report
 
+MOST_MEASURES = 4096
+UNNAMED = "F1"
+"""What the score of every task was called before evaluations said the name of their metric."""
+
 
 class QuestionScore(Record):
-    """One question: the answer given, exact match (0 or 1) and F1 (0 to 1)."""
+    """One question: the answer given, exact match (0 or 1), its own F1 (0 to 1), and what the metric is made of.
+
+    Without `measures`, `f1` is all there is to measure, and they are not in the file.
+    """
 
     id: str
     group: str
     answer: str
     exact_match: float = Field(ge=0, le=1)
     f1: float = Field(ge=0, le=1)
+    measures: tuple[float, ...] = Field(default=(), max_length=MOST_MEASURES)
+
+    @model_serializer(mode="wrap")
+    def _serialized(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out measures that are not there: the files and digests of tasks without them stay what they were."""
+        content: dict[str, Any] = write(self)
+        if not self.measures:
+            content.pop("measures", None)
+        return content
 
 
 def scores_digest(scores: Iterable[QuestionScore]) -> str:
@@ -40,7 +56,7 @@ def _suffix(dataset_name: str | None) -> str:
 
 
 class Evaluation(Report):
-    """F1 and exact match in percent (unrounded), and every question's score in `scores`.
+    """The task's metric and exact match in percent (unrounded), and every question's score in `scores`.
 
     `evaluation.json` holds everything but `scores`, which are `predictions.json` beside it
     (`predictions_sha256`).
@@ -54,7 +70,10 @@ class Evaluation(Report):
     task: str
     dataset: str = Field(description="digest of the dataset")
     dataset_name: str
-    f1: float = Field(ge=0, le=100)
+    metric: str = Field(
+        default=UNNAMED, description="the name of the metric that `f1` is; not in the file where it is F1"
+    )
+    f1: float = Field(ge=0, le=100, description="the metric of the task")
     exact_match: float = Field(ge=0, le=100)
     questions: int = Field(ge=0)
     features: int = Field(ge=0)
@@ -76,3 +95,10 @@ class Evaluation(Report):
     def truncated_words(self) -> str:
         """How many were too long to be read whole, as `41 of 1,000`; empty where none were, or nobody counted."""
         return f"{self.truncated:,} of {self.questions:,}" if self.truncated else ""
+
+    @model_serializer(mode="wrap")
+    def _serialized(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        if self.metric == UNNAMED:
+            content.pop("metric", None)
+        return content

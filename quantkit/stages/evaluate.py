@@ -28,6 +28,8 @@ from quantkit.artifact.sealed import read_sealed, write_sealed
 from quantkit.engines import open_engine, seats
 from quantkit.errors import EvaluationError, OutputError
 from quantkit.graph.saturation import saturation_warning
+from quantkit.metrics.metric import measures_of, percent
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
@@ -93,7 +95,7 @@ def evaluate(
         elsewhere: runs what nobody trusts; None: this process does.
 
     Returns:
-        The evaluation, `scores` included; F1 and exact match are unrounded means over all questions, in
+        The evaluation, `scores` included; the metric and exact match are unrounded, over all questions, in
         percent.
 
     Raises:
@@ -169,6 +171,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
             answer=prediction.answer,
             exact_match=prediction.exact_match,
             f1=prediction.f1,
+            measures=prediction.measures,
         )
         for prediction in predictions
     )
@@ -178,7 +181,8 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         task=artifact.task,
         dataset=dataset.digest,
         dataset_name=subject.dataset_name,
-        f1=_percent([score.f1 for score in scores]),
+        metric=reader.task.metric.name,
+        f1=percent(reader.task.metric, measures_of(scores)),
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
         features=len(prepared.rows),
@@ -261,8 +265,15 @@ def _believed(content: Any, subject: _Subject) -> Evaluation | None:
         return None
     if scores_digest(scores) != found.predictions_sha256:
         return None
-    means = (_percent([score.f1 for score in scores]), _percent([score.exact_match for score in scores]))
-    if (*means, len(scores)) != (found.f1, found.exact_match, found.questions):
+    try:
+        whole = percent(metric_of(found.task, found.metric), measures_of(scores))
+    except (KeyError, ValueError):
+        return None
+    if (whole, _percent([score.exact_match for score in scores]), len(scores)) != (
+        found.f1,
+        found.exact_match,
+        found.questions,
+    ):
         return None
     # The same file under another name is the same dataset; the report says what it was called this time.
     return found.model_copy(update={"dataset_name": subject.dataset_name, "scores": scores})

@@ -6,8 +6,13 @@ A file has rows, such as lines of JSON:
 
 A pair becomes two windows, one for each text. The score says how much alike the texts are, on any scale: only the order
 of the pairs counts. Without a score, or with one text, a row is for calibration.
+
+The metric is Spearman's correlation of the cosines with the scores. A pair's own score tells how near its two ranks
+are: exp(-d²/2) of their distance d, both sides brought to standard deviation 1, in tenths; a pair has changed where
+that differs. Its exact match is 1 where d is below 0.5. Its answer is the two embeddings (`quantkit.metrics.embeddings`).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +24,7 @@ from numpy.typing import NDArray
 from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import Outcome
 from quantkit.metrics.embeddings import cosine, packed
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.metrics.rank_correlation import ranks
 from quantkit.tasks.reading import read_file
 from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
@@ -37,6 +43,7 @@ from quantkit.tasks.text_regression import number_of
 from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, text_rows, texts_of
 from quantkit.tasks.tokenizer import Tokenizer
 
+NEAR = 0.5  # of the standard deviation of ranks: what is nearer is an exact match
 _FORMAT = "give rows with sentence1, sentence2 and score, or texts alone"
 _MEANINGS = (
     *TEXT,
@@ -70,6 +77,7 @@ class SentenceSimilarity:
     name = "sentence-similarity"
     outputs = ("sentence_embedding",)
     head = "Model"
+    metric = metric_of("sentence-similarity")
     per_token = False
     outcome: Outcome = "direction"
 
@@ -144,16 +152,19 @@ class SentenceSimilarity:
         """
         found = _embeddings(dataset, windows, outputs)
         cosines, scores = _compared(dataset, found)
-        near = _nearness(cosines, scores)
+        apart = np.abs(np.subtract(*_standard_ranks(cosines, scores)))
         return [
             Prediction(
                 id=question.id,
                 group=question.group,
                 answer=" ".join(packed(embedding) for embedding in embeddings),
-                exact_match=float(score),
-                f1=float(score),
+                exact_match=float(distance < NEAR),
+                f1=round(math.exp(-(distance**2) / 2), 1),
+                measures=(cosines[place], scores[place]),
             )
-            for question, embeddings, score in zip(dataset.questions, found, near, strict=True)
+            for place, (question, embeddings, distance) in enumerate(
+                zip(dataset.questions, found, apart.tolist(), strict=True)
+            )
         ]
 
     def expected_scores(
@@ -163,14 +174,15 @@ class SentenceSimilarity:
         outputs: Sequence[Outputs],
         settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
     ) -> list[float]:
-        """Return each pair's own score: a cosine moves by little when the model does.
+        """Return each pair's part of the correlation: the product of its two ranks, standardised, of mean Spearman.
 
         Raises:
             EvaluationError: an embedding is missing, NaN or infinite; it names the pair.
             DatasetError: a question has one text, or no score.
         """
-        found = _embeddings(dataset, windows, outputs)
-        return [float(score) for score in _nearness(*_compared(dataset, found))]
+        mine, theirs = _standard_ranks(*_compared(dataset, _embeddings(dataset, windows, outputs)))
+        found: list[float] = (mine * theirs).tolist()
+        return found
 
 
 def _embeddings(
@@ -186,7 +198,7 @@ def _embeddings(
 
 def _compared(
     dataset: Dataset, embeddings: Sequence[Sequence[NDArray[np.float32]]]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[list[float], list[float]]:
     """Return the cosine of each pair, and its score."""
     cosines, scores = [], []
     for question, pair in zip(
@@ -196,16 +208,13 @@ def _compared(
             raise unanswered(dataset, question, "second text" if len(pair) < 2 else "score")
         cosines.append(cosine(*pair))
         scores.append(question.score)
-    return np.array(cosines, np.float64), np.array(scores, np.float64)
+    return cosines, scores
 
 
-def _nearness(cosines: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how near each pair's rank by cosine is to its rank by score, 0 to 1: exp(-d²/2) of standardised ranks."""
-    mine, theirs = (
-        (values - values.mean()) / (values.std() or 1.0) for values in (ranks(cosines), ranks(scores))
-    )
-    result: NDArray[np.float64] = np.exp(-((mine - theirs) ** 2) / 2)
-    return result
+def _standard_ranks(cosines: list[float], scores: list[float]) -> tuple[NDArray[np.float64], ...]:
+    """Return both sides' ranks, of mean 0 and standard deviation 1; zeros where all are the same."""
+    both = [ranks(np.array(values, np.float64)) for values in (cosines, scores)]
+    return tuple((values - values.mean()) / (values.std() or 1.0) for values in both)
 
 
 TASK = SentenceSimilarity()

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.files import digest_of
 from quantkit.metrics.distributions import Outcome
+from quantkit.metrics.metric import Metric
 from quantkit.tasks.tokenizer import Tokenizer
 
 
@@ -160,7 +161,8 @@ class Prediction:
         group: the question's group.
         answer: the answer's text, or the label's name.
         exact_match: 1.0 or 0.0.
-        f1: from 0 to 1.
+        f1: the question's own score, from 0 to 1.
+        measures: what the task's metric is made of (`quantkit.metrics.metric`); empty: of `f1` alone.
     """
 
     id: str
@@ -168,6 +170,7 @@ class Prediction:
     answer: str
     exact_match: float
     f1: float
+    measures: tuple[float, ...] = ()
 
 
 Outputs = tuple[NDArray[Any], ...]
@@ -194,6 +197,10 @@ class Task(Protocol):
     @property
     def head(self) -> str:
         """The head of checkpoints made for it, as transformers' classes end (`quantkit.architectures`)."""
+
+    @property
+    def metric(self) -> Metric:
+        """What makes one number of the predictions' measures."""
 
     @property
     def per_token(self) -> bool:

@@ -21,6 +21,7 @@ import numpy as np
 from quantkit.errors import DatasetError, EvaluationError
 from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import Outcome, softmax
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.tasks.reading import read_file
 from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
 from quantkit.tasks.rows.formats import Row, read_rows
@@ -75,6 +76,7 @@ class TextClassification:
     name = "text-classification"
     outputs = ("logits",)
     head = "ForSequenceClassification"
+    metric = metric_of("text-classification")
     per_token = False
     outcome: Outcome = "choice"
 

@@ -25,6 +25,7 @@ from quantkit.report.digits import cut
 from quantkit.verdict.evidence import GateEvidence
 
 SIMILARITY = "sentence-similarity"
+_ROUNDED = 0.05  # of a cosine: two embeddings in 8 bits a number
 
 
 def check_embeddings(evidence: GateEvidence, settings: GateSettings) -> tuple[Check, ...]:
@@ -69,11 +70,16 @@ def _embeddings(scores: Sequence[QuestionScore]) -> Floats:
     rows = []
     for score in scores:
         try:
-            rows += [unpacked(word) for word in score.answer.split()]
+            pair = [unpacked(word) for word in score.answer.split()]
         except ValueError as error:
             raise ArtifactError(
                 f"evaluation: the answer to {score.id} holds no embedding ({error}); evaluate again"
             ) from None
+        if len(pair) == 2 and score.measures and abs(float(pair[0] @ pair[1]) - score.measures[0]) > _ROUNDED:
+            raise ArtifactError(
+                f"evaluation: the cosine of {score.id} is not that of its embeddings; evaluate again"
+            )
+        rows += pair
     if not rows or len({row.size for row in rows}) != 1:
         raise ArtifactError("evaluation: its embeddings are not of one size; evaluate again")
     return np.stack(rows)

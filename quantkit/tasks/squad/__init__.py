@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from quantkit.metrics.distributions import Outcome
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.tasks.squad.answers import OUTPUTS, expected_scores, predict
 from quantkit.tasks.squad.cutting import SquadWindow, cut
 from quantkit.tasks.squad.labels import right
@@ -21,6 +22,7 @@ class Squad:
     name = "squad"
     outputs = OUTPUTS
     head = "ForQuestionAnswering"
+    metric = metric_of("squad")
     per_token = True
     outcome: Outcome = "choice"
 
