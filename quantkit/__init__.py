@@ -19,6 +19,7 @@ _API = {
     "gate": "proving",
     "inspect": "proving",
     "publish": "proving",
+    "sensitivity": "proving",
 }
 """Function → its module in `quantkit.api`; `__init__.pyi` says the same to type checkers."""
 

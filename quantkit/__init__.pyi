@@ -10,5 +10,6 @@ from quantkit.api.proving import evaluate as evaluate
 from quantkit.api.proving import gate as gate
 from quantkit.api.proving import inspect as inspect
 from quantkit.api.proving import publish as publish
+from quantkit.api.proving import sensitivity as sensitivity
 
 __version__: str

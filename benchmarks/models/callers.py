@@ -51,6 +51,7 @@ _PARTS = {
     "multi-label": {"calibration": 200, "selection": 1000, "evaluation": 2000},
     "reranking": {"calibration": 40, "selection": 200, "evaluation": 600},
 }
+_STEPS = {"multi-label": 1200, "reranking": 3500}
 _WANTED = (1, 1, 1, 1, 2, 2, 2, 3, 0)  # how many things a caller wants, each as likely
 
 _log = logging.getLogger("callers")
@@ -255,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("kind", choices=list(_PARTS))
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoint/ and data/")
-    parser.add_argument("--steps", type=int, default=2000, help="of the optimizer (default: %(default)s)")
+    parser.add_argument("--steps", type=int, help="of the optimizer (default: 1200, or 3500 for reranking)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and sentences (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="replace the folder")
@@ -264,7 +265,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     started = time.monotonic()
     try:
-        make_model(options.output, options.kind, steps=options.steps, seed=options.seed, force=options.force)
+        make_model(
+            options.output,
+            options.kind,
+            steps=options.steps or _STEPS[options.kind],
+            seed=options.seed,
+            force=options.force,
+        )
     except QuantkitError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

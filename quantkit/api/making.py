@@ -8,6 +8,7 @@ from quantkit.artifact import Artifact
 from quantkit.errors import UsageError
 from quantkit.pipeline.fusing import ExportRequest, export_and_fuse
 from quantkit.recipe.import_settings import ImportSettings
+from quantkit.recipe.load import load_section
 from quantkit.recipe.places import QUICKSTART
 from quantkit.recipe.settings import ExportSettings, FuseSettings, QuantizeSettings
 from quantkit.records import SearchReport
@@ -86,6 +87,7 @@ def quantize(
     artifact: Artifact | Place,
     output: Place,
     *,
+    config: Place | None = None,
     data_dir: Place | None = None,
     force: bool = False,
     **settings: Any,
@@ -97,6 +99,7 @@ def quantize(
     Args:
         artifact: the fused FP32 artifact.
         output: the folder of the INT8 one.
+        config: a YAML file with settings, such as the `search.yaml` that a search leaves; keywords win over it.
         data_dir: looked into first for datasets.
         force: replace an artifact that is there.
         **settings: of `quantkit quantize` (`QuantizeSettings`): `mode`, `calib`, `weight_type`, …; those of the search
@@ -104,14 +107,16 @@ def quantize(
 
     Raises:
         UsageError: a keyword does not exist or fit, or one is for another mode.
+        RecipeError: the file of settings does not fit.
         DatasetError: calibration questions cannot be found or read.
         QuantizationError: a layer cannot be what was asked for, or runs in another kernel.
         OutputError: the folder is there, or cannot be written.
     """
+    under = {} if config is None else load_section(Path(config), "quantize", QuantizeSettings)
     return quantize_stage(
         opened(artifact),
         Path(output),
-        settings=build(QuantizeSettings, settings, function="quantize"),
+        settings=build(QuantizeSettings, {**under, **settings}, function="quantize"),
         data_dir=None if data_dir is None else Path(data_dir),
         force=force,
     )

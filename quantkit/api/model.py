@@ -95,20 +95,32 @@ class Model:
         """What it does, such as `squad`."""
         return self.artifact.task
 
-    def answer(self, question: str, context: str) -> Answer:
+    def answer(self, question: str, context: str, *, no_answer: bool = False) -> Answer:
         """Return the part of `context` that answers `question`; long texts are read in overlapping windows.
+
+        Args:
+            question: as asked.
+            context: the text.
+            no_answer: the empty text where no answer is the better one, as a model trained on SQuAD 2.0 can tell.
 
         Raises:
             UsageError: the model is for another task.
             EvaluationError: a logit is NaN or infinite.
         """
-        return self.answers([(question, context)])[0]
+        return self.answers([(question, context)], no_answer=no_answer)[0]
 
-    def answers(self, questions: Sequence[tuple[str, str]]) -> list[Answer]:
+    def answers(self, questions: Sequence[tuple[str, str]], *, no_answer: bool = False) -> list[Answer]:
         """Return one answer for each (question, context), in batches; raises what `answer` raises."""
         self._require(SPANS, "answer")
         asked = [
-            SquadQuestion(id=str(number), group="", question=question, context=context, answers=("",))
+            SquadQuestion(
+                id=str(number),
+                group="",
+                question=question,
+                context=context,
+                answers=("",),
+                nullable=no_answer,
+            )
             for number, (question, context) in enumerate(questions)
         ]
         if not asked:

@@ -8,8 +8,14 @@ from quantkit.api.settings import build
 from quantkit.artifact import Artifact
 from quantkit.pipeline.confined import Confined
 from quantkit.pipeline.judging import Terms, judge
-from quantkit.recipe.settings import BenchSettings, EvaluateSettings, GateSettings, PublishSettings
-from quantkit.records import BenchReport, Evaluation, GateReport, Inspection
+from quantkit.recipe.settings import (
+    BenchSettings,
+    EvaluateSettings,
+    GateSettings,
+    PublishSettings,
+    SensitivitySettings,
+)
+from quantkit.records import BenchReport, Evaluation, GateReport, Inspection, Sensitivity
 from quantkit.registry.protocol import Pinned
 from quantkit.registry.signing import Signer
 from quantkit.runtime.confinement import Limits
@@ -17,6 +23,7 @@ from quantkit.stages.bench import bench as bench_stage
 from quantkit.stages.evaluate import evaluate as evaluate_stage
 from quantkit.stages.inspect import inspect as inspect_stage
 from quantkit.stages.publish import publish as publish_stage
+from quantkit.stages.sensitivity import sensitivity as sensitivity_stage
 
 
 def inspect(artifact: Artifact | Place) -> Inspection:
@@ -98,6 +105,24 @@ def gate(
     )
     folder = None if data_dir is None else Path(data_dir)
     return judge(opened(candidate), opened(baseline), terms=terms, data_dir=folder)
+
+
+def sensitivity(artifact: Artifact | Place, *, data_dir: Place | None = None, **settings: Any) -> Sensitivity:
+    """Return how much each group of layers suffers from INT8, alone.
+
+    Args:
+        artifact: the fused FP32 artifact.
+        data_dir: looked into first for datasets.
+        **settings: of `quantkit sensitivity` (`SensitivitySettings`): `calib`, `questions`, `budget`, …
+
+    Raises:
+        UsageError: a keyword does not exist or fit.
+        DatasetError: the questions cannot be found or read.
+    """
+    made = build(SensitivitySettings, settings, function="sensitivity")
+    return sensitivity_stage(
+        opened(artifact), settings=made, data_dir=None if data_dir is None else Path(data_dir)
+    )
 
 
 def bench(*artifacts: Artifact | Place, data_dir: Place | None = None, **settings: Any) -> BenchReport:

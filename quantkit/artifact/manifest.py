@@ -51,6 +51,7 @@ class _Facts(BaseModel):
     kept_float: list[str] = []
     calibration: dict[str, Any] | None = None
     lengths: dict[LengthName, Length] = {}
+    null_score_diff_threshold: float = Field(default=0.0, allow_inf_nan=False)
 
 
 class StageRecord(Record):
@@ -102,6 +103,13 @@ class Manifest(Record):
         """How long rows and answers are, by name (`quantkit.tasks.lengths`); empty for the defaults."""
         known = [record.facts["lengths"] for record in self.stages if "lengths" in record.facts]
         return dict(known[-1]) if known else {}
+
+    @property
+    def null_score_diff_threshold(self) -> float:
+        """By how much no answer must be above the best one to be given (`quantkit.tasks.task.WindowSettings`)."""
+        name = "null_score_diff_threshold"
+        known = [record.facts[name] for record in self.stages if name in record.facts]
+        return float(known[-1]) if known else 0.0
 
     def serialized(self) -> str:
         """Return the text of `manifest.json`, seal included."""

@@ -7,7 +7,14 @@ from typing import Any
 
 from quantkit.architectures import Architecture, Config, EncoderShape, architecture
 from quantkit.architectures.architecture import ENCODER
-from quantkit.checkpoint.files import WeightFiles, find_checkpoint, find_weights, folder_digest, read_json
+from quantkit.checkpoint.files import (
+    WeightFiles,
+    find_checkpoint,
+    find_weights,
+    folder_digest,
+    read_json,
+    require_cached,
+)
 from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_finite
 from quantkit.checkpoint.sentence_files import (
     Pooling,
@@ -15,21 +22,12 @@ from quantkit.checkpoint.sentence_files import (
     read_pooling,
     require_plain_texts,
 )
+from quantkit.checkpoint.weight_names import require_names
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
 from quantkit.tasks.heads import fitting, unfit_head
 from quantkit.tasks.tokenizer import Tokenizer
-
-# Parts of weight names that only unfinished or compressed checkpoints have.
-_FOREIGN = {
-    "lora_": "an unmerged LoRA adapter; merge it into its base model first",
-    "base_layer.": "an unmerged adapter; merge it into its base model first",
-    "qweight": "quantized weights; give the float checkpoint",
-    "qzeros": "quantized weights; give the float checkpoint",
-    "weight_scale": "quantized weights; give the float checkpoint",
-    "absmax": "quantized weights; give the float checkpoint",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +109,7 @@ def read_checkpoint(
         raise UsageError(f"--pooling: {task} has a head of its own; leave it out")
     pooled = read_pooling(folder, pooling) if embeds else None
     weights = find_weights(folder, allow_pickle=allow_pickle)
+    require_cached(folder, weights)
     if not weights.pickled:
         _check_weights(folder, weights, family, task, values)
     tokenizer = Tokenizer.load(folder)
@@ -200,24 +199,10 @@ def _check_weights(
     entries: dict[str, TensorEntry] = {}
     for path in weights.paths:
         entries |= read_header(path)
-    for name in entries:
-        for part, what in _FOREIGN.items():
-            if part in name:
-                raise CheckpointError(f"{folder}: the weight {name} belongs to {what}")
+    require_names(folder, entries, family, task, config)
     if task_named(task).head == ENCODER:
         require_finite(entries)
         return  # all its weights are the encoder's, and loading asks for each
-    missing = [name for name in family.heads[task_named(task).head] if name not in entries]
-    if missing:
-        trained = [head for head, names in family.heads.items() if all(name in entries for name in names)]
-        hint = (
-            f"export it with --task {fitting(config, trained)}"
-            if trained
-            else "give a checkpoint trained for it"
-        )
-        raise CheckpointError(
-            f"{folder}: has no weight {missing[0]}, so its head for {task} would be random; {hint}"
-        )
     head = family.heads[task_named(task).head][0]
     require_scored(folder, config, task, rows=entries[head].shape[0] if entries[head].shape else None)
     require_finite(entries)

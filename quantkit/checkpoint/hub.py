@@ -36,7 +36,7 @@ def fetch_checkpoint(name: str, *, revision: str | None, allow_pickle: bool) -> 
     except ModuleNotFoundError:
         raise UsageError(
             f"{name}: no such folder, and downloading needs huggingface_hub; "
-            'give a checkpoint folder, or pip install "quantkit[export]"'
+            'give a checkpoint folder, or pip install "quantkit[hub]"'
         ) from None
     at = f"{name}, revision {revision}" if revision else name
     hidden = are_progress_bars_disabled()

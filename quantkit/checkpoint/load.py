@@ -17,6 +17,7 @@ from quantkit.architectures.architecture import ENCODER
 from quantkit.checkpoint.checkpoint import Checkpoint
 from quantkit.checkpoint.decibert import DeciBertConfig
 from quantkit.checkpoint.sentence_encoder import SentenceEncoder
+from quantkit.checkpoint.weight_names import require_layers_whole, require_names
 from quantkit.errors import CheckpointError
 from quantkit.tasks import task
 
@@ -89,6 +90,7 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
         )
     if checkpoint.architecture.model_type == DeciBertConfig.model_type:
         _require_all_used(folder, unexpected)
+    require_layers_whole(folder, unexpected, checkpoint.shape.layer_count)
     if checkpoint.pooling is not None:
         # Nothing reads it, and many such checkpoints have none.
         if hasattr(model, "pooler"):
@@ -148,8 +150,9 @@ def _check_pickles(checkpoint: Checkpoint) -> None:
     """Read pickled weights with torch's unpickler for tensors only, which runs no code of the file.
 
     Raises:
-        CheckpointError: a file holds something else than a table of tensors, or is damaged.
+        CheckpointError: a file holds something else than a table of tensors, is damaged, or no whole model.
     """
+    names: list[str] = []
     for path in checkpoint.weights.paths:
         try:
             part = torch.load(path, map_location="cpu", weights_only=True)
@@ -159,9 +162,14 @@ def _check_pickles(checkpoint: Checkpoint) -> None:
             ) from error
         if not isinstance(part, dict) or not all(isinstance(value, torch.Tensor) for value in part.values()):
             raise CheckpointError(f"{path}: is not a table of weights; save the checkpoint as safetensors")
+        names += part
+    require_names(checkpoint.folder, names, checkpoint.architecture, checkpoint.task, checkpoint.config)
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says."""
+    """Return the first line of what an error says; of a field of a config, the one that says what is wrong with it."""
     lines = str(error).strip().splitlines()
-    return lines[0][:160] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    chosen = lines[-1].strip() if isinstance(error, StrictDataclassError) else lines[0]
+    return chosen[:160]

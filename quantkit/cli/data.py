@@ -55,6 +55,7 @@ def command(
             "without an answer",
             f"{found.unanswered:,}" + (" (for calibration only)" if found.unanswered else ""),
         ),
+        *([("impossible", f"{found.impossible:,} (SQuAD 2.0)")] if found.impossible else []),
         ("repeated", f"{found.repeated:,}"),
     ]
     for name, lengths in (("characters", found.characters), ("tokens", found.tokens)):

@@ -58,6 +58,18 @@ def command(
             *([("truncated", report.truncated_words)] if report.truncated_words else []),
             (report.metric, f"{report.f1:.3f}"),
             ("exact match", f"{report.exact_match:.3f}"),
+            *(
+                (
+                    f"  {name}",
+                    f"F1 {part.f1:.3f}, exact match {part.exact_match:.3f}, {part.questions:,} questions",
+                )
+                for name, part in report.parts.items()
+            ),
+            *(
+                [("  best threshold", f"{best.threshold:.3f}, F1 {best.f1:.3f} on these questions")]
+                if (best := report.best_threshold)
+                else []
+            ),
             *([("int8 products", report.settings["int8_products"])] if settings.exact_int8 else []),
             ("speed", f"{report.features_per_second:.1f} windows/s, {report.seconds:.1f} s in all"),
         ],

@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt
 from quantkit.recipe.fields import Cli, Section
 from quantkit.recipe.kinds import CalibrationData, Dataset, Seconds
 from quantkit.recipe.marks import NotInKey
+from quantkit.recipe.search_settings import ONLY_REFUSES
 
 SAME_WEIGHTS = NotInKey(because="how often the training is saved changes no weight")
 
@@ -25,7 +26,7 @@ class DistillSettings(Section):
         "the training",
     )
     select_questions: int = Field(default=400, ge=2, description="questions taken from the selection")
-    gate_data: Dataset | None = Field(
+    gate_data: Annotated[Dataset | None, ONLY_REFUSES] = Field(
         default=None,
         description="the gate's questions, which nothing here may hold; default: the task's",
     )

@@ -1,5 +1,7 @@
 """How long the rows of a model are: settings that export and import take, and that the artifact then says."""
 
+from typing import Any
+
 from pydantic import Field
 
 from quantkit.recipe.fields import Section
@@ -32,7 +34,14 @@ class LengthSettings(Section):
         description="squad: starts and ends of a window that are considered; default: 20",
     )
 
-    def asked(self) -> dict[str, int]:
+    null_score_diff_threshold: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="squad: by how much (logits) no answer must be above the best one to be given, where the data has "
+        "questions without an answer (SQuAD 2.0); choose it on other data than the gate's; default: 0",
+    )
+
+    def asked(self) -> dict[str, Any]:
         """Return the lengths that somebody asked for, by name."""
         found = {name: getattr(self, name) for name in LengthSettings.model_fields}
         return {name: value for name, value in found.items() if value is not None}

@@ -1,19 +1,22 @@
 """The sections of a recipe. Each stage takes its own; the CLI builds the same records from options."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from quantkit.recipe.distill_settings import DistillSettings
 from quantkit.recipe.fields import Cli, Place, Section, Was
 from quantkit.recipe.kinds import CalibrationData, Dataset, RayAddress, Seconds
 from quantkit.recipe.lengths import LengthSettings
 from quantkit.recipe.marks import NotInKey
 from quantkit.recipe.quantize_settings import AutoSettings, KeepFloat, LayerScheme, QuantizeSettings
+from quantkit.recipe.search_settings import SearchSettings
 from quantkit.tables import ENGINES, RUNTIMES, SCENARIOS, TASKS, OneOf
 
 __all__ = [
     "AutoSettings",
     "BenchSettings",
+    "DistillSettings",
     "EvaluateSettings",
     "ExportSettings",
     "FuseSettings",
@@ -23,6 +26,7 @@ __all__ = [
     "PublishSettings",
     "QuantizeSettings",
     "Recipe",
+    "SearchSettings",
     "SensitivitySettings",
     "TuneSettings",
 ]
@@ -136,6 +140,11 @@ class GateSettings(Section):
         le=100,
         description="fixed reference in percent instead of the baseline's F1, such as MLPerf's 90.874",
     )
+    student: Annotated[bool, Cli(gives=True)] = Field(
+        default=False,
+        description="the candidate is a smaller model made from the baseline's checkpoint, as its export says: layers "
+        "need not agree, embeddings must",
+    )
     policy: Literal["mlperf", "statistical"] = Field(
         default="mlperf",
         description="mlperf: point estimate on all questions; statistical: paired interval, can be inconclusive",
@@ -158,6 +167,10 @@ class GateSettings(Section):
     )
     resamples: int = Field(default=10_000, ge=100, description="bootstrap resamples")
     seed: int = Field(default=0, ge=0, description="bootstrap seed")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON; `student` only where it is said, so that older reports stay the same."""
+        return self.model_dump(mode="json", exclude=None if self.student else {"student"})
 
 
 class BenchSettings(Section):
@@ -265,6 +278,14 @@ class Recipe(Section):
     task: Annotated[str, OneOf(TASKS), Cli(words=(("question-answering", "squad"),))] = Field(
         default="squad", description="what the model does"
     )
+    student: Annotated[str, Place("checkpoint"), Cli(option=False)] | None = Field(
+        default=None,
+        min_length=1,
+        description="a smaller checkpoint that was made from this one, in place of a search: a folder, or a Hugging "
+        "Face id",
+    )
+    search: SearchSettings | None = None
+    distill: DistillSettings | None = None
     export: ExportSettings = ExportSettings()
     fuse: FuseSettings = FuseSettings()
     quantize: QuantizeSettings
@@ -272,3 +293,13 @@ class Recipe(Section):
     gate: GateSettings = GateSettings()
     bench: BenchSettings | None = None
     publish: PublishSettings | None = None
+
+    @property
+    def makes_smaller(self) -> bool:
+        """Whether another checkpoint than `checkpoint` is quantized: one that was made from it."""
+        return self.search is not None or self.student is not None
+
+    @property
+    def quantizes_both(self) -> bool:
+        """Whether the original is quantized too, to compare with; not where each would be another long search."""
+        return self.makes_smaller and self.quantize.mode != "auto"

@@ -72,6 +72,9 @@ class Entry(Record):
     encoder: tuple[EncoderLayer, ...] = Field(default=(), description="shape, layer by layer")
     gains: tuple[Gain, ...] = ()
     gate: GateReport | None = None
+    teacher: str = Field(
+        default="", description="name of the artifact in this set whose checkpoint it says it was made from"
+    )
     search: str = Field(default="", description="what --mode auto found, in words")
     tuned: dict[str, Any] | None = Field(default=None, description="the runtime profile that it carries")
 

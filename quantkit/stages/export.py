@@ -22,15 +22,18 @@ from quantkit.artifact import Artifact, new_artifact
 from quantkit.artifact.ingredients import UNKNOWN, Ingredients
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, require_torch
+from quantkit.checkpoint.same_ids import read_as_transformers_do
+from quantkit.checkpoint.student import teacher_of
+from quantkit.checkpoint.weight_names import modules_of
 from quantkit.errors import ExportError
-from quantkit.files import require_free, write_text
+from quantkit.files import require_free
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
 from quantkit.graph.parity import TokenRanges
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import ExportSettings
 from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
-from quantkit.tasks.lengths import FACT, fit, said
+from quantkit.tasks.lengths import fit, said
 from quantkit.tasks.tokenizer import Tokenizer
 
 __all__ = ["Source", "checkpoint_digest", "export", "ingredients"]
@@ -107,9 +110,17 @@ def export(
         with new_artifact(out, force=force) as draft:
             draft.take_companions(source.folder)
             facts = {
-                "ids": _read_as_transformers_do(source, draft.path),
+                **_origin(source.folder),
+                "ids": read_as_transformers_do(
+                    source.folder,
+                    draft.path,
+                    name=source.name,
+                    vocab_size=source.vocab_size,
+                    # A model of one type takes only type 0, whatever the tokenizer says.
+                    token_types="token_type_ids" in source.inputs and source.token_types > 1,
+                ),
                 **_write_graph(source, draft.model_path, settings),
-                FACT: said(of_task, lengths),
+                **said(of_task, lengths),
             }
             record = watch.record(
                 "export",
@@ -127,23 +138,10 @@ def export(
     return Artifact.open(out, check=False)
 
 
-def _read_as_transformers_do(source: Checkpoint, folder: Path) -> dict[str, Any]:
-    """Compare token ids with those of transformers, mend tokenizer.json in `folder`, return the facts of the record."""
-    from quantkit.checkpoint.ids import TOKENIZER_JSON, compare_ids
-
-    # A model of one type takes only type 0, whatever the tokenizer says.
-    two_types = "token_type_ids" in source.inputs and source.token_types > 1
-    ids = compare_ids(source.folder, token_types=two_types)
-    if ids.written is not None:
-        _LOG.warning(
-            "%s: its tokenizer files contradict each other; the artifact has a %s that reads texts as the %s of "
-            "transformers does",
-            source.name,
-            TOKENIZER_JSON,
-            ids.tokenizer,
-        )
-        write_text(folder / TOKENIZER_JSON, ids.written)
-    return ids.as_json()
+def _origin(folder: Path) -> dict[str, Any]:
+    """Return the fact of whose student a checkpoint says it is; of one that says nothing, none."""
+    teacher = teacher_of(folder)
+    return {} if teacher is None else {"teacher_digest": teacher}
 
 
 def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> dict[str, Any]:
@@ -161,11 +159,12 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
         )
     if unused:
         _LOG.warning(
-            "%s: %d weights have no place in the model for %s and are left out, the first is %s",
+            "%s: %d weights have no place in the model for %s and are left out (%s); if it was trained with them, it "
+            "computes something else",
             source.name,
             len(unused),
             source.task,
-            unused[0],
+            modules_of(unused),
         )
     of_task = task_named(source.task)
     signature = Signature(inputs=source.inputs, outputs=of_task.outputs, per_token=of_task.per_token)

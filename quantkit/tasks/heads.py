@@ -5,11 +5,10 @@ another task, a model would pass any gate: of one logit the highest is always th
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 from quantkit.errors import UsageError
 from quantkit.tables import TASKS
-from quantkit.tasks import task as task_named
 from quantkit.tasks.task import Task
 
 CHOOSES_A_LABEL = "ForSequenceClassification"
@@ -88,21 +87,21 @@ def fitting(config: Mapping[str, Any], heads: Collection[str]) -> str:
         heads: that it has, as transformers' classes end; at least one of a task.
     """
     names = [
-        name
-        for name in TASKS
-        if (found := task_named(name)).head in heads and unfit_head(config, found) is None
+        name for name in TASKS if (found := _task(name)).head in heads and unfit_head(config, found) is None
     ]
-    numbers = [name for name in names if task_named(name).outcome == "number"]
+    numbers = [name for name in names if _task(name).outcome == "number"]
     return " or ".join(numbers if numbers == names else names[:1]) or next(
-        name for name in TASKS if task_named(name).head in heads
+        name for name in TASKS if _task(name).head in heads
     )
 
 
 def _others(outcome: str) -> str:
     """Return the tasks for a head, as an option's values."""
     names = [
-        name
-        for name in TASKS
-        if (found := task_named(name)).head == CHOOSES_A_LABEL and found.outcome == outcome
+        name for name in TASKS if (found := _task(name)).head == CHOOSES_A_LABEL and found.outcome == outcome
     ]
     return " or ".join(names)
+
+
+def _task(name: str) -> Task:
+    return cast(Task, TASKS.load(name))

@@ -5,25 +5,26 @@ artifact that says none was made when there was nothing to choose: it is read wi
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from quantkit.artifact import Artifact
 from quantkit.errors import UsageError
 from quantkit.tasks.task import Task, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
-FACT = "lengths"
-"""The fact of a stage record that says them."""
-
+_FACT = "lengths"
 _CUTS_WINDOWS = "ForQuestionAnswering"
 _ROW = "max_length"
+_THRESHOLD = "null_score_diff_threshold"
 
 
 def lengths_of(artifact: Artifact) -> WindowSettings:
     """Return how long the rows of an artifact's model are."""
-    return WindowSettings(**artifact.manifest.lengths)
+    manifest = artifact.manifest
+    return WindowSettings(**manifest.lengths, null_score_diff_threshold=manifest.null_score_diff_threshold)
 
 
-def lengths_in_key(artifact: Artifact) -> dict[str, dict[str, int]]:
+def lengths_in_key(artifact: Artifact) -> dict[str, dict[str, Any]]:
     """Return what the key of something made of an artifact's rows holds beside its digest: nothing for the defaults.
 
     The digest does not tell: lengths are in the manifest, which it does not cover.
@@ -32,12 +33,14 @@ def lengths_in_key(artifact: Artifact) -> dict[str, dict[str, int]]:
     return {} if lengths == WindowSettings() else {"features": lengths.as_json()}
 
 
-def said(task: Task, lengths: WindowSettings) -> dict[str, int]:
-    """Return what the manifest says: the lengths that mean something for the task."""
-    return {name: value for name, value in lengths.as_json().items() if name == _ROW or _cuts(task)}
+def said(task: Task, lengths: WindowSettings) -> dict[str, Any]:
+    """Return the facts that the manifest says them with: what means something for the task, a threshold if not 0."""
+    facts = lengths.as_json()
+    threshold = {_THRESHOLD: facts.pop(_THRESHOLD)} if _THRESHOLD in facts else {}
+    return {_FACT: {name: value for name, value in facts.items() if name == _ROW or _cuts(task)}, **threshold}
 
 
-def fit(task: Task, tokenizer: Tokenizer, asked: Mapping[str, int]) -> WindowSettings:
+def fit(task: Task, tokenizer: Tokenizer, asked: Mapping[str, Any]) -> WindowSettings:
     """Return the lengths of a model: those that are asked for, else the task's usual ones, else what fits.
 
     Args:

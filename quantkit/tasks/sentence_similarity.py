@@ -9,7 +9,8 @@ of the pairs counts. Without a score, or with one text, a row is for calibration
 
 The metric is Spearman's correlation of the cosines with the scores. A pair's own score tells how near its two ranks
 are: exp(-d²/2) of their distance d, both sides brought to standard deviation 1, in tenths; a pair has changed where
-that differs. Its exact match is 1 where d is below 0.5. Its answer is the two embeddings (`quantkit.metrics.embeddings`).
+that differs. Its exact match is 1 where d is below 0.5. Its answer is the two embeddings
+(`quantkit.metrics.embeddings`).
 """
 
 import math

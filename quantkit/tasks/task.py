@@ -8,6 +8,7 @@ A runtime sees windows as arrays of token ids and gives back one tuple of arrays
 knows what the numbers mean is in the task.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from quantkit.metrics.distributions import Outcome
 from quantkit.metrics.metric import Metric
 from quantkit.tasks.tokenizer import Tokenizer
 
+_THRESHOLD = "null_score_diff_threshold"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowSettings:
@@ -33,6 +36,8 @@ class WindowSettings:
         max_query_length: the most tokens of a question.
         n_best: how many start and how many end positions of a window are considered.
         max_answer_length: the most tokens in an answer.
+        null_score_diff_threshold: by how much no answer must be above the best one to be given, in logits; only where
+            the data has questions without an answer (SQuAD 2.0).
     """
 
     max_length: int = 384
@@ -40,20 +45,23 @@ class WindowSettings:
     max_query_length: int = 64
     n_best: int = 20
     max_answer_length: int = 30
+    null_score_diff_threshold: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse settings below 1.
 
         Raises:
-            UsageError: a setting is not positive.
+            UsageError: a length is not positive, or the threshold is no number.
         """
-        for name, value in self.as_json().items():
-            if value < 1:
+        for name, value in asdict(self).items():
+            if name == _THRESHOLD and not math.isfinite(value):
+                raise UsageError(f"{name}: is {value}; give a number")
+            if name != _THRESHOLD and value < 1:
                 raise UsageError(f"{name}: is {value}; give a whole number of 1 or more")
 
-    def as_json(self) -> dict[str, int]:
-        """Return the settings as a plain dictionary, for digests and reports."""
-        return asdict(self)
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as a plain dictionary, for digests and reports; without the threshold where it is 0."""
+        return {name: value for name, value in asdict(self).items() if name != _THRESHOLD or value}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,10 @@ The metric is Spearman's correlation with the right numbers, Pearson's beside it
 model trained to give 0 to 1 may be scored on 0 to 5. One text's own score is how near its number is: both sides are
 brought to mean 0 and standard deviation 1 over the dataset, and it is exp(-d²/2) of their distance d. Its exact match
 is 1 where d is below 0.5.
+
+An answer is the number, rounded to a power of ten that is at most a tenth of the right numbers' standard deviation (0.1
+for similarities from 0 to 5), and has changed where it is written otherwise: below that nobody looks, and no two models
+agree.
 """
 
 import math
@@ -22,6 +26,7 @@ from numpy.typing import NDArray
 from quantkit.errors import DatasetError, EvaluationError
 from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import Outcome
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.tasks.reading import read_file
 from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
 from quantkit.tasks.rows.formats import Row, read_rows
@@ -47,6 +52,7 @@ _MEANINGS = (
     ),
     *NAMES,
 )
+_MOST_DIGITS = 9
 NEAR = 0.5  # of the right numbers' standard deviation: what is nearer is an exact match
 
 
@@ -78,6 +84,7 @@ class TextRegression:
     name = "text-regression"
     outputs = ("logits",)
     head = "ForSequenceClassification"
+    metric = metric_of("text-regression")
     per_token = False
     outcome: Outcome = "number"
 
@@ -150,16 +157,17 @@ class TextRegression:
             EvaluationError: a number is missing, NaN or infinite, or there are several; it names the text.
         """
         given, right = _scored(dataset, windows, outputs)
-        apart = _distances(given, right)
+        apart, digits = _distances(given, right), _digits(right)
         return [
             Prediction(
                 id=dataset.questions[window.question].id,
                 group=dataset.questions[window.question].group,
-                answer=f"{number:.6g}",
+                answer=f"{round(number, digits) + 0.0:.{max(digits, 0)}f}",
                 exact_match=float(distance < NEAR),
                 f1=math.exp(-(distance**2) / 2),
+                measures=(number, wanted),
             )
-            for window, number, distance in zip(windows, given, apart, strict=True)
+            for window, number, wanted, distance in zip(windows, given, right, apart, strict=True)
         ]
 
     def expected_scores(
@@ -222,6 +230,12 @@ def _scored(
             raise unanswered(dataset, dataset.questions[window.question], "score")
         right.append(window.score)
     return given, right
+
+
+def _digits(right: Sequence[float]) -> int:
+    """Return how many digits an answer has behind the point; see the module's docstring."""
+    spread = float(np.std(np.array(right, dtype=np.float64)))
+    return _MOST_DIGITS if spread == 0 else min(_MOST_DIGITS, -math.floor(math.log10(spread / 10)))
 
 
 def _distances(given: Sequence[float], right: Sequence[float]) -> list[float]:

@@ -109,11 +109,7 @@ class Tokenizer:
         Raises:
             CheckpointError: it has fewer.
         """
-        if vocab_size < self.vocab_size:
-            raise CheckpointError(
-                f"{self.folder}: the tokenizer has {self.vocab_size} tokens but the model {vocab_size}; "
-                "use the tokenizer files the model was trained with"
-            )
+        require_rows(self.folder, self.vocab_size, vocab_size)
 
     def check_length(self, max_length: int) -> None:
         """Check that rows of `max_length` tokens fit the model's position table.
@@ -188,6 +184,24 @@ class Tokenizer:
     def _special_arrays(self) -> tuple[NDArray[np.int64], ...]:
         layout = self._layout
         return tuple(np.array(ids, np.int64) for ids in (layout.prefix, layout.middle, layout.suffix))
+
+
+def require_rows(folder: Path, tokens: int, vocab_size: int) -> None:
+    """Check that a model has an embedding for every token.
+
+    Args:
+        folder: of the tokenizer, for messages.
+        tokens: the greatest id it gives, plus 1.
+        vocab_size: rows of the word embedding.
+
+    Raises:
+        CheckpointError: it has fewer.
+    """
+    if vocab_size < tokens:
+        raise CheckpointError(
+            f"{folder}: the tokenizer has {tokens} tokens but the model {vocab_size}; "
+            "use the tokenizer files the model was trained with"
+        )
 
 
 def _pad_id(files: TokenizerFiles) -> int:

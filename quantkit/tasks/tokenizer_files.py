@@ -10,6 +10,7 @@ from tokenizers import models, normalizers, pre_tokenizers
 from quantkit import strict_json
 from quantkit.errors import CheckpointError
 from quantkit.tasks.tokenizer_errors import tokenizer_errors
+from quantkit.tasks.tokenizer_types import added_tokens, require_types
 
 _WORDPIECE_NAMES = {
     "cls_token": "[CLS]",
@@ -60,13 +61,18 @@ def read_tokenizer_files(folder: Path) -> TokenizerFiles:
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: is not a folder; give a folder with tokenizer files")
     settings = read_json(folder / "tokenizer_config.json")
-    names = read_json(folder / "special_tokens_map.json") | settings
+    special = read_json(folder / "special_tokens_map.json")
+    require_types(folder / "tokenizer_config.json", settings)
+    require_types(folder / "special_tokens_map.json", special)
+    names = special | settings
     if (folder / "tokenizer.json").is_file():
         tokenizer = _read_tokenizer_json(folder / "tokenizer.json")
     elif (folder / "vocab.txt").is_file():
         tokenizer = _build_wordpiece(folder / "vocab.txt", settings, names)
+        _add_more_tokens(tokenizer, folder / "added_tokens.json")
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         tokenizer = _build_byte_level(folder, settings, names)
+        _add_more_tokens(tokenizer, folder / "added_tokens.json")
     else:
         raise CheckpointError(
             f"{folder}: has no tokenizer; put tokenizer.json, vocab.txt, or vocab.json with merges.txt there"
@@ -174,6 +180,13 @@ def _add_special_tokens(
             tokenizer.add_special_tokens(
                 [tokenizers.AddedToken(token, lstrip=lstrip, special=True, normalized=False)]
             )
+
+
+def _add_more_tokens(tokenizer: tokenizers.Tokenizer, path: Path) -> None:
+    """Add the tokens that a vocabulary got later, as transformers kept them before it had tokenizer.json."""
+    known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    more = [token for token in added_tokens(path, read_json(path)) if token not in known]
+    tokenizer.add_tokens([tokenizers.AddedToken(token, normalized=True) for token in more])
 
 
 def _name(names: dict[str, Any], role: str) -> str | None:

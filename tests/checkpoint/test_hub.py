@@ -97,7 +97,7 @@ def test_a_name_the_hub_does_not_know_is_one_line(monkeypatch: pytest.MonkeyPatc
 def test_without_the_hub_client_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without huggingface_hub the error says what to install."""
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(UsageError, match=r"quantkit\[export\]"):
+    with pytest.raises(UsageError, match=r"quantkit\[hub\]"):
         find_checkpoint("someone/model")
 
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from pipeline.test_confined import HOSTILE
 from tiny_models import TEXTS, save_tiny, tiny_graph
 
+from quantkit.artifact import StageRecord
 from quantkit.cli.main import main
 from quantkit.files import digest_of
 
@@ -78,8 +79,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "clipped": "pattern: query, scheme: static, calib_method: mse, outlier_channels: 8",
         }.items():
             Path(f"{name}.yaml").write_text(f"mode: dynamic\nschemes: [{{{entry}}}]\n")
+        _write_recipes_of_students()
         Path("data.yaml").write_text(RECIPE + "evaluate: {data: nothing.json}\n")
     return folder
+
+
+def _write_recipes_of_students() -> None:
+    for name, lines in {
+        "two": "student: ck\nsearch: {data: d.json, min_throughput: 1.5x}\n",
+        "nobody": "distill: {data: [d.json]}\n",
+        "dataless": "search: {min_throughput: 1.5x}\n",
+        "askless": "search: {data: d.json}\n",
+        "gates": "student: ck\ndistill: {data: [d.json], gate_data: others.json}\nevaluate: {data: third.json}\n",
+        "learns": "student: ck\ndistill: {data: [d.json]}\nevaluate: {data: strange.json}\n",
+        "revision": "student: ck\nexport: {revision: main}\n",
+    }.items():
+        Path(f"{name}.yaml").write_text(RECIPE + lines)
 
 
 def _write_checkpoint(folder: Path, *, width: int = 32, layers: int = 1) -> None:
@@ -312,6 +327,9 @@ def _write_unfit_artifacts() -> None:
     save_tiny(Path("tagger"), config={"problem_type": "multi_label_classification"})
     save_tiny(Path("ranker"), config={"id2label": {"0": "LABEL_0"}})
     save_tiny(Path("tiny"))
+    lengths = {"max_length": 64, "doc_stride": 16}
+    said = StageRecord(stage="export", facts={"lengths": lengths})
+    save_tiny(Path("short"), task="squad", stages=(said,))
 
 
 def _write_hostile_files() -> None:

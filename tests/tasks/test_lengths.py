@@ -7,11 +7,12 @@ import pytest
 
 from quantkit.artifact import StageRecord
 from quantkit.errors import ArtifactError, UsageError
+from quantkit.records import Evaluation
 from quantkit.tasks import WindowSettings, task
 from quantkit.tasks.lengths import fit, lengths_in_key, lengths_of, said
 from quantkit.tasks.prepared import Reader
 from quantkit.tasks.tokenizer import Tokenizer
-from tests.tiny_models import WORDS, save_tiny
+from tests.tiny_models import QUESTIONS, WORDS, save_tiny
 
 SQUAD, TEXTS = task("squad"), task("text-classification")
 
@@ -46,7 +47,7 @@ def test_a_short_model_gets_short_rows(
     assert (found.n_best, found.max_answer_length) == (20, 30)
 
 
-@pytest.mark.parametrize("length", [128, 1000000000000000019884624838656, "512", 0, None])
+@pytest.mark.parametrize("length", [128, 1000000000000000019884624838656, 0, None])
 def test_a_tokenizer_says_what_it_is_meant_for(tmp_path: Path, length: object) -> None:
     """`model_max_length` counts where it is a limit; what nobody set, or is no number, is none."""
     tokenizer = tokenizer_of(tmp_path / "m", 512, model_max_length=length)
@@ -86,13 +87,24 @@ def test_the_manifest_says_the_lengths(tmp_path: Path) -> None:
     assert (lengths_of(old), lengths_in_key(old)) == (WindowSettings(), {})
     chosen = WindowSettings(max_length=64, doc_stride=16, max_query_length=20)
     stages = tuple(
-        StageRecord(stage="export", facts={"lengths": facts})
-        for facts in ({"max_length": 9}, said(SQUAD, chosen))
+        StageRecord(stage="export", facts=facts)
+        for facts in ({"lengths": {"max_length": 9}}, said(SQUAD, chosen))
     )
     made = save_tiny(tmp_path / "made", task="squad", stages=(*stages, StageRecord(stage="fuse")))
     assert Reader.of(made).settings == chosen
     assert lengths_in_key(made) == {"features": chosen.as_json()}
-    assert said(TEXTS, chosen) == {"max_length": 64}
+    assert said(TEXTS, chosen) == {"lengths": {"max_length": 64}}
+
+
+def test_the_manifest_says_the_threshold_of_no_answer(tmp_path: Path) -> None:
+    """It is a fact of its own where it is not 0, a reader takes it, and it is in keys."""
+    chosen = WindowSettings(null_score_diff_threshold=-1.5)
+    made = save_tiny(
+        tmp_path / "made", task="squad", stages=(StageRecord(stage="export", facts=said(SQUAD, chosen)),)
+    )
+    assert Reader.of(made).settings == chosen
+    assert lengths_in_key(made)["features"]["null_score_diff_threshold"] == -1.5
+    assert fit(SQUAD, tokenizer_of(tmp_path / "m", 512), {"null_score_diff_threshold": -1.5}) == chosen
 
 
 @pytest.mark.parametrize("lengths", [{"max_length": 0}, {"max_length": "9"}, {"longest": 9}, 9])
@@ -106,3 +118,51 @@ def test_a_manifest_with_odd_lengths_is_refused(tmp_path: Path, lengths: object)
     (made.path / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(ArtifactError, match="was changed: stages"):
         type(made).open(made.path)
+
+
+def test_what_is_too_long_is_counted(tmp_path: Path) -> None:
+    """Texts longer than a row count once each, those that fill it do not; of questions their own tokens count."""
+    said_lengths = StageRecord(stage="export", facts={"lengths": {"max_length": 4}})
+    texts = save_tiny(tmp_path / "texts", stages=(said_lengths,))
+    (tmp_path / "t.jsonl").write_text(
+        "".join(
+            json.dumps({"text": text, "label": "good"}) + "\n" for text in ("good bad", "good bad it", "it")
+        )
+    )
+    reader = Reader.of(texts)
+    assert reader.prepare(TEXTS.read(tmp_path / "t.jsonl", "t")).truncated == 1
+    short = WindowSettings(max_length=12, doc_stride=1, max_query_length=2)
+    facts = {"lengths": said(SQUAD, short)}
+    asked = save_tiny(tmp_path / "asked", task="squad", stages=(StageRecord(stage="export", facts=facts),))
+    (tmp_path / "q.json").write_text(QUESTIONS.replace("ann wrote it.", "ann wrote it." * 9))
+    prepared = Reader.of(asked).prepare(SQUAD.read(tmp_path / "q.json", "q"))
+    assert len(prepared.rows) > 1
+    assert prepared.truncated == 1
+
+
+def test_evaluation_and_gate_tell_of_what_was_cut() -> None:
+    """People read `truncated: 41 of 1,000`; of none, or where nobody counted, nothing is said."""
+    assert [evaluation_of(truncated).truncated_words for truncated in (41, 0, None)] == [
+        "41 of 1,000",
+        "",
+        "",
+    ]
+
+
+def evaluation_of(truncated: int | None) -> Evaluation:
+    """Return an evaluation of 1,000 texts."""
+    return Evaluation(
+        key="0",
+        artifact="0",
+        task=TEXTS.name,
+        dataset="0",
+        dataset_name="d",
+        f1=50,
+        exact_match=50,
+        questions=1000,
+        features=1000,
+        truncated=truncated,
+        seconds=1,
+        features_per_second=1,
+        predictions_sha256="0",
+    )

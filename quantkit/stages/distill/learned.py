@@ -8,10 +8,11 @@ from quantkit.artifact.artifact import COMPANIONS
 from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.measure import peak_memory
 from quantkit.checkpoint.load import load_model, quiet_transformers
+from quantkit.checkpoint.student import RECORD, SHAPE_RECORD
 from quantkit.distillation.encoder import Encoder
 from quantkit.distillation.judge import Judge
 from quantkit.distillation.lesson import Lesson
-from quantkit.distillation.pair import RECORD, SHAPE_RECORD, Pair
+from quantkit.distillation.pair import Pair
 from quantkit.distillation.place import Place, choose_place
 from quantkit.distillation.rows import read_rows
 from quantkit.distillation.state import TrainingFolder

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from quantkit.errors import EvaluationError
 from quantkit.metrics.distributions import Outcome
-from quantkit.metrics.label_sets import expected_set_f1, set_f1
+from quantkit.metrics.label_sets import counts, expected_set_f1, set_f1
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.tasks.multi_label.columns import labels_of_columns
 from quantkit.tasks.multi_label.read import LabelSetQuestion, read
 from quantkit.tasks.task import (
@@ -53,6 +54,7 @@ class MultiLabelClassification:
     name = "multi-label-classification"
     outputs = ("logits",)
     head = "ForSequenceClassification"
+    metric = metric_of("multi-label-classification")
     per_token = False
     outcome: Outcome = "flags"
 
@@ -118,6 +120,7 @@ class MultiLabelClassification:
                     answer=", ".join(names),
                     exact_match=float(given == wanted),
                     f1=set_f1(given, wanted),
+                    measures=counts(given, wanted, len(logits)),
                 )
             )
         return predictions

@@ -15,7 +15,8 @@ from typing import cast
 import numpy as np
 
 from quantkit.metrics.distributions import Outcome
-from quantkit.metrics.ranking import expected_gain, ndcg, ranking
+from quantkit.metrics.of_tasks import metric_of
+from quantkit.metrics.ranking import expected_gain, ndcg, random_order, ranking, reciprocal_rank
 from quantkit.tasks.reranking.read import RankedQuestion, read
 from quantkit.tasks.task import (
     Dataset,
@@ -57,6 +58,7 @@ class Reranking:
     name = "reranking"
     outputs = ("logits",)
     head = "ForSequenceClassification"
+    metric = metric_of("reranking")
     per_token = False
     outcome: Outcome = "number"
 
@@ -120,6 +122,7 @@ class Reranking:
                     answer=str(order[0] + 1),
                     exact_match=float(gains[0] > 0),
                     f1=ndcg(gains),
+                    measures=(ndcg(gains), reciprocal_rank(gains), *random_order(found.relevance)),
                 )
             )
         return predictions

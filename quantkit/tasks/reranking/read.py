@@ -123,8 +123,8 @@ def _passages(
         return
     for meaning, relevance in (("positive", 1.0), ("negative", 0.0)):
         listed = row.values.get(named[meaning])
-        for passage in listed if isinstance(listed, list) else [listed]:
-            yield _text(row, path, named[meaning], passage), relevance
+        for found in listed if isinstance(listed, list) else [listed]:
+            yield _text(row, path, named[meaning], found), relevance
 
 
 def _relevance(row: Row, path: Path, column: str) -> float:

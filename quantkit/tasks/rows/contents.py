@@ -31,7 +31,9 @@ def content_of(question: Question) -> Content:
     """Return what is in a question of any task."""
     if isinstance(question, SquadQuestion):
         return Content(
-            rows=((question.question, question.context),), answered=bool(question.answers), labels=()
+            rows=((question.question, question.context),),
+            answered=bool(question.answers) or question.impossible,
+            labels=(),
         )
     if isinstance(question, RankedQuestion):
         rows = tuple((question.query, passage) for passage in question.passages)

@@ -35,6 +35,7 @@ class Findings:
         task: it was read for.
         questions: or texts.
         unanswered: of them without an answer or label, good for calibration only.
+        impossible: of them that the file calls impossible, so that no answer is the right one (SQuAD 2.0).
         repeated: of them whose texts came before.
         characters: of a question with its context, or of a text with its pair.
         tokens: of a row with its special tokens, None without a tokenizer.
@@ -48,6 +49,7 @@ class Findings:
     task: str
     questions: int
     unanswered: int
+    impossible: int
     repeated: int
     characters: Lengths
     tokens: Lengths | None
@@ -92,6 +94,9 @@ def findings(dataset: Dataset, task: Task, tokenizer: Tokenizer | None, settings
         task=dataset.task,
         questions=len(contents),
         unanswered=sum(not content.answered for content in contents),
+        impossible=sum(
+            isinstance(question, SquadQuestion) and question.impossible for question in dataset.questions
+        ),
         repeated=len(contents) - len({content.rows for content in contents}),
         characters=_lengths([sum(map(len, entry)) for entry in texts]),
         tokens=tokens,

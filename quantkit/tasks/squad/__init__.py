@@ -1,4 +1,4 @@
-"""Extractive question answering, scored as SQuAD v1.1."""
+"""Extractive question answering, scored as SQuAD v1.1, or as 2.0 where questions have no answer."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ class Squad:
     outcome: Outcome = "choice"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
-        """Read a file in SQuAD v1.1 format, or rows; see `read_squad`."""
+        """Read a file in SQuAD format, or rows; see `read_squad`."""
         return read_squad(path, name, columns)
 
     def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:

@@ -16,7 +16,7 @@ from quantkit.quantization.rounding import ROUNDINGS, Problem
 from quantkit.quantization.treatments.reading import rounded_to
 from quantkit.quantization.treatments.smooth.alpha import alpha_factors
 from quantkit.quantization.treatments.smooth.fold import smooth
-from quantkit.quantization.treatments.smooth.least_error import _problem, least_error_factors
+from quantkit.quantization.treatments.smooth.least_error import _ALPHAS, _problem, least_error_factors
 
 
 def expected_error(
@@ -70,6 +70,17 @@ def test_never_worse_than_any_alpha(
     assert (ours > 0).all()
     # A geometric mean of 1: the logarithms of channels that differ by e^30 in float32.
     assert np.log(ours.astype(np.float64)).mean() == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_a_layer_of_zeros_has_the_factors_of_an_alpha(statistics_of: Any, grid: Grid) -> None:
+    """Where no weight is there to round nothing divides by nothing, and the factors are a best alpha's."""
+    values, (matrix, _) = drawn(3, 8, 20, 1.0)
+    seen, zeros = statistics_of(values), [np.zeros_like(matrix)]
+    found = least_error_factors(seen, zeros, gptq=False, grid=grid)
+    alphas = [alpha_factors(seen.magnitude, zeros, alpha) for alpha in _ALPHAS]
+    assert any(np.array_equal(found, factors) for factors in alphas)
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)

@@ -52,6 +52,8 @@ def least_error_factors(
     problem = _problem(statistics, matrices, gptq=gptq, grid=grid)
     starts = [alpha_factors(statistics.magnitude, matrices, alpha).astype(np.float64) for alpha in _ALPHAS]
     best = min(starts, key=problem.error)
+    if not any(matrix.any() for matrix in matrices):
+        return best.astype(np.float32)  # the outputs are 0 whatever the factors: there is no way down
     return _descend(problem, best).astype(np.float32)
 
 
