@@ -35,7 +35,7 @@ def require_head(task: str, command: str) -> None:
     Raises:
         UsageError: the task's models have no head.
     """
-    if task_named(task).outcome == "direction":
+    if _task(task).outcome == "direction":
         raise UsageError(
             f"{command}: {task} has no head to learn or lose answers by; give a checkpoint with one"
         )
