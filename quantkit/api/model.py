@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.api.making import Place, opened
@@ -23,8 +24,9 @@ from quantkit.tasks.multi_label import sigmoid
 from quantkit.tasks.multi_label.read import LabelSetQuestion
 from quantkit.tasks.prepared import Prepared, Reader
 from quantkit.tasks.reranking.read import RankedQuestion
+from quantkit.tasks.sentence_similarity import SimilarityQuestion
 from quantkit.tasks.squad.question import SquadQuestion
-from quantkit.tasks.task import Outputs, Question
+from quantkit.tasks.task import Outputs, Question, require_outputs
 from quantkit.tasks.text_classification import TextQuestion
 from quantkit.tasks.text_regression import NumberQuestion
 
@@ -33,6 +35,7 @@ LABELS = "text-classification"
 LABEL_SETS = "multi-label-classification"
 NUMBERS = "text-regression"
 RANKINGS = "reranking"
+EMBEDDINGS = "sentence-similarity"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,6 +214,24 @@ class Model:
         scores = [float(logits[0]) for (logits,) in self._checked([asked])]
         return [Ranked(passage=at, score=scores[at]) for at in ranking(scores, none)]
 
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the embedding of each text, float32 [texts, hidden], in batches; a long text is cut.
+
+        Raises:
+            UsageError: the model is for another task.
+            EvaluationError: an embedding is NaN or infinite.
+        """
+        self._require((EMBEDDINGS,), "embed")
+        asked = [
+            SimilarityQuestion(id=str(number), group=str(number), text=text, text_pair=None, score=None)
+            for number, text in enumerate(texts)
+        ]
+        if not asked:
+            return np.zeros((0, 0), np.float32)
+        prepared, outputs = self._run(asked)
+        require_outputs(prepared.dataset, prepared.rows, outputs, self._reader.task.outputs, per_token=False)
+        return np.stack([embedding for (embedding,) in outputs])
+
     def close(self) -> None:
         """Let go of the model and of the private copy that it runs from."""
         self._open.close()
@@ -258,7 +279,7 @@ class Model:
 
 
 def load(artifact: Artifact | Place, *, threads: int | None = None) -> Model:
-    """Open an artifact to ask it: `answer`, `classify`, `score`, each also for many at once, or `rerank`.
+    """Open an artifact to ask it: `answer`, `classify`, `score`, each also for many at once, `rerank`, or `embed`.
 
     Args:
         artifact: a folder, or an artifact that is opened.

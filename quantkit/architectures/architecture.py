@@ -17,6 +17,8 @@ EMBED_LAYER_NORM = "EmbedLayerNormalization"
 # Heads, called as transformers' classes end: several tasks may have the same one.
 QUESTION_ANSWERING = "ForQuestionAnswering"
 SEQUENCE_CLASSIFICATION = "ForSequenceClassification"
+# An encoder alone: every family has it, with no weight of its own beside the encoder's.
+ENCODER = "Model"
 
 # Values of hidden_act that compute GELU by erf, and those that compute it by tanh.
 ERF_GELU = ("gelu", "gelu_python", "gelu_10")

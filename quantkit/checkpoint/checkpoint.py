@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from quantkit.architectures import Architecture, Config, EncoderShape, architecture
+from quantkit.architectures.architecture import ENCODER
 from quantkit.checkpoint.files import (
     WeightFiles,
     find_checkpoint,
@@ -15,7 +16,13 @@ from quantkit.checkpoint.files import (
     require_cached,
 )
 from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_finite
-from quantkit.checkpoint.weight_names import require_names
+from quantkit.checkpoint.sentence_files import (
+    Pooling,
+    is_sentence_transformer,
+    read_pooling,
+    require_plain_texts,
+)
+from quantkit.checkpoint.weight_names import require_names, tasks_of
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
@@ -42,6 +49,7 @@ class Checkpoint:
         vocab_size: rows of the word embedding.
         tokens: how many of them the tokenizer uses.
         token_types: rows of the token type embedding that texts use, 1 or 2.
+        pooling: how tokens become one embedding; None where the task has a head of its own.
     """
 
     name: str
@@ -58,10 +66,16 @@ class Checkpoint:
     vocab_size: int
     tokens: int
     token_types: int
+    pooling: Pooling | None = None
 
 
 def read_checkpoint(
-    name: str, *, task: str, revision: str | None = None, allow_pickle: bool = False
+    name: str,
+    *,
+    task: str,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    pooling: str = "auto",
 ) -> Checkpoint:
     """Find a checkpoint and check its files against each other and against the task.
 
@@ -70,6 +84,7 @@ def read_checkpoint(
         task: the name of the task.
         revision: of a Hugging Face checkpoint.
         allow_pickle: accept pickled weights; those are not looked into here.
+        pooling: of an embedding model; see `quantkit.checkpoint.sentence_files.read_pooling`.
 
     Raises:
         CheckpointError: a file is missing, damaged, or does not fit.
@@ -89,6 +104,10 @@ def read_checkpoint(
         raise CheckpointError(f"{where}: the checkpoint is quantized already; give the float checkpoint")
     require_task(where, values, family, task)
     require_scored(where, values, task)
+    embeds = task_named(task).head == ENCODER
+    if pooling != "auto" and not embeds:
+        raise UsageError(f"--pooling: {task} has a head of its own; leave it out")
+    pooled = read_pooling(folder, pooling) if embeds else None
     weights = find_weights(folder, allow_pickle=allow_pickle)
     require_cached(folder, weights)
     if not weights.pickled:
@@ -97,9 +116,12 @@ def read_checkpoint(
     vocab_size = config.count("vocab_size")
     tokenizer.check_vocabulary(vocab_size)
     inputs = family.read_inputs(config)
+    if embeds:
+        require_plain_texts(folder, tokenizer)
     positions = tokenizer.max_positions or config.count("max_position_embeddings")
     return Checkpoint(
         name=name,
+        pooling=pooled,
         folder=folder,
         task=task,
         config=values,
@@ -143,8 +165,13 @@ def require_task(
         return  # config.json need not say; the weights do
     known = {head for name in classes for head in family.heads if str(name).endswith(head)}
     wanted = task_named(task).head
-    if wanted in known:
+    if wanted in known or (wanted == ENCODER and (not known or is_sentence_transformer(where.parent))):
         return
+    if not known and is_sentence_transformer(where.parent):
+        raise CheckpointError(
+            f"{where}: a {classes[0]} that makes embeddings is not for {task}; "
+            f"{verb} it with --task {fitting(config, (ENCODER,))}"
+        )
     if known:
         raise CheckpointError(
             f"{where}: a {classes[0]} is not for {task}; {verb} it with --task {fitting(config, known)}"
@@ -179,6 +206,9 @@ def _check_weights(
     for path in weights.paths:
         entries |= read_header(path)
     require_names(folder, entries, family, task, config)
+    if task_named(task).head == ENCODER:
+        require_finite(entries)
+        return  # all its weights are the encoder's, and loading asks for each
     head = family.heads[task_named(task).head][0]
     require_scored(folder, config, task, rows=entries[head].shape[0] if entries[head].shape else None)
     require_finite(entries)

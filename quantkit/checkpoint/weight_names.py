@@ -61,7 +61,7 @@ def require_names(
         for part, what in _FOREIGN.items():
             if part in name:
                 raise CheckpointError(f"{folder}: the weight {name} belongs to {what}")
-    wanted = family.heads[task_named(task).head]
+    wanted = family.heads.get(task_named(task).head, ())  # an encoder alone has none of its own
     missing = [name for name in wanted if name not in names]
     if not missing:
         return

@@ -8,14 +8,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.metrics.embeddings import cosine
+
 Logits = Sequence[NDArray[Any]]
 
-Outcome = Literal["choice", "flags", "number"]
+Outcome = Literal["choice", "flags", "number", "direction"]
 """What the numbers of an output are.
 
 * choice: logits of one distribution, of the start over tokens or of the label over classes;
 * flags: each is the logit of a yes or no of its own;
-* number: each is a number as it is, on whatever scale the model was trained for.
+* number: each is a number as it is, on whatever scale the model was trained for;
+* direction: together they are a vector, an embedding, of which only the direction counts.
 """
 
 
@@ -24,7 +27,7 @@ def divergence(reference: Sequence[Logits], found: Sequence[Logits], outcome: Ou
 
     Flags: of each label's two outcomes, a mean over the labels. Numbers: of normal distributions around the two models'
     numbers, as wide as the reference's numbers are spread over the rows, so that the scale does not matter; numbers
-    that are the same in all rows are told apart by nothing, and count as spread by 1.
+    that are the same in all rows are told apart by nothing, and count as spread by 1. Directions: 1 - cosine, no nats.
 
     Args:
         reference: for each row its outputs, one-dimensional.
@@ -38,7 +41,7 @@ def divergence(reference: Sequence[Logits], found: Sequence[Logits], outcome: Ou
     ]
     if outcome == "number":
         return _of_numbers(pairs)
-    apart = _divergence if outcome == "choice" else _of_flags
+    apart = _APART[outcome]
     each = [apart(wanted, other) for wanted, other in pairs]
     # Never negative but for rounding.
     return max(0.0, math.fsum(each) / len(each))
@@ -99,3 +102,10 @@ def _of_numbers(pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> float:
 def _log_sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     result: NDArray[np.float64] = -np.logaddexp(0.0, -logits)
     return result
+
+
+def _of_directions(wanted: NDArray[Any], found: NDArray[Any]) -> float:
+    return 1.0 - cosine(wanted, found)
+
+
+_APART = {"choice": _divergence, "flags": _of_flags, "direction": _of_directions}

@@ -10,6 +10,7 @@ from quantkit.records.evaluation import UNNAMED
 METRICS: dict[str, tuple[Metric, ...]] = {
     # A model with its weights in disorder has F1 2 to 5 on SQuAD.
     "squad": (Mean(name="F1", guess=Chance(percent=10.0, words="spans by chance")),),
+    "sentence-similarity": (Correlation(name="Spearman", by_ranks=True, changed="score"),),
     "text-classification": (Mean(name="accuracy"),),
     "multi-label-classification": (LabelSetsF1(),),
     "text-regression": (

@@ -7,6 +7,7 @@ another task, a model would pass any gate: of one logit the highest is always th
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
+from quantkit.errors import UsageError
 from quantkit.tables import TASKS
 from quantkit.tasks.task import Task
 
@@ -22,6 +23,22 @@ _GIVES = {
     "flags": "a head that gives a text any number of labels",
     "number": "a head that gives a text a number",
 }
+
+
+def require_head(task: str, command: str) -> None:
+    """Refuse an encoder alone, for what works on a head's answers.
+
+    Args:
+        task: its name.
+        command: that needs a head.
+
+    Raises:
+        UsageError: the task's models have no head.
+    """
+    if _task(task).outcome == "direction":
+        raise UsageError(
+            f"{command}: {task} has no head to learn or lose answers by; give a checkpoint with one"
+        )
 
 
 def unfit_head(config: Mapping[str, Any], task: Task, rows: int | None = None) -> str | None:

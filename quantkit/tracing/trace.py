@@ -21,6 +21,7 @@ from quantkit.tracing.steady_rotary import steady
 IR_VERSION = 10
 # Sequences of the trace; whatever the trace would bake in shows in the parity check, which uses other shapes.
 TRACE_SHAPE = (2, 16)
+_LAST = {"sentence_embedding": "hidden"}  # what the last dimension of an output is called, where not "labels"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +107,7 @@ def trace_model(model: torch.nn.Module, signature: Signature, *, opset: int, max
 def _declare(model: ir.Model, *, per_token: bool) -> None:
     """State the outputs' types, the format's version and the maker; drop what describes the tracing."""
     for value in model.graph.outputs:
-        last = "sequence" if per_token else "labels"
+        last = "sequence" if per_token else _LAST.get(value.name or "", "labels")
         value.shape = ir.Shape(["batch", last])
         value.dtype = ir.DataType.FLOAT
     model.ir_version = IR_VERSION

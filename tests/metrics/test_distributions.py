@@ -134,3 +134,11 @@ def test_numbers_are_apart_by_their_spread() -> None:
     scaled = [[[10 * output for output in row] for row in side] for side in (reference, found)]
     assert divergence(*scaled, "number") == 0.25
     assert divergence(reference[:1], found[:1], "number") == 0.5
+
+
+def test_directions_are_apart_by_one_less_the_cosine() -> None:
+    """0 for the same direction, 1 for a right angle, 2 for the opposite one; length counts for nothing."""
+    one, right = np.array([1.0, 0.0]), np.array([0.0, 2.0])
+    assert divergence([(one,)], [(3 * one,)], "direction") == 0
+    assert divergence([(one,)], [(right,)], "direction") == 1
+    assert divergence([(one,), (one,)], [(-one,), (one,)], "direction") == 1

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from quantkit.tasks.multi_label.read import LabelSetQuestion
 from quantkit.tasks.reranking.read import RankedQuestion
+from quantkit.tasks.sentence_similarity import SimilarityQuestion
 from quantkit.tasks.squad import SquadQuestion
 from quantkit.tasks.task import Question
 from quantkit.tasks.text_classification import TextQuestion
@@ -41,6 +42,10 @@ def content_of(question: Question) -> Content:
             rows=rows,
             answered=question.relevance is not None,
             labels=tuple(f"relevance {value:g}" for value in relevance),
+        )
+    if isinstance(question, SimilarityQuestion):
+        return Content(
+            rows=tuple((text,) for text in question.texts), answered=question.score is not None, labels=()
         )
     assert isinstance(question, PairQuestion)
     labels: tuple[str, ...] = ()
