@@ -81,7 +81,7 @@ def _count(config: Mapping[str, Any]) -> int | None:
 
 def tasks_of(heads: Collection[str]) -> list[str]:
     """Return the tasks that checkpoints with one of these heads are for."""
-    return [name for name in TASKS if task_named(name).head in heads]
+    return [name for name in TASKS if _task(name).head in heads]
 
 
 def fitting(config: Mapping[str, Any], heads: Collection[str]) -> str:
