@@ -22,7 +22,7 @@ from quantkit.checkpoint.sentence_files import (
     read_pooling,
     require_plain_texts,
 )
-from quantkit.checkpoint.weight_names import require_names, tasks_of
+from quantkit.checkpoint.weight_names import require_names
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
