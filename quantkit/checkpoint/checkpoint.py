@@ -22,7 +22,7 @@ from quantkit.checkpoint.sentence_files import (
     read_pooling,
     require_plain_texts,
 )
-from quantkit.checkpoint.weight_names import require_names
+from quantkit.checkpoint.weight_names import require_names, tasks_of
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
@@ -115,6 +115,7 @@ def read_checkpoint(
     tokenizer = Tokenizer.load(folder)
     vocab_size = config.count("vocab_size")
     tokenizer.check_vocabulary(vocab_size)
+    inputs = family.read_inputs(config)
     if embeds:
         require_plain_texts(folder, tokenizer)
     positions = tokenizer.max_positions or config.count("max_position_embeddings")
@@ -125,7 +126,7 @@ def read_checkpoint(
         task=task,
         config=values,
         architecture=family,
-        inputs=family.read_inputs(config),
+        inputs=inputs,
         shape=shape,
         weights=weights,
         digest=folder_digest(folder, weights),
@@ -133,7 +134,7 @@ def read_checkpoint(
         pad_id=tokenizer.pad_id,
         vocab_size=vocab_size,
         tokens=tokenizer.vocab_size,
-        token_types=min(2, config.count("type_vocab_size", 2)),
+        token_types=min(2, config.count("type_vocab_size", 2)) if "token_type_ids" in inputs else 1,
     )
 
 
@@ -152,6 +153,11 @@ def require_task(
     Raises:
         CheckpointError: it is for another task, or for none.
     """
+    if task_named(task).head not in family.heads:
+        raise CheckpointError(
+            f"{where}: transformers has no model of the family {family.model_type} for {task}; "
+            f"it has them for {' and '.join(tasks_of(family.heads))}"
+        )
     classes = config.get("architectures") or []
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise CheckpointError(f"{where}: architectures is {classes!r}; it must be a list of names")

@@ -90,6 +90,11 @@ class Correlation:
         how: Callable[[Floats, Floats, Floats | None], Floats] = spearman if self.by_ranks else pearson
         return max(0.0, float(how(measures[:, 0], measures[:, 1], weights)))
 
+    def of_many(self, measures: Floats, weights: Floats) -> Floats:
+        """Return the correlation [resamples] for weights [resamples, questions]."""
+        how: Callable[[Floats, Floats, Floats | None], Floats] = spearman if self.by_ranks else pearson
+        return np.maximum(0.0, how(measures[:, 0], measures[:, 1], weights))
+
     def fault(self, measures: Floats) -> str | None:
         """Refuse what is not two numbers."""
         if measures.shape[1] != 2:

@@ -291,7 +291,8 @@ def _believed(content: Any, subject: _Subject) -> Evaluation | None:
     if (found.key, found.artifact, found.dataset) != asked or [score.id for score in scores] != ids:
         return None
     try:
-        whole = percent(metric_of(found.task, found.metric), measures_of(scores))
+        metric, measures = metric_of(found.task, found.metric), measures_of(scores)
+        whole = math.nan if metric.fault(measures) else percent(metric, measures)
     except (KeyError, ValueError):
         return None
     said = (found.predictions_sha256, found.f1, found.exact_match, found.questions, found.parts)

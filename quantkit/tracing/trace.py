@@ -15,6 +15,7 @@ import torch
 
 from quantkit.checkpoint.load import quiet_transformers
 from quantkit.tracing.naming import SCOPE, name_graph
+from quantkit.tracing.steady_rotary import steady
 
 # The newest version that onnxruntime 1.18 reads; opset 17 alone would need only 8.
 IR_VERSION = 10
@@ -80,6 +81,7 @@ def trace_model(model: torch.nn.Module, signature: Signature, *, opset: int, max
     examples = {
         name: mask if name == "attention_mask" else torch.zeros_like(mask) for name in signature.inputs
     }
+    steady(model)
     # The exporter puts the wrapper's mode back into the whole model: without eval() dropout would be on.
     traced = _Traced(model, signature).eval()
     buffer = io.BytesIO()

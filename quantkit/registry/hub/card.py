@@ -24,6 +24,7 @@ _EMBEDS = "sentence-similarity"
 _LOADERS = {
     "question-answering": ("ORTModelForQuestionAnswering", "question=…, context=…"),
     "text-classification": ("ORTModelForSequenceClassification", "…"),
+    "text-ranking": ("ORTModelForSequenceClassification", "query, passage"),
 }
 
 

@@ -24,6 +24,9 @@ _BLOCK = re.compile(r"^\s*---[\r\n]+(.*?)[\r\n]+---(?:\r\n|\n|$)", re.DOTALL)
 _TASKS = {
     "squad": ("question-answering", (("f1", "F1"), ("exact_match", "Exact match"))),
     "text-classification": ("text-classification", (("accuracy", "Accuracy"),)),
+    "multi-label-classification": ("text-classification", (("f1", "Micro F1"),)),
+    "text-regression": ("text-classification", (("spearmanr", "Spearman"),)),
+    "reranking": ("text-ranking", (("ndcg_at_10", "NDCG@10"),)),
     "sentence-similarity": ("sentence-similarity", (("spearman_cosine", "Spearman"),)),
 }
 

@@ -1,6 +1,7 @@
 """Factors of least expected error: never worse than SmoothQuant's, by a formula that is checked by rounding."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,16 @@ def test_better_than_alphas_where_it_matters(statistics_of: Any, gptq: bool, gri
     alphas = [alpha_factors(seen.magnitude, matrices, alpha / 20) for alpha in range(21)]
     best = min(expected_error(seen, matrices, factors, gptq=gptq, grid=grid) for factors in alphas)
     assert expected_error(seen, matrices, found, gptq=gptq, grid=grid) < 0.95 * best
+
+
+def test_rows_that_are_all_alike_have_factors(statistics_of: Any) -> None:
+    """Where tokens do not differ, rounding leaves moments that have no factor; smoothing goes on without it."""
+    _, matrices = drawn(6, 4, 3, 0.5)
+    seen = statistics_of(np.ones((3, 4), np.float32))
+    noise = np.full((4, 4), 3e-6, np.float32) - 4e-6 * np.eye(4, dtype=np.float32)
+    found = least_error_factors(replace(seen, moment=noise), matrices, gptq=True, grid=INT8)
+    assert np.isfinite(found).all()
+    assert (found > 0).all()
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)

@@ -15,11 +15,13 @@ from click.testing import CliRunner
 
 from quantkit.artifact import Artifact
 from quantkit.cli.main import main
+from quantkit.errors import UsageError
 from quantkit.records import GateReport
 from quantkit.tasks.prepared import Reader
 
 TASKS = {"multi-label-classification": 4, "text-regression": 1, "reranking": 1}
 """Name → labels of the model."""
+EACH = [pytest.param(task, marks=() if task == "reranking" else pytest.mark.slow) for task in TASKS]
 TEXTS, PASSAGES = 96, 4
 LETTERS = tuple("abcdefgh0123456789")
 HEAD = "classifier.weight"
@@ -116,7 +118,7 @@ def _answers(artifact: Artifact, path: Path) -> np.ndarray:
     return np.stack([logits for (logits,) in outputs])
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", EACH)
 def test_int8_passes_and_a_damaged_head_fails(made: Callable[[str], Path], tmp_path: Path, task: str) -> None:
     """FP32 is right everywhere; INT8 keeps nine tenths of the score, and with a shuffled head it does not."""
     folder = made(task)
@@ -148,3 +150,27 @@ def _damage(checkpoint: Path, out: Path) -> None:
     weights = load_file(out / "model.safetensors")
     shuffled = np.random.default_rng(0).permutation(weights[HEAD].shape[1])
     save_file({**weights, HEAD: np.ascontiguousarray(weights[HEAD][:, shuffled])}, out / "model.safetensors")
+
+
+@pytest.mark.parametrize("task", EACH)
+def test_models_are_asked_from_python(made: Callable[[str], Path], task: str) -> None:
+    """Each task has its call, and refuses that of another by name."""
+    import quantkit
+
+    with quantkit.load(made(task) / "fp32") as model:
+        if task == "reranking":
+            ranked = model.rerank("abc", ["a", "def", "hg"])
+            assert sorted(entry.passage for entry in ranked) == [0, 1, 2]
+            assert ranked[0].score >= ranked[1].score >= ranked[2].score
+            with pytest.raises(UsageError, match="score is for text-regression"):
+                model.score("abc")
+        elif task == "text-regression":
+            one, two = model.scores(["abc", ("abc", "def")])
+            # Batches of other sizes.
+            assert model.score("abc", "def") == pytest.approx(two, abs=1e-5)
+            assert one != two
+        else:
+            labels = model.classify("abc def")
+            assert sorted(label.name for label in labels) == [f"label{number}" for number in range(4)]
+            shares = [label.score for label in labels]
+            assert shares == sorted(shares, reverse=True)
