@@ -15,7 +15,7 @@ from quantkit.checkpoint.files import (
     require_cached,
 )
 from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_finite
-from quantkit.checkpoint.weight_names import require_names
+from quantkit.checkpoint.weight_names import require_names, tasks_of
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
@@ -134,7 +134,7 @@ def require_task(
     if task_named(task).head not in family.heads:
         raise CheckpointError(
             f"{where}: transformers has no model of the family {family.model_type} for {task}; "
-            f"it has them for {' and '.join(_tasks_of(family.heads))}"
+            f"it has them for {' and '.join(tasks_of(family.heads))}"
         )
     classes = config.get("architectures") or []
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
