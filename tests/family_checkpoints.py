@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
+from tokenizers import models, pre_tokenizers, processors, trainers
 
 LAYERS = 2
 POSITIONS = 512
@@ -22,6 +24,22 @@ ROBERTA = {**USUAL, "max_position_embeddings": POSITIONS + 2, "type_vocab_size":
 CONFIGS: dict[str, dict[str, Any]] = {
     "xlm-roberta": ROBERTA,
     "camembert": ROBERTA,
+    "albert": {**USUAL, "num_hidden_layers": 4, "embedding_size": 16, "num_hidden_groups": 2},
+    # As v3 is published; two layers of v2's convolution are in its own test.
+    "deberta-v2": {
+        **USUAL,
+        "type_vocab_size": 0,
+        "relative_attention": True,
+        "max_relative_positions": -1,
+        "position_buckets": 32,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+    },
+    "modernbert": {**USUAL, "num_hidden_layers": 3, "local_attention": 16},
+    "nomic_bert": USUAL,
+    "mpnet": {**USUAL, "max_position_embeddings": POSITIONS + 2},
 }
 
 
@@ -42,14 +60,47 @@ def word_pieces(*first: str) -> dict[str, int]:
     return {token: at for at, token in enumerate([*first, *letters, *(f"##{one}" for one in letters)])}
 
 
+def wordpiece(kind: str, *first: str) -> Callable[[], Any]:
+    """Return what makes a tokenizer of one of transformers' WordPiece classes."""
+    return lambda: getattr(pytest.importorskip("transformers"), kind)(vocab=word_pieces(*first))
+
+
 def unigram(kind: str, *first: str) -> Callable[[], Any]:
     """Return what makes a tokenizer of one of transformers' unigram classes."""
     return lambda: getattr(pytest.importorskip("transformers"), kind)(vocab=pieces(*first))
 
 
+def byte_level() -> Any:
+    """Return a byte-level BPE with BERT's special tokens, as ModernBERT has it: saved as a tokenizer of no family."""
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    specials = ["[UNK]", "[CLS]", "[SEP]", "[MASK]", "[PAD]"]
+    # As in the published tokenizer, whose special tokens have the highest ids.
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer.add_special_tokens(specials)
+    ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=ends
+    )
+    roles = dict(zip(("unk", "cls", "sep", "mask", "pad"), specials, strict=True))
+    return pytest.importorskip("transformers").PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        **{f"{role}_token": token for role, token in roles.items()},
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
 TOKENIZERS: dict[str, Callable[[], Any]] = {
     "xlm-roberta": unigram("XLMRobertaTokenizer", "<s>", "<pad>", "</s>", "<unk>", "<mask>"),
     "camembert": unigram("CamembertTokenizer", "<s>", "<pad>", "</s>", "<unk>", "<mask>"),
+    "albert": unigram("AlbertTokenizer", "<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"),
+    "deberta-v2": unigram("DebertaV2Tokenizer", "[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"),
+    "modernbert": byte_level,
+    "nomic_bert": wordpiece("BertTokenizer", "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    "mpnet": wordpiece("MPNetTokenizer", "<s>", "<pad>", "</s>", "[UNK]", "<mask>"),
 }
 
 

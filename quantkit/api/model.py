@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.api.making import Place, opened
@@ -14,17 +15,27 @@ from quantkit.artifact import Artifact
 from quantkit.engines import open_engine
 from quantkit.errors import UsageError
 from quantkit.metrics.distributions import softmax
+from quantkit.metrics.ranking import ranking
 from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
 from quantkit.runtime.run import Job, run_job
 from quantkit.tasks import Dataset
+from quantkit.tasks.multi_label import sigmoid
+from quantkit.tasks.multi_label.read import LabelSetQuestion
 from quantkit.tasks.prepared import Prepared, Reader
+from quantkit.tasks.reranking.read import RankedQuestion
+from quantkit.tasks.sentence_similarity import SimilarityQuestion
 from quantkit.tasks.squad.question import SquadQuestion
-from quantkit.tasks.task import Outputs, Question
+from quantkit.tasks.task import Outputs, Question, require_outputs
 from quantkit.tasks.text_classification import TextQuestion
+from quantkit.tasks.text_regression import NumberQuestion
 
 SPANS = "squad"
 LABELS = "text-classification"
+LABEL_SETS = "multi-label-classification"
+NUMBERS = "text-regression"
+RANKINGS = "reranking"
+EMBEDDINGS = "sentence-similarity"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +61,19 @@ class Label:
     """
 
     name: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ranked:
+    """A passage in its place.
+
+    Attributes:
+        passage: which it is of those that were given, from 0.
+        score: what the model gives it, on its own scale; higher is better.
+    """
+
+    passage: int
     score: float
 
 
@@ -108,7 +132,7 @@ class Model:
 
     def answers(self, questions: Sequence[tuple[str, str]], *, no_answer: bool = False) -> list[Answer]:
         """Return one answer for each (question, context), in batches; raises what `answer` raises."""
-        self._require(SPANS, "answer")
+        self._require((SPANS,), "answer")
         asked = [
             SquadQuestion(
                 id=str(number),
@@ -133,6 +157,8 @@ class Model:
     def classify(self, text: str, text_pair: str | None = None) -> list[Label]:
         """Return all labels of a text, or of a pair of texts, the most probable first.
 
+        Of `multi-label-classification` each has a probability of its own, and those above 0.5 are given.
+
         Raises:
             UsageError: the model is for another task.
             EvaluationError: a logit is NaN or infinite.
@@ -141,17 +167,70 @@ class Model:
 
     def classifications(self, texts: Sequence[str | tuple[str, str | None]]) -> list[list[Label]]:
         """Return the labels of each text or pair, in batches; raises what `classify` raises."""
-        self._require(LABELS, "classify")
+        self._require((LABELS, LABEL_SETS), "classify")
+        asked: list[Question] = []
+        for number, text in enumerate(texts):
+            one, pair = (text, None) if isinstance(text, str) else text
+            name = str(number)
+            if self.task == LABELS:
+                asked.append(TextQuestion(id=name, group=name, text=one, text_pair=pair, label=0))
+            else:
+                asked.append(LabelSetQuestion(id=name, group=name, text=one, text_pair=pair, labels=()))
+        return [self._labels(logits) for (logits,) in self._checked(asked)]
+
+    def score(self, text: str, text_pair: str | None = None) -> float:
+        """Return the number that a model of `text-regression` gives a text, or a pair of texts, on its own scale.
+
+        Raises:
+            UsageError: the model is for another task.
+            EvaluationError: a logit is NaN or infinite.
+        """
+        return self.scores([(text, text_pair)])[0]
+
+    def scores(self, texts: Sequence[str | tuple[str, str | None]]) -> list[float]:
+        """Return the number of each text or pair, in batches; raises what `score` raises."""
+        self._require((NUMBERS,), "score")
         pairs = [(text, None) if isinstance(text, str) else text for text in texts]
         asked = [
-            TextQuestion(id=str(number), group=str(number), text=text, text_pair=pair, label=0)
+            NumberQuestion(id=str(number), group=str(number), text=text, text_pair=pair, score=0.0)
             for number, (text, pair) in enumerate(pairs)
         ]
-        if not asked:
+        return [float(logits[0]) for (logits,) in self._checked(asked)]
+
+    def rerank(self, query: str, passages: Sequence[str]) -> list[Ranked]:
+        """Return all passages of a query, the best first; of equal ones the first stays first.
+
+        Raises:
+            UsageError: the model is for another task.
+            EvaluationError: a logit is NaN or infinite.
+        """
+        self._require((RANKINGS,), "rerank")
+        if not passages:
             return []
+        none = tuple(0.0 for _ in passages)
+        asked = RankedQuestion(
+            id="query", group="query", query=query, passages=tuple(passages), relevance=none
+        )
+        scores = [float(logits[0]) for (logits,) in self._checked([asked])]
+        return [Ranked(passage=at, score=scores[at]) for at in ranking(scores, none)]
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the embedding of each text, float32 [texts, hidden], in batches; a long text is cut.
+
+        Raises:
+            UsageError: the model is for another task.
+            EvaluationError: an embedding is NaN or infinite.
+        """
+        self._require((EMBEDDINGS,), "embed")
+        asked = [
+            SimilarityQuestion(id=str(number), group=str(number), text=text, text_pair=None, score=None)
+            for number, text in enumerate(texts)
+        ]
+        if not asked:
+            return np.zeros((0, 0), np.float32)
         prepared, outputs = self._run(asked)
-        prepared.predict(outputs)  # refuses what is no number
-        return [self._labels(logits) for (logits,) in outputs]
+        require_outputs(prepared.dataset, prepared.rows, outputs, self._reader.task.outputs, per_token=False)
+        return np.stack([embedding for (embedding,) in outputs])
 
     def close(self) -> None:
         """Let go of the model and of the private copy that it runs from."""
@@ -167,9 +246,19 @@ class Model:
         """Close it."""
         self.close()
 
-    def _require(self, task: str, method: str) -> None:
-        if self.task != task:
-            raise UsageError(f"{self.artifact.path}: is for {self.task}; {method} is for {task}")
+    def _require(self, tasks: Sequence[str], method: str) -> None:
+        if self.task not in tasks:
+            raise UsageError(
+                f"{self.artifact.path}: is for {self.task}; {method} is for {' and '.join(tasks)}"
+            )
+
+    def _checked(self, asked: Sequence[Question]) -> list[Outputs]:
+        """Return the outputs of every row, after the task's own checks of them."""
+        if not asked:
+            return []
+        prepared, outputs = self._run(asked)
+        prepared.predict(outputs)  # refuses what is no number
+        return outputs
 
     def _run(self, asked: Sequence[Question]) -> tuple[Prepared, list[Outputs]]:
         dataset = Dataset(
@@ -181,7 +270,7 @@ class Model:
 
     def _labels(self, logits: NDArray[Any]) -> list[Label]:
         names = self._reader.tokenizer.labels
-        shares = softmax(logits)
+        shares = softmax(logits) if self.task == LABELS else sigmoid(logits)
         ranked = sorted(range(len(shares)), key=lambda index: -shares[index])
         return [
             Label(name=names[index] if index < len(names) else str(index), score=float(shares[index]))
@@ -190,7 +279,7 @@ class Model:
 
 
 def load(artifact: Artifact | Place, *, threads: int | None = None) -> Model:
-    """Open an artifact to ask it: `answer` and `answers`, or `classify` and `classifications`.
+    """Open an artifact to ask it: `answer`, `classify`, `score`, each also for many at once, `rerank`, or `embed`.
 
     Args:
         artifact: a folder, or an artifact that is opened.

@@ -9,12 +9,17 @@ from quantkit.architectures.architecture import Architecture, Config, EncoderSha
 from quantkit.errors import CheckpointError
 
 ARCHITECTURES = {
+    "albert": "quantkit.architectures.albert",
     "bert": "quantkit.architectures.bert",
     "camembert": "quantkit.architectures.camembert",
+    "deberta-v2": "quantkit.architectures.deberta_v2",
     "decibert": "quantkit.architectures.decibert",
     "distilbert": "quantkit.architectures.distilbert",
     "electra": "quantkit.architectures.electra",
     "mobilebert": "quantkit.architectures.mobilebert",
+    "modernbert": "quantkit.architectures.modernbert",
+    "mpnet": "quantkit.architectures.mpnet",
+    "nomic_bert": "quantkit.architectures.nomic_bert",
     "roberta": "quantkit.architectures.roberta",
     "xlm-roberta": "quantkit.architectures.xlm_roberta",
 }

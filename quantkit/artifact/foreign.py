@@ -26,14 +26,21 @@ def import_line(folder: Path) -> str | None:
     parts = ["quantkit", "import", str(folder), "-o", f"{folder.resolve().name}-imported"]
     if len(names) > 1:
         parts += ["--model", names[0]]
-    if _is_classifier(folder):
-        parts += ["--task", "text-classification"]
+    task = _task(folder)
+    if task is not None:
+        parts += ["--task", task]
     return shlex.join(parts)
 
 
-def _is_classifier(folder: Path) -> bool:
+def _task(folder: Path) -> str | None:
+    """Return the task of a sequence classifier as its config.json tells, None for everything else."""
     try:
         config = read_json(folder / "config.json")
-        return any(str(name).endswith(_CLASSIFIES) for name in config["architectures"])
+        if not any(str(name).endswith(_CLASSIFIES) for name in config["architectures"]):
+            return None
+        if config.get("problem_type") == "multi_label_classification":
+            return "multi-label-classification"
+        one = config.get("problem_type") == "regression" or len(config.get("id2label", ())) == 1
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
+    return "text-regression" if one else "text-classification"

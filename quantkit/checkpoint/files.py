@@ -12,9 +12,13 @@ from quantkit.checkpoint.other_weights import other_weights
 from quantkit.errors import CheckpointError
 from quantkit.files import digest_of, sha256_file
 from quantkit.hub_cache import blobs_of, is_blob
+from quantkit.tasks.tokenizer_files import SENTENCE_SETTINGS
 
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
+MODULES = "modules.json"
+PROMPTS = "config_sentence_transformers.json"
+MODULE_CONFIGS = "[0-9]_*/config.json"
 INDEX = ".index.json"  # appended to the name of a checkpoint that is split into several files
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
@@ -111,8 +115,11 @@ def folder_digest(folder: Path, weights: WeightFiles) -> str:
     paths += weights.paths
     if weights.index is not None:
         paths.append(weights.index)
+    # How sentence-transformers makes embeddings.
+    paths += [folder / name for name in (MODULES, PROMPTS, SENTENCE_SETTINGS) if (folder / name).is_file()]
+    paths += sorted(folder.glob(MODULE_CONFIGS))
     try:
-        return digest_of({path.name: sha256_file(path) for path in paths})
+        return digest_of({path.relative_to(folder).as_posix(): sha256_file(path) for path in paths})
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be read: {error.strerror}; check its permissions") from error
 

@@ -4,13 +4,15 @@ They are looked at before transformers loads the weights, which leaves out what 
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from quantkit.architectures import Architecture
 from quantkit.errors import CheckpointError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
+from quantkit.tasks.heads import fitting
 
 # Parts of weight names that only unfinished or compressed checkpoints have.
 _QUANTIZED = "quantized weights; give the float checkpoint"
@@ -40,7 +42,9 @@ def tasks_of(heads: Collection[str]) -> list[str]:
     return [name for name in TASKS if task_named(name).head in heads]
 
 
-def require_names(folder: Path, names: Collection[str], family: Architecture, task: str) -> None:
+def require_names(
+    folder: Path, names: Collection[str], family: Architecture, task: str, config: Mapping[str, Any]
+) -> None:
     """Check by their names that weights are a whole model of a family with the head of a task.
 
     Args:
@@ -48,6 +52,7 @@ def require_names(folder: Path, names: Collection[str], family: Architecture, ta
         names: of all its weights.
         family: that it shall be.
         task: that it shall be for.
+        config: the checkpoint's config.json.
 
     Raises:
         CheckpointError: they belong to an adapter, are quantized, a wrapper's, or have no trained head.
@@ -56,7 +61,7 @@ def require_names(folder: Path, names: Collection[str], family: Architecture, ta
         for part, what in _FOREIGN.items():
             if part in name:
                 raise CheckpointError(f"{folder}: the weight {name} belongs to {what}")
-    wanted = family.heads[task_named(task).head]
+    wanted = family.heads.get(task_named(task).head, ())  # an encoder alone has none of its own
     missing = [name for name in wanted if name not in names]
     if not missing:
         return
@@ -65,7 +70,7 @@ def require_names(folder: Path, names: Collection[str], family: Architecture, ta
         raise CheckpointError(f"{folder}: {_wrapped(prefix)}")
     trained = [head for head, own in family.heads.items() if all(name in names for name in own)]
     hint = (
-        f"export it with --task {tasks_of(trained)[0]}"
+        f"export it with --task {fitting(config, trained)}"
         if tasks_of(trained)
         else "give a checkpoint trained for it"
     )

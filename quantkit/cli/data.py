@@ -50,7 +50,7 @@ def command(
         return
     rows = [
         ("dataset", f"{found.dataset}, sha256 {found.digest}"),
-        ("questions" if task == "squad" else "texts", f"{found.questions:,}"),
+        (_counted(task), f"{found.questions:,}"),
         (
             "without an answer",
             f"{found.unanswered:,}" + (" (for calibration only)" if found.unanswered else ""),
@@ -68,7 +68,7 @@ def command(
             )
     if found.truncated is not None:
         most = settings.max_query_length if task == "squad" else settings.max_length
-        what = "questions" if task == "squad" else "texts"
+        what = _counted(task)
         rows.append(
             ("truncated", f"{found.truncated:,} of {found.questions:,} {what} (more than {most} tokens)")
         )
@@ -77,6 +77,11 @@ def command(
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         show.put(f"{name:<{width}}  {value}")
+
+
+def _counted(task: str) -> str:
+    """Return what the rows of a task's file are."""
+    return {"squad": "questions", "reranking": "queries"}.get(task, "texts")
 
 
 def _lengths(model: Path, task: str) -> "WindowSettings":

@@ -26,7 +26,7 @@ def print_run(report: "RunReport") -> None:
     shrunk = report.baseline_bytes / report.candidate_bytes
     facts = [
         *_smaller(report),
-        ("F1", f"FP32 {cut(report.baseline_f1, 3)}, INT8 {cut(report.candidate_f1, 3)}"),
+        (report.metric, f"FP32 {cut(report.baseline_f1, 3)}, INT8 {cut(report.candidate_f1, 3)}"),
         (
             "exact match",
             f"FP32 {cut(report.baseline_exact_match, 3)}, INT8 {cut(report.candidate_exact_match, 3)}",

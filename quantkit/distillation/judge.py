@@ -7,8 +7,9 @@ import torch
 
 from quantkit.distillation.encoder import Encoder
 from quantkit.distillation.rows import Rows, pad
+from quantkit.metrics.metric import measures_of, percent
 from quantkit.runtime.batching import token_budget_batches
-from quantkit.tasks import Dataset, Outputs, Task, WindowSettings
+from quantkit.tasks import Dataset, Outputs, Prediction, Task, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
 
@@ -17,7 +18,7 @@ class Score:
     """How a model does on the selection, in percent.
 
     Attributes:
-        f1: mean F1.
+        f1: the task's metric.
         expected: mean expected F1, which feels every change of the logits.
     """
 
@@ -60,14 +61,14 @@ class Judge:
         Raises:
             EvaluationError: a logit is NaN or infinite.
         """
-        scores: list[float] = []
+        answers: list[Prediction] = []
         expected: list[float] = []
         for dataset, rows in self._parts:
             outputs = _answers(encoder, rows, token_budget, per_token=self._task.per_token)
-            predictions = self._task.predict(dataset, rows.windows, outputs, self._settings)
-            scores += [prediction.f1 for prediction in predictions]
+            answers += self._task.predict(dataset, rows.windows, outputs, self._settings)
             expected += self._task.expected_scores(dataset, rows.windows, outputs, self._settings)
-        return Score(f1=100 * sum(scores) / len(scores), expected=100 * sum(expected) / len(expected))
+        score = percent(self._task.metric, measures_of(answers))
+        return Score(f1=score, expected=100 * sum(expected) / len(expected))
 
 
 def _answers(encoder: Encoder, rows: Rows, token_budget: int, *, per_token: bool) -> list[Outputs]:

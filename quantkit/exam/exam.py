@@ -7,6 +7,7 @@ from quantkit.artifact import Artifact
 from quantkit.errors import DatasetError
 from quantkit.exam.marks import Marks
 from quantkit.metrics.distributions import divergence, ratio_bound
+from quantkit.metrics.metric import changed, measures_of, percent
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, batched, run_job
@@ -48,7 +49,8 @@ class Exam:
         self._float_seconds = time.perf_counter() - started
         self._scores = self._prepared.predict(self._reference)
         self._expected = self._prepared.expected_scores(self._reference)
-        self.baseline = 100 * sum(prediction.f1 for prediction in self._scores) / len(self._scores)
+        self._metric = self._prepared.reader.task.metric
+        self.baseline = percent(self._metric, measures_of(self._scores))
         self._scored = sum(self._expected) > 0 and self.baseline > 0
         if judged and not self._scored:
             raise DatasetError(
@@ -89,14 +91,13 @@ class Exam:
         outputs = self._answer(session)
         scores = self._prepared.predict(outputs)
         expected = self._prepared.expected_scores(outputs)
-        changed = [one.f1 != other.f1 for one, other in zip(self._scores, scores, strict=True)]
-        score = 100 * sum(prediction.f1 for prediction in scores) / len(scores)
+        score = percent(self._metric, measures_of(scores))
         ratio, low = (
             ratio_bound(self._expected, expected, confidence=self._confidence) if self._scored else (1.0, 1.0)
         )
         return Marks(
-            divergence=divergence(self._reference, outputs),
-            changed=sum(changed) / len(changed),
+            divergence=divergence(self._reference, outputs, self._prepared.reader.task.outcome),
+            changed=changed(self._metric, self._scores, scores),
             score=score,
             ratio=score / self.baseline if self._scored else 1.0,
             expected_ratio=ratio,

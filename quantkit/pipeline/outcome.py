@@ -8,6 +8,7 @@ from quantkit.artifact import Artifact
 from quantkit.errors import PASSED
 from quantkit.pipeline.line import Line
 from quantkit.records.bench import BenchVerdict
+from quantkit.records.evaluation import UNNAMED
 from quantkit.records.gate import EXIT_CODES, Verdict
 from quantkit.records.record import Record, Report
 
@@ -49,19 +50,20 @@ class Smaller(Record):
 
 
 class RunReport(Report):
-    """A finished run. F1 and exact match are in percent, unrounded."""
+    """A finished run. The metric (`f1`) and exact match are in percent, unrounded."""
 
     format: str = Field(default="quantkit/run/1", alias="schema")
     recipe: str
     work: str
     verdict: Verdict
     failed_checks: tuple[str, ...]
+    metric: str = UNNAMED
     baseline_f1: float
     candidate_f1: float
     baseline_exact_match: float
     candidate_exact_match: float
     ratio: float
-    changed: float = Field(description="share of questions whose F1 changed")
+    changed: float = Field(description="share of questions whose F1, or answer, changed")
     questions: int
     int8_coverage: float
     baseline_bytes: int
@@ -95,6 +97,7 @@ def sum_up(line: Line, steps: list[StepReport], seconds: float) -> RunReport:
         work=str(line.work.path),
         verdict=gate.verdict,
         failed_checks=tuple(check.name for check in gate.checks if check.decides and check.verdict != "pass"),
+        metric=gate.metric,
         baseline_f1=gate.baseline_f1,
         candidate_f1=gate.candidate_f1,
         baseline_exact_match=line.evaluation("baseline").exact_match,

@@ -50,6 +50,10 @@ class ExportSettings(LengthSettings):
         default=False, description="load pytorch_model.bin if need be; unpickling can run code"
     )
     revision: str | None = Field(default=None, description="revision of a Hugging Face checkpoint")
+    pooling: Literal["auto", "mean", "cls"] = Field(
+        default="auto",
+        description="how tokens become one embedding (sentence-similarity); auto: what modules.json says",
+    )
 
 
 class FuseSettings(Section):
@@ -152,6 +156,15 @@ class GateSettings(Section):
         default=0.9, ge=0, le=1, description="least share of linear MACs in integer kernels"
     )
     max_size_mb: float | None = Field(default=None, gt=0, description="largest model, 1 MB = 10^6 bytes")
+    min_cosine: float = Field(
+        default=0.99,
+        ge=-1,
+        le=1,
+        description="least mean cosine to the baseline's embeddings (sentence-similarity)",
+    )
+    min_overlap: float = Field(
+        default=0.9, ge=0, le=1, description="least share of the 10 nearest texts kept (sentence-similarity)"
+    )
     resamples: int = Field(default=10_000, ge=100, description="bootstrap resamples")
     seed: int = Field(default=0, ge=0, description="bootstrap seed")
 

@@ -4,20 +4,38 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from quantkit.files import digest_of
 from quantkit.records.record import Record, Report
 
+HAS_ANSWER, NO_ANSWER = "HasAns", "NoAns"
+"""The parts of SQuAD 2.0, called as in the official script."""
+MOST_MEASURES = 4096
+UNNAMED = "F1"
+"""What the score of every task was called before evaluations said the name of their metric."""
+
 
 class QuestionScore(Record):
-    """One question: the answer given, exact match (0 or 1) and F1 (0 to 1)."""
+    """One question: the answer given, exact match (0 or 1), its own F1 (0 to 1), and what the metric is made of.
+
+    Without `measures`, `f1` is all there is to measure, and they are not in the file.
+    """
 
     id: str
     group: str
     answer: str
     exact_match: float = Field(ge=0, le=1)
     f1: float = Field(ge=0, le=1)
+    measures: tuple[float, ...] = Field(default=(), max_length=MOST_MEASURES)
+
+    @model_serializer(mode="wrap")
+    def _serialized(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out measures that are not there: the files and digests of tasks without them stay what they were."""
+        content: dict[str, Any] = write(self)
+        if not self.measures:
+            content.pop("measures", None)
+        return content
 
 
 class PartScore(Record):
@@ -26,6 +44,13 @@ class PartScore(Record):
     questions: int = Field(ge=1)
     f1: float = Field(ge=0, le=100)
     exact_match: float = Field(ge=0, le=100)
+
+
+class NullThreshold(Record):
+    """The threshold of no answer that would have scored best, and its F1 in percent."""
+
+    threshold: float = Field(allow_inf_nan=False)
+    f1: float = Field(ge=0, le=100)
 
 
 def scores_digest(scores: Iterable[QuestionScore]) -> str:
@@ -48,7 +73,7 @@ def _suffix(dataset_name: str | None) -> str:
 
 
 class Evaluation(Report):
-    """F1 and exact match in percent (unrounded), and every question's score in `scores`.
+    """The task's metric and exact match in percent (unrounded), and every question's score in `scores`.
 
     `evaluation.json` holds everything but `scores`, which are `predictions.json` beside it
     (`predictions_sha256`).
@@ -62,7 +87,10 @@ class Evaluation(Report):
     task: str
     dataset: str = Field(description="digest of the dataset")
     dataset_name: str
-    f1: float = Field(ge=0, le=100)
+    metric: str = Field(
+        default=UNNAMED, description="the name of the metric that `f1` is; not in the file where it is F1"
+    )
+    f1: float = Field(ge=0, le=100, description="the metric of the task")
     exact_match: float = Field(ge=0, le=100)
     questions: int = Field(ge=0)
     features: int = Field(ge=0)
@@ -71,6 +99,10 @@ class Evaluation(Report):
     )
     parts: dict[str, PartScore] = Field(
         default={}, description="SQuAD 2.0: HasAns and NoAns, the questions with an answer and without"
+    )
+    best_threshold: NullThreshold | None = Field(
+        default=None,
+        description="SQuAD 2.0: to choose null_score_diff_threshold by, on data that no gate uses",
     )
     settings: dict[str, Any] = {}
     seconds: float = Field(ge=0)
@@ -87,3 +119,10 @@ class Evaluation(Report):
     def truncated_words(self) -> str:
         """How many were too long to be read whole, as `41 of 1,000`; empty where none were, or nobody counted."""
         return f"{self.truncated:,} of {self.questions:,}" if self.truncated else ""
+
+    @model_serializer(mode="wrap")
+    def _serialized(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        if self.metric == UNNAMED:
+            content.pop("metric", None)
+        return content

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from quantkit.errors import FAILED, INCONCLUSIVE, PASSED
+from quantkit.records.evaluation import UNNAMED
 from quantkit.records.record import Record, Report
 
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -51,9 +52,10 @@ class GateReport(Report):
     min_ratio: float
     reference_f1: float | None = Field(default=None, description="fixed reference; None: the baseline's F1")
     ratio: float = Field(description="candidate F1 / reference F1 over all questions, unrounded")
+    metric: str = Field(default=UNNAMED, description="the name of the metric that every f1 here is")
     baseline_f1: float
     candidate_f1: float
-    changed: float = Field(description="share of questions whose F1 changed")
+    changed: float = Field(description="share of questions whose F1, or answer, changed")
     kept_ratio: float = Field(description="the ratio over the questions that were not calibrated on")
     interval: Interval = Field(description="interval of kept_ratio")
     p_value: float = Field(description="one-sided bootstrap p of ratio < min_ratio; small: proven")
@@ -66,6 +68,13 @@ class GateReport(Report):
     checks: tuple[Check, ...]
     settings: dict[str, Any] = {}
     tools: dict[str, str] = {}
+
+    @model_serializer(mode="wrap")
+    def _serialized(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        if self.metric == UNNAMED:
+            content.pop("metric", None)
+        return content
 
     @property
     def exit_code(self) -> int:

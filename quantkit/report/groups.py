@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from quantkit.metrics.of_tasks import METRICS, metric_of
 from quantkit.records.sensitivity import GroupSensitivity
 
 _NUMBER = re.compile(r"(?:^|\.)(\d+)\.")
@@ -42,7 +43,7 @@ def is_map(named: Sequence[Place]) -> bool:
 
 def score_name(task: str) -> str:
     """Return what people call the score of a task."""
-    return "F1" if task == "squad" else "accuracy"
+    return metric_of(task).name if task in METRICS else "score"
 
 
 def _place(group: GroupSensitivity, name: str) -> Place:

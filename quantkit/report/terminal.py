@@ -40,7 +40,7 @@ def _numbers(report: GateReport) -> Table:
     reference = "" if report.reference_f1 is None else f", reference {report.reference_f1}"
     needed = "no change seen" if report.questions_needed is None else f"{report.questions_needed:,}"
     rows = (
-        ("F1", f"{cut(report.candidate_f1, 4)}, baseline {cut(report.baseline_f1, 4)}{reference}"),
+        (report.metric, f"{cut(report.candidate_f1, 4)}, baseline {cut(report.baseline_f1, 4)}{reference}"),
         ("ratio", f"{cut(report.ratio)} on all {report.questions:,} questions"),
         ("ratio, kept", f"{cut(report.kept_ratio)} on the {kept:,} that were not calibrated on"),
         (

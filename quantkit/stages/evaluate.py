@@ -28,10 +28,18 @@ from quantkit.artifact.sealed import read_sealed, write_sealed
 from quantkit.engines import open_engine, seats
 from quantkit.errors import EvaluationError, OutputError
 from quantkit.graph.saturation import saturation_warning
+from quantkit.metrics.metric import measures_of, percent
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
-from quantkit.records.evaluation import PartScore, evaluation_file, predictions_file, scores_digest
+from quantkit.records.evaluation import (
+    NullThreshold,
+    PartScore,
+    evaluation_file,
+    predictions_file,
+    scores_digest,
+)
 from quantkit.runtime.cpu import cpu_facts, int8_products
 from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
@@ -41,8 +49,10 @@ from quantkit.tasks import Dataset, WindowSettings
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
 from quantkit.tasks.lengths import lengths_of
-from quantkit.tasks.prepared import Reader
+from quantkit.tasks.prepared import Prepared, Reader
 from quantkit.tasks.squad.parts import parts_of
+from quantkit.tasks.squad.threshold import best_threshold
+from quantkit.tasks.task import Outputs
 
 CACHE = "evaluations"
 Elsewhere = Callable[[Artifact, EvaluateSettings, Path | None, int], Any]
@@ -94,7 +104,7 @@ def evaluate(
         elsewhere: runs what nobody trusts; None: this process does.
 
     Returns:
-        The evaluation, `scores` included; F1 and exact match are unrounded means over all questions, in
+        The evaluation, `scores` included; the metric and exact match are unrounded, over all questions, in
         percent.
 
     Raises:
@@ -170,6 +180,7 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
             answer=prediction.answer,
             exact_match=prediction.exact_match,
             f1=prediction.f1,
+            measures=prediction.measures,
         )
         for prediction in predictions
     )
@@ -179,10 +190,12 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         task=artifact.task,
         dataset=dataset.digest,
         dataset_name=subject.dataset_name,
-        f1=_percent([score.f1 for score in scores]),
+        metric=reader.task.metric.name,
+        f1=percent(reader.task.metric, measures_of(scores)),
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
         parts=_parts(dataset, scores),
+        best_threshold=_best_threshold(prepared, outputs),
         features=len(prepared.rows),
         truncated=prepared.truncated,
         settings=_compared(settings, reader.settings),
@@ -252,6 +265,11 @@ def _parts(dataset: Dataset, scores: Sequence[QuestionScore]) -> dict[str, PartS
     }
 
 
+def _best_threshold(prepared: Prepared, outputs: Sequence[Outputs]) -> NullThreshold | None:
+    best = best_threshold(prepared.dataset, prepared.rows, outputs, prepared.reader.settings)
+    return None if best is None else NullThreshold(threshold=best.threshold, f1=best.f1)
+
+
 def _percent(values: Sequence[float]) -> float:
     return 100.0 * math.fsum(values) / len(values)
 
@@ -272,12 +290,20 @@ def _believed(content: Any, subject: _Subject) -> Evaluation | None:
     ids = [question.id for question in subject.dataset.questions]
     if (found.key, found.artifact, found.dataset) != asked or [score.id for score in scores] != ids:
         return None
-    if scores_digest(scores) != found.predictions_sha256:
+    try:
+        metric, measures = metric_of(found.task, found.metric), measures_of(scores)
+        whole = math.nan if metric.fault(measures) else percent(metric, measures)
+    except (KeyError, ValueError):
         return None
-    means = (_percent([score.f1 for score in scores]), _percent([score.exact_match for score in scores]))
-    if (*means, len(scores)) != (found.f1, found.exact_match, found.questions):
-        return None
-    if found.parts != _parts(subject.dataset, scores):
+    said = (found.predictions_sha256, found.f1, found.exact_match, found.questions, found.parts)
+    computed = (
+        scores_digest(scores),
+        whole,
+        _percent([score.exact_match for score in scores]),
+        len(scores),
+        _parts(subject.dataset, scores),
+    )
+    if said != computed:
         return None
     # The same file under another name is the same dataset; the report says what it was called this time.
     return found.model_copy(update={"dataset_name": subject.dataset_name, "scores": scores})

@@ -3,8 +3,8 @@
 The graph (the other stages rely on this):
 
 * inputs `input_ids`, `attention_mask` and, where the family has token types, `token_type_ids`: int64
-  [batch, sequence], both dimensions dynamic; outputs `start_logits` and `end_logits` [batch, sequence], or
-  `logits` [batch, labels]: float32;
+  [batch, sequence], both dimensions dynamic; outputs `start_logits` and `end_logits` [batch, sequence],
+  `logits` [batch, labels], or `sentence_embedding` [batch, hidden]: float32;
 * opset as asked (17 by default), IR version 10, weights float32 whatever the checkpoint holds;
 * each linear layer is MatMul, named by its torch module path, with the weight `<path>.weight` [inputs,
   outputs], then Add of `<path>.bias`; every other parameter has its torch name;
@@ -98,7 +98,11 @@ def export(
     with measuring() as watch:
         require_free(out, force=force)
         source = read_checkpoint(
-            checkpoint, task=task, revision=settings.revision, allow_pickle=settings.allow_pickle
+            checkpoint,
+            task=task,
+            revision=settings.revision,
+            allow_pickle=settings.allow_pickle,
+            pooling=settings.pooling,
         )
         of_task = task_named(task)
         lengths = fit(of_task, Tokenizer.load(source.folder), settings.asked())
@@ -189,5 +193,6 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
         "opset": settings.opset,
         "ir_version": IR_VERSION,
         "external_data": (path.parent / f"{path.name}.data").is_file(),
+        **({} if source.pooling is None else source.pooling.as_json()),
         "parity": {"atol": settings.atol, "max_abs_diff": {one.case: one.max_abs_diff for one in found}},
     }

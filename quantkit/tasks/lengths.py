@@ -55,8 +55,11 @@ def fit(task: Task, tokenizer: Tokenizer, asked: Mapping[str, Any]) -> WindowSet
     for name in asked:
         if name != _ROW and not _cuts(task):
             raise UsageError(f"{name}: {task.name} cuts no text into windows; leave it out")
-    limits = (WindowSettings().max_length, tokenizer.max_positions, tokenizer.usual_length)
-    longest = min(limit for limit in limits if limit is not None)
+    usual = WindowSettings().max_length
+    limits = [limit for limit in (tokenizer.max_positions, tokenizer.usual_length) if limit is not None]
+    if task.outcome != "direction":
+        limits.append(usual)  # embeddings are of as much as the model reads, as sentence-transformers does
+    longest = min(limits, default=usual)
     lengths = WindowSettings(**{**scaled(asked.get(_ROW, longest)).as_json(), **asked})
     tokenizer.check_length(lengths.max_length)
     _require_room(task, tokenizer, lengths)

@@ -24,3 +24,12 @@ def longest_row(config: Mapping[str, Any], pad_id: int) -> int | None:
         return positions - pad_id - 1
     offset = config.get("position_offset") or 0
     return positions - offset if isinstance(offset, int) else positions
+
+
+def sure_row(positions: int, pad_id: int | None) -> int:
+    """Return a number of tokens that a row of any family may have: positions behind the padding id, if there are any.
+
+    A padding id behind all positions (ModernBERT's is 50,283) is of no family that counts from it.
+    """
+    behind = positions - (pad_id or 0) - 1
+    return behind if behind >= 1 else max(1, positions)

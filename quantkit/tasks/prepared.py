@@ -41,18 +41,15 @@ class Reader:
         Raises:
             UsageError: there is no such task.
             CheckpointError: the tokenizer is missing, or is not the model's.
-            ArtifactError: its config.json has no vocab_size, or says that its head is one that no task scores.
+            ArtifactError: its config.json has no vocab_size, or says that its head is for another task.
         """
         reader = cls(
             task=task(artifact.task), tokenizer=Tokenizer.load(artifact.path), settings=lengths_of(artifact)
         )
         config = artifact.config
-        unfit = unfit_head(config, reader.task.head)
+        unfit = unfit_head(config, reader.task)
         if unfit is not None:
-            raise ArtifactError(
-                f"{artifact.path / 'config.json'}: {unfit}; {artifact.task} scores one label of several, and such "
-                "tasks do not exist yet: export a checkpoint that chooses between labels"
-            )
+            raise ArtifactError(f"{artifact.path / 'config.json'}: {unfit}")
         size = config.get("vocab_size")
         if not isinstance(size, int) or size > _LARGEST:
             path = artifact.path / "config.json"

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.files import digest_of
+from quantkit.metrics.distributions import Outcome
+from quantkit.metrics.metric import Metric
 from quantkit.tasks.tokenizer import Tokenizer
 
 _THRESHOLD = "null_score_diff_threshold"
@@ -167,7 +169,8 @@ class Prediction:
         group: the question's group.
         answer: the answer's text, or the label's name.
         exact_match: 1.0 or 0.0.
-        f1: from 0 to 1.
+        f1: the question's own score, from 0 to 1.
+        measures: what the task's metric is made of (`quantkit.metrics.metric`); empty: of `f1` alone.
     """
 
     id: str
@@ -175,12 +178,17 @@ class Prediction:
     answer: str
     exact_match: float
     f1: float
+    measures: tuple[float, ...] = ()
 
 
 Outputs = tuple[NDArray[Any], ...]
 
-Right = tuple[tuple[int, ...], ...]
-"""For each output of a window the places that a label calls right: tokens, or labels; empty where it names none."""
+Right = tuple[tuple[float, ...], ...]
+"""For each output of a window what a label calls right, by the task's outcome.
+
+A choice: the places, tokens or labels, and an empty tuple where it names none. Flags: the labels that are yes, which
+may be none. A number: the number. Where there is no label at all, flags and numbers have no output either.
+"""
 
 
 class Task(Protocol):
@@ -199,8 +207,16 @@ class Task(Protocol):
         """The head of checkpoints made for it, as transformers' classes end (`quantkit.architectures`)."""
 
     @property
+    def metric(self) -> Metric:
+        """What makes one number of the predictions' measures."""
+
+    @property
     def per_token(self) -> bool:
         """Whether an output has a number for each token of a row; else one for each label."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the numbers of an output are (`quantkit.metrics.distributions.Outcome`)."""
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read a file.

@@ -71,7 +71,7 @@ class Tokenizer:
         uses_token_types: the second text of a pair has token type 1.
         labels: names of the labels by index (`id2label` of config.json), empty when it has none.
         max_positions: the longest row the model's position table holds, None when unknown.
-        usual_length: the longest row the tokenizer is meant for (its `model_max_length`), None when it does not say.
+        usual_length: the longest row the tokenizer is meant for (`TokenizerFiles.usual_length`), None when unknown.
     """
 
     def __init__(self, folder: Path, files: TokenizerFiles) -> None:

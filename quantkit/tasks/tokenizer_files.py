@@ -27,6 +27,9 @@ _BYTE_LEVEL_NAMES = {
     "mask_token": "<mask>",
 }
 
+SENTENCE_SETTINGS = "sentence_bert_config.json"
+"""Where sentence-transformers says how long texts may be."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizerFiles:
@@ -38,7 +41,8 @@ class TokenizerFiles:
             them.
         config: config.json, empty when there is none.
         splits_special_tokens: special tokens spelled out in a text are read as plain text.
-        usual_length: the `model_max_length` of tokenizer_config.json, None when it says none.
+        usual_length: the `model_max_length` of tokenizer_config.json, or a smaller `max_seq_length` of
+            sentence_bert_config.json; None when neither says one.
     """
 
     tokenizer: tokenizers.Tokenizer
@@ -78,15 +82,19 @@ def read_tokenizer_files(folder: Path) -> TokenizerFiles:
         special=_special(tokenizer, names),
         config=read_json(folder / "config.json"),
         splits_special_tokens=settings.get("split_special_tokens") is True,
-        usual_length=_usual_length(settings),
+        usual_length=_usual_length(settings, read_json(folder / SENTENCE_SETTINGS)),
     )
 
 
-def _usual_length(settings: dict[str, Any]) -> int | None:
-    """Return `model_max_length`, where it says one: a whole number of 1 or more."""
-    length = settings.get("model_max_length")
-    said = isinstance(length, int) and not isinstance(length, bool) and length >= 1
-    return length if said else None
+def _usual_length(settings: dict[str, Any], sentences: dict[str, Any]) -> int | None:
+    """Return the smaller of `model_max_length` and `max_seq_length`, those that are a whole number of 1 or more."""
+    lengths = (settings.get("model_max_length"), sentences.get("max_seq_length"))
+    said = [
+        length
+        for length in lengths
+        if isinstance(length, int) and not isinstance(length, bool) and length >= 1
+    ]
+    return min(said, default=None)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from quantkit.metrics.bootstrap import RatioStatistics
 from quantkit.pinned import by_digest, own_name
 from quantkit.recipe.settings import GateSettings
 from quantkit.records import Check, Inspection
+from quantkit.records.evaluation import UNNAMED
 from quantkit.records.gate import Verdict
 from quantkit.report.digits import cut, short
 from quantkit.runtime.cpu import ANY, NATIVE, TARGET_NAMES, CpuFacts, resolve_target, validated_here
@@ -30,19 +31,28 @@ def reaches(value: float, min_ratio: float, reference: float) -> bool:
     return Fraction(repr(float(value))) >= Fraction(repr(float(min_ratio))) * Fraction(repr(float(reference)))
 
 
-def check_point_estimate(candidate_f1: float, reference: float, settings: GateSettings) -> Check:
-    """Compare the F1 over all questions, unrounded: what MLPerf does."""
+def _small(metric: str) -> str:
+    """Return a metric's name as a check has it; F1 is `f1` there."""
+    return "f1" if metric == UNNAMED else metric
+
+
+def check_point_estimate(
+    candidate_f1: float, reference: float, settings: GateSettings, *, metric: str
+) -> Check:
+    """Compare the metric over all questions, unrounded: what MLPerf does."""
     whose = "the baseline's" if settings.reference_f1 is None else "the reference"
     return Check(
-        name="f1 mlperf",
+        name=f"{_small(metric)} mlperf",
         required=f">= {settings.min_ratio} of {whose} {reference!r}",
-        observed=f"{cut(candidate_f1 / reference)} (F1 {candidate_f1!r})",
+        observed=f"{cut(candidate_f1 / reference)} ({metric} {candidate_f1!r})",
         verdict="pass" if reaches(candidate_f1, settings.min_ratio, reference) else "fail",
         decides=settings.policy == "mlperf",
     )
 
 
-def check_interval(statistics: RatioStatistics, settings: GateSettings, *, undecidable: bool) -> Check:
+def check_interval(
+    statistics: RatioStatistics, settings: GateSettings, *, undecidable: bool, metric: str
+) -> Check:
     """Ask the bootstrap interval: pass above the limit, fail below it, inconclusive across it."""
     verdict: Verdict = "inconclusive"
     if not undecidable and statistics.high < settings.min_ratio:
@@ -59,7 +69,7 @@ def check_interval(statistics: RatioStatistics, settings: GateSettings, *, undec
     if undecidable:
         observed += "; too few questions were not calibrated on"
     return Check(
-        name="f1 statistical",
+        name=f"{_small(metric)} statistical",
         required=f"lower bound >= {settings.min_ratio}, p <= {1 - settings.confidence:.3g}",
         observed=observed,
         verdict=verdict,

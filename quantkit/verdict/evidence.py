@@ -1,7 +1,5 @@
 """The evidence of a gate, and the refusal of evidence that belongs to something else."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +8,16 @@ from numpy.typing import NDArray
 from quantkit.artifact import Artifact
 from quantkit.artifact.artifact import CALIBRATION
 from quantkit.errors import ArtifactError, EvaluationError, UsageError
+from quantkit.metrics.metric import Mean, Metric, measures_of, percent
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.records import Evaluation, Inspection, Lineage, scores_digest
+from quantkit.records.evaluation import UNNAMED
 from quantkit.report.digits import short
 
 # F1 and exact match are sums of some 10,000 floats: what another order of summation may change, and no more.
 _SUM_TOLERANCE = 1e-9
-CLASSIFICATION = "text-classification"
+GUESSES_A_LABEL = frozenset({"text-classification"})
+"""Tasks of which chance is one label of several; config.json of every model may name labels that mean nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +33,7 @@ class GateEvidence:
         baseline_inspection: of the baseline.
         lineage: how far the candidate's weights are the baseline's.
         calibrated: ids of the questions the candidate was calibrated on.
-        labels: how many labels a classifier chooses from; 0 for spans.
+        labels: how many labels a guess is one of; 0 where chance does not depend on them.
     """
 
     candidate: Artifact
@@ -109,15 +111,33 @@ def require_own_numbers(evidence: GateEvidence) -> None:
         )
     left, right = evidence.candidate_evaluation, evidence.baseline_evaluation
     same = {score.id for score in left.scores} == {score.id for score in right.scores}
-    if left.dataset != right.dataset or not same:
+    if left.dataset != right.dataset or not same or left.metric != right.metric or not _same_gold(evidence):
         raise EvaluationError(
             f"gate: the candidate answered {_data(left)}, the baseline {_data(right)}; "
             "evaluate both on the same data"
         )
 
 
+def metric_in(evidence: GateEvidence) -> Metric:
+    """Return the metric that the candidate's evaluation names, of its task."""
+    evaluation = evidence.candidate_evaluation
+    return metric_of(evaluation.task, evaluation.metric)
+
+
+def _same_gold(evidence: GateEvidence) -> bool:
+    """Return whether the measures of both sides rest on the same right answers."""
+    metric = metric_in(evidence)
+
+    def gold(evaluation: Evaluation) -> NDArray[np.float64]:
+        ordered = sorted(evaluation.scores, key=lambda score: score.id)
+        return metric.gold(measures_of(ordered))
+
+    return np.array_equal(gold(evidence.candidate_evaluation), gold(evidence.baseline_evaluation))
+
+
 def _data(evaluation: Evaluation) -> str:
-    return f"{evaluation.questions} questions of {evaluation.dataset_name} ({short(evaluation.dataset)})"
+    named = f"{evaluation.questions} questions of {evaluation.dataset_name} ({short(evaluation.dataset)})"
+    return named if evaluation.metric == UNNAMED else f"{named} for {evaluation.metric}"
 
 
 def _require_own_evaluation(artifact: Artifact, evaluation: Evaluation) -> None:
@@ -170,12 +190,22 @@ def _contradiction(artifact: Artifact, evaluation: Evaluation) -> str | None:
 
 
 def _sums_contradict(evaluation: Evaluation) -> str | None:
-    scores = evaluation.scores
-    if abs(percent([score.f1 for score in scores]) - evaluation.f1) > _SUM_TOLERANCE:
-        return "has an F1 that is not the mean of its scores"
-    if abs(percent([score.exact_match for score in scores]) - evaluation.exact_match) > _SUM_TOLERANCE:
+    exact = np.array([[score.exact_match] for score in evaluation.scores], dtype=np.float64)
+    if abs(percent(Mean(name="exact match"), exact) - evaluation.exact_match) > _SUM_TOLERANCE:
         return "has an exact match that is not the mean of its scores"
-    return None
+    if len({len(score.measures) for score in evaluation.scores}) > 1:
+        return "has more measures of some questions than of others"
+    try:
+        metric = metric_of(evaluation.task, evaluation.metric)
+    except KeyError:
+        return f"is of a metric {evaluation.metric!r}, which {evaluation.task} does not have"
+    measures = measures_of(evaluation.scores)
+    fault = metric.fault(measures)
+    if fault is None and abs(percent(metric, measures) - evaluation.f1) > _SUM_TOLERANCE:
+        if isinstance(metric, Mean):
+            return "has an F1 that is not the mean of its scores"
+        return f"says {evaluation.metric} {evaluation.f1!r}, which its measures do not give"
+    return fault
 
 
 def calibrated_ids(candidate: Artifact) -> frozenset[str]:
@@ -195,12 +225,12 @@ def calibrated_ids(candidate: Artifact) -> frozenset[str]:
 
 
 def label_count(candidate: Artifact) -> int:
-    """Return how many labels a classifier chooses from, by its `config.json`; 0 when it finds spans.
+    """Return how many labels a guess is one of, by `config.json`; 0 where chance does not depend on them.
 
     Raises:
         ArtifactError: a classifier's config names no labels.
     """
-    if candidate.task != CLASSIFICATION:
+    if candidate.task not in GUESSES_A_LABEL:
         return 0
     labels = candidate.config.get("id2label")
     if not isinstance(labels, dict) or not labels:
@@ -209,8 +239,3 @@ def label_count(candidate: Artifact) -> int:
             "export the checkpoint again"
         )
     return len(labels)
-
-
-def percent(scores: Sequence[float] | NDArray[np.float64]) -> float:
-    """Return the mean of scores from 0 to 1 in percent, correctly rounded in any order of the questions."""
-    return 100 * math.fsum(scores) / len(scores)

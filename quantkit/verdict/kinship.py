@@ -5,17 +5,18 @@ import math
 from quantkit.artifact import Manifest
 from quantkit.artifact.artifact import COMPANIONS
 from quantkit.metrics.bootstrap import RatioStatistics
+from quantkit.metrics.metric import Chance, Mean, measures_of
+from quantkit.metrics.resampled import lower_bound
 from quantkit.recipe.settings import GateSettings
 from quantkit.records import Check, Evaluation
+from quantkit.records.evaluation import NO_ANSWER
 from quantkit.report.digits import cut, short
-from quantkit.verdict.evidence import GateEvidence
+from quantkit.verdict.evidence import GateEvidence, metric_in
 
 LEAST_AGREEMENT = 0.9
 """Of the signs of each weight. Measured: 0.98 and more for every way quantkit quantizes, 0.6 and less for strangers."""
 MOST_GAIN = 1.02
 """Which the lower bound of the ratio may reach. Rounding to INT8 loses or changes nothing; it does not teach."""
-SPAN_CHANCE = 10.0
-"""F1 that finding spans by chance stays below: a model with its weights in disorder has 2 to 5 on SQuAD."""
 _CONFIG = "config.json"
 _SURE = 1.645  # standard errors of a one-sided 95 %
 
@@ -154,18 +155,28 @@ def check_chance(evidence: GateEvidence, settings: GateSettings) -> Check:
 
     The bound is the mean less 1.645 standard errors, counting two answers more on either side (Agresti and Coull 1998,
     "Approximate is better than exact", The American Statistician 52), so that three right answers of three are not
-    certainty.
+    certainty. Of a metric that is no mean, the standard error is that of resamples.
     """
-    chance = 100.0 / evidence.labels if evidence.labels else SPAN_CHANCE
-    low = _lower_bound(evidence.baseline_evaluation)
-    guess = f"{evidence.labels} labels by chance" if evidence.labels else "spans by chance"
+    metric, evaluation = metric_in(evidence), evidence.baseline_evaluation
+    measures = measures_of(evaluation.scores)
+    chance = max(
+        metric.chance(measures, evidence.labels), _silence(evaluation), key=lambda guess: guess.percent
+    )
+    low = _lower_bound(evaluation) if isinstance(metric, Mean) else 100 * lower_bound(metric, measures)
     return Check(
         name="chance",
-        required=f"baseline F1 surely above {cut(chance, 3)}, {guess}",
+        required=f"baseline {evaluation.metric} surely above {cut(chance.percent, 3)}, {chance.words}",
         observed=f"above {cut(low, 3)}",
-        verdict="pass" if low > chance else "fail",
+        verdict="pass" if low > chance.percent else "fail",
         decides=settings.reference_f1 is None,
     )
+
+
+def _silence(evaluation: Evaluation) -> Chance:
+    """Return what never answering reaches, where no answer can be right."""
+    silent = evaluation.parts.get(NO_ANSWER)
+    share = 100.0 * silent.questions / evaluation.questions if silent else 0.0
+    return Chance(percent=share, words="no answer to any question")
 
 
 def _lower_bound(evaluation: Evaluation) -> float:

@@ -132,7 +132,7 @@ def test_what_is_too_long_is_counted(tmp_path: Path) -> None:
     reader = Reader.of(texts)
     assert reader.prepare(TEXTS.read(tmp_path / "t.jsonl", "t")).truncated == 1
     short = WindowSettings(max_length=12, doc_stride=1, max_query_length=2)
-    facts = {"lengths": said(SQUAD, short)}
+    facts = said(SQUAD, short)
     asked = save_tiny(tmp_path / "asked", task="squad", stages=(StageRecord(stage="export", facts=facts),))
     (tmp_path / "q.json").write_text(QUESTIONS.replace("ann wrote it.", "ann wrote it." * 9))
     prepared = Reader.of(asked).prepare(SQUAD.read(tmp_path / "q.json", "q"))

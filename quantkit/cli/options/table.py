@@ -4,8 +4,8 @@ from quantkit.cli.options.option import Option
 
 OPTIONS: dict[str, tuple[Option, ...]] = {
     "Recipe": (
-        Option(path=('task',), names=('--task',), kind='choice', choices=('squad', 'text-classification'), default='squad', words=(('question-answering', 'squad'),),
-               help='What the model does (squad: answers are parts of a paragraph; text-classification: a text, or two, get a label).'),
+        Option(path=('task',), names=('--task',), kind='choice', choices=('squad', 'sentence-similarity', 'text-classification', 'multi-label-classification', 'text-regression', 'reranking'), default='squad', words=(('question-answering', 'squad'),),
+               help='What the model does (squad: answers are parts of a paragraph; sentence-similarity: a text gets an embedding, two texts a similarity; text-classification: a text, or two, get a label; multi-label-classification: they get any number of labels; text-regression: they get a number; reranking: passages of a query get an order).'),
     ),
     "DistillSettings": (
         Option(path=('data',), names=('--data',), metavar='NAME|FILE', many=True, required=True, place='file', known=('squad', 'squad-train', 'callcentre'),
@@ -92,6 +92,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                help='Load pytorch_model.bin if need be; unpickling can run code.'),
         Option(path=('revision',), names=('--revision',),
                help='Revision of a Hugging Face checkpoint.'),
+        Option(path=('pooling',), names=('--pooling',), kind='choice', choices=('auto', 'mean', 'cls'), default='auto',
+               help='How tokens become one embedding (sentence-similarity); auto: what modules.json says.'),
     ),
     "ImportSettings": (
         Option(path=('max_length',), names=('--max-length',), kind='integer',
@@ -336,6 +338,10 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                help='Least share of linear MACs in integer kernels.'),
         Option(path=('max_size_mb',), names=('--max-size-mb',), kind='number',
                help='Largest model, 1 MB = 10^6 bytes.'),
+        Option(path=('min_cosine',), names=('--min-cosine',), kind='number', default='0.99',
+               help="Least mean cosine to the baseline's embeddings (sentence-similarity)."),
+        Option(path=('min_overlap',), names=('--min-overlap',), kind='number', default='0.9',
+               help='Least share of the 10 nearest texts kept (sentence-similarity).'),
         Option(path=('resamples',), names=('--resamples',), kind='integer', default='10000',
                help='Bootstrap resamples.'),
         Option(path=('seed',), names=('--seed',), kind='integer', default='0',

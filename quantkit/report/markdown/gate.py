@@ -12,8 +12,8 @@ def gate_markdown(report: GateReport) -> str:
     interval, kept = report.interval, report.questions - report.excluded
     needed = "-" if report.questions_needed is None else f"{report.questions_needed:,}"
     rows = [
-        ("candidate F1", f"{cut(report.candidate_f1, 4)} (`{short(report.artifact)}`)"),
-        ("baseline F1", f"{cut(report.baseline_f1, 4)} (`{short(report.baseline)}`)"),
+        (f"candidate {escape(report.metric)}", f"{cut(report.candidate_f1, 4)} (`{short(report.artifact)}`)"),
+        (f"baseline {escape(report.metric)}", f"{cut(report.baseline_f1, 4)} (`{short(report.baseline)}`)"),
         ("ratio, all questions", f"{cut(report.ratio)} of {whose}"),
         ("ratio, not calibrated on", f"{cut(report.kept_ratio)} on {kept:,} questions"),
         (f"{interval.confidence:.0%} interval", f"{cut(interval.low)} to {cut(interval.high)}"),

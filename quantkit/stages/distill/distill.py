@@ -20,6 +20,7 @@ from quantkit.records import DistillReport
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.stages.distill.questions import choose_questions
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.heads import require_head
 
 _TOOLS = ("torch", "transformers", "numpy", "tokenizers", "safetensors")
 
@@ -87,6 +88,7 @@ def distill(
     with measuring():
         require_free(out, force=force)
         _require_a_loss(settings)
+        require_head(family.task, "distill")
         pair = pair_up(
             read_checkpoint(family.student, task=family.task),
             read_checkpoint(family.teacher, task=family.task),

@@ -47,6 +47,7 @@ from quantkit.stages.importing.source import CONFIG, Source, find_source
 from quantkit.tasks import Task
 from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.heads import unfit_head
 from quantkit.tasks.lengths import fit, said
 from quantkit.tasks.tokenizer import Tokenizer
 from quantkit.tasks.tokenizer_files import read_json
@@ -239,11 +240,9 @@ def _try_batches(path: Path, task: Task, where: str) -> None:
             ) from error
         for name, array in zip(task.outputs, outputs, strict=True):
             width = shape[1] if task.per_token else labels.setdefault(name, array.shape[-1])
-            if width == 1 and not task.per_token:
-                raise ArtifactError(
-                    f"{where}: {name} is one number for each text; {task.name} scores one label of several, and such "
-                    "tasks do not exist yet: give a model that chooses between labels"
-                )
+            unfit = None if task.per_token else unfit_head({}, task, rows=width)
+            if unfit is not None:
+                raise ArtifactError(f"{where}: by its output {name}, {unfit}")
             wanted = (shape[0], width)
             if array.shape != wanted:
                 raise ArtifactError(

@@ -153,9 +153,10 @@ def _reference(one: Carried, carried: Sequence[Carried]) -> tuple[str, Pairing] 
 
 
 def _teacher(one: Carried, carried: Sequence[Carried]) -> str:
-    """Return the name of the first artifact whose checkpoint this one's export names as its teacher."""
+    """Return the name of the first FP32 artifact whose checkpoint this one's export names as its teacher."""
     said = one.exported("teacher_digest")
-    return next((other.name for other in carried if said and other.exported("checkpoint_digest") == said), "")
+    plain = [other for other in carried if other.artifact.manifest.precision == "fp32"]
+    return next((other.name for other in plain if said and other.exported("checkpoint_digest") == said), "")
 
 
 def _search_words(search: SearchReport | None) -> str:

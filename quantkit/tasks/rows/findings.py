@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from quantkit.tasks.rows.contents import Content, content_of
 from quantkit.tasks.squad import SquadQuestion
-from quantkit.tasks.task import Dataset, Question, Task, WindowSettings
-from quantkit.tasks.text_classification import TextQuestion
+from quantkit.tasks.task import Dataset, Task, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
 _MOST_LABELS = 50
@@ -74,12 +74,9 @@ def findings(dataset: Dataset, task: Task, tokenizer: Tokenizer | None, settings
         DatasetError: a label that the model does not have.
         UsageError: rows are longer than the model has positions for.
     """
-    texts = [_texts(question) for question in dataset.questions]
-    labels = Counter(
-        str(question.label)
-        for question in dataset.questions
-        if isinstance(question, TextQuestion) and question.label is not None
-    )
+    contents = [content_of(question) for question in dataset.questions]
+    texts = [row for content in contents for row in content.rows]
+    labels = Counter(label for content in contents for label in content.labels)
     tokens, truncated = None, None
     if tokenizer is not None:
         task.cut(dataset, tokenizer, settings)
@@ -89,18 +86,18 @@ def findings(dataset: Dataset, task: Task, tokenizer: Tokenizer | None, settings
         truncated = (
             _cut_questions(texts, tokenizer, settings)
             if by_window
-            else int(np.sum(np.array(rows) > settings.max_length))
+            else _cut_contents(contents, rows, settings.max_length)
         )
     return Findings(
         dataset=dataset.name,
         digest=dataset.digest,
         task=dataset.task,
-        questions=len(texts),
-        unanswered=sum(_is_unanswered(question) for question in dataset.questions),
+        questions=len(contents),
+        unanswered=sum(not content.answered for content in contents),
         impossible=sum(
             isinstance(question, SquadQuestion) and question.impossible for question in dataset.questions
         ),
-        repeated=len(texts) - len(set(texts)),
+        repeated=len(contents) - len({content.rows for content in contents}),
         characters=_lengths([sum(map(len, entry)) for entry in texts]),
         tokens=tokens,
         truncated=truncated,
@@ -108,22 +105,15 @@ def findings(dataset: Dataset, task: Task, tokenizer: Tokenizer | None, settings
     )
 
 
-def _texts(question: Question) -> tuple[str, ...]:
-    if isinstance(question, SquadQuestion):
-        return question.question, question.context
-    assert isinstance(question, TextQuestion)
-    return (question.text,) if question.text_pair is None else (question.text, question.text_pair)
-
-
-def _is_unanswered(question: Question) -> bool:
-    if isinstance(question, SquadQuestion):
-        return not question.answers and not question.impossible
-    return isinstance(question, TextQuestion) and question.label is None
-
-
 def _row_lengths(texts: Sequence[tuple[str, ...]], tokenizer: Tokenizer) -> list[int]:
     counted = iter(tokenizer.encode_ids([text for entry in texts for text in entry]))
     return [sum(len(next(counted)) for _ in entry) + tokenizer.specials(len(entry)) for entry in texts]
+
+
+def _cut_contents(contents: Sequence[Content], lengths: Sequence[int], most: int) -> int:
+    """Return how many questions have a row of more than `most` tokens."""
+    each = iter(lengths)
+    return sum(max(next(each) for _ in content.rows) > most for content in contents)
 
 
 def _cut_questions(texts: Sequence[tuple[str, ...]], tokenizer: Tokenizer, settings: WindowSettings) -> int:

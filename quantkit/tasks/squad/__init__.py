@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from quantkit.metrics.distributions import Outcome
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.tasks.squad.answers import OUTPUTS, expected_scores, predict
 from quantkit.tasks.squad.cutting import SquadWindow, cut
 from quantkit.tasks.squad.labels import right
@@ -20,7 +22,9 @@ class Squad:
     name = "squad"
     outputs = OUTPUTS
     head = "ForQuestionAnswering"
+    metric = metric_of("squad")
     per_token = True
+    outcome: Outcome = "choice"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read a file in SQuAD format, or rows; see `read_squad`."""

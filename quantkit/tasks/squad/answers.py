@@ -11,6 +11,7 @@ when it is above the best span's by more than `null_score_diff_threshold`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -51,9 +52,34 @@ def predict(
     Raises:
         EvaluationError: logits are missing, of another length, NaN or infinite; it names the question.
     """
+    questions = _answered(dataset)
+    found = []
+    for question, best in zip(questions, candidates(dataset, windows, outputs, settings), strict=True):
+        given = "" if best.above > settings.null_score_diff_threshold else best.answer
+        found.append(_score(question, given))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """What a question may be answered with.
+
+    Attributes:
+        answer: the best span's text; empty when no span is legal.
+        above: by how much no answer is above it, in logits; -inf where no answer is none.
+    """
+
+    answer: str
+    above: float
+
+
+def candidates(
+    dataset: Dataset, windows: Sequence[Window], outputs: Sequence[Outputs], settings: WindowSettings
+) -> list[Candidate]:
+    """Return what each question may be answered with; takes and raises what `predict` does."""
     require_outputs(dataset, windows, outputs, OUTPUTS, per_token=True)
     rows = cast(Sequence[SquadWindow], windows)
-    questions = _answered(dataset)
+    questions = cast(tuple[SquadQuestion, ...], dataset.questions)
     scores = [-np.inf] * len(questions)
     answers = [""] * len(questions)
     for start in range(0, len(rows), _AT_ONCE):
@@ -64,10 +90,11 @@ def predict(
                 scores[row.question] = score
                 begin, end = row.offsets[first, 0], row.offsets[last, 1]
                 answers[row.question] = questions[row.question].context[begin:end]
-    for index, null in enumerate(_null_scores(questions, rows, outputs)):
-        if null - scores[index] > settings.null_score_diff_threshold:
-            answers[index] = ""
-    return [_score(question, answer) for question, answer in zip(questions, answers, strict=True)]
+    nulls = _null_scores(questions, rows, outputs)
+    return [
+        Candidate(answer=answer, above=-np.inf if null == -np.inf else null - score)
+        for answer, score, null in zip(answers, scores, nulls, strict=True)
+    ]
 
 
 def expected_scores(

@@ -1,10 +1,8 @@
 """The parts of a dataset that are scored on their own: SQuAD 2.0's questions with an answer, and those without."""
 
+from quantkit.records.evaluation import HAS_ANSWER, NO_ANSWER
 from quantkit.tasks.squad.question import SquadQuestion
 from quantkit.tasks.task import Dataset
-
-HAS_ANSWER, NO_ANSWER = "HasAns", "NoAns"
-"""Called as in the official script."""
 
 
 def parts_of(dataset: Dataset) -> dict[str, tuple[int, ...]]:

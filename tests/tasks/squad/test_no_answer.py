@@ -12,10 +12,13 @@ import pytest
 
 from quantkit.errors import DatasetError, UsageError
 from quantkit.metrics.answers import f1
+from quantkit.metrics.answers_v2 import f1_v2
 from quantkit.tasks import Dataset, WindowSettings, task
+from quantkit.tasks.squad.answers import Candidate
 from quantkit.tasks.squad.cutting import SquadWindow
 from quantkit.tasks.squad.parts import parts_of
 from quantkit.tasks.squad.question import SquadQuestion
+from quantkit.tasks.squad.threshold import _best
 from quantkit.tasks.task import Outputs
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -189,6 +192,35 @@ def test_parts_are_those_of_the_official_script(dataset: Dataset, tmp_path: Path
     """HasAns and NoAns are scored on their own, and not for v1.1."""
     assert parts_of(dataset) == {"HasAns": (0,), "NoAns": (1,)}
     assert parts_of(read(tmp_path, nested(ANSWERED), "v1.json")) == {}
+
+
+def scored(found: list[Candidate], golds: list[tuple[str, ...]], threshold: float) -> float:
+    """Return F1 in percent with a threshold."""
+    given = ["" if one.above > threshold else one.answer for one in found]
+    return 100 * sum(map(f1_v2, given, golds)) / len(golds)
+
+
+def test_the_best_threshold_is_that_of_a_search() -> None:
+    """No threshold of all that tell the questions apart has a greater F1, and the F1 is its own."""
+    random = np.random.default_rng(1)
+    for _ in range(50):
+        golds: list[tuple[str, ...]] = [("letter",) if known else () for known in random.random(6) < 0.5]
+        questions = [
+            SquadQuestion(
+                id="q", group="g", question="", context="", answers=gold, impossible=not gold, nullable=True
+            )
+            for gold in golds
+        ]
+        found = [
+            Candidate(answer=str(random.choice(["letter", "price", ""])), above=float(random.integers(-3, 4)))
+            for _ in golds
+        ]
+
+        best = _best(questions, found)
+        assert best.f1 == pytest.approx(
+            max(scored(found, golds, threshold) for threshold in np.arange(-5, 5, 0.5)), abs=1e-9
+        )
+        assert scored(found, golds, best.threshold) == pytest.approx(best.f1, abs=1e-9)
 
 
 def test_a_threshold_that_is_no_number_is_refused() -> None:
