@@ -141,6 +141,7 @@ TASKS = Table(
     {
         "squad": ("quantkit.tasks.squad:TASK", "answers are parts of a paragraph"),
         "text-classification": ("quantkit.tasks.text_classification:TASK", "a text, or two, get a label"),
+        "token-classification": ("quantkit.tasks.token_classification:TASK", "each word gets a tag (NER)"),
     }
 )
 """What a model does (`quantkit.tasks.Task`)."""

@@ -15,6 +15,7 @@ EMBED_LAYER_NORM = "EmbedLayerNormalization"
 # Heads, called as transformers' classes end: several tasks may have the same one.
 QUESTION_ANSWERING = "ForQuestionAnswering"
 SEQUENCE_CLASSIFICATION = "ForSequenceClassification"
+TOKEN_CLASSIFICATION = "ForTokenClassification"  # noqa: S105  (no password)
 
 # Values of hidden_act that compute GELU by erf, and those that compute it by tanh.
 _ERF_GELU = ("gelu", "gelu_python", "gelu_10")

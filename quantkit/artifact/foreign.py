@@ -9,7 +9,10 @@ from pathlib import Path
 
 from quantkit.strict_json import read_json
 
-_CLASSIFIES = "ForSequenceClassification"
+_TASKS = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+}
 
 
 def onnx_files(folder: Path) -> list[str]:
@@ -26,14 +29,15 @@ def import_line(folder: Path) -> str | None:
     parts = ["quantkit", "import", str(folder), "-o", f"{folder.resolve().name}-imported"]
     if len(names) > 1:
         parts += ["--model", names[0]]
-    if _is_classifier(folder):
-        parts += ["--task", "text-classification"]
+    task = _task(folder)
+    if task:
+        parts += ["--task", task]
     return shlex.join(parts)
 
 
-def _is_classifier(folder: Path) -> bool:
+def _task(folder: Path) -> str | None:
     try:
-        config = read_json(folder / "config.json")
-        return any(str(name).endswith(_CLASSIFIES) for name in config["architectures"])
+        names = [str(name) for name in read_json(folder / "config.json")["architectures"]]
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
+    return next((task for name in names for head, task in _TASKS.items() if name.endswith(head)), None)

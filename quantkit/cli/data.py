@@ -7,6 +7,8 @@ import click
 from quantkit.cli import options, show
 from quantkit.tables import TASKS
 
+_ASKED = {"squad": "questions", "token-classification": "sentences"}
+
 
 @click.command("data")
 @click.argument("action", type=click.Choice(["check"]))
@@ -46,7 +48,7 @@ def command(
         return
     rows = [
         ("dataset", f"{found.dataset}, sha256 {found.digest}"),
-        ("questions" if task == "squad" else "texts", f"{found.questions:,}"),
+        (_ASKED.get(task, "texts"), f"{found.questions:,}"),
         (
             "without an answer",
             f"{found.unanswered:,}" + (" (for calibration only)" if found.unanswered else ""),
@@ -63,7 +65,7 @@ def command(
             )
     if found.truncated is not None:
         most = settings.max_query_length if task == "squad" else settings.max_length
-        what = "questions" if task == "squad" else "texts"
+        what = _ASKED.get(task, "texts")
         rows.append(
             ("truncated", f"{found.truncated:,} of {found.questions:,} {what} (more than {most} tokens)")
         )

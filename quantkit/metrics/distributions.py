@@ -14,10 +14,11 @@ Logits = Sequence[NDArray[Any]]
 def divergence(reference: Sequence[Logits], found: Sequence[Logits]) -> float:
     """Return the mean Kullback-Leibler divergence from `reference` over rows and outputs, in nats.
 
-    Each output of a row is the logits of one distribution: of the start over tokens, of the label over classes.
+    Each output of a row is the logits of one distribution: of the start over tokens, of the label over classes. Logits
+    [tokens, labels] are a distribution for each token, and count as their mean.
 
     Args:
-        reference: for each row its outputs, one-dimensional logits.
+        reference: for each row its outputs, logits, one-dimensional or [tokens, labels].
         found: the same rows and outputs of another model.
     """
     each = [
@@ -60,10 +61,14 @@ def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
 
 def _divergence(wanted: NDArray[Any], found: NDArray[Any]) -> float:
     one, other = _log_softmax(wanted), _log_softmax(found)
-    return float(np.sum(np.exp(one) * (one - other)))
+    return float(np.sum(np.exp(one) * (one - other))) / (len(wanted) if wanted.ndim == 2 else 1)
 
 
 def _log_softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    if logits.ndim == 2:
+        moved = logits.astype(np.float64) - np.max(logits, axis=1, keepdims=True)
+        each: NDArray[np.float64] = moved - np.log(np.exp(moved).sum(axis=1, keepdims=True))
+        return each
     shifted = logits.astype(np.float64) - np.max(logits)
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
     return result

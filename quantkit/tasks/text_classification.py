@@ -99,6 +99,7 @@ class TextClassification:
     head = "ForSequenceClassification"
     metric = metric_of("text-classification")
     per_token = False
+    per_label = True
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read rows of any form.

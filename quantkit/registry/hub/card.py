@@ -23,6 +23,7 @@ _LARGE = 10 * 10**6
 _LOADERS = {
     "question-answering": ("ORTModelForQuestionAnswering", "question=…, context=…"),
     "text-classification": ("ORTModelForSequenceClassification", "…"),
+    "token-classification": ("ORTModelForTokenClassification", "…"),
 }
 
 

@@ -24,6 +24,7 @@ _BLOCK = re.compile(r"^\s*---[\r\n]+(.*?)[\r\n]+---(?:\r\n|\n|$)", re.DOTALL)
 _TASKS = {
     "squad": ("question-answering", (("f1", "F1"), ("exact_match", "Exact match"))),
     "text-classification": ("text-classification", (("accuracy", "Accuracy"),)),
+    "token-classification": ("token-classification", (("f1", "Entity F1"),)),
 }
 
 

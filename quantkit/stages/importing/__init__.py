@@ -231,6 +231,8 @@ def _try_batches(path: Path, task: Task, where: str) -> None:
                     "tasks do not exist yet: give a model that chooses between labels"
                 )
             wanted = (shape[0], width)
+            if task.per_token and task.per_label:
+                wanted = (*wanted, labels.setdefault(name, array.shape[-1]))
             if array.shape != wanted:
                 raise ArtifactError(
                     f"{where}: {name} of {said} has the shape {list(array.shape)}, not {list(wanted)}; "

@@ -10,6 +10,7 @@ import numpy as np
 from quantkit.tasks.squad import SquadQuestion
 from quantkit.tasks.task import Dataset, Question, Task, WindowSettings
 from quantkit.tasks.text_classification import TextQuestion
+from quantkit.tasks.token_classification import Sentence
 from quantkit.tasks.tokenizer import Tokenizer
 
 _MOST_LABELS = 50
@@ -39,7 +40,7 @@ class Findings:
         characters: of a question with its context, or of a text with its pair.
         tokens: of a row with its special tokens, None without a tokenizer.
         truncated: texts that are longer than a row may be, so that their end is not read; None without a tokenizer. A
-            long context of a question is read in several windows and is not truncated.
+            long context of a question, or a long sentence of tags, is read in several windows and is not truncated.
         labels: label → count, the most frequent first.
     """
 
@@ -78,17 +79,23 @@ def findings(dataset: Dataset, task: Task, tokenizer: Tokenizer | None, settings
         for question in dataset.questions
         if isinstance(question, TextQuestion) and question.label is not None
     )
+    for question in dataset.questions:
+        if isinstance(question, Sentence):
+            labels.update(str(tag) for tag in question.tags or ())
     tokens, truncated = None, None
     if tokenizer is not None:
         task.cut(dataset, tokenizer, settings)
         rows = _row_lengths(texts, tokenizer)
         tokens = _lengths(rows)
         by_window = isinstance(dataset.questions[0], SquadQuestion)
-        truncated = (
-            _cut_questions(texts, tokenizer, settings)
-            if by_window
-            else int(np.sum(np.array(rows) > settings.max_length))
-        )
+        if isinstance(dataset.questions[0], Sentence):
+            truncated = 0
+        else:
+            truncated = (
+                _cut_questions(texts, tokenizer, settings)
+                if by_window
+                else int(np.sum(np.array(rows) > settings.max_length))
+            )
     return Findings(
         dataset=dataset.name,
         digest=dataset.digest,
@@ -106,6 +113,8 @@ def findings(dataset: Dataset, task: Task, tokenizer: Tokenizer | None, settings
 def _texts(question: Question) -> tuple[str, ...]:
     if isinstance(question, SquadQuestion):
         return question.question, question.context
+    if isinstance(question, Sentence):
+        return (" ".join(question.words),)
     assert isinstance(question, TextQuestion)
     return (question.text,) if question.text_pair is None else (question.text, question.text_pair)
 
@@ -113,6 +122,8 @@ def _texts(question: Question) -> tuple[str, ...]:
 def _is_unanswered(question: Question) -> bool:
     if isinstance(question, SquadQuestion):
         return not question.answers
+    if isinstance(question, Sentence):
+        return question.tags is None
     return isinstance(question, TextQuestion) and question.label is None
 
 

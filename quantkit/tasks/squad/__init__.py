@@ -23,6 +23,7 @@ class Squad:
     head = "ForQuestionAnswering"
     metric = metric_of("squad")
     per_token = True
+    per_label = False
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read a file in SQuAD v1.1 format, or rows; see `read_squad`."""
