@@ -148,6 +148,7 @@ TASKS = Table(
         "multi-label-classification": ("quantkit.tasks.multi_label:TASK", "they get any number of labels"),
         "text-regression": ("quantkit.tasks.text_regression:TASK", "they get a number"),
         "reranking": ("quantkit.tasks.reranking:TASK", "passages of a query get an order"),
+        "token-classification": ("quantkit.tasks.token_classification:TASK", "each word gets a tag (NER)"),
     }
 )
 """What a model does (`quantkit.tasks.Task`)."""

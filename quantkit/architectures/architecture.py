@@ -19,6 +19,7 @@ QUESTION_ANSWERING = "ForQuestionAnswering"
 SEQUENCE_CLASSIFICATION = "ForSequenceClassification"
 # An encoder alone: every family has it, with no weight of its own beside the encoder's.
 ENCODER = "Model"
+TOKEN_CLASSIFICATION = "ForTokenClassification"  # noqa: S105  (no password)
 
 # Values of hidden_act that compute GELU by erf, and those that compute it by tanh.
 ERF_GELU = ("gelu", "gelu_python", "gelu_10")

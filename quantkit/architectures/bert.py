@@ -3,6 +3,7 @@
 from quantkit.architectures.architecture import (
     QUESTION_ANSWERING,
     SEQUENCE_CLASSIFICATION,
+    TOKEN_CLASSIFICATION,
     Architecture,
     Config,
     post_norm_fusions,
@@ -24,7 +25,11 @@ ARCHITECTURE = Architecture(
     model_type="bert",
     read_inputs=takes("input_ids", "attention_mask", "token_type_ids"),
     encoder="bert",
-    heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
+    heads={
+        QUESTION_ANSWERING: ("qa_outputs.weight",),
+        SEQUENCE_CLASSIFICATION: ("classifier.weight",),
+        TOKEN_CLASSIFICATION: ("classifier.weight",),
+    },
     read_shape=uniform_shape,
     expected_fusions=expected_fusions,
 )

@@ -13,6 +13,7 @@ from quantkit.architectures.architecture import (
     QUESTION_ANSWERING,
     SEQUENCE_CLASSIFICATION,
     SKIP_LAYER_NORM,
+    TOKEN_CLASSIFICATION,
     Architecture,
     Config,
     EncoderShape,
@@ -114,7 +115,11 @@ ARCHITECTURE = Architecture(
     model_type="decibert",
     read_inputs=read_inputs,
     encoder="decibert",
-    heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
+    heads={
+        QUESTION_ANSWERING: ("qa_outputs.weight",),
+        SEQUENCE_CLASSIFICATION: ("classifier.weight",),
+        TOKEN_CLASSIFICATION: ("classifier.weight",),
+    },
     read_shape=read_shape,
     expected_fusions=expected_fusions,
 )

@@ -3,6 +3,7 @@
 from quantkit.architectures.architecture import (
     QUESTION_ANSWERING,
     SEQUENCE_CLASSIFICATION,
+    TOKEN_CLASSIFICATION,
     Architecture,
     Config,
     EncoderShape,
@@ -37,7 +38,11 @@ ARCHITECTURE = Architecture(
     model_type="distilbert",
     read_inputs=takes("input_ids", "attention_mask"),
     encoder="distilbert",
-    heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
+    heads={
+        QUESTION_ANSWERING: ("qa_outputs.weight",),
+        SEQUENCE_CLASSIFICATION: ("classifier.weight",),
+        TOKEN_CLASSIFICATION: ("classifier.weight",),
+    },
     read_shape=read_shape,
     expected_fusions=expected_fusions,
 )

@@ -6,6 +6,7 @@ from quantkit.architectures.architecture import (
     QUESTION_ANSWERING,
     SEQUENCE_CLASSIFICATION,
     SKIP_LAYER_NORM,
+    TOKEN_CLASSIFICATION,
     Architecture,
     Config,
     EncoderShape,
@@ -55,7 +56,11 @@ ARCHITECTURE = Architecture(
     model_type="mobilebert",
     read_inputs=takes("input_ids", "attention_mask", "token_type_ids"),
     encoder="mobilebert",
-    heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
+    heads={
+        QUESTION_ANSWERING: ("qa_outputs.weight",),
+        SEQUENCE_CLASSIFICATION: ("classifier.weight",),
+        TOKEN_CLASSIFICATION: ("classifier.weight",),
+    },
     read_shape=read_shape,
     expected_fusions=expected_fusions,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from quantkit.strict_json import read_json
 
 _CLASSIFIES = "ForSequenceClassification"
+_TAGS = "ForTokenClassification"
 
 
 def onnx_files(folder: Path) -> list[str]:
@@ -33,10 +34,13 @@ def import_line(folder: Path) -> str | None:
 
 
 def _task(folder: Path) -> str | None:
-    """Return the task of a sequence classifier as its config.json tells, None for everything else."""
+    """Return the task of a classifier of texts or of words as its config.json tells, None for everything else."""
     try:
         config = read_json(folder / "config.json")
-        if not any(str(name).endswith(_CLASSIFIES) for name in config["architectures"]):
+        names = [str(name) for name in config["architectures"]]
+        if any(name.endswith(_TAGS) for name in names):
+            return "token-classification"
+        if not any(name.endswith(_CLASSIFIES) for name in names):
             return None
         if config.get("problem_type") == "multi_label_classification":
             return "multi-label-classification"

@@ -19,12 +19,14 @@ from transformers.modeling_outputs import (
     BaseModelOutputWithPooling,
     QuestionAnsweringModelOutput,
     SequenceClassifierOutput,
+    TokenClassifierOutput,
 )
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
 from transformers.models.auto.modeling_auto import (
     AutoModel,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
 )
 from transformers.models.bert.modeling_bert import eager_attention_forward
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
@@ -36,6 +38,7 @@ __all__ = [
     "DeciBertConfig",
     "DeciBertForQuestionAnswering",
     "DeciBertForSequenceClassification",
+    "DeciBertForTokenClassification",
     "DeciBertModel",
 ]
 
@@ -391,6 +394,45 @@ class DeciBertForSequenceClassification(DeciBertPreTrainedModel):
         )
 
 
+class DeciBertForTokenClassification(DeciBertPreTrainedModel):
+    """Which label each token has."""
+
+    def __init__(self, config: DeciBertConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.decibert = DeciBertModel(config)
+        dropout = (
+            config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **others: Any,
+    ) -> TokenClassifierOutput:
+        """Return the logits [batch, sequence, labels], and the cross entropy of known labels, -100 for none.
+
+        Args:
+            input_ids: int64 [batch, sequence].
+            attention_mask: 1 where a token is to be seen, [batch, sequence].
+            labels: known ones, [batch, sequence].
+            others: as in `DeciBertModel`.
+        """
+        outputs = self.decibert(input_ids, attention_mask=attention_mask, **others)
+        logits = self.classifier(self.dropout(outputs.last_hidden_state))
+        loss = None if labels is None else nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        return TokenClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
 AutoModel.register(DeciBertConfig, DeciBertModel, exist_ok=True)
 AutoModelForQuestionAnswering.register(DeciBertConfig, DeciBertForQuestionAnswering, exist_ok=True)
 AutoModelForSequenceClassification.register(DeciBertConfig, DeciBertForSequenceClassification, exist_ok=True)
+AutoModelForTokenClassification.register(DeciBertConfig, DeciBertForTokenClassification, exist_ok=True)

@@ -81,7 +81,9 @@ def command(
 
 def _counted(task: str) -> str:
     """Return what the rows of a task's file are."""
-    return {"squad": "questions", "reranking": "queries"}.get(task, "texts")
+    return {"squad": "questions", "reranking": "queries", "token-classification": "sentences"}.get(
+        task, "texts"
+    )
 
 
 def _lengths(model: Path, task: str) -> "WindowSettings":

@@ -19,11 +19,18 @@ def divergence(student: Tensor, teacher: Tensor, mask: Tensor | None, temperatur
     """Return KL(teacher || student) of softened logits, times the temperature squared, in nats (Hinton et al. 2015).
 
     Args:
-        student: [rows, places].
-        teacher: [rows, places].
+        student: [rows, places], or [rows, tokens, labels], a distribution for each token.
+        teacher: likewise.
         mask: bool [rows, places], the places that are some; None: all are.
         temperature: divides the logits; its square keeps the gradients' size.
     """
+    if student.ndim == 3:
+        told, known = (
+            functional.log_softmax(logits.float() / temperature, dim=-1) for logits in (student, teacher)
+        )
+        apart = (known.exp() * (known - told)).sum(dim=-1)
+        counted = torch.ones_like(apart) if mask is None else mask.float()
+        return (apart * counted).sum() / counted.sum() * temperature**2
     mine, theirs = (_masked(logits.float() / temperature, mask) for logits in (student, teacher))
     told, known = functional.log_softmax(mine, dim=-1), functional.log_softmax(theirs, dim=-1)
     return (known.exp() * (known - told)).sum(dim=-1).mean() * temperature**2
@@ -83,12 +90,19 @@ def label_loss(logits: Sequence[Tensor], right: Sequence[Right], mask: Tensor | 
     """Return the negative log of the probability of all right places together, a mean over rows that have some.
 
     Args:
-        logits: for each output [rows, places].
+        logits: for each output [rows, places], or [rows, tokens, labels]: then a right place is token * labels + label,
+            and the loss is the mean over them.
         right: for each row and output the right places.
         mask: bool [rows, places], the places that are some; None: all are.
     """
     losses = []
     for number, output in enumerate(logits):
+        if output.ndim == 3:
+            each = functional.log_softmax(output.float(), dim=-1).flatten(1)
+            losses += [
+                -each[row, list(places[number])].mean() for row, places in enumerate(right) if places[number]
+            ]
+            continue
         known = functional.log_softmax(_masked(output.float(), mask), dim=-1)
         for row, places in enumerate(right):
             if places[number]:

@@ -25,12 +25,13 @@ Outcome = Literal["choice", "flags", "number", "direction"]
 def divergence(reference: Sequence[Logits], found: Sequence[Logits], outcome: Outcome = "choice") -> float:
     """Return the mean Kullback-Leibler divergence from `reference` over rows and outputs, in nats.
 
-    Flags: of each label's two outcomes, a mean over the labels. Numbers: of normal distributions around the two models'
-    numbers, as wide as the reference's numbers are spread over the rows, so that the scale does not matter; numbers
-    that are the same in all rows are told apart by nothing, and count as spread by 1. Directions: 1 - cosine, no nats.
+    Logits [tokens, labels] are a distribution for each token, and count as their mean. Flags: of each label's two
+    outcomes, a mean over the labels. Numbers: of normal distributions around the two models' numbers, as wide as the
+    reference's numbers are spread over the rows, so that the scale does not matter; numbers that are the same in all
+    rows are told apart by nothing, and count as spread by 1. Directions: 1 - cosine, no nats.
 
     Args:
-        reference: for each row its outputs, one-dimensional.
+        reference: for each row its outputs, one-dimensional or [tokens, labels].
         found: the same rows and outputs of another model.
         outcome: what the outputs are.
     """
@@ -78,10 +79,14 @@ def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
 
 def _divergence(wanted: NDArray[Any], found: NDArray[Any]) -> float:
     one, other = _log_softmax(wanted), _log_softmax(found)
-    return float(np.sum(np.exp(one) * (one - other)))
+    return float(np.sum(np.exp(one) * (one - other))) / (len(wanted) if wanted.ndim == 2 else 1)
 
 
 def _log_softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    if logits.ndim == 2:
+        moved = logits.astype(np.float64) - np.max(logits, axis=1, keepdims=True)
+        each: NDArray[np.float64] = moved - np.log(np.exp(moved).sum(axis=1, keepdims=True))
+        return each
     shifted = logits.astype(np.float64) - np.max(logits)
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
     return result

@@ -167,7 +167,12 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
             modules_of(unused),
         )
     of_task = task_named(source.task)
-    signature = Signature(inputs=source.inputs, outputs=of_task.outputs, per_token=of_task.per_token)
+    signature = Signature(
+        inputs=source.inputs,
+        outputs=of_task.outputs,
+        per_token=of_task.per_token,
+        per_label=of_task.per_label,
+    )
     graph = trace_model(model, signature, opset=settings.opset, max_positions=source.max_positions)
     if settings.external_data == "no" and weight_bytes(graph) > PROTOBUF_LIMIT:
         raise ExportError(

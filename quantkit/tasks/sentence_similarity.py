@@ -80,6 +80,7 @@ class SentenceSimilarity:
     head = "Model"
     metric = metric_of("sentence-similarity")
     per_token = False
+    per_label = False
     outcome: Outcome = "direction"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:

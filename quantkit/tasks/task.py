@@ -218,6 +218,10 @@ class Task(Protocol):
     def outcome(self) -> Outcome:
         """What the numbers of an output are (`quantkit.metrics.distributions.Outcome`)."""
 
+    @property
+    def per_label(self) -> bool:
+        """Whether an output has a number for each label: with `per_token`, one for each label of each token."""
+
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read a file.
 
@@ -295,6 +299,7 @@ def require_outputs(
     names: tuple[str, ...],
     *,
     per_token: bool,
+    per_label: bool = False,
 ) -> None:
     """Check that every window has all its outputs, that all are finite, and that no question was lost.
 
@@ -304,6 +309,7 @@ def require_outputs(
         outputs: one tuple per window.
         names: the names of the arrays in a tuple.
         per_token: arrays are [tokens] of their window; else one-dimensional and not empty.
+        per_label: with `per_token`, arrays are [tokens, labels].
 
     Raises:
         EvaluationError: naming the first question for which this does not hold.
@@ -317,7 +323,8 @@ def require_outputs(
         if index >= len(outputs) or len(outputs[index]) != len(names):
             raise EvaluationError(f"{place}: the model gave no {' and '.join(names)}; evaluate again")
         for name, array in zip(names, outputs[index], strict=True):
-            fits = array.shape == window.input_ids.shape if per_token else array.ndim == 1 and array.size > 0
+            tokens = array.shape[:1] == window.input_ids.shape and array.ndim == 1 + per_label
+            fits = (tokens if per_token else array.ndim == 1) and array.size > 0
             if not fits:
                 raise EvaluationError(
                     f"{place}: {name} has shape {list(array.shape)} for {len(window.input_ids)} tokens; "

@@ -79,6 +79,7 @@ class TextClassification:
     metric = metric_of("text-classification")
     per_token = False
     outcome: Outcome = "choice"
+    per_label = True
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read rows of any form.

@@ -86,6 +86,7 @@ class TextRegression:
     head = "ForSequenceClassification"
     metric = metric_of("text-regression")
     per_token = False
+    per_label = True
     outcome: Outcome = "number"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:

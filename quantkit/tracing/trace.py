@@ -32,11 +32,13 @@ class Signature:
         inputs: names of the graph inputs, int64 [batch, sequence] each.
         outputs: names of the graph outputs.
         per_token: an output is [batch, sequence]; else [batch, labels].
+        per_label: with `per_token`, an output is [batch, sequence, labels].
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     per_token: bool
+    per_label: bool = False
 
 
 class _Traced(torch.nn.Module):  # type: ignore[misc]  # torch is followed by no type checker here
@@ -100,15 +102,17 @@ def trace_model(model: torch.nn.Module, signature: Signature, *, opset: int, max
         )
     graph = ir.serde.deserialize_model(onnx.load_model_from_string(buffer.getvalue()))
     name_graph(graph, model)
-    _declare(graph, per_token=signature.per_token)
+    _declare(graph, signature)
     return graph
 
 
-def _declare(model: ir.Model, *, per_token: bool) -> None:
+def _declare(model: ir.Model, signature: Signature) -> None:
     """State the outputs' types, the format's version and the maker; drop what describes the tracing."""
     for value in model.graph.outputs:
-        last = "sequence" if per_token else _LAST.get(value.name or "", "labels")
-        value.shape = ir.Shape(["batch", last])
+        sizes = ["sequence"] if signature.per_token else [_LAST.get(value.name or "", "labels")]
+        if signature.per_token and signature.per_label:
+            sizes.append("labels")
+        value.shape = ir.Shape(["batch", *sizes])
         value.dtype = ir.DataType.FLOAT
     model.ir_version = IR_VERSION
     model.producer_name = "quantkit"

@@ -25,6 +25,7 @@ _LOADERS = {
     "question-answering": ("ORTModelForQuestionAnswering", "question=…, context=…"),
     "text-classification": ("ORTModelForSequenceClassification", "…"),
     "text-ranking": ("ORTModelForSequenceClassification", "query, passage"),
+    "token-classification": ("ORTModelForTokenClassification", "…"),
 }
 
 

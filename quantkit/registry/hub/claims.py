@@ -28,6 +28,7 @@ _TASKS = {
     "text-regression": ("text-classification", (("spearmanr", "Spearman"),)),
     "reranking": ("text-ranking", (("ndcg_at_10", "NDCG@10"),)),
     "sentence-similarity": ("sentence-similarity", (("spearman_cosine", "Spearman"),)),
+    "token-classification": ("token-classification", (("f1", "Entity F1"),)),
 }
 
 

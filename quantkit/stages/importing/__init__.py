@@ -243,7 +243,9 @@ def _try_batches(path: Path, task: Task, where: str) -> None:
             unfit = None if task.per_token else unfit_head({}, task, rows=width)
             if unfit is not None:
                 raise ArtifactError(f"{where}: by its output {name}, {unfit}")
-            wanted = (shape[0], width)
+            wanted: tuple[int, ...] = (shape[0], width)
+            if task.per_token and task.per_label:
+                wanted = (*wanted, labels.setdefault(name, array.shape[-1]))
             if array.shape != wanted:
                 raise ArtifactError(
                     f"{where}: {name} of {said} has the shape {list(array.shape)}, not {list(wanted)}; "

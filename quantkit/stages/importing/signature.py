@@ -119,10 +119,12 @@ def _require_output(value: Value, task: Task, where: str) -> None:
     if value.kind != onnx.TensorProto.FLOAT:
         kind = value.as_json()["type"]
         raise ArtifactError(f"{where}: its output {value.ours} is {kind}, not float32; export it in float32")
-    flat = value.shape is not None and len(value.shape) == 2
+    tagged = task.per_token and task.per_label
+    flat = value.shape is not None and len(value.shape) == 2 + tagged
     # A number there is a count of labels. A name may be either; the batches that are tried tell.
     if not flat or (task.per_token and isinstance((value.shape or ())[1], int)):
         wanted = "[batch, sequence]" if task.per_token else "[batch, labels]"
+        wanted = "[batch, sequence, labels]" if tagged else wanted
         raise ArtifactError(
             f"{where}: its output {value.ours} has the shape {_spelled(value)}, not {wanted} as {task.name} reads it; "
             "give the model of this task"

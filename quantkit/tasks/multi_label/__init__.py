@@ -56,6 +56,7 @@ class MultiLabelClassification:
     head = "ForSequenceClassification"
     metric = metric_of("multi-label-classification")
     per_token = False
+    per_label = True
     outcome: Outcome = "flags"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:

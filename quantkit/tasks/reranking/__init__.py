@@ -60,6 +60,7 @@ class Reranking:
     head = "ForSequenceClassification"
     metric = metric_of("reranking")
     per_token = False
+    per_label = True
     outcome: Outcome = "number"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:

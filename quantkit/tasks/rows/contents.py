@@ -10,6 +10,7 @@ from quantkit.tasks.task import Question
 from quantkit.tasks.text_classification import TextQuestion
 from quantkit.tasks.text_regression import NumberQuestion
 from quantkit.tasks.texts import PairQuestion
+from quantkit.tasks.token_classification import Sentence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +47,12 @@ def content_of(question: Question) -> Content:
     if isinstance(question, SimilarityQuestion):
         return Content(
             rows=tuple((text,) for text in question.texts), answered=question.score is not None, labels=()
+        )
+    if isinstance(question, Sentence):
+        return Content(
+            rows=((" ".join(question.words),),),
+            answered=question.tags is not None,
+            labels=tuple(str(tag) for tag in question.tags or ()),
         )
     assert isinstance(question, PairQuestion)
     labels: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ import numpy as np
 from quantkit.tasks.rows.contents import Content, content_of
 from quantkit.tasks.squad import SquadQuestion
 from quantkit.tasks.task import Dataset, Task, WindowSettings
+from quantkit.tasks.token_classification import Sentence
 from quantkit.tasks.tokenizer import Tokenizer
 
 _MOST_LABELS = 50
@@ -40,7 +41,7 @@ class Findings:
         characters: of a question with its context, or of a text with its pair.
         tokens: of a row with its special tokens, None without a tokenizer.
         truncated: texts that are longer than a row may be, so that their end is not read; None without a tokenizer. A
-            long context of a question is read in several windows and is not truncated.
+            long context of a question, or a long sentence of tags, is read in several windows and is not truncated.
         labels: label → count, the most frequent first.
     """
 
@@ -83,11 +84,12 @@ def findings(dataset: Dataset, task: Task, tokenizer: Tokenizer | None, settings
         rows = _row_lengths(texts, tokenizer)
         tokens = _lengths(rows)
         by_window = isinstance(dataset.questions[0], SquadQuestion)
-        truncated = (
-            _cut_questions(texts, tokenizer, settings)
-            if by_window
-            else _cut_contents(contents, rows, settings.max_length)
-        )
+        if isinstance(dataset.questions[0], Sentence):
+            truncated = 0
+        elif by_window:
+            truncated = _cut_questions(texts, tokenizer, settings)
+        else:
+            truncated = _cut_contents(contents, rows, settings.max_length)
     return Findings(
         dataset=dataset.name,
         digest=dataset.digest,

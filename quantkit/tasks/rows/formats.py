@@ -17,6 +17,7 @@ from quantkit.tasks.reading import LARGEST, text_of, without_mark
 
 _GZIP, _PARQUET, _ARROW, _STREAM = b"\x1f\x8b", b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_LINES = (".jsonl", ".ndjson")
 _PLAIN = ".txt"
 _PACKED = (".gz", ".gzip")
 
@@ -100,7 +101,7 @@ def _of_text(path: Path, text: str, ending: str, advice: str) -> tuple[str, list
             Row(place=f"line {at}", values={"text": line}) for at, line in lines if line.strip()
         ]
     start = text.lstrip()[:1]
-    if start == "[" or (start == "{" and not _is_lines(text)):
+    if start == "[" or (start == "{" and not _is_lines(text, by_name=ending in _LINES)):
         return _json(path, text, advice)
     if start != "{":
         raise DatasetError(
@@ -116,15 +117,18 @@ def is_one_object(content: bytes) -> bool:
     return text.lstrip()[:1] == "{" and not _is_lines(text)
 
 
-def _is_lines(text: str) -> bool:
-    """Return whether the first line is an object of its own, as in JSON Lines, and not the column table of a file."""
-    first = text.lstrip().split("\n", 1)[0]
+def _is_lines(text: str, *, by_name: bool = False) -> bool:
+    """Return whether the first line is an object of its own, as in JSON Lines, and not the column table of a file.
+
+    An object of lists may be either, where it is the only line: then the file's name decides.
+    """
+    first, _, rest = text.lstrip().partition("\n")
     try:
         value = parse_json(first)
     except ValueError:
         # A whole JSON text begins with a line that is no value; a broken line of JSON Lines is told as one.
         return first.rstrip().endswith("}") and "\n" in text.strip()
-    return not (_wraps(value) or is_by_column(value))
+    return bool(rest.strip()) or not (_wraps(value) or (is_by_column(value) and not by_name))
 
 
 def is_by_column(value: Any) -> bool:

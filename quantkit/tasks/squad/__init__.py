@@ -25,6 +25,7 @@ class Squad:
     metric = metric_of("squad")
     per_token = True
     outcome: Outcome = "choice"
+    per_label = False
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read a file in SQuAD format, or rows; see `read_squad`."""

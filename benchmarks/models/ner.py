@@ -1,0 +1,290 @@
+"""Makes a small BERT that finds names in sentences (NER), and the data for it.
+
+    python benchmarks/models/ner.py -o ner
+    quantkit export ner/checkpoint -o ner-fp32 --task token-classification
+    quantkit evaluate ner-fp32 --data ner/data/evaluation.jsonl
+
+Sentences are made from frames with places for people, places, organizations and dates. Many names are of several kinds
+(Paris, Jordan, Ford), so only the words around them tell, many are made of syllables and were never seen in training,
+and some words are lost: entity F1 stays below 100, for what cannot be lost cannot be measured.
+
+The folder holds `checkpoint/` and `data/` with calibration.jsonl (200 sentences), selection.jsonl (1,000),
+evaluation.jsonl (2,000), and evaluation.conll, the same in CoNLL. A sentence's hash decides its part. One seed, one
+thread and one version of torch give the same files on the same kind of machine. `--tiny` is for tests.
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import BertWordPieceTokenizer
+from torch.nn import functional
+from transformers import BertConfig, BertForTokenClassification, BertTokenizerFast
+
+from quantkit.errors import QuantkitError
+from quantkit.files import new_folder, write_text
+from quantkit.progress import track
+from quantkit.quickstart.values import Dice
+from quantkit.tasks.tokenizer import Tokenizer
+
+PARTS = {"calibration": 200, "selection": 1000, "evaluation": 2000}
+LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-DATE", "I-DATE")
+_FRAMES = """
+{PER} of {ORG} flew to {LOC} on {DATE} .
+on {DATE} , {ORG} opened an office in {LOC} .
+{PER} met {PER} in {LOC} .
+{ORG} was sued by {ORG} .
+the mayor of {LOC} thanked {PER} .
+since {DATE} nobody has seen {PER} near {LOC} .
+shares of {ORG} fell after {PER} resigned .
+{LOC} and {LOC} are twinned since {DATE} .
+"we are from {LOC}" , said {PER} , who works for {ORG} .
+{PER} , born in {LOC} , joined {ORG} in {DATE} .
+there was nothing to report that day .
+{ORG} 's chief {PER} will visit {LOC} .
+it rained in {LOC} all day .
+a letter to {PER} arrived from {ORG} .
+the weather was as bad as it had been the week before .
+"""
+_SHARED = (
+    "paris",
+    "jordan",
+    "ford",
+    "washington",
+    "sydney",
+    "chelsea",
+    "lincoln",
+    "florence",
+    "austin",
+    "mercedes",
+)
+_FIRST = ("anna", "ben", "clara", "david", "emma", "felix", "grace", "henry", "iris", "jonas", "lena", "omar")
+_FIRM = ("bank", "motors", "group", "labs", "records", "airways", "and sons")
+_AREA = ("hills", "bay", "city", "falls", "springs")
+_MONTHS = ("january", "march", "april", "june", "august", "october", "december")
+_SYLLABLES = (
+    "ba",
+    "dor",
+    "el",
+    "fin",
+    "gar",
+    "ho",
+    "is",
+    "ka",
+    "lun",
+    "mo",
+    "nes",
+    "or",
+    "pa",
+    "ri",
+    "sel",
+    "tan",
+    "ver",
+)
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_POSITIONS, _ROWS, _IGNORED, _LOST = 512, 32, -100, 0.08
+_log = logging.getLogger("ner")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """The size of the model (width, layers, width of a head) and of its training (steps, peak rate)."""
+
+    hidden: int
+    layers: int
+    head: int
+    vocabulary: int
+    steps: int
+    rate: float
+
+
+SMALL = Size(hidden=96, layers=2, head=32, vocabulary=400, steps=800, rate=2e-3)
+TINY = Size(hidden=32, layers=2, head=16, vocabulary=300, steps=200, rate=5e-3)
+
+Tagged = list[tuple[str, str]]
+
+
+def write_sentences(part: str, seed: int) -> Iterator[Tagged]:
+    """Yield sentences of a part without end; those of `training` may repeat, others do not."""
+    dice, seen = Dice(f"{part} {seed}"), set[str]()
+    frames = [frame for frame in _FRAMES.splitlines() if frame]
+    while True:
+        sentence = _write(dice.pick(frames), dice)
+        text = " ".join(word for word, _ in sentence)
+        number = hashlib.sha256(text.encode()).digest()[0] % 16
+        own = (
+            ("calibration", "selection", "selection", *["evaluation"] * 4)[number]
+            if number < 7
+            else "training"
+        )
+        if own == part and sentence and (part == "training" or text not in seen):
+            seen.add(text)
+            yield sentence
+
+
+def _write(frame: str, dice: Dice) -> Tagged:
+    found: Tagged = []
+    for word in frame.split():
+        kind = word.strip('"').strip("{}")
+        if kind not in ("PER", "LOC", "ORG", "DATE"):
+            found += [] if dice.chance(_LOST) else [(word.strip('"'), "O")]
+            continue
+        name = _name(kind, dice).split()
+        found += [(part, f"{'I' if at else 'B'}-{kind}") for at, part in enumerate(name)]
+    return found
+
+
+def _name(kind: str, dice: Dice) -> str:
+    if kind == "DATE":
+        year = dice.pick([str(number) for number in range(1950, 2026)])
+        return f"{dice.pick(_MONTHS)} {year}" if dice.chance(0.5) else year
+    base = dice.pick(_SHARED) if dice.chance(0.4) else "".join(dice.pick(_SYLLABLES) for _ in range(3))
+    more = {
+        "PER": (dice.pick(_FIRST), base),
+        "LOC": (base, dice.pick(_AREA)),
+        "ORG": (base, dice.pick(_FIRM)),
+    }
+    return " ".join(more[kind]) if dice.chance(0.35) else base
+
+
+def write_data(folder: Path, seed: int) -> None:
+    """Write the files of all parts, JSON Lines; the evaluation also as CoNLL."""
+    for part, count in PARTS.items():
+        sentences = list(itertools.islice(write_sentences(part, seed), count))
+        rows = [
+            {
+                "id": f"{part}-{number}",
+                "tokens": [word for word, _ in one],
+                "ner_tags": [tag for _, tag in one],
+            }
+            for number, one in enumerate(sentences, start=1)
+        ]
+        write_text(folder / f"{part}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        if part == "evaluation":
+            lines = ["".join(f"{word} {tag}\n" for word, tag in one) + "\n" for one in sentences]
+            write_text(folder / f"{part}.conll", "".join(lines))
+
+
+def train_tokenizer(folder: Path, vocabulary: int, seed: int) -> Tokenizer:
+    """Learn a lower-cased WordPiece vocabulary and save its files into a folder."""
+    learner = BertWordPieceTokenizer(lowercase=True)
+    sentences = itertools.islice(write_sentences("training", seed + 1), 5000)
+    texts = (" ".join(word for word, _ in sentence) for sentence in sentences)
+    learner.train_from_iterator(texts, vocab_size=vocabulary, min_frequency=2, show_progress=False)
+    words = [*_SPECIAL, *sorted(set(learner.get_vocab()) - set(_SPECIAL))]
+    write_text(folder / "vocab.txt", "\n".join(words) + "\n")
+    BertTokenizerFast(
+        vocab={word: index for index, word in enumerate(words)},
+        do_lower_case=True,
+        model_max_length=_POSITIONS,
+    ).save_pretrained(folder)
+    return Tokenizer.load(folder)
+
+
+def build_model(size: Size, vocab_size: int, seed: int) -> BertForTokenClassification:
+    """Return an untrained model."""
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=vocab_size,
+        hidden_size=size.hidden,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.hidden // size.head,
+        intermediate_size=4 * size.hidden,
+        max_position_embeddings=_POSITIONS,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.05,
+        id2label=dict(enumerate(LABELS)),
+        label2id={name: index for index, name in enumerate(LABELS)},
+    )
+    return BertForTokenClassification(config)
+
+
+def train(model: BertForTokenClassification, tokenizer: Tokenizer, size: Size, seed: int) -> None:
+    """Train with AdamW, a warm-up and a linear decay; the first piece of a word carries its label."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=size.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    warm_up = max(1, size.steps // 20)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm_up, (size.steps - step) / (size.steps - warm_up))
+    )
+    sentences = write_sentences("training", seed)
+    model.train()
+    with track("train", size.steps, "steps") as advance:
+        for step in range(1, size.steps + 1):
+            inputs, wanted = _batch(list(itertools.islice(sentences, _ROWS)), tokenizer)
+            logits = model(**inputs).logits
+            loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=_IGNORED)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+            advance(1)
+            if step % 200 == 0:
+                _log.info("step %d: loss %.4f", step, float(loss.detach()))
+
+
+def _batch(sentences: Sequence[Tagged], tokenizer: Tokenizer) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    encoded = tokenizer.encode_words([[word for word, _ in sentence] for sentence in sentences])
+    rows = [tokenizer.row(ids)[0] for ids, _ in encoded]
+    shape = (len(rows), max(map(len, rows)))
+    input_ids, mask = np.full(shape, tokenizer.pad_id, np.int64), np.zeros(shape, np.int64)
+    wanted = np.full(shape, _IGNORED, np.int64)
+    for index, (row, (_, word_of), sentence) in enumerate(zip(rows, encoded, sentences, strict=True)):
+        input_ids[index, : len(row)], mask[index, : len(row)] = row, 1
+        for place in np.flatnonzero(np.diff(word_of, prepend=-1)):
+            wanted[index, place + tokenizer.before_text] = LABELS.index(sentence[word_of[place]][1])
+    inputs = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
+    return inputs, torch.from_numpy(wanted)
+
+
+def make_ner(output: Path, size: Size, *, seed: int = 0, force: bool = False) -> None:
+    """Write `checkpoint/` and `data/` into a new folder.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    with new_folder(output, force=force) as folder:
+        write_data(folder / "data", seed)
+        checkpoint = folder / "checkpoint"
+        checkpoint.mkdir()
+        tokenizer = train_tokenizer(checkpoint, size.vocabulary, seed)
+        model = build_model(size, tokenizer.vocab_size, seed)
+        train(model, tokenizer, size, seed)
+        model.save_pretrained(checkpoint)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, save and report; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoint/ and data/")
+    parser.add_argument("--tiny", action="store_true", help="the size for tests")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and sentences (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
+    parser.add_argument("--force", action="store_true", help="replace the folder")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    torch.set_num_threads(options.threads)
+    started = time.monotonic()
+    try:
+        make_ner(options.output, TINY if options.tiny else SMALL, seed=options.seed, force=options.force)
+    except QuantkitError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    _log.info("made in %.0f s", time.monotonic() - started)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
