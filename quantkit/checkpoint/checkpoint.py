@@ -22,11 +22,11 @@ from quantkit.checkpoint.sentence_files import (
     read_pooling,
     require_plain_texts,
 )
-from quantkit.checkpoint.weight_names import require_names, tasks_of
+from quantkit.checkpoint.weight_names import require_names
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
-from quantkit.tasks.heads import fitting, unfit_head
+from quantkit.tasks.heads import fitting, tasks_of, unfit_head
 from quantkit.tasks.tokenizer import Tokenizer
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from quantkit.architectures import Architecture
 from quantkit.errors import CheckpointError
-from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
-from quantkit.tasks.heads import fitting
+from quantkit.tasks.heads import fitting, tasks_of
 
 # Parts of weight names that only unfinished or compressed checkpoints have.
 _QUANTIZED = "quantized weights; give the float checkpoint"
@@ -35,11 +34,6 @@ _FOREIGN = {
 _WRAPPERS = {"module": "DataParallel", "_orig_mod": "torch.compile"}
 _IN_A_LAYER = re.compile(r"\.layers?\.(\d+)\.")
 _NAMED = 3
-
-
-def tasks_of(heads: Collection[str]) -> list[str]:
-    """Return the tasks that checkpoints with one of these heads are for."""
-    return [name for name in TASKS if task_named(name).head in heads]
 
 
 def require_names(

@@ -79,6 +79,11 @@ def _count(config: Mapping[str, Any]) -> int | None:
     return min(known, default=None)
 
 
+def tasks_of(heads: Collection[str]) -> list[str]:
+    """Return the tasks that checkpoints with one of these heads are for."""
+    return [name for name in TASKS if _task(name).head in heads]
+
+
 def fitting(config: Mapping[str, Any], heads: Collection[str]) -> str:
     """Return the task that a checkpoint with one of these heads is for, as an option's value; `a or b` for several.
 

@@ -19,8 +19,9 @@ from quantkit.graph.model import load_model, save_model
 from quantkit.quantization.observe import Statistics
 from quantkit.quantization.treatments.shift import channel_shifts, shift_channels
 from quantkit.quantization.write import open_embed_layer_norm
-from quantkit.recipe.settings import ExportSettings, QuantizeSettings
+from quantkit.recipe.settings import ExportSettings, FuseSettings, QuantizeSettings
 from quantkit.stages.export import export
+from quantkit.stages.fuse import fuse
 from quantkit.stages.inspect import inspect
 from quantkit.stages.quantize import quantize
 from quantkit.tasks.tokenizer import Tokenizer
@@ -235,3 +236,22 @@ def test_a_task_that_a_family_has_no_head_for_is_one_line(tmp_path: Path) -> Non
         CheckpointError, match="no model of the family nomic_bert for squad; it has them for text-c"
     ):
         export(str(folder), tmp_path / "out", task="squad", settings=ExportSettings())
+
+
+def test_a_window_wider_than_short_rows_is_no_padding_mask(tmp_path: Path) -> None:
+    """ModernBERT's own window of 64 to either side hides nothing in rows of 33: it is kept all the same."""
+    folder = write_checkpoint(tmp_path / "checkpoint", "modernbert", "squad", local_attention=128)
+    exported = export(str(folder), tmp_path / "exported", task="squad", settings=ExportSettings())
+    fused = fuse(exported, tmp_path / "fused", settings=FuseSettings())
+    attentions = [
+        node for node in onnx.load(fused.model_path).graph.node if node.op_type == "MultiHeadAttention"
+    ]
+    # The first layer of three attends to everything: its mask is the padding's.
+    assert [len(node.input) for node in attentions] == [5, 6, 6]
+    ids = np.arange(300)[None] % 50 + 2
+    feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    found, exact = (
+        onnxruntime.InferenceSession(artifact.model_path, providers=["CPUExecutionProvider"]).run(None, feeds)
+        for artifact in (fused, exported)
+    )
+    np.testing.assert_allclose(found[0], exact[0], rtol=0, atol=1e-4 * np.ptp(exact[0]))
