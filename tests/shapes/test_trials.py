@@ -43,4 +43,5 @@ def test_what_was_compared_is_not_quantized_again(monkeypatch: pytest.MonkeyPatc
         load=nothing,
     )
     one.built(units, Path("model.onnx"))
-    assert (sorted(made), saved, one.parts(units)) == (["healed", "narrowed"], [better], {block: better})
+    found: Any = one.parts(units)
+    assert (sorted(made), saved, found) == (["healed", "narrowed"], [better], {block: better})
