@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from quantkit.tasks.squad.question import SquadQuestion
 from quantkit.tasks.task import Outputs, Question, require_outputs
 from quantkit.tasks.text_classification import TextQuestion
 from quantkit.tasks.text_regression import NumberQuestion
+from quantkit.tasks.token_classification import Sentence, SentenceWindow, tags_of
 
 SPANS = "squad"
 LABELS = "text-classification"
@@ -36,6 +37,7 @@ LABEL_SETS = "multi-label-classification"
 NUMBERS = "text-regression"
 RANKINGS = "reranking"
 EMBEDDINGS = "sentence-similarity"
+TAGS = "token-classification"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,6 +215,30 @@ class Model:
         )
         scores = [float(logits[0]) for (logits,) in self._checked([asked])]
         return [Ranked(passage=at, score=scores[at]) for at in ranking(scores, none)]
+
+    def tag(self, words: Sequence[str]) -> list[str]:
+        """Return the tag of each word of a sentence, such as `B-PER`; a long sentence is read in several windows.
+
+        Raises:
+            UsageError: the model is for another task.
+            EvaluationError: a logit is NaN or infinite.
+        """
+        return self.tags([words])[0]
+
+    def tags(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Return the tags of the words of each sentence, in batches; raises what `tag` raises."""
+        self._require((TAGS,), "tag")
+        asked = [
+            Sentence(id=str(number), group=str(number), words=tuple(words), tags=(0,) * len(words))
+            for number, words in enumerate(sentences)
+        ]
+        told = [question for question in asked if question.words]
+        if not told:
+            return [[] for _ in asked]
+        prepared, outputs = self._run(told)
+        prepared.predict(outputs)  # refuses what is no number
+        found = iter(tags_of(cast(Sequence[SentenceWindow], prepared.rows), outputs).values())
+        return [next(found) if question.words else [] for question in asked]
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the embedding of each text, float32 [texts, hidden], in batches; a long text is cut.
