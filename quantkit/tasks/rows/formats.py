@@ -120,7 +120,9 @@ def is_one_object(content: bytes) -> bool:
 
 def _is_lines(text: str) -> bool:
     """Return whether the first line is an object of its own, as in JSON Lines, and not the column table of a file."""
-    first = text.lstrip().split("\n", 1)[0]
+    first, *more = text.strip().split("\n", 1)
+    if more and more[0].lstrip().startswith("{"):
+        return True  # another object follows: lists in the first one are values, not columns
     try:
         value = parse_json(first)
     except ValueError:

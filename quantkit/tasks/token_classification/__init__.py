@@ -1,7 +1,8 @@
 """Token classification: a tag for each word, scored by entities (NER); `quantkit.metrics.entities` has the rules.
 
 An answer is the sentence's entities, such as `PER 0-1, LOC 4`, by words. A sentence is changed when they are others.
-Its own F1 is that of its entities, 1 where there are none and none were found; exact match is 1 when every tag is right.
+Its own F1 is that of its entities, 1 where there are none and none were found; exact match is 1 when every tag is
+right.
 """
 
 from collections import defaultdict
