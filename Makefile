@@ -4,6 +4,7 @@
 # test-all    the slow ones too: full SQuAD sets where ../shared is there
 # test-avx2   tests marked avx2 as an x86 without VNNI runs them: on one, or emulated by qemu-user
 # fuzz        parsers on changed bytes, for FUZZ_SECONDS (60); .ci/run does it too
+# site        docs/ as a site, in runs/site
 # style       format and mend what can be mended
 # generate    what is made from the settings' models: options of commands, their docs, the schema of recipes
 
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORK ?= runs
 
-.PHONY: quickstart check test test-all test-avx2 fuzz style generate clean
+.PHONY: quickstart check test test-all test-avx2 fuzz site style generate clean
 
 quickstart: $(VENV)/.run
 	$(BIN)/quantkit run recipes/quickstart.yaml --work $(WORK)/quickstart
@@ -39,6 +40,10 @@ FUZZ_SECONDS ?= 60
 
 fuzz: $(VENV)/.dev
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -m fuzz tests/fuzz
+
+site: $(VENV)/.dev
+	$(BIN)/zensical build --strict
+	@echo "runs/site/index.html"
 
 style: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -11,15 +11,16 @@ _REPOSITORY = "models--"
 
 
 def blobs_of(folder: Path) -> Path | None:
-    """Return where the links of a snapshot may lead, or None for a folder that is no snapshot in a cache.
+    """Return where the links of a snapshot, or of a folder in one, may lead; None for a folder that is in no cache.
 
     Nothing below is asked whether it is a link itself: a resolved path that is inside the result is no further away.
     """
-    snapshots = folder.resolve().parent
-    repository = snapshots.parent
-    if snapshots.name != "snapshots" or not repository.name.startswith(_REPOSITORY):
-        return None
-    return repository / "blobs"
+    place = folder.resolve()
+    for snapshot in (place, *place.parents):
+        snapshots = snapshot.parent
+        if snapshots.name == "snapshots" and snapshots.parent.name.startswith(_REPOSITORY):
+            return snapshots.parent / "blobs"
+    return None
 
 
 def is_blob(folder: Path, path: Path) -> bool:

@@ -24,6 +24,7 @@ def test_a_blob_of_the_same_repository_is_inside(snapshot: Path, tmp_path: Path)
     (snapshot / "model.onnx").symlink_to("../../blobs/abc")
     (snapshot / "reports" / "gate.json").symlink_to("../../../blobs/abc")
     (tmp_path / "way").symlink_to(snapshot)
+    assert inside(snapshot / "reports", "gate.json").read_text() == "x"
     for folder in (snapshot, tmp_path / "way"):
         for name in ("model.onnx", "reports/gate.json"):
             assert inside(folder, name).read_text() == "x"

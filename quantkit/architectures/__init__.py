@@ -9,14 +9,25 @@ from quantkit.architectures.architecture import Architecture, Config, EncoderSha
 from quantkit.errors import CheckpointError
 
 ARCHITECTURES = {
+    "albert": "quantkit.architectures.albert",
     "bert": "quantkit.architectures.bert",
+    "camembert": "quantkit.architectures.camembert",
+    "deberta-v2": "quantkit.architectures.deberta_v2",
     "decibert": "quantkit.architectures.decibert",
     "distilbert": "quantkit.architectures.distilbert",
     "electra": "quantkit.architectures.electra",
     "mobilebert": "quantkit.architectures.mobilebert",
+    "modernbert": "quantkit.architectures.modernbert",
+    "mpnet": "quantkit.architectures.mpnet",
+    "nomic_bert": "quantkit.architectures.nomic_bert",
     "roberta": "quantkit.architectures.roberta",
+    "xlm-roberta": "quantkit.architectures.xlm_roberta",
 }
 """model_type of config.json -> the module whose `ARCHITECTURE` it is: a family is one module and one line."""
+
+# Nearer than any two families of transformers are to each other (ibert is no misspelt bert, xlm-roberta-xl no
+# xlm-roberta).
+_MISSPELT = 0.9
 
 __all__ = [
     "ARCHITECTURES",
@@ -43,7 +54,7 @@ def architecture(config: Mapping[str, Any], where: str = "config.json") -> Archi
     if not isinstance(name, str):
         raise CheckpointError(f"{where}: names no model_type; give one of {', '.join(ARCHITECTURES)}")
     if name not in ARCHITECTURES:
-        near = difflib.get_close_matches(name, ARCHITECTURES, n=1)
+        near = difflib.get_close_matches(name, ARCHITECTURES, n=1, cutoff=_MISSPELT)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         known = ", ".join(ARCHITECTURES)
         raise CheckpointError(f"{where}: architecture {name!r} is not supported{hint}; supported are {known}")

@@ -10,15 +10,19 @@ ATTENTION = "MultiHeadAttention"
 SKIP_LAYER_NORM = "SkipLayerNormalization"
 BIAS_GELU = "BiasGelu"
 FAST_GELU = "FastGelu"
+GELU = "Gelu"
+ROTARY = "RotaryEmbedding"
 EMBED_LAYER_NORM = "EmbedLayerNormalization"
 
 # Heads, called as transformers' classes end: several tasks may have the same one.
 QUESTION_ANSWERING = "ForQuestionAnswering"
 SEQUENCE_CLASSIFICATION = "ForSequenceClassification"
+# An encoder alone: every family has it, with no weight of its own beside the encoder's.
+ENCODER = "Model"
 TOKEN_CLASSIFICATION = "ForTokenClassification"  # noqa: S105  (no password)
 
 # Values of hidden_act that compute GELU by erf, and those that compute it by tanh.
-_ERF_GELU = ("gelu", "gelu_python", "gelu_10")
+ERF_GELU = ("gelu", "gelu_python", "gelu_10")
 _TANH_GELU = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")
 
 
@@ -213,4 +217,4 @@ def activation_fusions(activation: str, count: int) -> dict[str, int]:
     """
     if activation in _TANH_GELU:
         return {BIAS_GELU: 0, FAST_GELU: count}
-    return {BIAS_GELU: count if activation in _ERF_GELU else 0}
+    return {BIAS_GELU: count if activation in ERF_GELU else 0}

@@ -9,10 +9,8 @@ from pathlib import Path
 
 from quantkit.strict_json import read_json
 
-_TASKS = {
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-}
+_CLASSIFIES = "ForSequenceClassification"
+_TAGS = "ForTokenClassification"
 
 
 def onnx_files(folder: Path) -> list[str]:
@@ -30,14 +28,23 @@ def import_line(folder: Path) -> str | None:
     if len(names) > 1:
         parts += ["--model", names[0]]
     task = _task(folder)
-    if task:
+    if task is not None:
         parts += ["--task", task]
     return shlex.join(parts)
 
 
 def _task(folder: Path) -> str | None:
+    """Return the task of a classifier of texts or of words as its config.json tells, None for everything else."""
     try:
-        names = [str(name) for name in read_json(folder / "config.json")["architectures"]]
+        config = read_json(folder / "config.json")
+        names = [str(name) for name in config["architectures"]]
+        if any(name.endswith(_TAGS) for name in names):
+            return "token-classification"
+        if not any(name.endswith(_CLASSIFIES) for name in names):
+            return None
+        if config.get("problem_type") == "multi_label_classification":
+            return "multi-label-classification"
+        one = config.get("problem_type") == "regression" or len(config.get("id2label", ())) == 1
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return next((task for name in names for head, task in _TASKS.items() if name.endswith(head)), None)
+    return "text-regression" if one else "text-classification"

@@ -29,6 +29,8 @@ REPORTS = "reports"
 SIGNATURE = "model.sig"
 SCHEMA = "quantkit/manifest/1"
 Count = Annotated[int, Field(ge=0, le=1 << 31)]
+Length = Annotated[int, Field(ge=1, le=1 << 31)]
+LengthName = Literal["max_length", "doc_stride", "max_query_length", "n_best", "max_answer_length"]
 
 
 class FileRecord(Record):
@@ -48,6 +50,8 @@ class _Facts(BaseModel):
     schemes: dict[str, Count] = {}
     kept_float: list[str] = []
     calibration: dict[str, Any] | None = None
+    lengths: dict[LengthName, Length] = {}
+    null_score_diff_threshold: float = Field(default=0.0, allow_inf_nan=False)
 
 
 class StageRecord(Record):
@@ -93,6 +97,19 @@ class Manifest(Record):
         """Operator → how often the last stage that knew the architecture said it must be there; empty when none did."""
         known = [record.facts["expected"] for record in self.stages if "expected" in record.facts]
         return dict(known[-1]) if known else {}
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """How long rows and answers are, by name (`quantkit.tasks.lengths`); empty for the defaults."""
+        known = [record.facts["lengths"] for record in self.stages if "lengths" in record.facts]
+        return dict(known[-1]) if known else {}
+
+    @property
+    def null_score_diff_threshold(self) -> float:
+        """By how much no answer must be above the best one to be given (`quantkit.tasks.task.WindowSettings`)."""
+        name = "null_score_diff_threshold"
+        known = [record.facts[name] for record in self.stages if name in record.facts]
+        return float(known[-1]) if known else 0.0
 
     def serialized(self) -> str:
         """Return the text of `manifest.json`, seal included."""

@@ -1,28 +1,33 @@
 """A checkpoint, checked as far as its files tell: everything that can be refused before torch is imported."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from quantkit.architectures import Architecture, Config, EncoderShape, architecture
-from quantkit.checkpoint.files import WeightFiles, find_checkpoint, find_weights, folder_digest, read_json
+from quantkit.architectures.architecture import ENCODER
+from quantkit.checkpoint.files import (
+    WeightFiles,
+    find_checkpoint,
+    find_weights,
+    folder_digest,
+    read_json,
+    require_cached,
+)
 from quantkit.checkpoint.safetensors import TensorEntry, read_header, require_finite
+from quantkit.checkpoint.sentence_files import (
+    Pooling,
+    is_sentence_transformer,
+    read_pooling,
+    require_plain_texts,
+)
+from quantkit.checkpoint.weight_names import require_names
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks import TASKS
 from quantkit.tasks import task as task_named
-from quantkit.tasks.heads import CHOOSES_A_LABEL, unfit_head
+from quantkit.tasks.heads import fitting, tasks_of, unfit_head
 from quantkit.tasks.tokenizer import Tokenizer
-
-# Parts of weight names that only unfinished or compressed checkpoints have.
-_FOREIGN = {
-    "lora_": "an unmerged LoRA adapter; merge it into its base model first",
-    "base_layer.": "an unmerged adapter; merge it into its base model first",
-    "qweight": "quantized weights; give the float checkpoint",
-    "qzeros": "quantized weights; give the float checkpoint",
-    "weight_scale": "quantized weights; give the float checkpoint",
-    "absmax": "quantized weights; give the float checkpoint",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +49,7 @@ class Checkpoint:
         vocab_size: rows of the word embedding.
         tokens: how many of them the tokenizer uses.
         token_types: rows of the token type embedding that texts use, 1 or 2.
+        pooling: how tokens become one embedding; None where the task has a head of its own.
     """
 
     name: str
@@ -60,10 +66,16 @@ class Checkpoint:
     vocab_size: int
     tokens: int
     token_types: int
+    pooling: Pooling | None = None
 
 
 def read_checkpoint(
-    name: str, *, task: str, revision: str | None = None, allow_pickle: bool = False
+    name: str,
+    *,
+    task: str,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    pooling: str = "auto",
 ) -> Checkpoint:
     """Find a checkpoint and check its files against each other and against the task.
 
@@ -72,6 +84,7 @@ def read_checkpoint(
         task: the name of the task.
         revision: of a Hugging Face checkpoint.
         allow_pickle: accept pickled weights; those are not looked into here.
+        pooling: of an embedding model; see `quantkit.checkpoint.sentence_files.read_pooling`.
 
     Raises:
         CheckpointError: a file is missing, damaged, or does not fit.
@@ -91,20 +104,29 @@ def read_checkpoint(
         raise CheckpointError(f"{where}: the checkpoint is quantized already; give the float checkpoint")
     require_task(where, values, family, task)
     require_scored(where, values, task)
+    embeds = task_named(task).head == ENCODER
+    if pooling != "auto" and not embeds:
+        raise UsageError(f"--pooling: {task} has a head of its own; leave it out")
+    pooled = read_pooling(folder, pooling) if embeds else None
     weights = find_weights(folder, allow_pickle=allow_pickle)
+    require_cached(folder, weights)
     if not weights.pickled:
-        _check_weights(folder, weights, family, task)
+        _check_weights(folder, weights, family, task, values)
     tokenizer = Tokenizer.load(folder)
     vocab_size = config.count("vocab_size")
     tokenizer.check_vocabulary(vocab_size)
+    inputs = family.read_inputs(config)
+    if embeds:
+        require_plain_texts(folder, tokenizer)
     positions = tokenizer.max_positions or config.count("max_position_embeddings")
     return Checkpoint(
         name=name,
+        pooling=pooled,
         folder=folder,
         task=task,
         config=values,
         architecture=family,
-        inputs=family.read_inputs(config),
+        inputs=inputs,
         shape=shape,
         weights=weights,
         digest=folder_digest(folder, weights),
@@ -112,7 +134,7 @@ def read_checkpoint(
         pad_id=tokenizer.pad_id,
         vocab_size=vocab_size,
         tokens=tokenizer.vocab_size,
-        token_types=min(2, config.count("type_vocab_size", 2)),
+        token_types=min(2, config.count("type_vocab_size", 2)) if "token_type_ids" in inputs else 1,
     )
 
 
@@ -131,6 +153,11 @@ def require_task(
     Raises:
         CheckpointError: it is for another task, or for none.
     """
+    if task_named(task).head not in family.heads:
+        raise CheckpointError(
+            f"{where}: transformers has no model of the family {family.model_type} for {task}; "
+            f"it has them for {' and '.join(tasks_of(family.heads))}"
+        )
     classes = config.get("architectures") or []
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise CheckpointError(f"{where}: architectures is {classes!r}; it must be a list of names")
@@ -138,64 +165,50 @@ def require_task(
         return  # config.json need not say; the weights do
     known = {head for name in classes for head in family.heads if str(name).endswith(head)}
     wanted = task_named(task).head
-    if wanted in known:
+    if wanted in known or (wanted == ENCODER and (not known or is_sentence_transformer(where.parent))):
         return
+    if not known and is_sentence_transformer(where.parent):
+        raise CheckpointError(
+            f"{where}: a {classes[0]} that makes embeddings is not for {task}; "
+            f"{verb} it with --task {fitting(config, (ENCODER,))}"
+        )
     if known:
-        other = min(_tasks_of(known))
-        raise CheckpointError(f"{where}: a {classes[0]} is not for {task}; {verb} it with --task {other}")
+        raise CheckpointError(
+            f"{where}: a {classes[0]} is not for {task}; {verb} it with --task {fitting(config, known)}"
+        )
     raise CheckpointError(
         f"{where}: a {classes[0]} has no head for {task}; fine-tune it, or give a checkpoint that was "
         f"({' and '.join(family.heads[wanted])} are missing)"
     )
 
 
-def require_scored(where: Path, config: Mapping[str, Any], task: str) -> None:
-    """Refuse a head that no task scores yet; see `quantkit.tasks.heads`.
+def require_scored(where: Path, config: Mapping[str, Any], task: str, rows: int | None = None) -> None:
+    """Refuse a head that is for another task; see `quantkit.tasks.heads`.
 
     Args:
-        where: the config.json, for messages.
-        config: what is in it.
+        where: the config.json or the folder, for messages.
+        config: what is in the config.json.
         task: what the model shall be for.
+        rows: of the head's weight, None where it was not read.
 
     Raises:
-        CheckpointError: it gives several labels at once, or a number.
+        CheckpointError: the head is for another task.
     """
-    _require_scored(where, unfit_head(config, task_named(task).head), task)
-
-
-def _require_scored(where: Path, unfit: str | None, task: str) -> None:
+    unfit = unfit_head(config, task_named(task), rows)
     if unfit is not None:
-        raise CheckpointError(
-            f"{where}: {unfit}; {task} scores one label of several, and such tasks do not exist yet: "
-            "give a checkpoint that chooses between labels"
-        )
+        raise CheckpointError(f"{where}: {unfit}")
 
 
-def _tasks_of(heads: Collection[str]) -> list[str]:
-    """Return the tasks that checkpoints with one of these heads are for."""
-    return [name for name in TASKS if task_named(name).head in heads]
-
-
-def _check_weights(folder: Path, weights: WeightFiles, family: Architecture, task: str) -> None:
+def _check_weights(
+    folder: Path, weights: WeightFiles, family: Architecture, task: str, config: Mapping[str, Any]
+) -> None:
     entries: dict[str, TensorEntry] = {}
     for path in weights.paths:
         entries |= read_header(path)
-    for name in entries:
-        for part, what in _FOREIGN.items():
-            if part in name:
-                raise CheckpointError(f"{folder}: the weight {name} belongs to {what}")
-    missing = [name for name in family.heads[task_named(task).head] if name not in entries]
-    if missing:
-        trained = [head for head, names in family.heads.items() if all(name in entries for name in names)]
-        hint = (
-            f"export it with --task {_tasks_of(trained)[0]}"
-            if trained
-            else "give a checkpoint trained for it"
-        )
-        raise CheckpointError(
-            f"{folder}: has no weight {missing[0]}, so its head for {task} would be random; {hint}"
-        )
-    weight = family.heads[task_named(task).head][0]
-    if task_named(task).head == CHOOSES_A_LABEL and entries[weight].shape[:1] == (1,):
-        _require_scored(folder, f"the weight {weight} has one row, so its head gives a text a number", task)
+    require_names(folder, entries, family, task, config)
+    if task_named(task).head == ENCODER:
+        require_finite(entries)
+        return  # all its weights are the encoder's, and loading asks for each
+    head = family.heads[task_named(task).head][0]
+    require_scored(folder, config, task, rows=entries[head].shape[0] if entries[head].shape else None)
     require_finite(entries)

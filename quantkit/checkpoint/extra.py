@@ -4,6 +4,12 @@ import importlib
 
 from quantkit.errors import UsageError
 
+INSTALL = (
+    "pip install torch --index-url https://download.pytorch.org/whl/cpu (or Linux gets 3 GB of CUDA), then "
+    'pip install "quantkit[export]"'
+)
+"""What brings what export needs: PyTorch's own index has builds without CUDA."""
+
 _NEEDED = ("onnxscript", "torch", "transformers")
 
 
@@ -17,6 +23,4 @@ def require_torch() -> None:
         for name in _NEEDED:
             importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f'exporting needs {error.name}, which is not installed; run pip install "quantkit[export]"'
-        ) from None
+        raise UsageError(f"exporting needs {error.name}, which is not installed; run {INSTALL}") from None

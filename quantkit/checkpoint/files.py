@@ -8,11 +8,17 @@ from typing import Any
 from quantkit import strict_json
 from quantkit.artifact.artifact import COMPANIONS
 from quantkit.checkpoint.hub import fetch_checkpoint
+from quantkit.checkpoint.other_weights import other_weights
 from quantkit.errors import CheckpointError
 from quantkit.files import digest_of, sha256_file
+from quantkit.hub_cache import blobs_of, is_blob
+from quantkit.tasks.tokenizer_files import SENTENCE_SETTINGS
 
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
+MODULES = "modules.json"
+PROMPTS = "config_sentence_transformers.json"
+MODULE_CONFIGS = "[0-9]_*/config.json"
 INDEX = ".index.json"  # appended to the name of a checkpoint that is split into several files
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
@@ -70,8 +76,9 @@ def find_weights(folder: Path, *, allow_pickle: bool = False) -> WeightFiles:
         return WeightFiles(paths=(folder / PICKLE,), index=None, pickled=True)
     if pickled:
         return _parts(folder, PICKLE + INDEX, pickled=True)
-    if (folder / "adapter_config.json").is_file():
-        raise CheckpointError(f"{folder}: is a PEFT adapter, not a model; merge it into its base model first")
+    other = other_weights(folder)
+    if other is not None:
+        raise CheckpointError(f"{folder}: {other}")
     raise CheckpointError(f"{folder}: has no {SAFETENSORS}; copy the checkpoint's weights there")
 
 
@@ -87,14 +94,32 @@ def checkpoint_digest(checkpoint: str, *, revision: str | None = None, allow_pic
     return folder_digest(folder, find_weights(folder, allow_pickle=allow_pickle))
 
 
+def require_cached(folder: Path, weights: WeightFiles) -> None:
+    """Check that in the cache of the Hugging Face Hub files lead to blobs of the same repository.
+
+    Elsewhere a link is the user's own, and is followed.
+
+    Raises:
+        CheckpointError: one leads somewhere else.
+    """
+    if blobs_of(folder) is None:
+        return
+    for path in (*(folder / name for name in COMPANIONS), *weights.paths):
+        if not path.resolve().is_relative_to(folder.resolve()) and not is_blob(folder, path):
+            raise CheckpointError(f"{path}: is a link that leaves the cache; download the checkpoint again")
+
+
 def folder_digest(folder: Path, weights: WeightFiles) -> str:
     """Return the digest of a checkpoint folder with these weights; see `checkpoint_digest`."""
     paths = [folder / name for name in COMPANIONS if (folder / name).is_file()]
     paths += weights.paths
     if weights.index is not None:
         paths.append(weights.index)
+    # How sentence-transformers makes embeddings.
+    paths += [folder / name for name in (MODULES, PROMPTS, SENTENCE_SETTINGS) if (folder / name).is_file()]
+    paths += sorted(folder.glob(MODULE_CONFIGS))
     try:
-        return digest_of({path.name: sha256_file(path) for path in paths})
+        return digest_of({path.relative_to(folder).as_posix(): sha256_file(path) for path in paths})
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be read: {error.strerror}; check its permissions") from error
 

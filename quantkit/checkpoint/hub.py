@@ -7,8 +7,10 @@ from quantkit.errors import CheckpointError, UsageError
 
 _FILES = ("*.json", "vocab.txt", "merges.txt", "*.safetensors")
 _PICKLES = ("pytorch_model*.bin",)
-# What other tools keep in subfolders (ONNX files, training states) is not wanted.
+# What other tools keep in subfolders (ONNX files, training states) is not wanted,
 _SUBFOLDERS = ("*/*",)
+# but for how sentence-transformers makes embeddings, in repositories that have modules.json.
+_MODULES = "[0-9]_*/config.json"
 
 
 def fetch_checkpoint(name: str, *, revision: str | None, allow_pickle: bool) -> Path:
@@ -34,7 +36,7 @@ def fetch_checkpoint(name: str, *, revision: str | None, allow_pickle: bool) -> 
     except ModuleNotFoundError:
         raise UsageError(
             f"{name}: no such folder, and downloading needs huggingface_hub; "
-            'give a checkpoint folder, or pip install "quantkit[export]"'
+            'give a checkpoint folder, or pip install "quantkit[hub]"'
         ) from None
     at = f"{name}, revision {revision}" if revision else name
     hidden = are_progress_bars_disabled()
@@ -47,6 +49,8 @@ def fetch_checkpoint(name: str, *, revision: str | None, allow_pickle: bool) -> 
             allow_patterns=[*_FILES, *(_PICKLES if allow_pickle else ())],
             ignore_patterns=list(_SUBFOLDERS),
         )
+        if (Path(folder) / "modules.json").is_file():
+            folder = huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=[_MODULES])
     except errors.GatedRepoError:
         raise CheckpointError(
             f"{at}: access is restricted; ask for it on huggingface.co and log in with `hf auth login`"

@@ -21,7 +21,9 @@ from quantkit.artifact.artifact import COMPANIONS
 from quantkit.checkpoint.load import LOAD_ERRORS, first_line, quiet_transformers
 from quantkit.errors import CheckpointError
 from quantkit.tasks.tokenizer import Tokenizer
+from quantkit.tasks.tokenizer_errors import tokenizer_errors
 
+CONFIG = "config.json"
 TOKENIZER_JSON = "tokenizer.json"
 
 # One kind of difference each: case, accents in one code or two, white space, punctuation, scripts, digits, control
@@ -55,11 +57,13 @@ class Ids:
     Attributes:
         tokenizer: the class of transformers.
         texts: rows compared, of one text and of pairs.
+        tokens: the greatest id that transformers gives, plus 1.
         written: tokenizer.json as transformers reads the checkpoint's files, where they do not say it themselves.
     """
 
     tokenizer: str
     texts: int
+    tokens: int
     written: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -88,10 +92,11 @@ def compare_ids(folder: Path, *, token_types: bool) -> Ids:
             f"{folder}: its tokenizer is a {name}, which reads texts by code of its own; quantkit reads those that "
             "fit in a tokenizer.json"
         )
+    tokens = max(theirs.get_vocab().values(), default=-1) + 1
     rows = list(_rows(theirs))
     wrong = _first_difference(Tokenizer.load(folder), theirs, rows, token_types=token_types)
     if wrong is None:
-        return Ids(tokenizer=name, texts=len(rows))
+        return Ids(tokenizer=name, texts=len(rows), tokens=tokens)
     written = backend.to_str()
     with tempfile.TemporaryDirectory(prefix="quantkit-tokenizer-") as tried:
         for companion in COMPANIONS:
@@ -101,7 +106,7 @@ def compare_ids(folder: Path, *, token_types: bool) -> Ids:
         left = _first_difference(Tokenizer.load(Path(tried)), theirs, rows, token_types=token_types)
     if left is not None:
         _refuse(folder, name, left)
-    return Ids(tokenizer=name, texts=len(rows), written=written)
+    return Ids(tokenizer=name, texts=len(rows), tokens=tokens, written=written)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,15 +120,24 @@ class _Difference:
 
 
 def _their_tokenizer(folder: Path) -> Any:
-    try:
-        with quiet_transformers():
+    with quiet_transformers():
+        if (folder / CONFIG).is_file():
+            try:
+                transformers.AutoConfig.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False
+                )
+            except LOAD_ERRORS as error:
+                raise CheckpointError(
+                    f"{folder / CONFIG}: transformers cannot read it ({first_line(error)}); mend the file"
+                ) from error
+        try:
             return transformers.AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
-    except (*LOAD_ERRORS, ImportError) as error:
-        raise CheckpointError(
-            f"{folder}: transformers cannot read its tokenizer ({first_line(error)}); copy its files again"
-        ) from error
+        except (*LOAD_ERRORS, ImportError) as error:
+            raise CheckpointError(
+                f"{folder}: transformers cannot read its tokenizer ({first_line(error)}); copy its files again"
+            ) from error
 
 
 def _rows(theirs: Any) -> Iterator[tuple[str, ...]]:
@@ -145,17 +159,20 @@ def _rows(theirs: Any) -> Iterator[tuple[str, ...]]:
 def _first_difference(
     ours: Tokenizer, theirs: Any, rows: Sequence[tuple[str, ...]], *, token_types: bool
 ) -> _Difference | None:
-    flat = ours.encode_ids([text for row in rows for text in row])
-    encoded = iter(flat)
-    with quiet_transformers():
-        for row in rows:
-            ids, types = ours.row(*(next(encoded) for _ in row))
-            wanted = theirs(*row, return_token_type_ids=token_types)
-            if ids.tolist() != wanted["input_ids"]:
-                return _Difference(texts=row, ours=ids.tolist(), theirs=wanted["input_ids"])
-            if token_types and types.tolist() != wanted["token_type_ids"]:
-                found, right = types.tolist(), wanted["token_type_ids"]
-                return _Difference(texts=row, ours=found, theirs=right, what="token types")
+    encoded = iter(ours.encode_ids([text for row in rows for text in row]))
+    advice = "check tokenizer_config.json, or save the tokenizer again"
+    with (
+        quiet_transformers(),
+        tokenizer_errors(ours.folder, "transformers cannot read texts with it", advice),
+    ):
+        read = [theirs(*row, return_token_type_ids=token_types) for row in rows]
+    for row, wanted in zip(rows, read, strict=True):
+        ids, types = ours.row(*(next(encoded) for _ in row))
+        if ids.tolist() != wanted["input_ids"]:
+            return _Difference(texts=row, ours=ids.tolist(), theirs=wanted["input_ids"])
+        if token_types and types.tolist() != wanted["token_type_ids"]:
+            found, right = types.tolist(), wanted["token_type_ids"]
+            return _Difference(texts=row, ours=found, theirs=right, what="token types")
     padding = theirs.pad_token_id
     if padding is not None and padding != ours.pad_id:
         return _Difference(texts=("padding",), ours=[ours.pad_id], theirs=[padding])

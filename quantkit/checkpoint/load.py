@@ -5,6 +5,7 @@ import pickle
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -12,10 +13,17 @@ from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from safetensors import SafetensorError
 
+from quantkit.architectures.architecture import ENCODER
 from quantkit.checkpoint.checkpoint import Checkpoint
 from quantkit.checkpoint.decibert import DeciBertConfig
+from quantkit.checkpoint.sentence_encoder import SentenceEncoder
+from quantkit.checkpoint.weight_names import require_layers_whole, require_names
 from quantkit.errors import CheckpointError
 from quantkit.tasks import task
+
+# Of an encoder alone: what it has for other purposes, and buffers that old versions stored.
+_POOLER = "pooler."
+_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
 # What transformers is known to raise over files that it cannot make sense of.
 LOAD_ERRORS = (
@@ -49,7 +57,7 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
             )
             # What a training script left there: an export calls the model in one way, and whole.
             config.return_dict, config.chunk_size_feed_forward = True, 0
-            model, report = getattr(transformers, f"AutoModel{task(checkpoint.task).head}").from_pretrained(
+            model, report = _auto_class(checkpoint).from_pretrained(
                 folder,
                 config=config,
                 use_safetensors=not checkpoint.weights.pickled,
@@ -70,21 +78,35 @@ def load_model(checkpoint: Checkpoint) -> tuple[torch.nn.Module, tuple[str, ...]
             f"{folder}: the weight {name} is {list(found)} where config.json says {list(wanted)}; "
             "use the config.json of this checkpoint"
         )
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])
+    missing = sorted(report["missing_keys"])
+    unexpected = tuple(sorted(report["unexpected_keys"]))
+    if checkpoint.pooling is not None:
+        missing = [name for name in missing if not name.startswith(_POOLER)]
+        unexpected = tuple(name for name in unexpected if not name.endswith(_BUFFERS))
+    if missing:
         raise CheckpointError(
             f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; "
             "they would be random: give the whole checkpoint"
         )
-    unexpected = tuple(sorted(report["unexpected_keys"]))
     if checkpoint.architecture.model_type == DeciBertConfig.model_type:
         _require_all_used(folder, unexpected)
+    require_layers_whole(folder, unexpected, checkpoint.shape.layer_count)
+    if checkpoint.pooling is not None:
+        # Nothing reads it, and many such checkpoints have none.
+        if hasattr(model, "pooler"):
+            model.pooler = None
+        model = SentenceEncoder(model, checkpoint.architecture.encoder, checkpoint.pooling)
     for name, parameter in model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise CheckpointError(
                 f"{folder}: the weight {name} has NaN or infinite values; take another checkpoint"
             )
     return model.eval().requires_grad_(False), unexpected
+
+
+def _auto_class(checkpoint: Checkpoint) -> Any:
+    head = task(checkpoint.task).head
+    return getattr(transformers, "AutoModel" if head == ENCODER else f"AutoModel{head}")
 
 
 @contextlib.contextmanager
@@ -128,8 +150,9 @@ def _check_pickles(checkpoint: Checkpoint) -> None:
     """Read pickled weights with torch's unpickler for tensors only, which runs no code of the file.
 
     Raises:
-        CheckpointError: a file holds something else than a table of tensors, or is damaged.
+        CheckpointError: a file holds something else than a table of tensors, is damaged, or no whole model.
     """
+    names: list[str] = []
     for path in checkpoint.weights.paths:
         try:
             part = torch.load(path, map_location="cpu", weights_only=True)
@@ -139,9 +162,14 @@ def _check_pickles(checkpoint: Checkpoint) -> None:
             ) from error
         if not isinstance(part, dict) or not all(isinstance(value, torch.Tensor) for value in part.values()):
             raise CheckpointError(f"{path}: is not a table of weights; save the checkpoint as safetensors")
+        names += part
+    require_names(checkpoint.folder, names, checkpoint.architecture, checkpoint.task, checkpoint.config)
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says."""
+    """Return the first line of what an error says; of a field of a config, the one that says what is wrong with it."""
     lines = str(error).strip().splitlines()
-    return lines[0][:160] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    chosen = lines[-1].strip() if isinstance(error, StrictDataclassError) else lines[0]
+    return chosen[:160]

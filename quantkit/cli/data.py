@@ -1,13 +1,15 @@
 """quantkit data: what is in a dataset file, as quantkit reads it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from quantkit.cli import options, show
 from quantkit.tables import TASKS
 
-_ASKED = {"squad": "questions", "token-classification": "sentences"}
+if TYPE_CHECKING:
+    from quantkit.tasks import WindowSettings
 
 
 @click.command("data")
@@ -41,18 +43,19 @@ def command(
 
     dataset = load(file, task, data_dir)
     tokenizer = None if model is None else Tokenizer.load(model)
-    settings = WindowSettings()
+    settings = WindowSettings() if model is None else _lengths(model, task)
     found = findings(dataset, task_named(task), tokenizer, settings)
     if as_json:
         show.print_json({"schema": "quantkit/data-check/1", "file": str(dataset.path), **found.as_json()})
         return
     rows = [
         ("dataset", f"{found.dataset}, sha256 {found.digest}"),
-        (_ASKED.get(task, "texts"), f"{found.questions:,}"),
+        (_counted(task), f"{found.questions:,}"),
         (
             "without an answer",
             f"{found.unanswered:,}" + (" (for calibration only)" if found.unanswered else ""),
         ),
+        *([("impossible", f"{found.impossible:,} (SQuAD 2.0)")] if found.impossible else []),
         ("repeated", f"{found.repeated:,}"),
     ]
     for name, lengths in (("characters", found.characters), ("tokens", found.tokens)):
@@ -65,7 +68,7 @@ def command(
             )
     if found.truncated is not None:
         most = settings.max_query_length if task == "squad" else settings.max_length
-        what = _ASKED.get(task, "texts")
+        what = _counted(task)
         rows.append(
             ("truncated", f"{found.truncated:,} of {found.questions:,} {what} (more than {most} tokens)")
         )
@@ -74,3 +77,23 @@ def command(
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         show.put(f"{name:<{width}}  {value}")
+
+
+def _counted(task: str) -> str:
+    """Return what the rows of a task's file are."""
+    return {"squad": "questions", "reranking": "queries", "token-classification": "sentences"}.get(
+        task, "texts"
+    )
+
+
+def _lengths(model: Path, task: str) -> "WindowSettings":
+    """Return how long rows are: as an artifact says, or as a checkpoint would be exported."""
+    from quantkit.artifact import Artifact
+    from quantkit.artifact.manifest import NAME
+    from quantkit.tasks import task as task_named
+    from quantkit.tasks.lengths import fit, lengths_of
+    from quantkit.tasks.tokenizer import Tokenizer
+
+    if (model / NAME).is_file():
+        return lengths_of(Artifact.open(model, check=False))
+    return fit(task_named(task), Tokenizer.load(model), {})

@@ -42,6 +42,7 @@ COMMANDS = {
     "mlperf": ("mlperf", "Run MLPerf's LoadGen and write a submission."),
     "gate": ("gate", "Judge a candidate against its FP32 baseline."),
     "report": ("report", "Show artifacts side by side: tables and a page."),
+    "convert": ("convert", "Write an artifact as a folder that sentence-transformers loads."),
     "publish": ("publish", "Publish an artifact that passed its gate."),
     "policy": ("policy", "Print the floors that a registry holds artifacts to."),
     "verify": ("verify", "Hash a published artifact again and read its evidence."),

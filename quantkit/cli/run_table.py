@@ -25,6 +25,7 @@ def print_run(report: "RunReport") -> None:
     show.print_table(f"{report.recipe} in {report.work}", columns, rows, right=(2, 3))
     shrunk = report.baseline_bytes / report.candidate_bytes
     facts = [
+        *_smaller(report),
         (report.metric, f"FP32 {cut(report.baseline_f1, 3)}, INT8 {cut(report.candidate_f1, 3)}"),
         (
             "exact match",
@@ -70,7 +71,25 @@ def _memory(count: int) -> str:
     return show.megabytes(count) if count else ""
 
 
-def _throughput(report: "RunReport") -> str:
-    if report.qps_ratio is None:
-        return report.bench or "not measured"
-    return f"{report.qps_ratio:.2f} x FP32"
+def _smaller(report: "RunReport") -> list[tuple[str, str]]:
+    """Return what was made of the recipe's checkpoint, for a recipe that makes a smaller one."""
+    found = report.smaller
+    if found is None:
+        return []
+    facts = []
+    if found.parameters and found.teacher_parameters:
+        share = show.percent(found.parameters / found.teacher_parameters)
+        facts.append(
+            ("parameters", f"{found.parameters:,} of the original's {found.teacher_parameters:,} ({share})")
+        )
+    if found.throughput is not None:
+        met = "all that was asked" if found.met else "less than was asked"
+        facts.append(("search", f"{found.throughput:.2f} x the INT8 original: {met}"))
+    if found.before_training is not None and found.after_training is not None:
+        facts.append(
+            (
+                "training",
+                f"F1 {cut(found.before_training, 2)} before, {cut(found.after_training, 2)} after, on the selection",
+            )
+        )
+    return [*facts, ("F1 of the student", f"FP32 {cut(found.f1, 3)}; the FP32 below is the original")]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 
 from quantkit.distillation.encoder import Encoder
-from quantkit.distillation.rows import Rows, pad, window_settings
+from quantkit.distillation.rows import Rows, pad
 from quantkit.metrics.metric import measures_of, percent
 from quantkit.runtime.batching import token_budget_batches
-from quantkit.tasks import Dataset, Outputs, Prediction, Task
+from quantkit.tasks import Dataset, Outputs, Prediction, Task, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
 
@@ -30,7 +30,7 @@ class Judge:
     """The selection's questions, cut once."""
 
     def __init__(
-        self, datasets: Sequence[Dataset], task: Task, tokenizer: Tokenizer, max_length: int
+        self, datasets: Sequence[Dataset], task: Task, tokenizer: Tokenizer, settings: WindowSettings
     ) -> None:
         """Cut the questions.
 
@@ -38,10 +38,10 @@ class Judge:
             datasets: parts of the selection.
             task: what the models do.
             tokenizer: theirs.
-            max_length: the most tokens of a row.
+            settings: how long rows are.
         """
         self._task = task
-        self._settings = window_settings(max_length)
+        self._settings = settings
         self._parts = [
             (
                 dataset,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quantkit.checkpoint import Checkpoint
-from quantkit.checkpoint.files import read_json
+from quantkit.checkpoint.student import teachers_of
 from quantkit.errors import CheckpointError, UsageError
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -60,21 +60,13 @@ def pair_up(student: Checkpoint, teacher: Checkpoint, layers: Sequence[int] | No
 
 def _require_own_record(where: str, student: Checkpoint, teacher: Checkpoint) -> None:
     """Believe the records that search and distill leave in a folder: what they say of its teacher."""
-    for name in RECORDS:
-        if not (student.folder / name).is_file():
-            continue
-        said = read_json(student.folder / name).get("teacher")
+    for name, said in teachers_of(student.folder).items():
         if said != teacher.digest:
             raise CheckpointError(
-                f"{where}: {name} says that its teacher is {str(said)[:12]}, and this one is {teacher.digest[:12]}; "
+                f"{where}: {name} says that its teacher is {said[:12]}, and this one is {teacher.digest[:12]}; "
                 f"{_ADVICE}"
             )
 
-
-SHAPE_RECORD, RECORD = "student.json", "distill.json"
-"""What a search says of the units that a student kept, and what a distillation says of what it learned."""
-RECORDS = (SHAPE_RECORD, RECORD)
-"""Files of a student's folder whose `teacher` is the digest of the checkpoint that it was made from."""
 
 _ADVICE = "give the teacher that it was made from as --teacher"
 

@@ -96,7 +96,7 @@ class Batches:
 
 
 def read_rows(
-    datasets: Sequence[Dataset], task: Task, tokenizer: Tokenizer, max_length: int, *, labelled: bool
+    datasets: Sequence[Dataset], task: Task, tokenizer: Tokenizer, settings: WindowSettings, *, labelled: bool
 ) -> Rows:
     """Return the rows of all questions.
 
@@ -104,14 +104,13 @@ def read_rows(
         datasets: the questions.
         task: what the models do.
         tokenizer: of both models.
-        max_length: the most tokens of a row.
+        settings: how long rows are.
         labelled: take what the labels say along.
 
     Raises:
-        UsageError: `max_length` does not fit the model.
+        UsageError: a length does not fit the model.
         DatasetError: a label that the model does not have.
     """
-    settings = window_settings(max_length)
     windows: list[Window] = []
     right: list[Right] = []
     for dataset in datasets:
@@ -119,16 +118,6 @@ def read_rows(
         windows += cut
         right += task.right(dataset, cut) if labelled else []
     return Rows(windows=windows, right=right, pad_id=tokenizer.pad_id)
-
-
-def window_settings(max_length: int) -> WindowSettings:
-    """Return how text becomes rows of at most so many tokens; short ones leave room for half of a question's."""
-    usual = WindowSettings()
-    return WindowSettings(
-        max_length=max_length,
-        doc_stride=min(usual.doc_stride, max(1, max_length // 3)),
-        max_query_length=min(usual.max_query_length, max(1, max_length // 2)),
-    )
 
 
 def pad(rows: Rows, indices: Sequence[int]) -> Padded:

@@ -8,13 +8,8 @@ from torch import Tensor
 
 from quantkit.distillation.encoder import Batch
 from quantkit.distillation.lesson import Lesson
-from quantkit.distillation.losses import (
-    divergence,
-    hidden_error,
-    label_loss,
-    relation_error,
-    relation_heads,
-)
+from quantkit.distillation.losses import hidden_error, relation_error, relation_heads
+from quantkit.distillation.outcomes import right_loss, teacher_loss
 from quantkit.recipe.distill_settings import DistillSettings
 from quantkit.tasks import task
 
@@ -52,12 +47,12 @@ def whole_losses(lesson: Lesson, batch: Batch, compared: Compared | None) -> Map
         shown = lesson.teacher.view(batch)
     with lesson.student.watching(compared.student if compared else None):
         view = lesson.student.view(batch)
-    places = batch.mask if task(lesson.pair.student.task).per_token else None
+    does = task(lesson.pair.student.task)
     losses = {}
     if "logits" in weights:
-        pairs = zip(view.outputs, shown.outputs, strict=True)
-        apart = [divergence(mine, theirs, places, lesson.settings.temperature) for mine, theirs in pairs]
-        losses["logits"] = torch.stack(apart).mean()
+        losses["logits"] = teacher_loss(
+            does, view.outputs, shown.outputs, batch.mask, lesson.settings.temperature
+        )
     if "hidden" in weights:
         errors = [
             hidden_error(mine, shown.hidden[point], batch.mask)
@@ -67,7 +62,7 @@ def whole_losses(lesson: Lesson, batch: Batch, compared: Compared | None) -> Map
     if compared is not None:
         losses["relations"] = relation_error(view.vectors, shown.vectors, batch.mask, compared.heads)
     if "labels" in weights:
-        losses["labels"] = label_loss(view.outputs, batch.right, places)
+        losses["labels"] = right_loss(does, view.outputs, batch.right, batch.mask)
     return losses
 
 

@@ -96,7 +96,7 @@ class Exam:
             ratio_bound(self._expected, expected, confidence=self._confidence) if self._scored else (1.0, 1.0)
         )
         return Marks(
-            divergence=divergence(self._reference, outputs),
+            divergence=divergence(self._reference, outputs, self._prepared.reader.task.outcome),
             changed=changed(self._metric, self._scores, scores),
             score=score,
             ratio=score / self.baseline if self._scored else 1.0,

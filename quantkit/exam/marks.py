@@ -10,7 +10,7 @@ class Marks:
     """How the answers of a model compare to FP32's.
 
     Attributes:
-        divergence: mean over windows and outputs, nats.
+        divergence: mean over windows and outputs: nats, or 1 - cosine of embeddings.
         changed: share of the questions with another score.
         score: mean score in percent.
         ratio: score / FP32 score.

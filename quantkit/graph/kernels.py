@@ -35,6 +35,7 @@ from quantkit.runtime.session import (
     first_line,
 )
 from quantkit.strict_json import read_json
+from quantkit.tasks.positions import sure_row
 
 TOKENS = 384
 _MOST = 1 << 31  # of a vocabulary and of positions
@@ -206,8 +207,7 @@ def _row(config: Mapping[str, Any], model: str) -> dict[str, np.ndarray]:
             )
     vocabulary, pad = numbers["vocab_size"] or 2, numbers["pad_token_id"]
     positions = numbers["max_position_embeddings"] or TOKENS
-    # RoBERTa's positions begin behind the padding id, so it has fewer than its table has rows.
-    tokens = max(1, min(TOKENS, positions - (pad or 0) - 1))
+    tokens = min(TOKENS, sure_row(positions, pad))
     ids = np.arange(tokens, dtype=np.int64) % max(1, vocabulary - 1)
     if pad is not None:
         ids[ids == pad] = (pad + 1) % vocabulary

@@ -94,11 +94,27 @@ def _linear_layers(graph: ir.Graph) -> Iterator[Linear]:
             continue
         if weight.dtype != ir.DataType.FLOAT or len(weight.const_value.shape) != 2:
             continue
+        if is_constant(activation):
+            continue  # of weights alone (DeBERTa's relative positions): a runtime computes it once, when it loads
         if node.op_type == "MatMul":
             yield Linear(node=node, transposed=False)
         elif _plain_gemm(node):
             transposed = bool(node.attributes["transB"].as_int()) if "transB" in node.attributes else False
             yield Linear(node=node, transposed=transposed)
+
+
+def is_constant(value: ir.Value | None) -> bool:
+    """Tell whether a value is computed of weights alone.
+
+    Of every operator on the way, one computed input is followed: nothing in an encoder mixes what is fed with
+    something that is computed of weights alone, but with weights themselves.
+    """
+    while value is not None and value.const_value is None:
+        node = value.producer()
+        if node is None:
+            return False
+        value = next((entry for entry in node.inputs if entry and entry.const_value is None), None)
+    return True
 
 
 def _picks_one(node: ir.Node) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS
+from quantkit.tasks.positions import sure_row
 
 MASKS = ("all ones", "right-padded", "left-padded", "holes")
 
@@ -27,13 +28,13 @@ class TokenRanges:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "TokenRanges":
-        """Read the ranges from `config.json`; RoBERTa's positions begin behind the padding id."""
+        """Read the ranges from `config.json`; see `sure_row` for the length."""
         padding = int(config.get("pad_token_id") or 0)
         positions = int(config.get("max_position_embeddings") or 512)
         return cls(
             tokens=int(config["vocab_size"]),
             types=max(1, int(config.get("type_vocab_size") or 1)),
-            length=max(1, positions - padding - 1),
+            length=sure_row(positions, padding),
             padding=padding,
         )
 

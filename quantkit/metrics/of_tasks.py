@@ -4,12 +4,20 @@ They are told apart by name, and a verdict finds them here: it is judged again w
 """
 
 from quantkit.metrics.metric import Chance, CountedF1, Mean, Metric
+from quantkit.metrics.sets_and_ranks import Correlation, LabelSetsF1, RankedMean
 from quantkit.records.evaluation import UNNAMED
 
 METRICS: dict[str, tuple[Metric, ...]] = {
     # A model with its weights in disorder has F1 2 to 5 on SQuAD.
     "squad": (Mean(name="F1", guess=Chance(percent=10.0, words="spans by chance")),),
+    "sentence-similarity": (Correlation(name="Spearman", by_ranks=True, changed="score"),),
     "text-classification": (Mean(name="accuracy"),),
+    "multi-label-classification": (LabelSetsF1(),),
+    "text-regression": (
+        Correlation(name="Spearman", by_ranks=True),
+        Correlation(name="Pearson", by_ranks=False),
+    ),
+    "reranking": (RankedMean(name="NDCG@10"),),
     # Tags drawn at random make entities that are hardly ever whole.
     "token-classification": (
         CountedF1(name="entity F1", guess=Chance(percent=10.0, words="entities by chance")),

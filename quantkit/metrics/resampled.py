@@ -180,6 +180,12 @@ def _ratios(candidate: Floats, baseline: Floats, fixed: float | None) -> Floats:
     return result
 
 
+def _each(metric: Metric, measures: Floats, drawn: Floats) -> Floats:
+    """Return the metric of each resample [resamples]; at once where the metric has `of_many`."""
+    many = getattr(metric, "of_many", None)
+    return np.array([metric.of(measures, row) for row in drawn]) if many is None else many(measures, drawn)
+
+
 def _resampled(
     pairs: PairedMeasures, units: Indices, fixed: float | None, *, resamples: int, seed: int
 ) -> Floats:
@@ -200,10 +206,8 @@ def _resampled(
         alike = np.ones(count, dtype=np.int64)
 
         def of_drawn(weights: Floats) -> Floats:
-            candidate, baseline = (
-                np.array([metric.of(side, row[units]) for row in weights])
-                for side in (pairs.candidate, pairs.baseline)
-            )
+            drawn = weights[:, units]
+            candidate, baseline = (_each(metric, side, drawn) for side in (pairs.candidate, pairs.baseline))
             return _ratios(candidate, baseline, fixed)
 
     found = []

@@ -32,7 +32,9 @@ from quantkit.records.mlperf import AccuracyRun, MlperfReport, PerformanceRun, S
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile
+from quantkit.tasks import WindowSettings
 from quantkit.tasks.datasets import load
+from quantkit.tasks.lengths import lengths_of
 from quantkit.tasks.prepared import Prepared, Reader
 
 REPORT = "mlperf.json"
@@ -106,6 +108,12 @@ def mlperf(
     if artifact.task != _TASK:
         raise UsageError(
             f"{artifact.path}: is for {artifact.task}; MLPerf's BERT answers questions ({_TASK})"
+        )
+    lengths = lengths_of(artifact)
+    if lengths != WindowSettings():
+        raise UsageError(
+            f"{artifact.path}: its rows have {lengths.max_length} tokens and advance by {lengths.doc_stride}; MLPerf's "
+            "rules for BERT ask for 384 and 128, and for the other lengths as they are by default: export it so"
         )
     reasons = request.settings.reasons()
     if not reasons:

@@ -6,10 +6,17 @@ from quantkit.artifact import Artifact
 from quantkit.mixed_precision.asked import selection
 from quantkit.pinned import DATASETS
 from quantkit.pipeline.judging import gather
+from quantkit.pipeline.smaller import Learned, Searched
 from quantkit.pipeline.stages import Published
 from quantkit.pipeline.work import WorkFolder
-from quantkit.recipe.settings import QuantizeSettings, Recipe
+from quantkit.recipe.distill_settings import DistillSettings
+from quantkit.recipe.search_settings import SearchSettings
+from quantkit.recipe.settings import GateSettings, QuantizeSettings, Recipe
 from quantkit.records import BenchReport, Evaluation, GateReport, Inspection
+from quantkit.shapes.find import questions_of
+from quantkit.shapes.goal import asked_of
+from quantkit.stages.distill import Family
+from quantkit.stages.distill.questions import choose_questions
 from quantkit.stages.export import Source
 from quantkit.stages.gate import GateEvidence
 from quantkit.tasks.calibration_set import select
@@ -35,9 +42,31 @@ class Line:
         self.made: dict[str, Any] = {}
 
     @property
-    def source(self) -> Source:
-        """The checkpoint, and what it is for."""
+    def original(self) -> Source:
+        """The checkpoint that the recipe names, and what it is for."""
         return Source(checkpoint=self.recipe.checkpoint, task=self.recipe.task)
+
+    @property
+    def searched(self) -> Searched | None:
+        """What the search found; None without one."""
+        return self.made.get("search")
+
+    @property
+    def learned(self) -> Learned | None:
+        """What the distillation made; None without one."""
+        return self.made.get("distill")
+
+    @property
+    def family(self) -> Family:
+        """Who learns from whom."""
+        student = self._searched_or_named()
+        return Family(student=student, teacher=self.recipe.checkpoint, task=self.recipe.task)
+
+    @property
+    def source(self) -> Source:
+        """The checkpoint that is quantized: the recipe's own, or the smaller one that was made from it."""
+        smaller = str(self.learned.folder) if self.learned else self._searched_or_named()
+        return Source(checkpoint=smaller, task=self.recipe.task)
 
     @property
     def exported(self) -> Artifact:
@@ -45,9 +74,28 @@ class Line:
         return self._artifact("export")
 
     @property
-    def baseline(self) -> Artifact:
-        """The FP32 artifact that is quantized, and compared with."""
+    def plain(self) -> Artifact:
+        """The FP32 artifact that is quantized."""
         return self._artifact("fuse") if self.recipe.fuse.enabled else self.exported
+
+    @property
+    def baseline(self) -> Artifact:
+        """The FP32 artifact that is compared with: always that of the recipe's own checkpoint."""
+        if not self.recipe.makes_smaller:
+            return self.plain
+        return self._artifact("fuse original" if self.recipe.fuse.enabled else "export original")
+
+    @property
+    def measured(self) -> tuple[Artifact, ...]:
+        """The artifacts whose throughput is measured side by side, the candidate last."""
+        student = (self.plain,) if self.recipe.makes_smaller else ()
+        int8 = (self.original_int8,) if "quantize original" in self.made else ()
+        return (self.baseline, *student, *int8, self.candidate)
+
+    @property
+    def original_int8(self) -> Artifact:
+        """The INT8 artifact of the recipe's own checkpoint, to tell what is due to INT8 and what to the student."""
+        return self._artifact("quantize original")
 
     @property
     def candidate(self) -> Artifact:
@@ -95,10 +143,33 @@ class Line:
         gate_data = settings.auto.model_copy(update={"gate_data": self.recipe.evaluate.data})
         return settings.model_copy(update={"auto": gate_data})
 
+    @property
+    def search_settings(self) -> SearchSettings:
+        """The recipe's section; no question of this run's gate may be in it."""
+        assert self.recipe.search is not None, "the table of steps asks only when there is a search section"
+        return self.recipe.search.model_copy(update={"gate_data": self.recipe.evaluate.data})
+
+    @property
+    def distill_settings(self) -> DistillSettings:
+        """The recipe's section; no question of this run's gate may be in it."""
+        assert self.recipe.distill is not None, "the table of steps asks only when there is a distill section"
+        return self.recipe.distill.model_copy(update={"gate_data": self.recipe.evaluate.data})
+
+    @property
+    def gate_settings(self) -> GateSettings:
+        """The recipe's section; a smaller model is judged as a student of the original."""
+        return self.recipe.gate.model_copy(
+            update={"student": self.recipe.gate.student or self.recipe.makes_smaller}
+        )
+
     def evaluation(self, side: str) -> Evaluation:
         """Return the evaluation of the `baseline` or the `candidate`."""
         found: Evaluation = self.made[f"evaluate {side}"]
         return found
+
+    def _searched_or_named(self) -> str:
+        """Return the smaller checkpoint before any training, or the recipe's own when there is none."""
+        return str(self.searched.folder) if self.searched else self.recipe.student or self.recipe.checkpoint
 
     def _artifact(self, step: str) -> Artifact:
         artifact: Artifact = self.made[step]
@@ -111,12 +182,17 @@ def require_data(line: Line) -> None:
     Offline nothing is downloaded; what could be is taken to be there.
 
     Raises:
-        DatasetError: one is nowhere, or the calibration questions cannot be chosen.
+        DatasetError: one is nowhere, questions cannot be chosen, or a smaller model would learn the gate's.
+        UsageError: a search is asked for nothing.
     """
     recipe, data = line.recipe, line.data
+    if recipe.search is not None:
+        asked_of(recipe.search)
     for name in (recipe.evaluate.data, *([recipe.bench.data] if recipe.bench else [])):
         if not data.offline or name not in DATASETS:
             find(name, data.data_dir)
+    if not data.offline:
+        _require_questions_to_learn_on(line)
     settings = line.quantize_settings
     if settings.calib is None or data.offline:
         return
@@ -130,3 +206,11 @@ def require_data(line: Line) -> None:
     )
     if settings.mode == "auto":
         selection(settings, recipe.task, chosen, data.data_dir)
+
+
+def _require_questions_to_learn_on(line: Line) -> None:
+    recipe, data_dir = line.recipe, line.data.data_dir
+    if recipe.search is not None:
+        questions_of(recipe.task, line.search_settings, data_dir)
+    if recipe.distill is not None:
+        choose_questions(line.distill_settings, recipe.task, data_dir)

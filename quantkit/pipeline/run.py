@@ -11,6 +11,7 @@ from quantkit.errors import QuantkitError
 from quantkit.files import write_json
 from quantkit.pipeline.line import Line, require_data
 from quantkit.pipeline.outcome import Plan, RunReport, StepReport, sum_up
+from quantkit.pipeline.smaller import Learned, Searched
 from quantkit.pipeline.steps import STEPS, Step
 from quantkit.pipeline.work import Entry, WorkFolder
 from quantkit.recipe.settings import Recipe
@@ -112,11 +113,8 @@ def _kept(step: Step, line: Line) -> StepReport:
     """Report a step whose result was loaded."""
     entry = line.work.entry(step.name)
     assert entry is not None, "only a step that is in the ledger is kept"
-    if not entry.done:  # killed between finishing and writing so, which only an artifact survives
-        artifact: Artifact = line.made[step.name]
-        record = artifact.manifest.stages[-1]
-        cost = {"seconds": record.seconds, "peak_memory_bytes": record.peak_memory_bytes}
-        entry = entry.model_copy(update={**cost, "done": True})
+    if not entry.done:  # killed between finishing and writing so, which only a folder survives
+        entry = entry.model_copy(update={**_recorded_cost(line.made[step.name]), "done": True})
         line.work.write(step.name, entry)
     return StepReport(
         step=step.name,
@@ -125,6 +123,14 @@ def _kept(step: Step, line: Line) -> StepReport:
         seconds=entry.seconds,
         peak_memory_bytes=entry.peak_memory_bytes,
     )
+
+
+def _recorded_cost(made: Artifact | Searched | Learned) -> dict[str, float]:
+    """Return what a folder says of its own cost, by the names of the ledger."""
+    if not isinstance(made, Artifact):
+        return made.cost
+    record = made.manifest.stages[-1]
+    return {"seconds": record.seconds, "peak_memory_bytes": record.peak_memory_bytes}
 
 
 def _done(step: Step, line: Line, ingredients: Ingredients, why: str) -> StepReport:

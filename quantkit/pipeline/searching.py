@@ -2,17 +2,44 @@
 
 from pathlib import Path
 
-from quantkit.artifact import Artifact
+from quantkit.artifact import Artifact, Ingredients
+from quantkit.artifact.measure import tool_versions
 from quantkit.checkpoint import read_checkpoint, require_torch
-from quantkit.files import naming_output_errors, require_free
+from quantkit.files import digest_of, naming_output_errors, require_free
 from quantkit.partial import partial_folder
 from quantkit.pipeline.fusing import ExportRequest, export_and_fuse
+from quantkit.recipe.marks import in_key
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.recipe.settings import ExportSettings, FuseSettings
 from quantkit.records import ShapeSearch
+from quantkit.runtime.cpu import cpu_facts
 from quantkit.shapes.blocks import require_searchable
 from quantkit.shapes.goal import asked_of
+from quantkit.stages.export import Source
+from quantkit.stages.export import ingredients as export_ingredients
 from quantkit.stages.search import search
+from quantkit.tasks.data_places import DataPlaces
+
+_TOOLS = ("torch", "transformers", "onnxruntime", "onnx", "onnx-ir", "numpy", "scipy", "safetensors")
+
+
+def ingredients(name: str, settings: SearchSettings, data: DataPlaces, *, task: str) -> Ingredients:
+    """Return all that decides what a search finds: the teacher, data, settings, tools, and the CPU that it is for.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or its weights are missing.
+        DatasetError: there is no such data.
+    """
+    teacher = export_ingredients(Source(checkpoint=name, task=task), ExportSettings(), data)
+    return Ingredients(
+        inputs={
+            "teacher": teacher.inputs["checkpoint"],
+            "cpu": digest_of(cpu_facts().kernels_json()),
+            **data.digests(settings),
+        },
+        settings={"task": task, **in_key(settings)},
+        tools=tool_versions(*_TOOLS),
+    )
 
 
 def search_checkpoint(
@@ -36,7 +63,8 @@ def search_checkpoint(
     require_torch()
 
     def export(folder: Path, made: Path) -> Artifact:
-        asked = ExportRequest(checkpoint=str(folder), task=task, export=ExportSettings(), fuse=FuseSettings())
+        lengths = ExportSettings(**settings.asked())
+        asked = ExportRequest(checkpoint=str(folder), task=task, export=lengths, fuse=FuseSettings())
         return export_and_fuse(asked, made)
 
     with naming_output_errors(out):

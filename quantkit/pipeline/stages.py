@@ -1,13 +1,13 @@
 """The stages as a run uses them: what decides a result, how it is made, and how a finished one is taken."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from quantkit.artifact import Artifact, Ingredients
+from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError
 from quantkit.pipeline.judging import judge_evidence
+from quantkit.pipeline.stage import Stage
 from quantkit.recipe.load import dump_section
 from quantkit.recipe.places import without_places
 from quantkit.recipe.settings import (
@@ -36,25 +36,6 @@ from quantkit.stages.publish import already_published, publish
 from quantkit.stages.quantize import quantize
 from quantkit.stages.quantize.ingredients import ingredients as quantize_ingredients
 from quantkit.tasks.data_places import DataPlaces
-
-Use = Callable[[Any, Any, DataPlaces, Path], Any]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stage:
-    """One stage.
-
-    Attributes:
-        name: how its key calls it.
-        ingredients: (what it takes, settings, data) → all that decides the result; None: it is done every time.
-        make: (what it takes, settings, data, folder) → the result. The folder is the artifact's, or the run's.
-        load: the same for a finished result of the same ingredients; raises a QuantkitError where it cannot be used.
-    """
-
-    name: str
-    make: Use
-    ingredients: Callable[[Any, Any, DataPlaces], Ingredients] | None = None
-    load: Use | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

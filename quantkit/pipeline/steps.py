@@ -7,6 +7,8 @@ from typing import Any
 
 from quantkit.artifact import Ingredients
 from quantkit.pipeline.line import Line
+from quantkit.pipeline.smaller import DISTILL, SEARCH
+from quantkit.pipeline.stage import Stage
 from quantkit.pipeline.stages import (
     BENCH,
     EVALUATE,
@@ -16,13 +18,20 @@ from quantkit.pipeline.stages import (
     INSPECT,
     PUBLISH,
     QUANTIZE,
-    Stage,
 )
 from quantkit.recipe.settings import Recipe
 
 
 def _always(recipe: Recipe) -> bool:  # noqa: ARG001 - as every `wanted`
     return True
+
+
+def _none(line: Line) -> None:
+    """Return the settings of a stage that has none."""
+
+
+def _smaller(recipe: Recipe) -> bool:
+    return recipe.makes_smaller
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,15 +88,63 @@ class Step:
         return line.work.path / self.folder if self.folder else line.work.path
 
 
-_BASELINE = ("export", "fuse")
-_CANDIDATE = (*_BASELINE, "quantize")
+_CHECKPOINT = ("search", "distill")
+_PLAIN = (*_CHECKPOINT, "export", "fuse")
+_CANDIDATE = (*_PLAIN, "quantize")
+_ORIGINAL = ("export original", "fuse original")
+# Without a smaller model the original's artifact is the one that is quantized.
+_BASELINE = (*_ORIGINAL, *_PLAIN)
 
 STEPS = (
+    Step(
+        name="search",
+        stage=SEARCH,
+        takes=lambda line: line.original,
+        settings=lambda line: line.search_settings,
+        folder="00-search",
+        wanted=lambda recipe: recipe.search is not None,
+    ),
+    Step(
+        name="distill",
+        stage=DISTILL,
+        takes=lambda line: line.family,
+        settings=lambda line: line.distill_settings,
+        needs=("search",),
+        folder="00-student",
+        wanted=lambda recipe: recipe.distill is not None,
+    ),
+    Step(
+        name="export original",
+        stage=EXPORT,
+        takes=lambda line: line.original,
+        settings=lambda line: line.recipe.export,
+        folder="00-original",
+        wanted=_smaller,
+    ),
+    Step(
+        name="fuse original",
+        stage=FUSE,
+        takes=lambda line: line.made["export original"],
+        settings=lambda line: line.recipe.fuse,
+        needs=("export original",),
+        folder="00-original-fused",
+        wanted=lambda recipe: _smaller(recipe) and recipe.fuse.enabled,
+    ),
+    Step(
+        name="quantize original",
+        stage=QUANTIZE,
+        takes=lambda line: line.baseline,
+        settings=lambda line: line.quantize_settings,
+        needs=_ORIGINAL,
+        folder="00-original-int8",
+        wanted=lambda recipe: recipe.quantizes_both,
+    ),
     Step(
         name="export",
         stage=EXPORT,
         takes=lambda line: line.source,
         settings=lambda line: line.recipe.export,
+        needs=_CHECKPOINT,
         folder="01-export",
     ),
     Step(
@@ -95,16 +152,16 @@ STEPS = (
         stage=FUSE,
         takes=lambda line: line.exported,
         settings=lambda line: line.recipe.fuse,
-        needs=("export",),
+        needs=(*_CHECKPOINT, "export"),
         folder="02-fused",
         wanted=lambda recipe: recipe.fuse.enabled,
     ),
     Step(
         name="quantize",
         stage=QUANTIZE,
-        takes=lambda line: line.baseline,
+        takes=lambda line: line.plain,
         settings=lambda line: line.quantize_settings,
-        needs=_BASELINE,
+        needs=_PLAIN,
         folder="03-int8",
     ),
     Step(
@@ -115,6 +172,22 @@ STEPS = (
         needs=_BASELINE,
     ),
     Step(
+        name="evaluate student",
+        stage=EVALUATE,
+        takes=lambda line: line.plain,
+        settings=lambda line: line.recipe.evaluate,
+        needs=_PLAIN,
+        wanted=_smaller,
+    ),
+    Step(
+        name="evaluate original int8",
+        stage=EVALUATE,
+        takes=lambda line: line.original_int8,
+        settings=lambda line: line.recipe.evaluate,
+        needs=(*_ORIGINAL, "quantize original"),
+        wanted=lambda recipe: recipe.quantizes_both,
+    ),
+    Step(
         name="evaluate candidate",
         stage=EVALUATE,
         takes=lambda line: line.candidate,
@@ -122,24 +195,40 @@ STEPS = (
         needs=_CANDIDATE,
     ),
     Step(
+        name="inspect original",
+        stage=INSPECT,
+        takes=lambda line: line.baseline,
+        settings=_none,
+        needs=_ORIGINAL,
+        wanted=_smaller,
+    ),
+    Step(
+        name="inspect student",
+        stage=INSPECT,
+        takes=lambda line: line.plain,
+        settings=_none,
+        needs=_PLAIN,
+        wanted=_smaller,
+    ),
+    Step(
         name="inspect",
         stage=INSPECT,
         takes=lambda line: line.candidate,
-        settings=lambda line: None,  # noqa: ARG005 - it has none
+        settings=_none,
         needs=_CANDIDATE,
     ),
     Step(
         name="gate",
         stage=GATE,
         takes=lambda line: line.evidence,
-        settings=lambda line: line.recipe.gate,
+        settings=lambda line: line.gate_settings,
     ),
     Step(
         name="bench",
         stage=BENCH,
-        takes=lambda line: (line.baseline, line.candidate),
+        takes=lambda line: line.measured,
         settings=lambda line: line.recipe.bench,
-        needs=_CANDIDATE,
+        needs=(*_ORIGINAL, "quantize original", *_CANDIDATE),
         wanted=lambda recipe: recipe.bench is not None,
     ),
     Step(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from quantkit.errors import QuantizationError, RecipeError
 from quantkit.graph.linear import Linear, matching
+from quantkit.graph.shared_weights import sharing
 from quantkit.quantization.choice import (
     BLOCK_SIZE,
     FLOAT,
@@ -45,18 +46,27 @@ def choices(
 ) -> dict[str, Choice]:
     """Return layer name → choice: `kept` stays float, then the first entry of `schemes` that fits, then the section.
 
+    A weight that several layers share is rounded once, so to nearest, and nothing is done to the channels of one of
+    them, unless an entry of `schemes` asks for it: then each has a weight of its own.
+
     Raises:
         RecipeError: a pattern of `schemes` matches nothing, or what an entry says does not go together, or not with a
             layer that it names.
     """
     names = [layer.name for layer in layers]
     section, widths = section_choice(settings, grid), {layer.name: layer.shape[0] for layer in layers}
-    found = {name: FLOAT if name in kept else section for name in names}
+    usual = dict.fromkeys(names, section) | {
+        name: replace(section, treatments=(), rounding="nearest")
+        for sharers in sharing(layers)
+        for name in sharers
+    }
+    found = {name: FLOAT if name in kept else usual[name] for name in names}
     # From the last to the first: the first that fits is written over the others.
     for entry in reversed(settings.schemes):
-        choice = _overridden(section, entry)
         fitting = matching(names, [entry.pattern], key="schemes") - kept
+        said = {base: _overridden(base, entry) for base in (section, *usual.values())}
         for name in (name for name in names if name in fitting):
+            choice = said[usual[name]]
             for treatment in choice.treatments:
                 if wrong := treatment.excess(name, widths[name]):
                     raise _refused(entry, wrong)

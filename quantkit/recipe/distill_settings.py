@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt
 from quantkit.recipe.fields import Cli, Section
 from quantkit.recipe.kinds import CalibrationData, Dataset, Seconds
 from quantkit.recipe.marks import NotInKey
+from quantkit.recipe.search_settings import ONLY_REFUSES
 
 SAME_WEIGHTS = NotInKey(because="how often the training is saved changes no weight")
 
@@ -25,7 +26,7 @@ class DistillSettings(Section):
         "the training",
     )
     select_questions: int = Field(default=400, ge=2, description="questions taken from the selection")
-    gate_data: Dataset | None = Field(
+    gate_data: Annotated[Dataset | None, ONLY_REFUSES] = Field(
         default=None,
         description="the gate's questions, which nothing here may hold; default: the task's",
     )
@@ -51,7 +52,11 @@ class DistillSettings(Section):
     )
     token_budget: int = Field(default=2048, ge=1, description="tokens per batch, padding included")
     accumulate: int = Field(default=1, ge=1, description="batches per optimizer step")
-    max_length: int = Field(default=384, ge=8, description="most tokens in a row")
+    max_length: int | None = Field(
+        default=None,
+        ge=8,
+        description="most tokens in a row; default: as export chooses, 384 or what the model and its tokenizer take",
+    )
     learning_rate: float = Field(
         default=1e-4, gt=0, le=1, description="the highest; it rises through warm_up and falls to zero"
     )

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from quantkit.recipe.fields import Cli, Section
+from quantkit.recipe.fields import Cli
+from quantkit.recipe.lengths import LengthSettings
 from quantkit.recipe.marks import NotInKey
 
 _RENAME = Cli(names=("--rename",), metavar="THEIRS=OURS")
@@ -17,7 +18,7 @@ def _two_sided(text: str) -> str:
     return text
 
 
-class ImportSettings(Section):
+class ImportSettings(LengthSettings):
     """folder of another tool → artifact."""
 
     model_file: Annotated[str | None, Cli(names=("--model",), metavar="NAME.onnx")] = Field(

@@ -14,6 +14,7 @@ from quantkit.recipe.fields import Section, section_in
 from quantkit.recipe.new_names import with_new_name, with_new_names
 from quantkit.recipe.places import QUICKSTART, kind_of, resolve_places, with_value
 from quantkit.recipe.settings import Recipe
+from quantkit.recipe.smaller import require_whole
 from quantkit.recipe.strict_yaml import Document, Location, parse_yaml, read_yaml
 from quantkit.shipped import quickstart_model, recipes_folder
 
@@ -70,6 +71,7 @@ def load_recipe(path: Path | str, overrides: Mapping[str, Any] | None = None) ->
     if recipe.quantize.mode != "dynamic" and recipe.quantize.calib is None:
         place, mode = name(("quantize", "calib")), recipe.quantize.mode
         raise RecipeError(f"{place}: is missing; mode {mode} needs calibration data, such as squad or a file")
+    require_whole(recipe, name)
     return recipe
 
 

@@ -54,14 +54,23 @@ def resolve_places(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """
     for location, named in place_fields(Recipe).items():
         value = _value_at(values, location)
-        if not isinstance(value, str) or (named == "checkpoint" and value == QUICKSTART):
-            continue
-        beside = folder / value
-        kind = kind_of(beside)
-        wanted = "folder" if named == "checkpoint" else "file"
-        if kind == wanted or (named == "checkpoint" and value.startswith(".")):
-            values = with_value(values, location, str(beside.resolve()))
+        resolved = [_resolved(one, named, folder) for one in value] if isinstance(value, list) else None
+        if resolved is None:
+            resolved = _resolved(value, named, folder)
+        if resolved != value:
+            values = with_value(values, location, resolved)
     return values
+
+
+def _resolved(value: Any, named: Named, folder: Path) -> Any:
+    """Return the path of what lies beside the recipe; all else as it is."""
+    if not isinstance(value, str) or (named == "checkpoint" and value == QUICKSTART):
+        return value
+    beside = folder / value
+    kind = kind_of(beside)
+    wanted = "folder" if named == "checkpoint" else "file"
+    there = kind == wanted or (named == "checkpoint" and value.startswith("."))
+    return str(beside.resolve()) if there else value
 
 
 def without_places(recipe: Recipe) -> Recipe:
@@ -71,9 +80,16 @@ def without_places(recipe: Recipe) -> Recipe:
         value: Any = recipe
         for part in location:
             value = getattr(value, part, None)
-        if isinstance(value, str) and kind_of(Path(value).expanduser()):
-            values = with_value(values, location, Path(value).name)
+        plain = tuple(map(_plain, value)) if isinstance(value, tuple) else _plain(value)
+        if plain != value:
+            values = with_value(values, location, plain)
     return _updated(recipe, values)
+
+
+def _plain(value: Any) -> Any:
+    """Return the name of a place that is here; all else as it is."""
+    here = isinstance(value, str) and kind_of(Path(value).expanduser())
+    return Path(value).name if here else value
 
 
 def with_value(values: Mapping[str, Any], location: Location, value: Any) -> dict[str, Any]:

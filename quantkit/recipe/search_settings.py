@@ -4,13 +4,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from quantkit.recipe.fields import Cli, Place, Section
+from quantkit.recipe.fields import Cli, Place
 from quantkit.recipe.kinds import Dataset, Seconds
+from quantkit.recipe.lengths import LengthSettings
+from quantkit.recipe.marks import NotInKey
 
+ONLY_REFUSES = NotInKey(because="the gate's questions are refused, and change nothing that is made")
 Questions = Annotated[str, Place("calibration set"), Cli(metavar="SET|FILE")]
 
 
-class SearchSettings(Section):
+class SearchSettings(LengthSettings):
     """checkpoint → smaller checkpoints."""
 
     data: Questions | None = Field(
@@ -46,7 +49,7 @@ class SearchSettings(Section):
         description="labelled questions that candidates are judged on; default: more of the data",
     )
     select_questions: int = Field(default=400, ge=2, description="questions taken from the selection")
-    gate_data: Dataset | None = Field(
+    gate_data: Annotated[Dataset | None, ONLY_REFUSES] = Field(
         default=None, description="the gate's questions, which no other may be; default: the task's"
     )
     tokens: int | None = Field(

@@ -1,18 +1,22 @@
 """The sections of a recipe. Each stage takes its own; the CLI builds the same records from options."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from quantkit.recipe.distill_settings import DistillSettings
 from quantkit.recipe.fields import Cli, Place, Section, Was
 from quantkit.recipe.kinds import CalibrationData, Dataset, RayAddress, Seconds
+from quantkit.recipe.lengths import LengthSettings
 from quantkit.recipe.marks import NotInKey
 from quantkit.recipe.quantize_settings import AutoSettings, KeepFloat, LayerScheme, QuantizeSettings
+from quantkit.recipe.search_settings import SearchSettings
 from quantkit.tables import ENGINES, RUNTIMES, SCENARIOS, TASKS, OneOf
 
 __all__ = [
     "AutoSettings",
     "BenchSettings",
+    "DistillSettings",
     "EvaluateSettings",
     "ExportSettings",
     "FuseSettings",
@@ -22,6 +26,7 @@ __all__ = [
     "PublishSettings",
     "QuantizeSettings",
     "Recipe",
+    "SearchSettings",
     "SensitivitySettings",
     "TuneSettings",
 ]
@@ -31,7 +36,7 @@ SAME_RELEASE = NotInKey(because="how a registry is reached changes no byte of wh
 Layout = Literal["plain", "hub"]
 
 
-class ExportSettings(Section):
+class ExportSettings(LengthSettings):
     """checkpoint → FP32 artifact."""
 
     opset: int = Field(default=17, ge=14, le=17, description="ONNX opset of the exported graph, 14 to 17")
@@ -45,6 +50,10 @@ class ExportSettings(Section):
         default=False, description="load pytorch_model.bin if need be; unpickling can run code"
     )
     revision: str | None = Field(default=None, description="revision of a Hugging Face checkpoint")
+    pooling: Literal["auto", "mean", "cls"] = Field(
+        default="auto",
+        description="how tokens become one embedding (sentence-similarity); auto: what modules.json says",
+    )
 
 
 class FuseSettings(Section):
@@ -108,17 +117,33 @@ class EvaluateSettings(Section):
     )
 
 
+def _ratio(value: float) -> float:
+    """Refuse what is no ratio.
+
+    Raises:
+        ValueError: it is more than 2, so it was meant in percent.
+    """
+    if value > 2:
+        raise ValueError(f"is a ratio, such as 0.999; did you mean {round(value / 100, 9):g}?")
+    return value
+
+
 class GateSettings(Section):
     """two Evaluations → GateReport."""
 
-    min_ratio: float = Field(
-        default=0.999, gt=0, le=2, description="least candidate F1 / reference F1, compared unrounded with >="
+    min_ratio: Annotated[float, AfterValidator(_ratio)] = Field(
+        default=0.999, gt=0, description="least candidate F1 / reference F1, compared unrounded with >="
     )
     reference_f1: float | None = Field(
         default=None,
         ge=1,
         le=100,
         description="fixed reference in percent instead of the baseline's F1, such as MLPerf's 90.874",
+    )
+    student: Annotated[bool, Cli(gives=True)] = Field(
+        default=False,
+        description="the candidate is a smaller model made from the baseline's checkpoint, as its export says: layers "
+        "need not agree, embeddings must",
     )
     policy: Literal["mlperf", "statistical"] = Field(
         default="mlperf",
@@ -131,8 +156,21 @@ class GateSettings(Section):
         default=0.9, ge=0, le=1, description="least share of linear MACs in integer kernels"
     )
     max_size_mb: float | None = Field(default=None, gt=0, description="largest model, 1 MB = 10^6 bytes")
+    min_cosine: float = Field(
+        default=0.99,
+        ge=-1,
+        le=1,
+        description="least mean cosine to the baseline's embeddings (sentence-similarity)",
+    )
+    min_overlap: float = Field(
+        default=0.9, ge=0, le=1, description="least share of the 10 nearest texts kept (sentence-similarity)"
+    )
     resamples: int = Field(default=10_000, ge=100, description="bootstrap resamples")
     seed: int = Field(default=0, ge=0, description="bootstrap seed")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON; `student` only where it is said, so that older reports stay the same."""
+        return self.model_dump(mode="json", exclude=None if self.student else {"student"})
 
 
 class BenchSettings(Section):
@@ -240,6 +278,14 @@ class Recipe(Section):
     task: Annotated[str, OneOf(TASKS), Cli(words=(("question-answering", "squad"),))] = Field(
         default="squad", description="what the model does"
     )
+    student: Annotated[str, Place("checkpoint"), Cli(option=False)] | None = Field(
+        default=None,
+        min_length=1,
+        description="a smaller checkpoint that was made from this one, in place of a search: a folder, or a Hugging "
+        "Face id",
+    )
+    search: SearchSettings | None = None
+    distill: DistillSettings | None = None
     export: ExportSettings = ExportSettings()
     fuse: FuseSettings = FuseSettings()
     quantize: QuantizeSettings
@@ -247,3 +293,13 @@ class Recipe(Section):
     gate: GateSettings = GateSettings()
     bench: BenchSettings | None = None
     publish: PublishSettings | None = None
+
+    @property
+    def makes_smaller(self) -> bool:
+        """Whether another checkpoint than `checkpoint` is quantized: one that was made from it."""
+        return self.search is not None or self.student is not None
+
+    @property
+    def quantizes_both(self) -> bool:
+        """Whether the original is quantized too, to compare with; not where each would be another long search."""
+        return self.makes_smaller and self.quantize.mode != "auto"

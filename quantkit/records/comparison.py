@@ -72,6 +72,9 @@ class Entry(Record):
     encoder: tuple[EncoderLayer, ...] = Field(default=(), description="shape, layer by layer")
     gains: tuple[Gain, ...] = ()
     gate: GateReport | None = None
+    teacher: str = Field(
+        default="", description="name of the artifact in this set whose checkpoint it says it was made from"
+    )
     search: str = Field(default="", description="what --mode auto found, in words")
     tuned: dict[str, Any] | None = Field(default=None, description="the runtime profile that it carries")
 
@@ -82,6 +85,9 @@ class ScoreSource(Record):
     dataset: str
     dataset_name: str
     questions: int
+    truncated: str = Field(
+        default="", description="how many were too long to be read whole, as `41 of 1,000`"
+    )
     settings: dict[str, Any] = {}
 
 

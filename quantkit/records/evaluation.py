@@ -9,6 +9,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from quantkit.files import digest_of
 from quantkit.records.record import Record, Report
 
+HAS_ANSWER, NO_ANSWER = "HasAns", "NoAns"
+"""The parts of SQuAD 2.0, called as in the official script."""
 MOST_MEASURES = 4096
 UNNAMED = "F1"
 """What the score of every task was called before evaluations said the name of their metric."""
@@ -34,6 +36,21 @@ class QuestionScore(Record):
         if not self.measures:
             content.pop("measures", None)
         return content
+
+
+class PartScore(Record):
+    """A part of the questions: how many, and their F1 and exact match in percent."""
+
+    questions: int = Field(ge=1)
+    f1: float = Field(ge=0, le=100)
+    exact_match: float = Field(ge=0, le=100)
+
+
+class NullThreshold(Record):
+    """The threshold of no answer that would have scored best, and its F1 in percent."""
+
+    threshold: float = Field(allow_inf_nan=False)
+    f1: float = Field(ge=0, le=100)
 
 
 def scores_digest(scores: Iterable[QuestionScore]) -> str:
@@ -77,6 +94,16 @@ class Evaluation(Report):
     exact_match: float = Field(ge=0, le=100)
     questions: int = Field(ge=0)
     features: int = Field(ge=0)
+    truncated: int | None = Field(
+        default=None, ge=0, description="questions or texts too long to be read whole; None: not counted"
+    )
+    parts: dict[str, PartScore] = Field(
+        default={}, description="SQuAD 2.0: HasAns and NoAns, the questions with an answer and without"
+    )
+    best_threshold: NullThreshold | None = Field(
+        default=None,
+        description="SQuAD 2.0: to choose null_score_diff_threshold by, on data that no gate uses",
+    )
     settings: dict[str, Any] = {}
     seconds: float = Field(ge=0)
     features_per_second: float = Field(ge=0)
@@ -87,6 +114,11 @@ class Evaluation(Report):
     cpu: dict[str, Any] = {}
     predictions_sha256: str = Field(description="sha256 of the canonical JSON of the list of scores")
     scores: tuple[QuestionScore, ...] = Field(default=(), exclude=True, repr=False)
+
+    @property
+    def truncated_words(self) -> str:
+        """How many were too long to be read whole, as `41 of 1,000`; empty where none were, or nobody counted."""
+        return f"{self.truncated:,} of {self.questions:,}" if self.truncated else ""
 
     @model_serializer(mode="wrap")
     def _serialized(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -51,6 +51,11 @@ class RegistryPolicy(Section):
         strict=False,
         description="fixed references that a gate may use instead of its baseline's F1",
     )
+    students: bool = Field(
+        default=True,
+        description="whether a gate may have judged a student of its baseline's checkpoint: it was trained, and only "
+        "whoever did it knows on what",
+    )
     datasets: tuple[Digest, ...] = Field(
         default=(), strict=False, description="sha256 of the datasets a gate may have asked; empty: any"
     )
@@ -122,6 +127,8 @@ class RegistryPolicy(Section):
         ]
         if self.baselines:
             parts.append(f"{len(self.baselines)} baselines by digest")
+        if not self.students:
+            parts.append("no students")
         if self.greatest_age_days is not None:
             parts.append(f"evaluated in the last {self.greatest_age_days:g} days")
         if self.signers:
@@ -154,6 +161,8 @@ class RegistryPolicy(Section):
         if gate.reference_f1 is not None and gate.reference_f1 not in self.reference_f1:
             allowed = ", ".join(f"{one:g}" for one in self.reference_f1) or "none"
             faults.append(f"fixed reference {gate.reference_f1:g}, and reference_f1 is {allowed}")
+        if gate.settings.get("student") and not self.students:
+            faults.append("judged as a student of its baseline, and students is false")
         if self.datasets and gate.dataset not in self.datasets:
             faults.append(f"dataset {short(gate.dataset)} ({gate.dataset_name}) is none of datasets")
         if self.baselines and gate.baseline not in self.baselines:

@@ -76,6 +76,7 @@ _PAIRED = {
 
 def _lines(entry: Entry) -> list[Line]:
     what = [entry.architecture, entry.checkpoint] if entry.checkpoint != entry.name else [entry.architecture]
+    what += [f"student of {entry.teacher}"] if entry.teacher else []
     model = Line(
         kind="model",
         name=entry.name,

@@ -11,7 +11,8 @@ def score_words(report: Comparison) -> str:
     name = score_name(report.task)
     if report.scores is None:
         return f"No artifact carries an {name} score."
-    return f"{name} on {report.scores.questions:,} questions of {report.scores.dataset_name}."
+    truncated = f" (truncated: {report.scores.truncated})" if report.scores.truncated else ""
+    return f"{name} on {report.scores.questions:,} questions of {report.scores.dataset_name}{truncated}."
 
 
 def throughput_words(report: Comparison) -> str:

@@ -90,7 +90,7 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
     model = load_model(artifact.model_path)
     open_embed_layer_norm(model)
     blocks = blocks_of(artifact, model)
-    questions = questions_of(artifact, settings, data_dir)
+    questions = questions_of(artifact.task, settings, data_dir)
     observations = observe_model(artifact, model, questions.observed, detail=Detail.MOMENTS)
     grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
     bench = Bench(model=model, observations=observations, grid=grid)
@@ -156,7 +156,7 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
     )
 
 
-def questions_of(artifact: Artifact, settings: SearchSettings, data_dir: Path | None) -> Questions:
+def questions_of(task: str, settings: SearchSettings, data_dir: Path | None) -> Questions:
     """Return the three sets.
 
     Raises:
@@ -168,7 +168,7 @@ def questions_of(artifact: Artifact, settings: SearchSettings, data_dir: Path | 
             "--data: is missing; give questions that the gate does not use, such as squad-train or a file"
         )
     wanted = settings.data_questions + settings.damage_questions
-    both = select(settings.data, artifact.task, None, data_dir, settings.seed, at_most=wanted)
+    both = select(settings.data, task, None, data_dir, settings.seed, at_most=wanted)
     if len(both.ids) < wanted:
         raise DatasetError(
             f"{settings.data}: has {len(both.ids)} questions, and {wanted} are asked for: {settings.data_questions} "
@@ -176,13 +176,13 @@ def questions_of(artifact: Artifact, settings: SearchSettings, data_dir: Path | 
         )
     require_not_the_gates(
         both.dataset.questions,
-        gate_questions(artifact.task, settings.gate_data, data_dir, what="data"),
+        gate_questions(task, settings.gate_data, data_dir, what="data"),
         source=settings.data,
         what="questions",
         advice="choose others with --data, or name the gate's with --gate-data",
     )
     asked = SelectionRequest(
-        task=artifact.task,
+        task=task,
         calib=settings.data,
         select=settings.select,
         questions=settings.select_questions,

@@ -137,6 +137,8 @@ def _solved(part: Narrowed, units: Sequence[np.ndarray], wanted: Sequence[np.nda
         square += centred.T @ centred
         across += centred.T @ (target - aim)
     square, across = square / count, across / count
+    if not np.trace(square) > 0:
+        return found  # every token gives the same: there is nothing to solve for
     for pull in PULLS:
         ridge = pull * float(np.trace(square)) / width
         matrix = np.linalg.solve(square + ridge * np.eye(width), across + ridge * part.matrix)

@@ -10,6 +10,7 @@ import numpy as np
 from quantkit.artifact.artifact import COMPANIONS
 from quantkit.checkpoint import Checkpoint
 from quantkit.checkpoint.files import SAFETENSORS
+from quantkit.checkpoint.student import SHAPE_RECORD
 from quantkit.checkpoint.tensors import Weights, write_weights
 from quantkit.files import write_json
 from quantkit.records.student import LayerUnits, Student
@@ -17,7 +18,6 @@ from quantkit.shapes.blocks import Block
 from quantkit.shapes.order import Narrowed
 
 ENCODER = "decibert"
-STUDENT = "student.json"
 _DROPPED = (
     "num_attention_heads",
     "intermediate_size",
@@ -59,7 +59,7 @@ def materialise(
         source = checkpoint.folder / name
         if name != "config.json" and source.is_file():
             shutil.copyfile(source, out / name)
-    write_json(out / STUDENT, student(checkpoint, blocks, parts).as_json())
+    write_json(out / SHAPE_RECORD, student(checkpoint, blocks, parts).as_json())
 
 
 def student(checkpoint: Checkpoint, blocks: Sequence[Block], parts: Mapping[Block, Narrowed]) -> Student:

@@ -18,6 +18,7 @@ import numpy as np
 
 from quantkit.allocation.slots import Priced
 from quantkit.allocation.solver import cheapest
+from quantkit.errors import QuantizationError
 from quantkit.progress import track
 from quantkit.records.shapes import BASELINES, MAGNITUDE, SHALLOW, UNHEALED, UNIFORM
 from quantkit.shapes.baselines import without_layers
@@ -90,7 +91,7 @@ class Search:
             for origin, units in self._proposals():
                 try:
                     self.candidates.append(self.measured(origin, units))
-                except np.linalg.LinAlgError as error:
+                except (QuantizationError, np.linalg.LinAlgError) as error:
                     if origin not in BASELINES:
                         raise
                     # Its activations collapsed; the result is not lost for want of it.

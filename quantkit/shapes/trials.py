@@ -76,6 +76,8 @@ class Trials:
     journal: Journal
     load: Load
     _healed: dict[str, dict[Block, Narrowed]] = field(default_factory=dict)
+    _last: tuple[str, ir.Model] | None = None
+    """The candidate that was compared last, by its key, and the better of its two models: it is built next."""
 
     def parts(self, units: Units, *, magnitude: bool = False) -> dict[Block, Narrowed]:
         """Return the narrowed blocks of a candidate, healed where that helps; nothing for the teacher itself.
@@ -99,18 +101,33 @@ class Trials:
             job = self.bench.observations.job
             if parts and job is not None:
                 healed = heal(self.bench.model, parts, self.blocks, job.rows[:_HEALED_ROWS])
-                if self._held_out(units, healed) <= self._held_out(units, parts):
-                    parts = healed
+                parts, model = self._better(units, healed, parts)
+                self._last = key, model
             self._healed[key] = parts
         return self._healed[key]
 
     def built(self, units: Units, path: Path, *, magnitude: bool = False) -> None:
         """Write a candidate's INT8 model, calibrated anew."""
-        save_model(self._quantized(units, self.parts(units, magnitude=magnitude)), path)
+        parts = self.parts(units, magnitude=magnitude)
+        kept = (
+            self._last if not magnitude and self._last and self._last[0] == digest_of(named(units)) else None
+        )
+        self._last = None
+        save_model(kept[1] if kept else self._quantized(units, parts), path)
 
-    def _held_out(self, units: Units, parts: Mapping[Block, Narrowed]) -> float:
-        """Return the divergence of a candidate's parts as INT8 on the questions that are held out, nats."""
-        return sat(self.held_out, self._quantized(units, parts)).divergence
+    def _better(
+        self, units: Units, one: dict[Block, Narrowed], other: dict[Block, Narrowed]
+    ) -> tuple[dict[Block, Narrowed], ir.Model]:
+        """Return the parts that diverge less as INT8 on the questions that are held out, and their INT8 model."""
+        best: tuple[dict[Block, Narrowed], ir.Model] | None = None
+        least = 0.0
+        for parts in (one, other):
+            model = self._quantized(units, parts)
+            found = sat(self.held_out, model).divergence
+            if best is None or found < least:
+                best, least = (parts, model), found
+        assert best is not None
+        return best
 
     def _quantized(self, units: Units, parts: Mapping[Block, Narrowed]) -> ir.Model:
         model = self.bench.narrowed(parts)

@@ -33,7 +33,13 @@ from quantkit.metrics.of_tasks import metric_of
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import EvaluateSettings
 from quantkit.records import Evaluation, QuestionScore
-from quantkit.records.evaluation import evaluation_file, predictions_file, scores_digest
+from quantkit.records.evaluation import (
+    NullThreshold,
+    PartScore,
+    evaluation_file,
+    predictions_file,
+    scores_digest,
+)
 from quantkit.runtime.cpu import cpu_facts, int8_products
 from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
@@ -42,7 +48,11 @@ from quantkit.runtime.where import Where
 from quantkit.tasks import Dataset, WindowSettings
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
-from quantkit.tasks.prepared import Reader
+from quantkit.tasks.lengths import lengths_of
+from quantkit.tasks.prepared import Prepared, Reader
+from quantkit.tasks.squad.parts import parts_of
+from quantkit.tasks.squad.threshold import best_threshold
+from quantkit.tasks.task import Outputs
 
 CACHE = "evaluations"
 Elsewhere = Callable[[Artifact, EvaluateSettings, Path | None, int], Any]
@@ -69,7 +79,7 @@ def ingredients(artifact: Artifact, settings: EvaluateSettings, data: DataPlaces
     """
     return Ingredients(
         inputs={"artifact": artifact.digest, **data.digests(settings), "cpu": cpu_facts().kernels},
-        settings={"task": artifact.task, **in_key(settings), "features": WindowSettings().as_json()},
+        settings={"task": artifact.task, **in_key(settings), "features": lengths_of(artifact).as_json()},
         tools=tool_versions(*_TOOLS),
     )
 
@@ -184,8 +194,11 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         f1=percent(reader.task.metric, measures_of(scores)),
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
+        parts=_parts(dataset, scores),
+        best_threshold=_best_threshold(prepared, outputs),
         features=len(prepared.rows),
-        settings=_compared(settings),
+        truncated=prepared.truncated,
+        settings=_compared(settings, reader.settings),
         seconds=time.perf_counter() - started,
         features_per_second=len(prepared.rows) / ran,
         evaluated=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -203,11 +216,11 @@ def _warn_of_saturation(artifact: Artifact, outputs: tuple[str, ...]) -> None:
         _LOG.warning("%s", said)
 
 
-def _compared(settings: EvaluateSettings) -> dict[str, Any]:
+def _compared(settings: EvaluateSettings, lengths: WindowSettings) -> dict[str, Any]:
     """Return the settings in which two evaluations that are compared must agree."""
     compared: dict[str, Any] = {
         "token_budget": settings.token_budget,
-        "features": WindowSettings().as_json(),
+        "features": lengths.as_json(),
     }
     # Named only when they are asked for: evaluations from before they were there stay comparable.
     if settings.equal_lengths:
@@ -241,6 +254,22 @@ def _profile(artifact: Artifact, settings: EvaluateSettings, where: Where) -> Ru
     return found.model_copy(update=changes).on(where)
 
 
+def _parts(dataset: Dataset, scores: Sequence[QuestionScore]) -> dict[str, PartScore]:
+    return {
+        name: PartScore(
+            questions=len(places),
+            f1=_percent([scores[place].f1 for place in places]),
+            exact_match=_percent([scores[place].exact_match for place in places]),
+        )
+        for name, places in parts_of(dataset).items()
+    }
+
+
+def _best_threshold(prepared: Prepared, outputs: Sequence[Outputs]) -> NullThreshold | None:
+    best = best_threshold(prepared.dataset, prepared.rows, outputs, prepared.reader.settings)
+    return None if best is None else NullThreshold(threshold=best.threshold, f1=best.f1)
+
+
 def _percent(values: Sequence[float]) -> float:
     return 100.0 * math.fsum(values) / len(values)
 
@@ -261,17 +290,20 @@ def _believed(content: Any, subject: _Subject) -> Evaluation | None:
     ids = [question.id for question in subject.dataset.questions]
     if (found.key, found.artifact, found.dataset) != asked or [score.id for score in scores] != ids:
         return None
-    if scores_digest(scores) != found.predictions_sha256:
-        return None
     try:
-        whole = percent(metric_of(found.task, found.metric), measures_of(scores))
+        metric, measures = metric_of(found.task, found.metric), measures_of(scores)
+        whole = math.nan if metric.fault(measures) else percent(metric, measures)
     except (KeyError, ValueError):
         return None
-    if (whole, _percent([score.exact_match for score in scores]), len(scores)) != (
-        found.f1,
-        found.exact_match,
-        found.questions,
-    ):
+    said = (found.predictions_sha256, found.f1, found.exact_match, found.questions, found.parts)
+    computed = (
+        scores_digest(scores),
+        whole,
+        _percent([score.exact_match for score in scores]),
+        len(scores),
+        _parts(subject.dataset, scores),
+    )
+    if said != computed:
         return None
     # The same file under another name is the same dataset; the report says what it was called this time.
     return found.model_copy(update={"dataset_name": subject.dataset_name, "scores": scores})

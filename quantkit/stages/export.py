@@ -3,8 +3,8 @@
 The graph (the other stages rely on this):
 
 * inputs `input_ids`, `attention_mask` and, where the family has token types, `token_type_ids`: int64
-  [batch, sequence], both dimensions dynamic; outputs `start_logits` and `end_logits` [batch, sequence], or
-  `logits` [batch, labels]: float32;
+  [batch, sequence], both dimensions dynamic; outputs `start_logits` and `end_logits` [batch, sequence],
+  `logits` [batch, labels], or `sentence_embedding` [batch, hidden]: float32;
 * opset as asked (17 by default), IR version 10, weights float32 whatever the checkpoint holds;
 * each linear layer is MatMul, named by its torch module path, with the weight `<path>.weight` [inputs,
   outputs], then Add of `<path>.bias`; every other parameter has its torch name;
@@ -22,14 +22,19 @@ from quantkit.artifact import Artifact, new_artifact
 from quantkit.artifact.ingredients import UNKNOWN, Ingredients
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, require_torch
+from quantkit.checkpoint.same_ids import read_as_transformers_do
+from quantkit.checkpoint.student import teacher_of
+from quantkit.checkpoint.weight_names import modules_of
 from quantkit.errors import ExportError
-from quantkit.files import require_free, write_text
+from quantkit.files import require_free
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
 from quantkit.graph.parity import TokenRanges
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import ExportSettings
 from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.lengths import fit, said
+from quantkit.tasks.tokenizer import Tokenizer
 
 __all__ = ["Source", "checkpoint_digest", "export", "ingredients"]
 
@@ -88,19 +93,34 @@ def export(
         CheckpointError: the checkpoint is missing, damaged, unsafe, not supported or made for something else.
         ExportError: the graph does not compute what the checkpoint computes, or does not fit into one file.
         OutputError: `out` cannot be written.
-        UsageError: torch or transformers is not installed.
+        UsageError: torch or transformers is not installed, or a length does not fit the model.
     """
     with measuring() as watch:
         require_free(out, force=force)
         source = read_checkpoint(
-            checkpoint, task=task, revision=settings.revision, allow_pickle=settings.allow_pickle
+            checkpoint,
+            task=task,
+            revision=settings.revision,
+            allow_pickle=settings.allow_pickle,
+            pooling=settings.pooling,
         )
+        of_task = task_named(task)
+        lengths = fit(of_task, Tokenizer.load(source.folder), settings.asked())
         require_torch()
         with new_artifact(out, force=force) as draft:
             draft.take_companions(source.folder)
             facts = {
-                "ids": _read_as_transformers_do(source, draft.path),
+                **_origin(source.folder),
+                "ids": read_as_transformers_do(
+                    source.folder,
+                    draft.path,
+                    name=source.name,
+                    vocab_size=source.vocab_size,
+                    # A model of one type takes only type 0, whatever the tokenizer says.
+                    token_types="token_type_ids" in source.inputs and source.token_types > 1,
+                ),
                 **_write_graph(source, draft.model_path, settings),
+                **said(of_task, lengths),
             }
             record = watch.record(
                 "export",
@@ -118,23 +138,10 @@ def export(
     return Artifact.open(out, check=False)
 
 
-def _read_as_transformers_do(source: Checkpoint, folder: Path) -> dict[str, Any]:
-    """Compare token ids with those of transformers, mend tokenizer.json in `folder`, return the facts of the record."""
-    from quantkit.checkpoint.ids import TOKENIZER_JSON, compare_ids
-
-    # A model of one type takes only type 0, whatever the tokenizer says.
-    two_types = "token_type_ids" in source.inputs and source.token_types > 1
-    ids = compare_ids(source.folder, token_types=two_types)
-    if ids.written is not None:
-        _LOG.warning(
-            "%s: its tokenizer files contradict each other; the artifact has a %s that reads texts as the %s of "
-            "transformers does",
-            source.name,
-            TOKENIZER_JSON,
-            ids.tokenizer,
-        )
-        write_text(folder / TOKENIZER_JSON, ids.written)
-    return ids.as_json()
+def _origin(folder: Path) -> dict[str, Any]:
+    """Return the fact of whose student a checkpoint says it is; of one that says nothing, none."""
+    teacher = teacher_of(folder)
+    return {} if teacher is None else {"teacher_digest": teacher}
 
 
 def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> dict[str, Any]:
@@ -152,11 +159,12 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
         )
     if unused:
         _LOG.warning(
-            "%s: %d weights have no place in the model for %s and are left out, the first is %s",
+            "%s: %d weights have no place in the model for %s and are left out (%s); if it was trained with them, it "
+            "computes something else",
             source.name,
             len(unused),
             source.task,
-            unused[0],
+            modules_of(unused),
         )
     of_task = task_named(source.task)
     signature = Signature(
@@ -190,5 +198,6 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
         "opset": settings.opset,
         "ir_version": IR_VERSION,
         "external_data": (path.parent / f"{path.name}.data").is_file(),
+        **({} if source.pooling is None else source.pooling.as_json()),
         "parity": {"atol": settings.atol, "max_abs_diff": {one.case: one.max_abs_diff for one in found}},
     }

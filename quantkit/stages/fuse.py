@@ -25,6 +25,7 @@ from quantkit.recipe.settings import FuseSettings
 from quantkit.runtime.hold import hold
 from quantkit.tasks import task
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.lengths import lengths_in_key
 
 STAGE = "fuse"
 _TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy")
@@ -34,7 +35,9 @@ def ingredients(artifact: Artifact, settings: FuseSettings, data: DataPlaces) ->
     """Return all that decides what `fuse` makes: the exported artifact, settings, tools."""
     del data
     return Ingredients(
-        inputs={"artifact": artifact.digest}, settings=in_key(settings), tools=tool_versions(*_TOOLS)
+        inputs={"artifact": artifact.digest},
+        settings={**in_key(settings), **lengths_in_key(artifact)},
+        tools=tool_versions(*_TOOLS),
     )
 
 

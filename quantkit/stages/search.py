@@ -19,6 +19,7 @@ from quantkit.shapes import Found, find
 from quantkit.shapes.materialise import materialise
 from quantkit.shapes.record import report_of
 from quantkit.shapes.sanity import difference, divergence, in_order, in_reverse
+from quantkit.tasks.heads import require_head
 
 CHOSEN = "chosen"
 _SAME = 1e-3
@@ -56,6 +57,7 @@ def search(
         QuantizationError: a checkpoint does not compute what its candidate computed.
         OutputError: `out` cannot be written.
     """
+    require_head(checkpoint.task, "search")
     with hold(export(checkpoint.folder, work / "teacher")) as teacher:
         found = find(teacher, settings, data_dir=data_dir)
         with new_folder(out, force=force) as folder:

@@ -13,6 +13,7 @@ from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError
 from quantkit.tasks import task
 from quantkit.tasks.heads import unfit_head
+from quantkit.tasks.lengths import lengths_of
 from quantkit.tasks.task import Dataset, Outputs, Prediction, Task, Window, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -26,7 +27,7 @@ class Reader:
     Attributes:
         task: what the model does.
         tokenizer: its own.
-        settings: of windows and answers.
+        settings: of windows and answers, as the artifact says.
     """
 
     task: Task
@@ -40,16 +41,15 @@ class Reader:
         Raises:
             UsageError: there is no such task.
             CheckpointError: the tokenizer is missing, or is not the model's.
-            ArtifactError: its config.json has no vocab_size, or says that its head is one that no task scores.
+            ArtifactError: its config.json has no vocab_size, or says that its head is for another task.
         """
-        reader = cls(task=task(artifact.task), tokenizer=Tokenizer.load(artifact.path))
+        reader = cls(
+            task=task(artifact.task), tokenizer=Tokenizer.load(artifact.path), settings=lengths_of(artifact)
+        )
         config = artifact.config
-        unfit = unfit_head(config, reader.task.head)
+        unfit = unfit_head(config, reader.task)
         if unfit is not None:
-            raise ArtifactError(
-                f"{artifact.path / 'config.json'}: {unfit}; {artifact.task} scores one label of several, and such "
-                "tasks do not exist yet: export a checkpoint that chooses between labels"
-            )
+            raise ArtifactError(f"{artifact.path / 'config.json'}: {unfit}")
         size = config.get("vocab_size")
         if not isinstance(size, int) or size > _LARGEST:
             path = artifact.path / "config.json"
@@ -93,6 +93,13 @@ class Prepared:
     def lengths(self) -> list[int]:
         """Tokens of each window."""
         return [len(row.input_ids) for row in self.rows]
+
+    @property
+    def truncated(self) -> int | None:
+        """How many questions or texts are too long to be read whole, None where the task does not say."""
+        if any(row.truncated is None for row in self.rows):
+            return None
+        return len({row.question for row in self.rows if row.truncated})
 
     def name(self, index: int) -> str:
         """Return what people call a window."""

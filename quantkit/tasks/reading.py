@@ -9,6 +9,15 @@ from quantkit.errors import DatasetError
 from quantkit.strict_json import parse_json, read_limited
 
 _UTF8_MARK = b"\xef\xbb\xbf"
+_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"PK\x03\x04": "a zip archive",
+    b"\x28\xb5\x2f\xfd": "zstandard",
+}
+_LOOKED_AT = 100  # bytes in which UTF-16 without a mark shows by its zeros
 # Pydantic's words are Python's: a list, and a class of ours, which nobody knows who wrote the file.
 _JSON_WORDS = {"model_type": "Input should be an object", "list_type": "Input should be a valid array"}
 LARGEST = 1 << 30
@@ -39,6 +48,32 @@ def without_mark(content: bytes) -> bytes:
     return content.removeprefix(_UTF8_MARK)
 
 
+def text_of(path: Path, content: bytes, advice: str) -> str:
+    """Return the text of a dataset file.
+
+    Args:
+        path: the file, for the message.
+        content: its bytes.
+        advice: what to do, the end of the message.
+
+    Raises:
+        DatasetError: it is not UTF-8; the encoding is guessed at.
+    """
+    for mark, what in _MARKS.items():
+        if content.startswith(mark):
+            raise DatasetError(f"{path}: is {what}; save it as text in UTF-8, or gzip it")
+    if b"\x00" in content[:_LOOKED_AT]:
+        raise DatasetError(f"{path}: has bytes of 0, as UTF-16 has; save it as text in UTF-8")
+    try:
+        return without_mark(content).decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DatasetError(
+            f"{path}: line {line}: byte 0x{content[error.start]:02x} is not UTF-8 (perhaps Latin-1 or Windows-1252); "
+            f"save it as UTF-8; {advice}"
+        ) from error
+
+
 def parse(path: Path, content: bytes, advice: str) -> Any:
     """Return the value of a dataset file that is one JSON text.
 
@@ -48,10 +83,11 @@ def parse(path: Path, content: bytes, advice: str) -> Any:
         advice: what to do, the end of the message.
 
     Raises:
-        DatasetError: it is not JSON.
+        DatasetError: it is not JSON, or no UTF-8.
     """
+    text = text_of(path, content, advice)
     try:
-        return parse_json(without_mark(content))
+        return parse_json(text)
     except ValueError as error:
         raise DatasetError(f"{path}: is not JSON ({error}); {advice}") from error
 

@@ -8,6 +8,7 @@ A runtime sees windows as arrays of token ids and gives back one tuple of arrays
 knows what the numbers mean is in the task.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,8 +19,11 @@ from numpy.typing import NDArray
 
 from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.files import digest_of
+from quantkit.metrics.distributions import Outcome
 from quantkit.metrics.metric import Metric
 from quantkit.tasks.tokenizer import Tokenizer
+
+_THRESHOLD = "null_score_diff_threshold"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +36,8 @@ class WindowSettings:
         max_query_length: the most tokens of a question.
         n_best: how many start and how many end positions of a window are considered.
         max_answer_length: the most tokens in an answer.
+        null_score_diff_threshold: by how much no answer must be above the best one to be given, in logits; only where
+            the data has questions without an answer (SQuAD 2.0).
     """
 
     max_length: int = 384
@@ -39,20 +45,23 @@ class WindowSettings:
     max_query_length: int = 64
     n_best: int = 20
     max_answer_length: int = 30
+    null_score_diff_threshold: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse settings below 1.
 
         Raises:
-            UsageError: a setting is not positive.
+            UsageError: a length is not positive, or the threshold is no number.
         """
-        for name, value in self.as_json().items():
-            if value < 1:
+        for name, value in asdict(self).items():
+            if name == _THRESHOLD and not math.isfinite(value):
+                raise UsageError(f"{name}: is {value}; give a number")
+            if name != _THRESHOLD and value < 1:
                 raise UsageError(f"{name}: is {value}; give a whole number of 1 or more")
 
-    def as_json(self) -> dict[str, int]:
-        """Return the settings as a plain dictionary, for digests and reports."""
-        return asdict(self)
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as a plain dictionary, for digests and reports; without the threshold where it is 0."""
+        return {name: value for name, value in asdict(self).items() if name != _THRESHOLD or value}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,11 +151,13 @@ class Window:
         question: index into the dataset's questions.
         input_ids: int64 [tokens].
         token_type_ids: int64 [tokens]; zeros where the model family has no token types.
+        truncated: part of the question or text is in no window, for it is too long; None where the task does not say.
     """
 
     question: int
     input_ids: NDArray[np.int64]
     token_type_ids: NDArray[np.int64]
+    truncated: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,8 +183,12 @@ class Prediction:
 
 Outputs = tuple[NDArray[Any], ...]
 
-Right = tuple[tuple[int, ...], ...]
-"""For each output of a window the places that a label calls right: tokens, or labels; empty where it names none."""
+Right = tuple[tuple[float, ...], ...]
+"""For each output of a window what a label calls right, by the task's outcome.
+
+A choice: the places, tokens or labels, and an empty tuple where it names none. Flags: the labels that are yes, which
+may be none. A number: the number. Where there is no label at all, flags and numbers have no output either.
+"""
 
 
 class Task(Protocol):
@@ -198,6 +213,10 @@ class Task(Protocol):
     @property
     def per_token(self) -> bool:
         """Whether an output has a number for each token of a row; else one for each label."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the numbers of an output are (`quantkit.metrics.distributions.Outcome`)."""
 
     @property
     def per_label(self) -> bool:

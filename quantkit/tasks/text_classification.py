@@ -18,9 +18,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from quantkit.errors import DatasetError, EvaluationError, UsageError
+from quantkit.errors import DatasetError, EvaluationError
 from quantkit.files import sha256_bytes
-from quantkit.metrics.distributions import softmax
+from quantkit.metrics.distributions import Outcome, softmax
 from quantkit.metrics.of_tasks import metric_of
 from quantkit.tasks.reading import read_file
 from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
@@ -29,13 +29,13 @@ from quantkit.tasks.task import (
     Dataset,
     Outputs,
     Prediction,
-    Question,
     Right,
     Window,
     WindowSettings,
     require_outputs,
     unanswered,
 )
+from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, question_rows, texts_of
 from quantkit.tasks.tokenizer import Tokenizer
 
 UNLABELLED = -1
@@ -44,17 +44,13 @@ _UNNAMED = re.compile(r"LABEL_([0-9]{1,4})")  # what transformers calls labels t
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TextQuestion(Question):
-    """A text or a pair of texts with its label; its group is its id unless the file says otherwise.
+class TextQuestion(PairQuestion):
+    """A text or a pair of texts with its label.
 
     Attributes:
-        text: the text.
-        text_pair: the second text of a pair, else None.
         label: the right label, by name or index; None in a file for calibration, which has no labels.
     """
 
-    text: str
-    text_pair: str | None
     label: str | int | None
 
 
@@ -71,24 +67,7 @@ class TextWindow(Window):
     labels: tuple[str, ...]
 
 
-_PAIRS = (
-    ("sentence1", "sentence2"),
-    ("premise", "hypothesis"),
-    ("question1", "question2"),
-    ("question", "sentence"),
-)
-_MEANINGS = (
-    # (column, column): the first is the text where both are there, as in GLUE's files.
-    Meaning(
-        name="text",
-        known=("text", *_PAIRS, "sentence", "review", "content"),
-        needed=True,
-    ),
-    Meaning(name="text_pair", known=("text_pair", "sentence2", "hypothesis", "question2", "sentence")),
-    Meaning(name="label", known=("label", "labels")),
-    Meaning(name="id", known=("id", "idx", "guid")),
-    Meaning(name="group", known=("group",)),
-)
+_MEANINGS = (*TEXT, Meaning(name="label", known=("label", "labels")), *NAMES)
 
 
 class TextClassification:
@@ -99,6 +78,7 @@ class TextClassification:
     head = "ForSequenceClassification"
     metric = metric_of("text-classification")
     per_token = False
+    outcome: Outcome = "choice"
     per_label = True
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
@@ -131,29 +111,19 @@ class TextClassification:
             DatasetError: a label that the model does not have.
             UsageError: `max_length` leaves no room for text, or is more than the model has positions for.
         """
-        if settings.max_length <= tokenizer.specials(2):
-            raise UsageError(f"max_length: {settings.max_length} leaves no room for text; raise it")
-        tokenizer.check_length(settings.max_length)
         questions = cast(tuple[TextQuestion, ...], dataset.questions)
-        first = tokenizer.encode_ids([question.text for question in questions])
-        second = tokenizer.encode_ids([question.text_pair or "" for question in questions])
-        windows: list[Window] = []
-        for index, (question, ids, pair) in enumerate(zip(questions, first, second, strict=True)):
-            if question.text_pair is None:
-                row = tokenizer.row(ids[: settings.max_length - tokenizer.specials(1)])
-            else:
-                kept, kept_pair = shorten(len(ids), len(pair), settings.max_length - tokenizer.specials(2))
-                row = tokenizer.row(ids[:kept], pair[:kept_pair])
-            windows.append(
-                TextWindow(
-                    question=index,
-                    input_ids=row[0],
-                    token_type_ids=row[1],
-                    label=_label_index(dataset, question, tokenizer),
-                    labels=tokenizer.labels,
-                )
+        rows = question_rows(dataset, tokenizer, settings.max_length)
+        return [
+            TextWindow(
+                question=index,
+                input_ids=row.input_ids,
+                token_type_ids=row.token_type_ids,
+                truncated=row.truncated,
+                label=label_index(dataset, question.id, question.label, tokenizer),
+                labels=tokenizer.labels,
             )
-        return windows
+            for index, (question, row) in enumerate(zip(questions, rows, strict=True))
+        ]
 
     def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:
         """Return the label of each text, nothing where it has none."""
@@ -220,19 +190,6 @@ class TextClassification:
         ]
 
 
-def shorten(first: int, second: int, room: int) -> tuple[int, int]:
-    """Return the lengths of two texts cut to `room` tokens together, token by token from the longer one.
-
-    As `longest_first` of the `tokenizers` library: when both are cut, the longer one keeps the odd token.
-    """
-    if first > second:
-        return shorten(second, first, room)[::-1]
-    second = min(second, max(first, room - first))
-    if first + second > room:
-        return room // 2, room - room // 2
-    return first, second
-
-
 def _question(row: Row, path: Path, named: Mapping[str, str], taken: Mapping[str, object]) -> TextQuestion:
     """Return the text of one row.
 
@@ -243,10 +200,8 @@ def _question(row: Row, path: Path, named: Mapping[str, str], taken: Mapping[str
     def value(name: str) -> Any:
         return row.values.get(named[name]) if name in named else None
 
-    text, pair, label, group = (value(name) for name in ("text", "text_pair", "label", "group"))
-    for column, found, needed in ((named["text"], text, True), (named.get("text_pair"), pair, False)):
-        if not isinstance(found, str) and (needed or found is not None):
-            raise DatasetError(f"{path}: {row.place}: {column} is {found!r}, not text; {_FORMAT}")
+    text, pair = texts_of(row, path, named, _FORMAT)
+    label, group = value("label"), value("group")
     if "label" in named and (isinstance(label, bool) or not isinstance(label, str | int) or label == ""):
         raise DatasetError(f"{path}: {row.place}: {named['label']} is {label!r}, not a label; {_FORMAT}")
     name = text_id(row, path, named, taken) or made_id([text, pair, label], taken)
@@ -255,13 +210,19 @@ def _question(row: Row, path: Path, named: Mapping[str, str], taken: Mapping[str
     )
 
 
-def _label_index(dataset: Dataset, question: TextQuestion, tokenizer: Tokenizer) -> int:
+def label_index(dataset: Dataset, name: str, label: str | int | None, tokenizer: Tokenizer) -> int:
     """Return the index of a text's label, `UNLABELLED` where it has none.
+
+    Args:
+        dataset: the text's, for messages.
+        name: the text's id.
+        label: its label, by name or index.
+        tokenizer: of the model, whose labels count.
 
     Raises:
         DatasetError: the model has no such label.
     """
-    labels, label = tokenizer.labels, question.label
+    labels = tokenizer.labels
     if label is None:
         return UNLABELLED
     if isinstance(label, str) and label not in labels:
@@ -269,14 +230,14 @@ def _label_index(dataset: Dataset, question: TextQuestion, tokenizer: Tokenizer)
         digits = unnamed[1] if unnamed else label
         if not digits.isdecimal():
             raise DatasetError(
-                f"{dataset.path}: {question.id}: the model has no label {label!r}; {_near(label, labels)}"
+                f"{dataset.path}: {name}: the model has no label {label!r}; {_near(label, labels)}"
             )
         label = int(digits)  # in a CSV file every number is text
     if isinstance(label, str):
         return labels.index(label)
     if label < 0 or (labels and label >= len(labels)):
         raise DatasetError(
-            f"{dataset.path}: {question.id}: the model has no label {label}; "
+            f"{dataset.path}: {name}: the model has no label {label}; "
             f"{f'give 0 to {len(labels) - 1}' if labels else 'give 0 or more'}"
         )
     return label

@@ -17,6 +17,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from quantkit.errors import CheckpointError, UsageError
+from quantkit.tasks.positions import longest_row
 from quantkit.tasks.tokenizer_errors import tokenizer_errors
 from quantkit.tasks.tokenizer_files import TokenizerFiles, read_tokenizer_files
 
@@ -71,6 +72,7 @@ class Tokenizer:
         uses_token_types: the second text of a pair has token type 1.
         labels: names of the labels by index (`id2label` of config.json), empty when it has none.
         max_positions: the longest row the model's position table holds, None when unknown.
+        usual_length: the longest row the tokenizer is meant for (`TokenizerFiles.usual_length`), None when unknown.
     """
 
     def __init__(self, folder: Path, files: TokenizerFiles) -> None:
@@ -88,7 +90,8 @@ class Tokenizer:
         self.separators = len(self._layout.middle)
         self.uses_token_types = self._layout.second_type == 1
         self.labels = _labels(folder, files.config)
-        self.max_positions = _max_positions(files.config, self.pad_id)
+        self.max_positions = longest_row(files.config, self.pad_id)
+        self.usual_length = files.usual_length
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
@@ -107,11 +110,7 @@ class Tokenizer:
         Raises:
             CheckpointError: it has fewer.
         """
-        if vocab_size < self.vocab_size:
-            raise CheckpointError(
-                f"{self.folder}: the tokenizer has {self.vocab_size} tokens but the model {vocab_size}; "
-                "use the tokenizer files the model was trained with"
-            )
+        require_rows(self.folder, self.vocab_size, vocab_size)
 
     def check_length(self, max_length: int) -> None:
         """Check that rows of `max_length` tokens fit the model's position table.
@@ -226,6 +225,24 @@ class Tokenizer:
         return tuple(np.array(ids, np.int64) for ids in (layout.prefix, layout.middle, layout.suffix))
 
 
+def require_rows(folder: Path, tokens: int, vocab_size: int) -> None:
+    """Check that a model has an embedding for every token.
+
+    Args:
+        folder: of the tokenizer, for messages.
+        tokens: the greatest id it gives, plus 1.
+        vocab_size: rows of the word embedding.
+
+    Raises:
+        CheckpointError: it has fewer.
+    """
+    if vocab_size < tokens:
+        raise CheckpointError(
+            f"{folder}: the tokenizer has {tokens} tokens but the model {vocab_size}; "
+            "use the tokenizer files the model was trained with"
+        )
+
+
 def _pad_id(files: TokenizerFiles) -> int:
     configured = files.config.get("pad_token_id")
     return files.special.get("pad_token", configured if isinstance(configured, int) else 0)
@@ -274,17 +291,6 @@ def _labels(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
         raise CheckpointError(
             f"{folder / 'config.json'}: id2label does not name the labels 0, 1, 2, ...; mend the file"
         ) from error
-
-
-def _max_positions(config: dict[str, Any], pad_id: int) -> int | None:
-    positions = config.get("max_position_embeddings")
-    if not isinstance(positions, int):
-        return None
-    # RoBERTa counts positions from the padding id + 1, so its table of 514 holds 512. DeciBERT says where it begins.
-    if "roberta" in str(config.get("model_type")):
-        return positions - pad_id - 1
-    offset = config.get("position_offset") or 0
-    return positions - offset if isinstance(offset, int) else positions
 
 
 def _trim(offsets: NDArray[np.int32], text: str) -> NDArray[np.int32]:

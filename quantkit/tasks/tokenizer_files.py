@@ -10,6 +10,7 @@ from tokenizers import models, normalizers, pre_tokenizers
 from quantkit import strict_json
 from quantkit.errors import CheckpointError
 from quantkit.tasks.tokenizer_errors import tokenizer_errors
+from quantkit.tasks.tokenizer_types import added_tokens, require_types
 
 _WORDPIECE_NAMES = {
     "cls_token": "[CLS]",
@@ -26,6 +27,9 @@ _BYTE_LEVEL_NAMES = {
     "mask_token": "<mask>",
 }
 
+SENTENCE_SETTINGS = "sentence_bert_config.json"
+"""Where sentence-transformers says how long texts may be."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizerFiles:
@@ -37,12 +41,15 @@ class TokenizerFiles:
             them.
         config: config.json, empty when there is none.
         splits_special_tokens: special tokens spelled out in a text are read as plain text.
+        usual_length: the `model_max_length` of tokenizer_config.json, or a smaller `max_seq_length` of
+            sentence_bert_config.json; None when neither says one.
     """
 
     tokenizer: tokenizers.Tokenizer
     special: dict[str, int]
     config: dict[str, Any]
     splits_special_tokens: bool = False
+    usual_length: int | None = None
 
 
 def read_tokenizer_files(folder: Path) -> TokenizerFiles:
@@ -54,13 +61,18 @@ def read_tokenizer_files(folder: Path) -> TokenizerFiles:
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: is not a folder; give a folder with tokenizer files")
     settings = read_json(folder / "tokenizer_config.json")
-    names = read_json(folder / "special_tokens_map.json") | settings
+    special = read_json(folder / "special_tokens_map.json")
+    require_types(folder / "tokenizer_config.json", settings)
+    require_types(folder / "special_tokens_map.json", special)
+    names = special | settings
     if (folder / "tokenizer.json").is_file():
         tokenizer = _read_tokenizer_json(folder / "tokenizer.json")
     elif (folder / "vocab.txt").is_file():
         tokenizer = _build_wordpiece(folder / "vocab.txt", settings, names)
+        _add_more_tokens(tokenizer, folder / "added_tokens.json")
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         tokenizer = _build_byte_level(folder, settings, names)
+        _add_more_tokens(tokenizer, folder / "added_tokens.json")
     else:
         raise CheckpointError(
             f"{folder}: has no tokenizer; put tokenizer.json, vocab.txt, or vocab.json with merges.txt there"
@@ -70,7 +82,19 @@ def read_tokenizer_files(folder: Path) -> TokenizerFiles:
         special=_special(tokenizer, names),
         config=read_json(folder / "config.json"),
         splits_special_tokens=settings.get("split_special_tokens") is True,
+        usual_length=_usual_length(settings, read_json(folder / SENTENCE_SETTINGS)),
     )
+
+
+def _usual_length(settings: dict[str, Any], sentences: dict[str, Any]) -> int | None:
+    """Return the smaller of `model_max_length` and `max_seq_length`, those that are a whole number of 1 or more."""
+    lengths = (settings.get("model_max_length"), sentences.get("max_seq_length"))
+    said = [
+        length
+        for length in lengths
+        if isinstance(length, int) and not isinstance(length, bool) and length >= 1
+    ]
+    return min(said, default=None)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -156,6 +180,13 @@ def _add_special_tokens(
             tokenizer.add_special_tokens(
                 [tokenizers.AddedToken(token, lstrip=lstrip, special=True, normalized=False)]
             )
+
+
+def _add_more_tokens(tokenizer: tokenizers.Tokenizer, path: Path) -> None:
+    """Add the tokens that a vocabulary got later, as transformers kept them before it had tokenizer.json."""
+    known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    more = [token for token in added_tokens(path, read_json(path)) if token not in known]
+    tokenizer.add_tokens([tokenizers.AddedToken(token, normalized=True) for token in more])
 
 
 def _name(names: dict[str, Any], role: str) -> str | None:

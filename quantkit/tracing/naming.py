@@ -3,10 +3,12 @@
 1. A parameter becomes the initializer of its torch name. The exporter joins equal parameters by Identity;
    they are parted again, unless torch itself shares their memory.
 2. A linear layer, `MatMul(x, Transpose(weight)) + bias` or `Gemm`, becomes MatMul and Add. The MatMul is
-   named by the module path, and its weight `<path>.weight` is stored [inputs, outputs].
+   named by the module path, and its weight `<path>.weight` is stored [inputs, outputs], once for all the
+   calls of a module that is called several times.
 3. Constants become initializers, and what is computed of constants alone is computed here.
 """
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +19,16 @@ import onnx_ir.passes.common as passes
 import torch
 from onnxscript.optimizer import fold_constants
 
+from quantkit.graph.linear import is_constant
 from quantkit.graph.pattern import replace
 
 SCOPE = "traced"  # the attribute of the traced wrapper that holds the model
 _MODULE = f"{SCOPE}."
 _NODE = f"/{SCOPE}"
+_OF_WEIGHTS = (
+    ".of_weights"  # behind the path of a layer that is also called with weights alone, for that call
+)
+_FIRST_NUMBER = re.compile(r"^(.*?\.\d+\.|)")
 
 
 def name_graph(model: ir.Model, module: torch.nn.Module) -> None:
@@ -97,20 +104,37 @@ def _split_gemms(graph: ir.Graph) -> None:
 
 
 def _name_linears(graph: ir.Graph) -> None:
-    """Give `MatMul(x, Transpose(weight))` its module's path, and store the weight [inputs, outputs]."""
-    turned: dict[str, ir.Value] = {}
+    """Give `MatMul(x, Transpose(weight))` its module's path, and store the weight [inputs, outputs].
+
+    A module that is called several times (a layer that ALBERT repeats) has one weight and a name for each call.
+    """
+    calls: dict[str, list[ir.Node]] = {}
+    weights: dict[str, ir.Value] = {}
     for node in [node for node in graph if node.op_type == "MatMul"]:
         transpose = node.inputs[1].producer() if node.inputs[1] is not None else None
         weight = transpose.inputs[0] if transpose is not None and transpose.op_type == "Transpose" else None
         if weight is None or not weight.is_initializer() or weight.name is None:
             continue  # queries times keys, attention times values
         path = weight.name.removesuffix(".weight")
-        if path not in turned:
-            turned[path] = _turned(weight)
-            graph.initializers.pop(weight.name)
-            graph.register_initializer(turned[path])
-        node.replace_input_with(1, turned[path])
-        node.name = path
+        if is_constant(node.inputs[0]):
+            path = f"{path}{_OF_WEIGHTS}"
+        calls.setdefault(path, []).append(node)
+        weights[path] = weight
+    known: dict[ir.Value, ir.Value] = {}
+    for path, nodes in calls.items():
+        turned = known.get(weights[path])
+        if turned is None:
+            turned = known[weights[path]] = _turned(weights[path])
+            graph.initializers.pop(weights[path].name or "")
+            graph.register_initializer(turned)
+        for number, node in enumerate(nodes):
+            node.replace_input_with(1, turned)
+            node.name = path if len(nodes) == 1 else _of_call(path, number)
+
+
+def _of_call(path: str, number: int) -> str:
+    """Return the path with the number of the call behind its first number: what a pattern ends in stays its end."""
+    return _FIRST_NUMBER.sub(rf"\1use.{number}.", path, count=1)
 
 
 def _turned(weight: ir.Value) -> ir.Value:

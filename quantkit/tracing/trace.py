@@ -15,11 +15,13 @@ import torch
 
 from quantkit.checkpoint.load import quiet_transformers
 from quantkit.tracing.naming import SCOPE, name_graph
+from quantkit.tracing.steady_rotary import steady
 
 # The newest version that onnxruntime 1.18 reads; opset 17 alone would need only 8.
 IR_VERSION = 10
 # Sequences of the trace; whatever the trace would bake in shows in the parity check, which uses other shapes.
 TRACE_SHAPE = (2, 16)
+_LAST = {"sentence_embedding": "hidden"}  # what the last dimension of an output is called, where not "labels"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +83,7 @@ def trace_model(model: torch.nn.Module, signature: Signature, *, opset: int, max
     examples = {
         name: mask if name == "attention_mask" else torch.zeros_like(mask) for name in signature.inputs
     }
+    steady(model)
     # The exporter puts the wrapper's mode back into the whole model: without eval() dropout would be on.
     traced = _Traced(model, signature).eval()
     buffer = io.BytesIO()
@@ -106,7 +109,7 @@ def trace_model(model: torch.nn.Module, signature: Signature, *, opset: int, max
 def _declare(model: ir.Model, signature: Signature) -> None:
     """State the outputs' types, the format's version and the maker; drop what describes the tracing."""
     for value in model.graph.outputs:
-        sizes = ["sequence"] if signature.per_token else ["labels"]
+        sizes = ["sequence"] if signature.per_token else [_LAST.get(value.name or "", "labels")]
         if signature.per_token and signature.per_label:
             sizes.append("labels")
         value.shape = ir.Shape(["batch", *sizes])

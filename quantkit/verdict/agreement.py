@@ -15,7 +15,7 @@ _EXACT = 1e-9
 _RESAMPLED = 1e-6
 # Computed from resamples, or by sums in an order of their own.
 _BOOTSTRAPPED = frozenset({"kept_ratio", "interval", "p_value", "design_effect", "questions_needed"})
-_BOOTSTRAPPED_CHECK = re.compile(r".* statistical|gain|chance")
+_BOOTSTRAPPED_CHECK = re.compile(r".* statistical|gain|chance|cosine|nearest texts")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 

@@ -119,11 +119,13 @@ def check_questions(evidence: GateEvidence) -> Check:
     )
     if different:
         faults.append(f"evaluated with different {', '.join(different)}")
+    # Told, and no fault: both sides were cut alike.
+    truncated = [f"truncated: {evaluation.truncated_words}"] if evaluation.truncated_words else []
     whole = f"all {known} questions" if known else "all questions"
     return Check(
         name="questions",
         required=f"{whole}, alike on both sides",
-        observed="; ".join([str(evaluation.questions), *faults]),
+        observed="; ".join([str(evaluation.questions), *truncated, *faults]),
         verdict="fail" if faults else "pass",
     )
 

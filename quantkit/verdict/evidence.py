@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.artifact import CALIBRATION
@@ -126,11 +127,12 @@ def metric_in(evidence: GateEvidence) -> Metric:
 def _same_gold(evidence: GateEvidence) -> bool:
     """Return whether the measures of both sides rest on the same right answers."""
     metric = metric_in(evidence)
-    found = [
-        metric.gold(measures_of(sorted(evaluation.scores, key=lambda score: score.id)))
-        for evaluation in (evidence.candidate_evaluation, evidence.baseline_evaluation)
-    ]
-    return np.array_equal(*found)
+
+    def gold(evaluation: Evaluation) -> NDArray[np.float64]:
+        ordered = sorted(evaluation.scores, key=lambda score: score.id)
+        return metric.gold(measures_of(ordered))
+
+    return np.array_equal(gold(evidence.candidate_evaluation), gold(evidence.baseline_evaluation))
 
 
 def _data(evaluation: Evaluation) -> str:

@@ -29,6 +29,7 @@ from quantkit.verdict.checks import (
     check_saturation,
     check_size,
 )
+from quantkit.verdict.embeddings import check_embeddings
 from quantkit.verdict.evidence import GateEvidence, metric_in, require_own_numbers
 from quantkit.verdict.kinship import check_baseline, check_chance, check_gain, check_lineage, check_weights
 
@@ -81,6 +82,7 @@ def judge(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
         check_isa(evidence),
         check_saturation(evidence),
         check_digests(evidence),
+        *check_embeddings(evidence, settings),
     )
     return GateReport(
         verdict=worst(check.verdict for check in checks if check.decides),

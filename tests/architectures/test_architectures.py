@@ -27,7 +27,14 @@ DECIBERT: dict[str, Any] = {
 }
 CONFIGS: dict[str, dict[str, Any]] = {
     "bert": {"model_type": "bert", **COMMON},
+    "albert": {"model_type": "albert", "num_hidden_groups": 1, "embedding_size": 16, **COMMON},
+    "nomic_bert": {"model_type": "nomic_bert", **COMMON},
+    "deberta-v2": {"model_type": "deberta-v2", **COMMON},
+    "modernbert": {"model_type": "modernbert", **COMMON},
+    "mpnet": {"model_type": "mpnet", **COMMON},
+    "camembert": {"model_type": "camembert", **COMMON},
     "decibert": DECIBERT,
+    "xlm-roberta": {"model_type": "xlm-roberta", **COMMON},
     "roberta": {"model_type": "roberta", **COMMON},
     "electra": {"model_type": "electra", "embedding_size": 16, **COMMON},
     "distilbert": {"model_type": "distilbert", "dim": 64, "n_layers": 3, "n_heads": 4, "hidden_dim": 256},
@@ -45,7 +52,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 def counts(config: dict[str, Any], task: str = "squad") -> tuple[int, ...]:
     found = expected_fusions(config, task_named(task).head)
     return tuple(
-        found[name]
+        found.get(name, 0)
         for name in (
             "MultiHeadAttention",
             "SkipLayerNormalization",
@@ -64,9 +71,16 @@ def test_every_family_is_in_the_table_under_its_own_name() -> None:
 @pytest.mark.parametrize(
     ("family", "expected"),
     [
+        ("albert", (3, 6, 3, 1)),
         ("bert", (3, 6, 3, 1)),
+        ("deberta-v2", (0, 6, 3, 0)),
+        ("modernbert", (3, 6, 0, 0)),
+        ("nomic_bert", (3, 6, 0, 1)),
+        ("mpnet", (3, 6, 3, 1)),
+        ("camembert", (3, 6, 3, 1)),
         ("decibert", (2, 4, 2, 1)),
         ("roberta", (3, 6, 3, 1)),
+        ("xlm-roberta", (3, 6, 3, 1)),
         ("electra", (3, 6, 3, 1)),
         ("distilbert", (3, 6, 3, 1)),
         ("mobilebert", (3, 0, 0, 0)),
@@ -92,10 +106,10 @@ def test_a_mobilebert_with_layer_norm_has_residual_layer_norms() -> None:
 
 
 def test_the_head_of_an_electra_classifier_has_a_gelu_of_its_own() -> None:
-    """ELECTRA's classifier head adds one BiasGelu; the other families' heads add none."""
+    """ELECTRA's and DeBERTa's classifier heads add one BiasGelu; the other families' heads add none."""
     for family in CONFIGS:
         extra = counts(CONFIGS[family], "text-classification")[2] - counts(CONFIGS[family])[2]
-        assert extra == (1 if family == "electra" else 0)
+        assert extra == (1 if family in ("electra", "deberta-v2") else 0)
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
@@ -178,7 +192,9 @@ def test_mobilebert_attends_at_the_width_of_its_bottleneck() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "distillbert"}, "did you mean 'distilbert'.; supported are bert, decibert"),
+        ({"model_type": "distillbert"}, "did you mean 'distilbert'.; supported are"),
+        ({"model_type": "ibert"}, "'ibert' is not supported; supported are"),
+        ({"model_type": "xlm-roberta-xl"}, "'xlm-roberta-xl' is not supported; supported are"),
         ({"model_type": "gpt2"}, "'gpt2' is not supported; supported are"),
         ({"model_type": 5}, "names no model_type"),
         ({"num_hidden_layers": 0}, "num_hidden_layers is 0"),

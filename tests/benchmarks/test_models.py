@@ -24,6 +24,7 @@ from quantkit.quickstart.train import MODEL  # noqa: E402
 from quantkit.recipe import EvaluateSettings, ExportSettings  # noqa: E402
 from quantkit.stages.evaluate import evaluate  # noqa: E402
 from quantkit.stages.export import export  # noqa: E402
+from quantkit.tasks import task  # noqa: E402
 from quantkit.tasks.text_classification import TASK as TEXT_CLASSIFICATION  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -42,6 +43,7 @@ def load_script(name: str) -> ModuleType:
 
 bert_large_shape = load_script("bert_large_shape")
 classifier = load_script("classifier")
+callers = load_script("callers")
 decibert_shape = load_script("decibert_shape")
 outliers = load_script("outliers")
 halved = load_script("halved")
@@ -247,6 +249,23 @@ def test_classifier_data_depends_on_the_seed_alone(tmp_path: Path) -> None:
     )
     assert one == again
     assert one != other
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("multi-label", "multi-label-classification"), ("reranking", "reranking")]
+)
+def test_callers_data_is_read(tmp_path: Path, kind: str, name: str) -> None:
+    """Some callers want nothing and some several things; each query has one passage that wants the same."""
+    make = callers.multi_label if kind == "multi-label" else callers.reranking
+    callers.write_data(tmp_path, make, {"evaluation": 40}, 0)
+    dataset = task(name).read(tmp_path / "evaluation.jsonl", "evaluation")
+    assert len(dataset.questions) == 40
+    if kind == "reranking":
+        assert all(sorted(question.relevance) == [0, 0, 0, 0, 0, 1, 1, 2] for question in dataset.questions)
+    else:
+        assert {len(question.labels) for question in dataset.questions} == {0, 1, 2, 3}
+    seen = {found[0].texts[0] for found in itertools.islice(callers.write_examples(make, "training", 0), 300)}
+    assert not seen & {getattr(question, "query", None) or question.text for question in dataset.questions}
 
 
 def test_tiny_classifier_goes_through_the_line(tiny_classifier: Path, tmp_path: Path) -> None:

@@ -48,6 +48,25 @@ def test_only_weights_config_and_tokenizer_are_fetched(
     assert "pytorch_model*.bin" in asked["allow_patterns"]
 
 
+def test_the_modules_of_sentence_transformers_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is a modules.json, the settings of the modules come too, and nothing else of subfolders."""
+    asked: list[dict[str, Any]] = []
+
+    def snapshot_download(_: str, **options: Any) -> str:
+        asked.append(options)
+        (tmp_path / "modules.json").write_text("[]")
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert find_checkpoint("someone/model", revision="v1") == tmp_path
+    assert asked[1]["revision"] == "v1"
+    there = {"1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors", "onnx/config.json"}
+    kept = huggingface_hub.utils.filter_repo_objects(there, allow_patterns=asked[1]["allow_patterns"])
+    assert set(kept) == {"1_Pooling/config.json", "2_Dense/config.json"}
+
+
 def test_a_lost_connection_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Offline, the line says that the name is neither a folder nor reachable."""
     error = huggingface_hub.errors.LocalEntryNotFoundError("Cannot find it\nand not the hub either")
@@ -78,7 +97,7 @@ def test_a_name_the_hub_does_not_know_is_one_line(monkeypatch: pytest.MonkeyPatc
 def test_without_the_hub_client_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without huggingface_hub the error says what to install."""
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(UsageError, match=r"quantkit\[export\]"):
+    with pytest.raises(UsageError, match=r"quantkit\[hub\]"):
         find_checkpoint("someone/model")
 
 

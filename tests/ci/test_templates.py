@@ -195,13 +195,16 @@ def test_action_passes_the_verdict_on(action: Action, verdict: str, tmp_path: Pa
     assert f"quantkit gate: {verdict}" in done.stdout
 
 
-def test_action_without_a_verdict(action: Action) -> None:
+def test_action_without_a_verdict(action: Action, tmp_path: Path) -> None:
     """A mistake keeps exit code 2 and its one line; the verdict is error, and no report is named."""
     done = action.step("Gate", candidate="good", baseline="nowhere", data="texts.jsonl")
 
     assert done.returncode == 2
     assert "nowhere: no such artifact folder" in done.stderr
     assert action.outputs() == {"verdict": "error"}
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("::error")]
+    assert line.startswith("::error title=quantkit gate::error: nowhere: no such artifact folder")
+    assert "nowhere: no such artifact folder" in (tmp_path / "summary.md").read_text()
 
 
 def test_action_executes_no_input(action: Action, workspace: Path) -> None:

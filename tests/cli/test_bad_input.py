@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from pipeline.test_confined import HOSTILE
 from tiny_models import TEXTS, save_tiny, tiny_graph
 
+from quantkit.artifact import StageRecord
 from quantkit.cli.main import main
 from quantkit.files import digest_of
 
@@ -55,6 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _write_checkpoint(Path("two-layers"), layers=2)
         _write_distilled(Path("distil"))
         _spoil_checkpoints()
+        _write_sentence_models()
         _spoil_artifacts()
         _write_unfit_artifacts()
         _write_hostile_files()
@@ -77,8 +79,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "clipped": "pattern: query, scheme: static, calib_method: mse, outlier_channels: 8",
         }.items():
             Path(f"{name}.yaml").write_text(f"mode: dynamic\nschemes: [{{{entry}}}]\n")
+        _write_recipes_of_students()
         Path("data.yaml").write_text(RECIPE + "evaluate: {data: nothing.json}\n")
     return folder
+
+
+def _write_recipes_of_students() -> None:
+    for name, lines in {
+        "two": "student: ck\nsearch: {data: d.json, min_throughput: 1.5x}\n",
+        "nobody": "distill: {data: [d.json]}\n",
+        "dataless": "search: {min_throughput: 1.5x}\n",
+        "askless": "search: {data: d.json}\n",
+        "gates": "student: ck\ndistill: {data: [d.json], gate_data: others.json}\nevaluate: {data: third.json}\n",
+        "learns": "student: ck\ndistill: {data: [d.json]}\nevaluate: {data: strange.json}\n",
+        "revision": "student: ck\nexport: {revision: main}\n",
+    }.items():
+        Path(f"{name}.yaml").write_text(RECIPE + lines)
 
 
 def _write_checkpoint(folder: Path, *, width: int = 32, layers: int = 1) -> None:
@@ -161,7 +177,31 @@ def _spoil_checkpoints() -> None:
     _copy("ck", "tags", lambda folder: change_config(folder, problem_type="multi_label_classification"))
     _copy("ck", "grades", lambda folder: change_config(folder, problem_type="regression"))
     _copy("ck", "ranks", lambda folder: change_config(folder, id2label={"0": "LABEL_0"}))
+    _copy("ck", "ck-two", lambda folder: change_config(folder, id2label={"0": "a", "1": "b"}))
     _write_unlike_layers()
+
+
+def _write_sentence_models() -> None:
+    """Write folders of sentence-transformers: one that is well, and some that are not supported."""
+
+    def write(folder: Path, *more: str, pooling: str = "mean_tokens", prompt: str | None = None) -> None:
+        kinds = ["Transformer", "Pooling", *more]
+        paths = ["" if number == 0 else f"{number}_{kind}" for number, kind in enumerate(kinds)]
+        modules = [
+            {"path": path, "type": f"sentence_transformers.models.{kind}"}
+            for path, kind in zip(paths, kinds, strict=True)
+        ]
+        (folder / "modules.json").write_text(json.dumps(modules))
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps({f"pooling_mode_{pooling}": True}))
+        (folder / "config_sentence_transformers.json").write_text(json.dumps({"default_prompt_name": prompt}))
+
+    config = json.loads(Path("ck/config.json").read_text()) | {"architectures": ["BertModel"]}
+    _copy("ck", "encoder", lambda folder: (folder / "config.json").write_text(json.dumps(config)))
+    _copy("encoder", "sentences", write)
+    _copy("encoder", "dense", lambda folder: write(folder, "Dense"))
+    _copy("encoder", "maxed", lambda folder: write(folder, pooling="max_tokens"))
+    _copy("encoder", "prompted", lambda folder: write(folder, prompt="query"))
 
 
 def _write_unlike_layers() -> None:
@@ -287,6 +327,9 @@ def _write_unfit_artifacts() -> None:
     save_tiny(Path("tagger"), config={"problem_type": "multi_label_classification"})
     save_tiny(Path("ranker"), config={"id2label": {"0": "LABEL_0"}})
     save_tiny(Path("tiny"))
+    lengths = {"max_length": 64, "doc_stride": 16}
+    said = StageRecord(stage="export", facts={"lengths": lengths})
+    save_tiny(Path("short"), task="squad", stages=(said,))
 
 
 def _write_hostile_files() -> None:
@@ -404,6 +447,14 @@ def _write_datasets() -> None:
     Path("short.csv").write_text("text,label\ngood\n", encoding="utf-8")
     Path("cut.jsonl.gz").write_bytes(gzip.compress(TEXTS.encode())[:-4])
     Path("calls.txt").write_text("good\nbad\n", encoding="utf-8")
+    rows: dict[str, list[dict[str, object]]] = {
+        "sets": [{"text": "good", "labels": {"joy": 1}}],
+        "scores": [{"text": "good", "score": "high"}],
+        "ranks": [{"query": "good", "passage": "bad", "relevance": -1}],
+        "queries": [{"qid": 1, "query": "good", "passage": "a"}, {"qid": 1, "query": "bad", "passage": "a"}],
+    }
+    for name, lines in rows.items():
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
 
 
 @pytest.fixture

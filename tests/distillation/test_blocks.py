@@ -14,6 +14,7 @@ from quantkit.distillation.encoder import Batch, Encoder  # noqa: E402
 from quantkit.distillation.pair import Pair, pair_up  # noqa: E402
 from quantkit.distillation.rows import pad, read_rows  # noqa: E402
 from quantkit.tasks import task  # noqa: E402
+from quantkit.tasks.lengths import scaled  # noqa: E402
 from quantkit.tasks.tokenizer import Tokenizer  # noqa: E402
 
 
@@ -29,7 +30,7 @@ def opened(folder: Path) -> Encoder:
 
 def some_rows(encoder: Encoder, questions: Path) -> Batch:
     squad, tokenizer = task("squad"), Tokenizer.load(encoder.checkpoint.folder)
-    rows = read_rows([squad.read(questions, "letters")], squad, tokenizer, 48, labelled=False)
+    rows = read_rows([squad.read(questions, "letters")], squad, tokenizer, scaled(48), labelled=False)
     return encoder.place(pad(rows, range(6)))
 
 

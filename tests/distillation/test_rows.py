@@ -6,6 +6,7 @@ import numpy as np
 
 from quantkit.distillation.rows import Batches, pad, read_rows
 from quantkit.tasks import task
+from quantkit.tasks.lengths import scaled
 from quantkit.tasks.tokenizer import Tokenizer
 
 LENGTHS = [5 + number % 17 for number in range(200)]
@@ -46,7 +47,7 @@ def test_little_is_padded() -> None:
 def test_padding_is_masked_and_full_rows_need_no_mask(questions: Path, teacher: Path) -> None:
     """Rows of one length come without a mask; with a shorter one beside them the mask tells which tokens are some."""
     squad, tokenizer = task("squad"), Tokenizer.load(teacher)
-    rows = read_rows([squad.read(questions, "letters")], squad, tokenizer, 48, labelled=True)
+    rows = read_rows([squad.read(questions, "letters")], squad, tokenizer, scaled(48), labelled=True)
     order = np.argsort(rows.lengths)
     short, long = int(order[0]), int(order[-1])
     assert pad(rows, [long, long]).attention_mask is None

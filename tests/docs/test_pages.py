@@ -1,6 +1,9 @@
 """The documentation: links lead somewhere, and a term is explained once."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +40,22 @@ def test_a_term_is_explained_once() -> None:
     )
     assert set(rows) >= {"artifact", "candidate", "choice", "damage", "evidence", "question", "run", "window"}
     assert sorted(set(rows)) == sorted(rows)
+
+
+def test_site_builds(tmp_path: Path) -> None:
+    """The site is built without a warning, every page of docs/ in its menu."""
+    pytest.importorskip("zensical")
+    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    menu = set(re.findall(r": (\S+\.md)$", config, flags=re.MULTILINE))
+    assert menu == {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
+    (tmp_path / "mkdocs.yml").write_text(config.replace("site_dir: runs/site", "site_dir: site"))
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    said = subprocess.run(
+        [sys.executable, "-m", "zensical", "build", "--strict", "-f", str(tmp_path / "mkdocs.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert (tmp_path / "site" / "index.html").is_file()

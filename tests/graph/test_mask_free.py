@@ -75,8 +75,8 @@ def test_counts_attentions() -> None:
     ("body", "outputs", "reason"),
     [
         (
-            f"{ONE_MASK} h = com.microsoft.MultiHeadAttention <num_heads = 2> (x, x, x, , m) f = Cast <to = 1> (m) "
-            "a = ReduceSum (f) y = Mul (h, a)",
+            f"{ONE_MASK} f = Cast <to = 1> (m) a = ReduceSum (f) h = Mul (x, a) "
+            "y = com.microsoft.MultiHeadAttention <num_heads = 2> (h, h, h, , m)",
             "float[b, s, k] y",
             "ReduceSum  reads it too",
         ),
@@ -89,12 +89,23 @@ def test_counts_attentions() -> None:
     ],
 )
 def test_refused(body: str, outputs: str, reason: str) -> None:
-    """A mask that feeds something else, or no attention at all, is an error, and the model is as it was."""
+    """A mask that feeds the encoder otherwise, or no attention at all, is an error, and the model is as it was."""
     tiny = model(body, outputs)
     before = tiny.SerializeToString()
     with pytest.raises(ArtifactError, match=reason):
         cut_masks(tiny, Path(), "tiny")
     assert tiny.SerializeToString() == before
+
+
+def test_a_mean_over_tokens_keeps_the_mask(tmp_path: Path) -> None:
+    """What reads the mask behind every attention still does, and its answers to full rows are the same."""
+    attention = "h = com.microsoft.MultiHeadAttention <num_heads = 2> (x, x, x, , m)"
+    mean = "f = Cast <to = 1> (m) a = ReduceSum <keepdims = 1> (f, last) y = Div (h, a)"
+    path = tmp_path / "model.onnx"
+    onnx.save(model(f"last = Constant <value_ints = [1]> () {ONE_MASK} {attention} {mean}"), path)
+    mask = np.ones((1, 6), np.int64)
+    variant = write_mask_free(path, tmp_path / "variant")
+    np.testing.assert_allclose(run(variant, mask), run(path, mask), atol=1e-6, rtol=0)
 
 
 def test_not_a_model(tmp_path: Path) -> None:

@@ -113,3 +113,32 @@ def test_one_example_bounds_nothing() -> None:
     assert ratio_bound([0.5], [0.5], confidence=0.9) == (1.0, -math.inf)
     with pytest.raises(ValueError, match="reference score is 0"):
         ratio_bound([0.0, 0.0], [1.0, 0.0], confidence=0.9)
+
+
+def test_flags_are_coins_of_their_own() -> None:
+    """A label's yes and no is the choice between its logit and 0; the mean is over labels."""
+    one, other = np.float32([0.5, -2.0, 30.0]), np.float32([1.0, -1.0, -30.0])
+    coins = [
+        divergence([[np.array([left, 0.0])]], [[np.array([right, 0.0])]])
+        for left, right in zip(one, other, strict=True)
+    ]
+    # Logarithms of the same chances, taken in another way.
+    assert divergence([[one]], [[other]], "flags") == pytest.approx(np.mean(coins), rel=1e-9)
+    assert divergence([[one]], [[one]], "flags") == 0
+
+
+def test_numbers_are_apart_by_their_spread() -> None:
+    """Half the squared difference over the reference's variance, whatever the scale; a constant is spread by 1."""
+    reference, found = ([[np.float64([value])] for value in row] for row in ([0.0, 2.0], [1.0, 2.0]))
+    assert divergence(reference, found, "number") == 0.25
+    scaled = [[[10 * output for output in row] for row in side] for side in (reference, found)]
+    assert divergence(*scaled, "number") == 0.25
+    assert divergence(reference[:1], found[:1], "number") == 0.5
+
+
+def test_directions_are_apart_by_one_less_the_cosine() -> None:
+    """0 for the same direction, 1 for a right angle, 2 for the opposite one; length counts for nothing."""
+    one, right = np.array([1.0, 0.0]), np.array([0.0, 2.0])
+    assert divergence([(one,)], [(3 * one,)], "direction") == 0
+    assert divergence([(one,)], [(right,)], "direction") == 1
+    assert divergence([(one,), (one,)], [(-one,), (one,)], "direction") == 1

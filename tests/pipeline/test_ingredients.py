@@ -26,7 +26,11 @@ Location = tuple[str, ...]
 KEPT = [step for step in STEPS if not step.every_time]
 EVERY_TIME = {step.name for step in STEPS if step.every_time}
 # Fields of the recipe that are no section → the steps that they decide.
-TOP = {"checkpoint": {"export"}, "task": {"export"}}
+TOP = {
+    "checkpoint": {"search", "distill", "export original"},
+    "student": {"distill", "export"},
+    "task": {"search", "distill", "export original", "export"},
+}
 
 
 def leaves(model: type[BaseModel], above: Location = ()) -> Iterator[tuple[Location, list[NotInKey]]]:
@@ -71,14 +75,20 @@ def recipe(tmp_path: Path) -> Recipe:
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "model.safetensors").write_bytes(b"weights")
+    student = tmp_path / "student"
+    student.mkdir()
+    (student / "model.safetensors").write_bytes(b"fewer weights")
     files = {}
-    for name in ("calib", "select", "gate", "evaluate", "bench"):
+    for name in ("calib", "select", "gate", "evaluate", "bench", "learn"):
         files[name] = str(tmp_path / f"{name}.json")
         Path(files[name]).write_text(name)
     return Recipe.model_validate(
         {
             "name": "r",
             "checkpoint": str(checkpoint),
+            "student": str(student),
+            "search": {"data": files["learn"], "select": files["select"], "gate_data": files["gate"]},
+            "distill": {"data": [files["learn"]], "select": files["select"], "gate_data": files["gate"]},
             "quantize": {
                 "mode": "auto",
                 "calib": files["calib"],
@@ -100,7 +110,8 @@ def keys(tmp_path: Path, make_artifact: Callable[..., Artifact]) -> Callable[[Re
 
     def keys_of(recipe: Recipe) -> dict[str, str]:
         line = Line(recipe, WorkFolder(tmp_path), DataPlaces())
-        line.made = dict.fromkeys(("export", "fuse", "quantize"), artifact)
+        made = ("export original", "fuse original", "quantize original", "export", "fuse", "quantize")
+        line.made = dict.fromkeys(made, artifact)
         return {step.name: step.ingredients(line).key(step.stage.name) for step in KEPT}
 
     return keys_of
@@ -149,17 +160,19 @@ def test_data_counts_by_what_is_in_it(
 ) -> None:
     """The same bytes under another name change nothing; other bytes under the same name do."""
     before = keys(recipe)
-    place = Path(value_at(recipe, location))
+    value = value_at(recipe, location)
+    several = isinstance(value, tuple)
+    place = Path(value[0] if several else value)
     copy = tmp_path / "copy"
     shutil.copytree(place, copy) if place.is_dir() else shutil.copyfile(place, copy)
-    moved = moved_to(recipe, location, str(copy))
-    assert value_at(moved, location) == str(copy)
+    moved = moved_to(recipe, location, (str(copy),) if several else str(copy))
     assert changed(before, keys(moved)) == set()
     (copy / "model.safetensors" if copy.is_dir() else copy).write_bytes(b"other")
-    assert changed(before, keys(moved)) == steps_of(location)
+    left_out = [mark for mark in SETTINGS[location] if mark.unless is None]
+    assert changed(before, keys(moved)) == (set() if left_out else steps_of(location))
 
 
-def moved_to(section: Any, location: Location, place: str) -> Any:
+def moved_to(section: Any, location: Location, place: Any) -> Any:
     first, *rest = location
     value = moved_to(getattr(section, first), tuple(rest), place) if rest else place
     return section.model_copy(update={first: value})
@@ -181,7 +194,20 @@ def test_only_a_search_is_made_of_its_settings(
     [
         (
             {"instruction_sets": ("neon",)},
-            {"quantize", "evaluate baseline", "evaluate candidate", "inspect", "bench"},
+            {
+                "search",
+                "distill",
+                "quantize",
+                "evaluate baseline",
+                "quantize original",
+                "evaluate student",
+                "evaluate original int8",
+                "evaluate candidate",
+                "inspect original",
+                "inspect student",
+                "inspect",
+                "bench",
+            },
         ),
         ({"cores": 1000}, {"bench"}),
     ],
@@ -196,8 +222,15 @@ def test_the_processor_counts_where_it_matters(
     """Other kernels make other numbers; the number of cores is only measured."""
     before = keys(recipe)
     other = dataclasses.replace(cpu_facts(), **changes)
-    for stage in ("quantize.ingredients", "evaluate", "inspect", "bench.ingredients"):
-        module = importlib.import_module(f"quantkit.stages.{stage}")
+    for name in (
+        "pipeline.searching",
+        "stages.distill.distill",
+        "stages.quantize.ingredients",
+        "stages.evaluate",
+        "stages.inspect",
+        "stages.bench.ingredients",
+    ):
+        module = importlib.import_module(f"quantkit.{name}")
         monkeypatch.setattr(module, "cpu_facts", lambda: other)
     assert changed(before, keys(recipe)) == again
 

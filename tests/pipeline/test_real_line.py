@@ -1,4 +1,4 @@
-"""The main job on the real checkpoint and the real SQuAD set; see docs/results.md for the published numbers."""
+"""The main job on the real checkpoint and the real SQuAD set; docs/measurements.md has the published numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def test_thousand_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path)
 @pytest.mark.slow
 @pytest.mark.timeout(30_000)
 def test_all_questions(shared: Path, minilm_fp32: Artifact, tmp_path: Path, exact_grid: str) -> None:
-    """On all 10,570 questions FP32 scores as an independent scorer says, and INT8 keeps what results.md publishes.
+    """On all 10,570 questions FP32 scores as an independent scorer says, and INT8 keeps what is published.
 
     That is for 255 levels, so where int8 saturates weights are uint8, and not the 7 bits that are the default there.
     """

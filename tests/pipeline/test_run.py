@@ -56,11 +56,20 @@ def recipe(fakes_module: ModuleType, tmp_path: Path) -> Any:
 def test_the_order_of_the_line() -> None:
     """Someone who reads the table sees what happens, in order."""
     assert [step.name for step in STEPS] == [
+        "search",
+        "distill",
+        "export original",
+        "fuse original",
+        "quantize original",
         "export",
         "fuse",
         "quantize",
         "evaluate baseline",
+        "evaluate student",
+        "evaluate original int8",
         "evaluate candidate",
+        "inspect original",
+        "inspect student",
         "inspect",
         "gate",
         "bench",

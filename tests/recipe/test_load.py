@@ -44,7 +44,11 @@ def test_every_family_has_a_recipe_for_every_mode() -> None:
     """Six families in three modes, and the quickstart."""
     families = ("bert-base", "bert-large", "decibert-large", "distilbert", "minilm", "roberta-base")
     modes = ("static", "dynamic", "auto")
-    expected = {f"{family}-{mode}" for family in families for mode in modes} | {"quickstart"}
+    expected = {f"{family}-{mode}" for family in families for mode in modes} | {
+        "quickstart",
+        "quickstart-search",
+        "minilm-search",
+    }
     assert {path.stem for path in SHIPPED} == expected
 
 
@@ -86,7 +90,7 @@ def test_committed_schema_is_current() -> None:
             r":5: quantize.calib_metod: unknown key; did you mean calib_method\?",
         ),
         (SHORT + "per_channel: true\n", r":5: per_channel: unknown key; did you mean quantize.per_channel\?"),
-        (SHORT + "zzz: 1\n", r":5: zzz: unknown key; choose one of bench, checkpoint, evaluate"),
+        (SHORT + "zzz: 1\n", r":5: zzz: unknown key; choose one of bench, checkpoint, distill, evaluate"),
         (
             SHORT + "  calib_questions: 1.5\n",
             r":5: quantize.calib_questions: expected a whole number, got 1.5",

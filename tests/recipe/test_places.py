@@ -11,6 +11,13 @@ def test_fields_that_name_places() -> None:
     """The checkpoint, and everything that may be a file of questions."""
     assert place_fields(Recipe) == {
         ("checkpoint",): "checkpoint",
+        ("student",): "checkpoint",
+        ("search", "data"): "calibration set",
+        ("search", "select"): "calibration set",
+        ("search", "gate_data"): "dataset",
+        ("distill", "data"): "dataset",
+        ("distill", "select"): "calibration set",
+        ("distill", "gate_data"): "dataset",
         ("quantize", "calib"): "calibration set",
         ("quantize", "auto", "select"): "calibration set",
         ("quantize", "auto", "gate_data"): "dataset",
@@ -24,8 +31,14 @@ def test_what_lies_beside_the_recipe_is_found(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "quickstart").mkdir()
     (tmp_path / "q.json").touch()
-    values = {"checkpoint": "mine", "quantize": {"calib": "q.json", "auto": 3}, "evaluate": {"data": "mine"}}
+    values = {
+        "checkpoint": "mine",
+        "distill": {"data": ["q.json", "squad-train"]},
+        "quantize": {"calib": "q.json", "auto": 3},
+        "evaluate": {"data": "mine"},
+    }
     assert resolve_places(values, tmp_path) == {
+        "distill": {"data": [str(tmp_path / "q.json"), "squad-train"]},
         "checkpoint": str(tmp_path / "mine"),
         "quantize": {"calib": str(tmp_path / "q.json"), "auto": 3},
         "evaluate": {"data": "mine"},

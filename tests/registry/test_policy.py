@@ -94,6 +94,16 @@ def test_what_falls_short_is_refused(
         registry.publish(passed, name="tiny", version="1", override="in a hurry")
 
 
+def test_students_are_let_in_unless_the_policy_says_no(tmp_path: Path, make_artifact, pass_gate) -> None:
+    """A model that was trained, on what only its maker knows, is the registry owner's choice."""
+    gate = pass_gate(make_artifact(tmp_path / "int8"))
+    student = gate.model_copy(update={"settings": {**gate.settings, "student": True}})
+    closed = RegistryPolicy(students=False)
+    assert [RegistryPolicy().unmet(student, 1.0), closed.unmet(gate, 1.0)] == [[], []]
+    assert closed.unmet(student, 1.0) == ["judged as a student of its baseline, and students is false"]
+    assert "no students" in closed.said()
+
+
 def test_what_meets_the_policy_is_published_with_it(registry: DirectoryRegistry, passed: Artifact) -> None:
     """The policy that let an artifact in is in its evidence, with no override."""
     write(

@@ -49,3 +49,11 @@ def test_a_missing_block_is_its_bias() -> None:
     empty = [np.zeros((3, 0)) for _ in range(HELD_OUT)]
     healed = nearest(part, empty, [np.full((3, 4), 2.0)] * HELD_OUT)
     assert healed.bias.tolist() == [2.0] * 4
+
+
+def test_units_that_never_differ_leave_the_bias() -> None:
+    """Where every token gives the same, nothing but the bias can be solved, and the answer is finite."""
+    part, _, wanted = rows(HELD_OUT, noise=0.0)
+    healed = nearest(part, [np.ones((6, 8))] * HELD_OUT, wanted)
+    np.testing.assert_array_equal(healed.matrix, part.matrix)
+    assert np.isfinite(healed.bias).all()

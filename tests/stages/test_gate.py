@@ -16,6 +16,7 @@ from quantkit.artifact import Artifact, StageRecord, new_artifact
 from quantkit.errors import ArtifactError, EvaluationError, OutputError, UsageError
 from quantkit.recipe.settings import GateSettings
 from quantkit.records import Check, Evaluation, GateReport, QuestionScore, scores_digest
+from quantkit.records.evaluation import PartScore
 from quantkit.stages.gate import GateEvidence, append_summary, evidence_of, gate, write_reports
 from quantkit.verdict.checks import reaches
 from quantkit.verdict.recorded import EVALUATION, PREDICTIONS, read_evidence
@@ -261,6 +262,14 @@ def test_other_feature_settings_fail(evidence: Callable[..., GateEvidence]) -> N
     assert check_of(gate(threads, settings=GateSettings()), "questions").verdict == "pass"
 
 
+def test_what_is_cut_is_told(evidence: Callable[..., GateEvidence]) -> None:
+    """Texts too long to be read whole are counted beside the questions, and are no fault: both sides cut alike."""
+    check = check_of(
+        gate(replaced(evidence(), "candidate_evaluation", truncated=4), settings=GateSettings()), "questions"
+    )
+    assert (check.verdict, check.observed) == ("pass", "50; truncated: 4 of 50")
+
+
 def test_a_model_that_is_too_large_fails(evidence: Callable[..., GateEvidence], tmp_path: Path) -> None:
     """The candidate is smaller than the baseline and at most as large as max_size_mb."""
     large = make_artifact(tmp_path / "large", precision="int8", size=4000)
@@ -423,6 +432,22 @@ def test_a_baseline_near_chance_fails(
     assert check_of(report, "chance").verdict == verdict
     assert check_of(report, "chance").decides
     assert verdict == "pass" or report.verdict == "fail"
+
+
+@pytest.mark.parametrize(("right", "verdict"), [(0.5, "fail"), (0.7, "pass")])
+def test_a_baseline_that_answers_nothing_fails(
+    evidence: Callable[..., GateEvidence], right: float, verdict: str
+) -> None:
+    """Where half of the questions have no answer, who never gives one has F1 50, and that is no merit."""
+    scores = [1.0] * round(500 * right) + [0.0] * round(500 * (1 - right))
+    given_ = evidence(scores, scores)
+    part = PartScore(questions=250, f1=100.0, exact_match=100.0)
+    parts = given_.baseline_evaluation.model_copy(update={"parts": {"NoAns": part}})
+
+    report = gate(dataclasses.replace(given_, baseline_evaluation=parts), settings=GateSettings(**FAST))
+
+    assert check_of(report, "chance").verdict == verdict
+    assert "no answer to any question" in check_of(report, "chance").required
 
 
 def test_a_name_that_belongs_to_other_bytes_fails(evidence: Callable[..., GateEvidence]) -> None:

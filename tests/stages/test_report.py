@@ -19,11 +19,18 @@ def make(tmp_path: Path) -> Maker:
     """Return what makes an artifact with a parent and a checkpoint."""
 
     def make(
-        name: str, precision: str = "fp32", *, parent: str | None = None, checkpoint: str = ""
+        name: str,
+        precision: str = "fp32",
+        *,
+        parent: str | None = None,
+        checkpoint: str = "",
+        teacher: str = "",
     ) -> Artifact:
         facts: dict[str, Any] = {"parameters": 1000, "checkpoint": "some-model"}
         if checkpoint:
             facts["checkpoint_digest"] = checkpoint
+        if teacher:
+            facts["teacher_digest"] = teacher
         with new_artifact(tmp_path / name) as draft:
             draft.model_path.write_bytes(name.encode() * (4 if precision == "fp32" else 1))
             (draft.path / "config.json").write_text("{}\n")
@@ -239,3 +246,32 @@ def test_the_command_of_a_run_says_how_it_was_run(make: Maker) -> None:
         "--threads 2 --runtime openvino --engine threads --instances 2 --token-budget 512 --equal-lengths"
     )
     assert command(shared, {**shared, "runtime": "onnxruntime"}).endswith("--profile tuned")
+
+
+def test_a_student_stands_beside_its_teacher(make: Maker) -> None:
+    """A smaller model says whose it is, has gains against the original in every number, and the right gate."""
+    original = make("original", checkpoint="t")
+    plain = make("plain", checkpoint="s", teacher="t")
+    theirs = make("original-int8", "int8", parent=original.digest, checkpoint="t")
+    found = make("found", "int8", parent=plain.digest, checkpoint="s", teacher="t")
+    four = (original, plain, theirs, found)
+    for artifact, f1 in zip(four, (80.0, 79.0, 79.5, 78.0), strict=True):
+        _evaluate(artifact, f1)
+    found.write_report("bench.json", _run(*zip(four, (10.0, 15.0, 20.0, 30.0), strict=True)).as_json())
+
+    comparison = report(four)
+
+    assert [entry.teacher for entry in comparison.entries] == ["", "original", "", "original"]
+    assert [[gain.name for gain in entry.gains] for entry in comparison.entries] == [
+        [],
+        ["original"],
+        ["original"],
+        ["plain", "original-int8", "original"],
+    ]
+    assert [gain.score_points for gain in comparison.entries[3].gains] == [-1.0, -1.5, -2.0]
+    assert all(gain.throughput is not None for entry in comparison.entries for gain in entry.gains)
+    gates = [gap.command for gap in comparison.missing if gap.number == "gate"]
+    assert [command.rpartition("--baseline ")[2] for command in gates] == [
+        f"{original.path} --data squad",
+        f"{original.path} --student --data squad",
+    ]

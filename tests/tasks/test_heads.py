@@ -8,32 +8,41 @@ from click.testing import CliRunner
 from tiny_models import TEXTS, save_tiny, tiny_graph
 
 from quantkit.cli.main import main
-from quantkit.tasks.heads import CHOOSES_A_LABEL, unfit_head
+from quantkit.tasks import task
+from quantkit.tasks.heads import unfit_head
+
+SINGLE, MULTI, NUMBER, RANKED = (
+    "text-classification",
+    "multi-label-classification",
+    "text-regression",
+    "reranking",
+)
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "fits", "said"),
     [
-        ({}, None),
-        ({"problem_type": None}, None),
-        ({"problem_type": "single_label_classification", "id2label": {"0": "a", "1": "b"}}, None),
-        ({"num_labels": 3}, None),
-        ({"id2label": {}}, None),
-        ({"num_labels": True}, None),
-        ({"problem_type": "multi_label_classification"}, "any number of labels"),
-        ({"problem_type": "regression"}, "a number"),
-        ({"problem_type": "ranking"}, "no head that transformers knows"),
-        ({"problem_type": ["regression"]}, "no text"),
-        ({"num_labels": 1}, "it has one label"),
-        ({"id2label": {"0": "LABEL_0"}}, "it has one label"),
+        ({}, {SINGLE, MULTI, NUMBER, RANKED}, ""),
+        ({"problem_type": None, "num_labels": 3}, {SINGLE, MULTI}, "it has 3 labels, and"),
+        ({"problem_type": "single_label_classification", "id2label": {"0": "a", "1": "b"}}, {SINGLE}, SINGLE),
+        ({"id2label": {}}, {SINGLE, MULTI, NUMBER, RANKED}, ""),
+        ({"num_labels": True}, {SINGLE, MULTI, NUMBER, RANKED}, ""),
+        ({"problem_type": "multi_label_classification"}, {MULTI}, f"take --task {MULTI}"),
+        ({"problem_type": "multi_label_classification", "num_labels": 1}, {MULTI}, MULTI),
+        ({"problem_type": "regression"}, {NUMBER, RANKED}, f"take --task {NUMBER} or {RANKED}"),
+        ({"problem_type": "regression", "num_labels": 3}, set(), "no task scores several numbers"),
+        ({"problem_type": "ranking"}, set(), "no head that transformers knows"),
+        ({"problem_type": ["regression"]}, set(), "no text"),
+        ({"num_labels": 1}, {NUMBER, RANKED}, "it has one label"),
+        ({"id2label": {"0": "LABEL_0"}}, {NUMBER, RANKED}, f"take --task {NUMBER} or {RANKED}"),
     ],
 )
-def test_what_config_says(config: dict[str, Any], said: str | None) -> None:
-    """Only a head that chooses one of several labels is taken; heads of other classes are not asked."""
-    found = unfit_head(config, CHOOSES_A_LABEL)
-    assert (found is None) == (said is None)
-    assert said is None or said in (found or "")
-    assert unfit_head(config, "ForQuestionAnswering") is None
+def test_what_config_says(config: dict[str, Any], fits: set[str], said: str) -> None:
+    """A head is taken by the tasks that it is for, and the others name those; other classes are not asked."""
+    found = {name: unfit_head(config, task(name)) for name in (SINGLE, MULTI, NUMBER, RANKED)}
+    assert {name for name, reason in found.items() if reason is None} == fits
+    assert all(said in reason for reason in found.values() if reason is not None)
+    assert unfit_head(config, task("squad")) is None
 
 
 def test_one_logit_chooses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,5 +83,8 @@ def test_one_row_of_weights(tmp_path: Path) -> None:
         },
         tmp_path / "model.safetensors",
     )
-    with pytest.raises(CheckpointError, match=r"classifier\.weight has one row"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"it has one label.*take --task text-regression or reranking",
+    ):
         read_checkpoint(str(tmp_path), task="text-classification")

@@ -28,7 +28,10 @@ def test_every_task_of_the_table_loads(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("sqaud", "did you mean 'squad'?"), ("zzz", "choose one of squad, text-classification")],
+    [
+        ("sqaud", "did you mean 'squad'?"),
+        ("zzz", "choose one of squad, sentence-similarity, text-classification"),
+    ],
 )
 def test_an_unknown_task_has_a_hint(name: str, hint: str) -> None:
     """A mistyped task is answered with the nearest name, or all of them."""

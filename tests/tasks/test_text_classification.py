@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.tasks import WindowSettings, task
-from quantkit.tasks.text_classification import shorten
+from quantkit.tasks.texts import shorten
 from quantkit.tasks.tokenizer import Tokenizer
 
 TASK = task("text-classification")

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import click
 
+from quantkit.cli.options.choices import Choice
 from quantkit.cli.options.places import Kind as PlaceKind
 from quantkit.cli.options.places import Named, WordOrNumber
 from quantkit.errors import UsageError
@@ -112,7 +113,7 @@ class Option:
 
     def _type(self) -> Any:
         if self.kind == "choice":
-            return click.Choice([*self.choices, *dict(self.words), *([self.either] if self.either else ())])
+            return Choice([*self.choices, *dict(self.words), *([self.either] if self.either else ())])
         if self.kind == "word or number":
             return WordOrNumber(self.choices)
         if self.kind == "text":

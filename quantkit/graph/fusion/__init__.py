@@ -13,12 +13,15 @@ from quantkit.graph.fusion.fast_gelu import FastGelu
 from quantkit.graph.fusion.gelu import Gelu
 from quantkit.graph.fusion.multi_head_attention import MultiHeadAttention
 from quantkit.graph.fusion.passes import FusionPass, Miss, PassResult
+from quantkit.graph.fusion.rotary_embedding import RotaryEmbedding
 from quantkit.graph.fusion.skip_layer_norm import SkipLayerNormalization
 
-# In this order: the embeddings' Add must be gone before residual Adds are looked for, a bias Add belongs to
+# In this order: the embeddings' Add must be gone before residual Adds are looked for, queries and keys are turned
+# before attention reads them, a bias Add belongs to
 # the activation before the plain Gelu takes what is left, and cleaning comes last.
 PASSES: tuple[type[FusionPass] | type[CleanUp], ...] = (
     EmbedLayerNormalization,
+    RotaryEmbedding,
     MultiHeadAttention,
     SkipLayerNormalization,
     BiasGelu,

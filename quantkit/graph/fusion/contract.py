@@ -9,6 +9,7 @@ from quantkit.graph.fusion import PASSES
 from quantkit.graph.fusion.clean_up import CleanUp
 from quantkit.graph.fusion.embed_layer_norm import EmbedLayerNormalization
 from quantkit.graph.fusion.passes import PassResult
+from quantkit.graph.fusion.plain_form import plain_form
 
 # Misses named per operator in one message; the rest are counted.
 _NAMED = 3
@@ -26,6 +27,7 @@ def fuse_graph(model: ir.Model, *, embed_layer_norm: bool = True) -> tuple[PassR
     """
     # What nothing reads any more must not look like a second reader to a pass.
     CleanUp()(model)
+    plain_form(model)
     return tuple(make()(model) for make in PASSES if embed_layer_norm or make is not EmbedLayerNormalization)
 
 

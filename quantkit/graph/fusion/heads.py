@@ -82,12 +82,14 @@ def split_heads(value: ir.Value, reader: ir.Node, *, transposed: bool) -> Heads:
     linear, bias = (flat, None) if split is None else split[:2]
     if split is not None:
         nodes.append(split[2])
-    count, size = _count_and_size(node, _hidden(linear, bias))
+    count, size = count_and_size(node, features_of(linear, bias))
     return Heads(linear=linear, bias=bias, count=count, size=size, scale=scale, nodes=tuple(nodes))
 
 
-def merged_heads(mixed: ir.Node, features: int) -> tuple[ir.Node, ir.Node]:
-    """Return the Transpose and Reshape that merge heads back to [batch, sequence, heads·size].
+def merged_heads(mixed: ir.Node, features: int) -> tuple[ir.Node, ...]:
+    """Return the nodes that merge heads back to [batch, sequence, heads·size]: Transpose first, Reshape last.
+
+    Between them is what reads the shape of the one for the target of the other.
 
     Raises:
         Stopped: something else follows.
@@ -98,10 +100,20 @@ def merged_heads(mixed: ir.Node, features: int) -> tuple[ir.Node, ir.Node]:
             label(transpose), f"axes are in order {list(_permutation(transpose))}, not {list(_SPLIT)}"
         )
     reshape = _next(transpose, "Reshape")
-    target = _target(reshape)
-    if len(target) != 3 or not _keeps_front(target) or target[2] not in (-1, features):
+    target = target_of(reshape)
+    if len(target) != 3 or not keeps_front(target) or target[2] not in (-1, features):
         raise Stopped(label(reshape), f"does not merge to [batch, sequence, {features}]")
-    return transpose, reshape
+    return transpose, *_on_the_way(operand(reshape, 1), transpose), reshape
+
+
+def _on_the_way(value: ir.Value, source: ir.Node) -> list[ir.Node]:
+    """Return the nodes by which `value` is computed of what `source` makes."""
+    node = value.producer()
+    if node is None or node is source:
+        return []
+    reads = [part for part in node.inputs if part is not None]
+    found = [inner for part in reads for inner in _on_the_way(part, source)]
+    return [*found, node] if found or any(part.producer() is source for part in reads) else []
 
 
 def _next(node: ir.Node, op_type: str) -> ir.Node:
@@ -129,7 +141,7 @@ def _factor(node: ir.Node) -> tuple[ir.Value, float]:
     raise Stopped(label(node), "multiplies or divides by something that is not a constant")
 
 
-def _hidden(linear: ir.Value, bias: ir.Value | None) -> int | None:
+def features_of(linear: ir.Value, bias: ir.Value | None) -> int | None:
     """Return the features of a projection, from its bias or the weight of its MatMul."""
     tensor = constant(bias)
     if tensor is not None:
@@ -139,11 +151,18 @@ def _hidden(linear: ir.Value, bias: ir.Value | None) -> int | None:
     return int(weight.shape[1]) if weight is not None and len(weight.shape) == 2 else None  # type: ignore[arg-type]
 
 
-def _count_and_size(reshape: ir.Node, hidden: int | None) -> tuple[int, int]:
-    target = _target(reshape)
-    if len(target) != 4 or not _keeps_front(target):
+def count_and_size(reshape: ir.Node, hidden: int | None) -> tuple[int, int]:
+    """Return how many heads a Reshape splits so many features into, and their size.
+
+    Raises:
+        Stopped: it does something else, or the numbers are computed.
+    """
+    target = target_of(reshape)
+    if len(target) != 4 or not keeps_front(target):
         raise Stopped(label(reshape), "does not split into [batch, sequence, heads, size]")
     count, size = target[2], target[3]
+    if hidden is None and target[:2] == [0, 0] and isinstance(count, int) and isinstance(size, int):
+        hidden = count * size  # batch and sequence are copied, so the rest is what there is
     if hidden is None or not isinstance(count, int) or not isinstance(size, int):
         raise Stopped(label(reshape), "the number of heads is not constant")
     if count == -1 and size > 0 and hidden % size == 0:
@@ -155,12 +174,12 @@ def _count_and_size(reshape: ir.Node, hidden: int | None) -> tuple[int, int]:
     return count, size
 
 
-def _keeps_front(target: list[int | Axis | None]) -> bool:
+def keeps_front(target: list[int | Axis | None]) -> bool:
     """Tell whether the first two elements are batch and sequence: copied (0), read from a shape, inferred."""
     return target[0] in (0, Axis(0)) and target[1] in (0, -1, Axis(1))
 
 
-def _target(reshape: ir.Node) -> list[int | Axis | None]:
+def target_of(reshape: ir.Node) -> list[int | Axis | None]:
     """Return the elements of the target shape: constants, axes of another shape, or None when unknown."""
     if int_attribute(reshape, "allowzero", 0) != 0:
         raise Stopped(label(reshape), "takes 0 in its shape literally")

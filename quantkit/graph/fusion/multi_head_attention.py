@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from quantkit.graph import CONTRIB
 from quantkit.graph.constants import add_initializer, free_name
+from quantkit.graph.fusion.attention_bias import hides_more, is_of_positions, require_position_bias
 from quantkit.graph.fusion.heads import Heads, merged_heads, split_heads
 from quantkit.graph.fusion.padding_mask import MaskForm, require_padding_mask
 from quantkit.graph.fusion.passes import FusionPass
@@ -33,19 +34,26 @@ MASK_FILTER_VALUE = float(np.finfo(np.float32).min)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Mask:
-    """Scores before the mask, and the mask's operand."""
+    """Scores before the mask, the mask's operand, and a bias of positions that is added beside it."""
 
     scores: ir.Value
     mask: ir.Value
     form: MaskForm
     node: ir.Node
+    bias: ir.Value | None = None
+    bias_node: ir.Node | None = None
+
+    @property
+    def nodes(self) -> tuple[ir.Node, ...]:
+        """What is no longer needed, the first that reads the scores in front."""
+        return (self.node,) if self.bias_node is None else (self.bias_node, self.node)
 
 
 class MultiHeadAttention(FusionPass):
-    """Attention of one layer → com.microsoft.MultiHeadAttention(query, key, value, bias, key_padding_mask).
+    """Attention of one layer → com.microsoft.MultiHeadAttention.
 
-    With [batch, sequence, heads·size] projections q, k, v (each the result of a MatMul, left as it is under
-    its own name):
+    Its inputs are query, key, value, bias, key_padding_mask and attention_bias. With [batch, sequence, heads·size]
+    projections q, k, v (each the result of a MatMul, left as it is under its own name):
 
         softmax(scale · split(q + bq) · split(k + bk)ᵀ + mask) · split(v + bv), merged to [batch, sequence,
         heads·size]
@@ -58,7 +66,8 @@ class MultiHeadAttention(FusionPass):
        the key is transposed once more, in the same Transpose or another.
     4. The mask is an Add to the scores, on either side, or a Where that fills them (masked_fill). It is
        replaced by `attention_mask` cast to int32, shared by all layers, once proven to be nothing but its key
-       padding mask (see `padding_mask`).
+       padding mask (see `padding_mask`). A bias of positions that is added too, or a mask that hides more than
+       padding, becomes the input attention_bias (see `attention_bias`).
     5. No mask at all: key_padding_mask is left out.
     6. The size of a value head may differ from that of query and key; query and key may come from other
        tensors than the value.
@@ -70,6 +79,7 @@ class MultiHeadAttention(FusionPass):
 
     def __init__(self) -> None:
         self._proven: dict[tuple[ir.Value, str], ir.Value] = {}
+        self._biases: dict[ir.Value, ir.Value] = {}
 
     def anchors(self, graph: ir.Graph) -> list[ir.Node]:
         """Return every Softmax."""
@@ -88,7 +98,7 @@ class MultiHeadAttention(FusionPass):
             )
         masked = _mask(anchor)
         scores, factors, scale = _scaled(operand(anchor, 0) if masked is None else masked.scores)
-        reader = factors[-1] if factors else anchor if masked is None else masked.node
+        reader = factors[-1] if factors else anchor if masked is None else masked.nodes[0]
         product = producer_of(scores, reader, "MatMul")
         query = split_heads(operand(product, 0), product, transposed=False)
         key = split_heads(operand(product, 1), product, transposed=True)
@@ -105,14 +115,14 @@ class MultiHeadAttention(FusionPass):
             raise Stopped(label(mixed), "the values are scaled")
         inner = (*query.nodes, *key.nodes, *value.nodes, product, *factors, anchor, mixed, *merged)
         if masked is not None:
-            inner = (*inner, masked.node)
+            inner = (*inner, *masked.nodes)
         output = merged[-1].outputs[0]
         require_private(inner, output)
-        padding = None if masked is None else self._padding(graph, masked)
+        padding, added = (None, None) if masked is None else self._added(graph, masked, query.count)
         scope = self.where(anchor)
         node = ir.node(
             self.name,
-            _inputs(query, key, value, _bias(graph, scope, query, key, value), padding),
+            _inputs(query, key, value, _bias(graph, scope, query, key, value), padding, added),
             attributes={
                 "num_heads": query.count,
                 "scale": scale * query.scale * key.scale,
@@ -124,12 +134,24 @@ class MultiHeadAttention(FusionPass):
         graph.insert_after(merged[-1], node)
         replace(graph, output, node.outputs[0])
 
-    def _padding(self, graph: ir.Graph, masked: _Mask) -> ir.Value:
+    def _added(self, graph: ir.Graph, masked: _Mask, heads: int) -> tuple[ir.Value | None, ir.Value | None]:
+        """Return key_padding_mask and attention_bias; what is proven for one layer is proven for all that share it."""
+        bias = masked.bias
+        if bias is not None and bias not in self._biases:
+            self._biases[bias] = require_position_bias(graph, bias, heads, masked.node)
         known = (masked.mask, masked.form)
-        if known not in self._proven:
-            source = require_padding_mask(graph, masked.mask, masked.form, masked.node)
-            self._proven[known] = int32_input(graph, source)
-        return self._proven[known]
+        if known not in self._proven and masked.mask not in self._biases:
+            try:
+                source = require_padding_mask(graph, masked.mask, masked.form, masked.node)
+            except Stopped:
+                if bias is not None or masked.form != "added" or not hides_more(graph, masked.mask):
+                    raise
+                self._biases[masked.mask] = masked.mask
+            else:
+                self._proven[known] = int32_input(graph, source)
+        if masked.mask in self._biases:
+            return None, self._biases[masked.mask]
+        return self._proven[known], None if bias is None else self._biases[bias]
 
 
 def _mask(softmax: ir.Node) -> _Mask | None:
@@ -141,6 +163,10 @@ def _mask(softmax: ir.Node) -> _Mask | None:
             return _Mask(scores=first, mask=second, form="added", node=node)
         if _is_scores(second):
             return _Mask(scores=second, mask=first, form="added", node=node)
+        for inner, mask in ((first, second), (second, first)):
+            found = _biased(inner, mask, node)
+            if found is not None:
+                return found
         raise Stopped(label(node), "neither of its operands is a product of queries and keys")
     if node is not None and is_op(node, "Where"):
         condition, first, second = operand(node, 0), operand(node, 1), operand(node, 2)
@@ -152,6 +178,19 @@ def _mask(softmax: ir.Node) -> _Mask | None:
             if number is not None and number <= -1e4:
                 return _Mask(scores=scores, mask=condition, form=form, node=node)  # type: ignore[arg-type]
         raise Stopped(label(node), "does not fill with a large negative constant")
+    return None
+
+
+def _biased(inner: ir.Value, mask: ir.Value, node: ir.Node) -> _Mask | None:
+    """Return scores with a bias and a mask added, in any order; None when `inner` is no such sum."""
+    add = inner.producer()
+    if add is None or not is_op(add, "Add"):
+        return None
+    for scores, other in ((operand(add, 0), operand(add, 1)), (operand(add, 1), operand(add, 0))):
+        if _is_scores(scores):
+            bias, hiding = (other, mask) if is_of_positions(other) else (mask, other)
+            if is_of_positions(bias):
+                return _Mask(scores=scores, mask=hiding, form="added", node=node, bias=bias, bias_node=add)
     return None
 
 
@@ -199,10 +238,8 @@ def _bias(graph: ir.Graph, scope: str, *parts: Heads) -> ir.Value | None:
     return add_initializer(graph, free_name(graph, f"{scope}.bias"), np.concatenate(vectors))
 
 
-def _inputs(
-    query: Heads, key: Heads, value: Heads, bias: ir.Value | None, padding: ir.Value | None
-) -> list[ir.Value | None]:
-    inputs: list[ir.Value | None] = [query.linear, key.linear, value.linear, bias, padding]
+def _inputs(query: Heads, key: Heads, value: Heads, *others: ir.Value | None) -> list[ir.Value | None]:
+    inputs: list[ir.Value | None] = [query.linear, key.linear, value.linear, *others]
     while inputs[-1] is None:
         inputs.pop()
     return inputs

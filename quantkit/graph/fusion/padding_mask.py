@@ -6,9 +6,9 @@ A fused kernel takes the mask as it came in, int [batch, sequence], and derives 
 1. by structure: walking back from the mask operand, the only graph input reached is `attention_mask`; other
    inputs are reached through `Shape` only, so their values cannot matter;
 2. by value: that part of the graph is cut out and run on masks of every kind (all ones, right-padded,
-   left-padded, with holes; two batch sizes and lengths). The result must hide exactly the keys whose mask is
-   0, from every query of every head: 0 or True where the key is attended, at most `HIDDEN` (or the filling
-   branch) where it is not.
+   left-padded, with holes; two batch sizes and lengths, and one that is longer than any window that a constant
+   of it can mean). The result must hide exactly the keys whose mask is 0, from every query of every head: 0 or
+   True where the key is attended, at most `HIDDEN` (or the filling branch) where it is not.
 
 A causal mask, a distance bias, a mask of the queries, or one that depends on segments fails one of the two.
 """
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime
 
-from quantkit.graph.pattern import Stopped, int_attribute, is_op, label
+from quantkit.graph.pattern import Stopped, int_attribute, is_op, label, scalar
 from quantkit.runtime.session import ATTENTION_MASK, ONNXRUNTIME_ERRORS, first_line, open_part
 
 # exp(-10000 + x) is 0 in float32 for every score x below 9896: what the field calls minus infinity is at most
@@ -29,8 +29,10 @@ from quantkit.runtime.session import ATTENTION_MASK, ONNXRUNTIME_ERRORS, first_l
 HIDDEN = -1e4
 # Rows kept of a lookup table in the cut-out graph: it is run on token 0 and fewer positions than this.
 _ROWS = 64
+# Longer rows are not tried: scores of one such row take 64 MB.
+_WIDEST = 4096
 
-_PROBES: tuple[npt.NDArray[np.int64], ...] = (
+PROBES: tuple[npt.NDArray[np.int64], ...] = (
     np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 1, 0, 1], [0, 1, 0, 0, 1]]),
     np.array([[1, 1, 0, 1, 1, 1, 0, 0]]),
 )
@@ -45,8 +47,8 @@ def require_padding_mask(graph: ir.Graph, mask: ir.Value, form: MaskForm, reader
     Raises:
         Stopped: at `reader`, when it is not, with what it is instead.
     """
-    nodes = _ancestors(mask)
-    reached = _inputs_by_value(mask)
+    nodes = ancestors(mask)
+    reached = inputs_by_value(mask)
     others = sorted(str(value.name) for value in reached if value.name != ATTENTION_MASK)
     if others:
         raise Stopped(
@@ -57,18 +59,30 @@ def require_padding_mask(graph: ir.Graph, mask: ir.Value, form: MaskForm, reader
     if source is None:
         raise Stopped(label(reader), f"the mask {mask.name} does not depend on {ATTENTION_MASK}")
     try:
-        session = _cut_out(graph, mask, nodes)
-        results = [session.run(None, _feeds(session, probe))[0] for probe in _PROBES]
+        session = cut_out(graph, mask, nodes)
+        probes = (*PROBES, *beyond_windows(mask))
+        results = [session.run(None, feeds(session, probe))[0] for probe in probes]
     except ONNXRUNTIME_ERRORS as error:
         reason = f"the mask {mask.name} cannot be computed alone ({first_line(error)})"
         raise Stopped(label(reader), reason) from None
-    for probe, computed in zip(_PROBES, results, strict=True):
+    for probe, computed in zip(probes, results, strict=True):
         if not _hides(computed, probe, form):
             raise Stopped(
                 label(reader),
                 f"the mask {mask.name} does not hide exactly the keys whose {ATTENTION_MASK} is 0",
             )
     return source
+
+
+def beyond_windows(mask: ir.Value) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return one row of mask, longer than any number that `mask` is computed with: a window would hide keys of it."""
+    sizes = [abs(number) for value in _read_by_value(mask) if (number := scalar(value)) is not None]
+    widest = max((int(size) for size in sizes if size <= _WIDEST), default=0)
+    if widest < max(probe.shape[1] for probe in PROBES):
+        return ()
+    row = np.ones((1, widest + 2), np.int64)
+    row[0, -1] = 0
+    return (row,)
 
 
 def _hides(computed: npt.NDArray[Any], probe: npt.NDArray[np.int64], form: MaskForm) -> bool:
@@ -84,9 +98,13 @@ def _hides(computed: npt.NDArray[Any], probe: npt.NDArray[np.int64], form: MaskF
     return bool(np.array_equal(keeps, attended))
 
 
-def _inputs_by_value(value: ir.Value) -> set[ir.Value]:
+def inputs_by_value(value: ir.Value) -> set[ir.Value]:
     """Return the graph inputs whose values (not only shapes) can change `value`."""
-    reached: set[ir.Value] = set()
+    return {part for part in _read_by_value(value) if part.producer() is None and part.is_graph_input()}
+
+
+def _read_by_value(value: ir.Value) -> set[ir.Value]:
+    """Return every value that can change `value` by more than its shape, itself included."""
     seen: set[ir.Value] = set()
     waiting = [value]
     while waiting:
@@ -95,15 +113,12 @@ def _inputs_by_value(value: ir.Value) -> set[ir.Value]:
             continue
         seen.add(current)
         node = current.producer()
-        if node is None:
-            if current.is_graph_input():
-                reached.add(current)
-        elif not is_op(node, "Shape"):
+        if node is not None and not is_op(node, "Shape"):
             waiting.extend(part for part in node.inputs if part is not None)
-    return reached
+    return seen
 
 
-def _ancestors(value: ir.Value) -> set[ir.Node]:
+def ancestors(value: ir.Value) -> set[ir.Node]:
     """Return every node that `value` is computed by, shapes included."""
     found: set[ir.Node] = set()
     waiting = [value]
@@ -115,7 +130,7 @@ def _ancestors(value: ir.Value) -> set[ir.Node]:
     return found
 
 
-def _cut_out(graph: ir.Graph, mask: ir.Value, nodes: set[ir.Node]) -> onnxruntime.InferenceSession:
+def cut_out(graph: ir.Graph, mask: ir.Value, nodes: set[ir.Node]) -> onnxruntime.InferenceSession:
     """Return a session that computes `mask` from the graph's inputs; tables are cut to `_ROWS` rows."""
     read = {value for node in nodes for value in node.inputs if value is not None}
     inputs = [value for value in graph.inputs if value in read]
@@ -148,17 +163,18 @@ def _is_table(value: ir.Value) -> bool:
     )
 
 
-def _feeds(
+def feeds(
     session: onnxruntime.InferenceSession, probe: npt.NDArray[np.int64]
 ) -> Mapping[str, npt.NDArray[Any]]:
+    """Return what a session of a cut-out part takes for a mask [batch, sequence]; other inputs are 0."""
     types: dict[str, type[np.generic]] = {
         "tensor(int64)": np.int64,
         "tensor(int32)": np.int32,
         "tensor(float)": np.float32,
         "tensor(bool)": np.bool_,
     }
-    feeds: dict[str, npt.NDArray[Any]] = {}
+    found: dict[str, npt.NDArray[Any]] = {}
     for entry in session.get_inputs():
         content = probe if entry.name == ATTENTION_MASK else np.zeros_like(probe)
-        feeds[entry.name] = content.astype(types.get(entry.type, np.int64))
-    return feeds
+        found[entry.name] = content.astype(types.get(entry.type, np.int64))
+    return found

@@ -31,6 +31,7 @@ _BY_TOKEN: Mapping[str, tuple[int, ...]] = {
     "SkipLayerNormalization": (0, 1),
     "Sum": (0, 1),
 }
+_ATTENTION_BIAS = 5  # among the inputs of MultiHeadAttention
 # What is known to have tokens: [batch, sequence, hidden].
 _MAKES_TOKENS = (
     "MultiHeadAttention",
@@ -72,6 +73,8 @@ def _by_token(node: ir.Node) -> tuple[int, ...]:
         return ()
     if node.op_type == "Concat":
         return tuple(range(len(node.inputs)))
+    if node.op_type == "MultiHeadAttention" and optional_operand(node, _ATTENTION_BIAS) is not None:
+        return ()  # it has numbers for every query
     if node.op_type == "Slice" and integers(optional_operand(node, 3)) != [-1]:
         return ()
     return _BY_TOKEN.get(node.op_type, ())

@@ -20,9 +20,11 @@ from quantkit.report.markdown.text import escape
 
 _LARGE = 10 * 10**6
 """Bytes from which the Hub takes a file only by LFS."""
+_EMBEDS = "sentence-similarity"
 _LOADERS = {
     "question-answering": ("ORTModelForQuestionAnswering", "question=…, context=…"),
     "text-classification": ("ORTModelForSequenceClassification", "…"),
+    "text-ranking": ("ORTModelForSequenceClassification", "query, passage"),
     "token-classification": ("ORTModelForTokenClassification", "…"),
 }
 
@@ -78,7 +80,6 @@ def _card(library: Any, manifest: Manifest, reference: Reference, evidence: Evid
 
 def _text(manifest: Manifest, reference: Reference, evidence: Evidence) -> str:
     claims, gate = Claims.of(evidence), evidence.gate
-    loader, asked = _LOADERS[claims.task]
     scores = "\n".join(f"| {name} | {cut(value, 4)} |" for _, name, value in claims.metrics)
     size = sum(record.size for name, record in manifest.files.items() if name.startswith(MODEL)) / 1e6
     return spelled_out(f"""\
@@ -109,15 +110,32 @@ Every file is hashed and the verdict is judged again from the scores in `reports
 ## Run
 
 ```python
+{_run(claims.task)}
+```
+
+{gate_markdown(gate)}""")
+
+
+def _run(task: str) -> str:
+    """Return the lines that run the model."""
+    if task == _EMBEDS:
+        return f"""\
+from huggingface_hub import snapshot_download
+from onnxruntime import InferenceSession
+from transformers import AutoTokenizer
+
+folder = snapshot_download("OWNER/NAME")
+session, tokenizer = InferenceSession(f"{{folder}}/{MODEL}"), AutoTokenizer.from_pretrained(folder)
+rows = tokenizer(["…", "…"], padding=True, truncation=True, return_tensors="np")
+(embeddings,) = session.run(["sentence_embedding"], dict(rows))"""
+    loader, asked = _LOADERS[task]
+    return f"""\
 from optimum.onnxruntime import {loader}
 from transformers import AutoTokenizer, pipeline
 
 model = {loader}.from_pretrained("OWNER/NAME", file_name="{MODEL}")
 tokenizer = AutoTokenizer.from_pretrained("OWNER/NAME")
-answer = pipeline("{claims.task}", model=model, tokenizer=tokenizer)({asked})
-```
-
-{gate_markdown(gate)}""")
+answer = pipeline("{task}", model=model, tokenizer=tokenizer)({asked})"""
 
 
 def _attributes(manifest: Manifest) -> str:

@@ -24,6 +24,10 @@ _BLOCK = re.compile(r"^\s*---[\r\n]+(.*?)[\r\n]+---(?:\r\n|\n|$)", re.DOTALL)
 _TASKS = {
     "squad": ("question-answering", (("f1", "F1"), ("exact_match", "Exact match"))),
     "text-classification": ("text-classification", (("accuracy", "Accuracy"),)),
+    "multi-label-classification": ("text-classification", (("f1", "Micro F1"),)),
+    "text-regression": ("text-classification", (("spearmanr", "Spearman"),)),
+    "reranking": ("text-ranking", (("ndcg_at_10", "NDCG@10"),)),
+    "sentence-similarity": ("sentence-similarity", (("spearman_cosine", "Spearman"),)),
     "token-classification": ("token-classification", (("f1", "Entity F1"),)),
 }
 
@@ -70,9 +74,9 @@ class Claims:
         """Return what evidence, judged again, lets a card say."""
         gate, evaluation = evidence.gate, evidence.evaluation
         task, kinds = _TASKS[evaluation.task]
-        values = {"f1": evaluation.f1, "exact_match": evaluation.exact_match, "accuracy": evaluation.f1}
+        values = {"exact_match": evaluation.exact_match}
         known = next((name for name, one in DATASETS.items() if one.sha256 == gate.dataset), "")
-        metrics = tuple((kind, name, values[kind]) for kind, name in kinds)
+        metrics = tuple((kind, name, values.get(kind, evaluation.f1)) for kind, name in kinds)
         said = ", ".join(f"{name} {cut(value, 4)}" for _, name, value in metrics)
         return cls(
             task=task,

@@ -226,6 +226,7 @@ def _artifact(entry: Entry) -> dict[str, Any]:
                 ("digest", entry.artifact),
                 ("precision", entry.precision.upper()),
                 ("model", ", ".join(filter(None, (entry.architecture, entry.checkpoint)))),
+                ("student of", entry.teacher),
                 ("folder", entry.path),
                 ("its FP32", f"{short(entry.reference)}, {entry.paired_by}" if entry.reference else ""),
                 ("search", entry.search),

@@ -10,6 +10,7 @@ from quantkit.recipe.settings import BenchSettings
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.profile import RUNTIME_REPORT
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.lengths import lengths_in_key
 
 _TOOLS = ("onnxruntime", "tokenizers", "numpy", "openvino")
 
@@ -31,6 +32,6 @@ def ingredients(artifacts: Sequence[Artifact], settings: BenchSettings, data: Da
     inputs["cpu"] = digest_of(cpu_facts().as_json())
     return Ingredients(
         inputs=inputs,
-        settings={"task": artifacts[0].task, **in_key(settings)},
+        settings={"task": artifacts[0].task, **in_key(settings), **lengths_in_key(artifacts[0])},
         tools=tool_versions(*_TOOLS),
     )

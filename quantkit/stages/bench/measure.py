@@ -18,6 +18,7 @@ from quantkit.runtime.hold import hold
 from quantkit.stages.bench.profiles import profile_facts, profile_for
 from quantkit.stages.bench.scenario import SCENARIOS
 from quantkit.tasks.datasets import load
+from quantkit.tasks.lengths import lengths_of
 from quantkit.tasks.prepared import Reader
 from quantkit.throughput import Rounds, Workload, measure_rounds, percentiles, sample, spread_of, workload
 
@@ -92,6 +93,13 @@ def _require_comparable(artifacts: Sequence[Artifact]) -> None:
     tasks = sorted({artifact.task for artifact in artifacts})
     if len(tasks) > 1:
         raise UsageError(f"artifacts for {' and '.join(tasks)} cannot be compared; choose those of one task")
+    first = lengths_of(artifacts[0])
+    for artifact in artifacts[1:]:
+        if lengths_of(artifact) != first:
+            raise UsageError(
+                f"{artifact.place}: has rows of {lengths_of(artifact).max_length} tokens and {artifacts[0].place} of "
+                f"{first.max_length}, or other windows; compare artifacts of the same lengths"
+            )
 
 
 def _measure(loads: Sequence[Workload], settings: BenchSettings) -> Rounds:

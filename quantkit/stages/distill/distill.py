@@ -8,7 +8,7 @@ threads.
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantkit.artifact.ingredients import Ingredients
+from quantkit.artifact.ingredients import UNKNOWN, Ingredients
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint import checkpoint_digest, read_checkpoint, require_torch
 from quantkit.distillation.pair import pair_up
@@ -20,6 +20,7 @@ from quantkit.records import DistillReport
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.stages.distill.questions import choose_questions
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.heads import require_head
 
 _TOOLS = ("torch", "transformers", "numpy", "tokenizers", "safetensors")
 
@@ -36,20 +37,27 @@ class Family:
 def ingredients(family: Family, settings: DistillSettings, data: DataPlaces) -> Ingredients:
     """Return all that decides what `distill` makes: both checkpoints, data, settings, tools, instruction sets.
 
+    Offline, what a checkpoint that is no folder here holds is not known.
+
     Raises:
         CheckpointError: there is no such checkpoint, or its weights are missing.
         DatasetError: there is no such data.
     """
     return Ingredients(
         inputs={
-            "student": checkpoint_digest(family.student),
-            "teacher": checkpoint_digest(family.teacher),
+            "student": _digest(family.student, data),
+            "teacher": _digest(family.teacher, data),
             "cpu": digest_of(cpu_facts().kernels_json()),
             **data.digests(settings),
         },
         settings={"task": family.task, **in_key(settings)},
         tools=tool_versions(*_TOOLS),
     )
+
+
+def _digest(checkpoint: str, data: DataPlaces) -> str:
+    elsewhere = data.offline and not Path(checkpoint).expanduser().is_dir()
+    return UNKNOWN if elsewhere else checkpoint_digest(checkpoint)
 
 
 def distill(
@@ -80,6 +88,7 @@ def distill(
     with measuring():
         require_free(out, force=force)
         _require_a_loss(settings)
+        require_head(family.task, "distill")
         pair = pair_up(
             read_checkpoint(family.student, task=family.task),
             read_checkpoint(family.teacher, task=family.task),

@@ -8,10 +8,11 @@ from quantkit.artifact.artifact import COMPANIONS
 from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.measure import peak_memory
 from quantkit.checkpoint.load import load_model, quiet_transformers
+from quantkit.checkpoint.student import RECORD, SHAPE_RECORD
 from quantkit.distillation.encoder import Encoder
 from quantkit.distillation.judge import Judge
 from quantkit.distillation.lesson import Lesson
-from quantkit.distillation.pair import RECORD, SHAPE_RECORD, Pair
+from quantkit.distillation.pair import Pair
 from quantkit.distillation.place import Place, choose_place
 from quantkit.distillation.rows import read_rows
 from quantkit.distillation.state import TrainingFolder
@@ -22,6 +23,7 @@ from quantkit.records import DistillReport
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.stages.distill.questions import Questions
 from quantkit.tasks import task as task_named
+from quantkit.tasks.lengths import fit
 from quantkit.tasks.tokenizer import Tokenizer
 
 
@@ -62,9 +64,9 @@ def _lesson(
 ) -> Lesson:
     of_task = task_named(pair.student.task)
     tokenizer = Tokenizer.load(pair.student.folder)
-    rows = read_rows(
-        questions.training, of_task, tokenizer, settings.max_length, labelled=settings.label_weight > 0
-    )
+    asked = {} if settings.max_length is None else {"max_length": settings.max_length}
+    lengths = fit(of_task, tokenizer, asked)
+    rows = read_rows(questions.training, of_task, tokenizer, lengths, labelled=settings.label_weight > 0)
     student, teacher = (
         Encoder(
             model=load_model(checkpoint)[0].to(place.device),
@@ -79,7 +81,7 @@ def _lesson(
         student=student,
         teacher=teacher,
         rows=rows,
-        judge=Judge(questions.selection, of_task, tokenizer, settings.max_length),
+        judge=Judge(questions.selection, of_task, tokenizer, lengths),
         settings=settings,
         folder=folder,
     )

@@ -24,6 +24,7 @@ from quantkit.artifact.ingredients import Ingredients
 from quantkit.artifact.manifest import FileRecord
 from quantkit.artifact.measure import measuring, tool_versions
 from quantkit.checkpoint.checkpoint import require_scored, require_task
+from quantkit.checkpoint.same_ids import not_compared, read_as_transformers_do
 from quantkit.errors import ArtifactError
 from quantkit.files import digest_of, naming, naming_output_errors, require_free, sha256_file
 from quantkit.graph.kernels import Execution, trace_execution
@@ -46,11 +47,13 @@ from quantkit.stages.importing.source import CONFIG, Source, find_source
 from quantkit.tasks import Task
 from quantkit.tasks import task as task_named
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.heads import unfit_head
+from quantkit.tasks.lengths import fit, said
 from quantkit.tasks.tokenizer import Tokenizer
 from quantkit.tasks.tokenizer_files import read_json
 
 STAGE = "import"
-_TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy")
+_TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy", "torch", "transformers")
 _TRIED = ((2, 7), (1, 3))
 """Batches that a model must take, as [rows, tokens]: traced graphs may have a length baked in."""
 _SHORT = 100
@@ -95,6 +98,7 @@ def import_folder(
 
     The record's facts: `provenance`, `files` (path from the folder → sha256 and size), `model`, `producer`, `opset`,
     `inputs` and `outputs` (our name → name there, type, shape), `rewritten` (why, empty when the bytes are theirs),
+    `ids` (how they compare with transformers', or that they were not compared),
     `precision`, `linear_kernels`, `int8_coverage`, `static_ranges`.
 
     Args:
@@ -125,9 +129,8 @@ def import_folder(
             rewritten = _write_model(source, signature, draft)
             _copy_companions(source, draft, files)
             with naming(draft.path, source.folder):
-                Tokenizer.load(draft.path).check_vocabulary(
-                    Config(values=config, where=where).count("vocab_size")
-                )
+                ids = _compare_ids(draft, family, Config(values=config, where=where), source.folder.name)
+                lengths = fit(task_named(task), Tokenizer.load(draft.path), settings.asked())
             _try_batches(draft.model_path, task_named(task), where)
             execution = trace_execution(
                 draft.model_path, outputs=task_named(task).outputs, config=config, name=where
@@ -145,7 +148,9 @@ def import_folder(
                 "inputs": {value.ours: value.as_json() for value in signature.inputs},
                 "outputs": {value.ours: value.as_json() for value in signature.outputs},
                 "rewritten": rewritten,
+                "ids": ids,
                 **precision.facts(found, decided, settings.precision, execution),
+                **said(task_named(task), lengths),
                 "static_ranges": any(node.op_type == "QuantizeLinear" for node in model.graph.node),
             }
             if source.former:
@@ -199,6 +204,16 @@ def _copy_companions(source: Source, draft: Draft, files: dict[str, FileRecord])
             raise ArtifactError(f"{path}: changed while it was read; import again when nobody writes there")
 
 
+def _compare_ids(draft: Draft, family: Architecture, config: Config, name: str) -> dict[str, Any]:
+    """Check the vocabulary and, where transformers is at hand, that texts are read as there; return the fact."""
+    rows = config.count("vocab_size")
+    Tokenizer.load(draft.path).check_vocabulary(rows)
+    two_types = TOKEN_TYPE_IDS in family.read_inputs(config) and config.count("type_vocab_size", 2) > 1
+    return not_compared() or read_as_transformers_do(
+        draft.path, draft.path, name=name, vocab_size=rows, token_types=two_types
+    )
+
+
 def _try_batches(path: Path, task: Task, where: str) -> None:
     """Run batches of several sizes.
 
@@ -225,12 +240,10 @@ def _try_batches(path: Path, task: Task, where: str) -> None:
             ) from error
         for name, array in zip(task.outputs, outputs, strict=True):
             width = shape[1] if task.per_token else labels.setdefault(name, array.shape[-1])
-            if width == 1 and not task.per_token:
-                raise ArtifactError(
-                    f"{where}: {name} is one number for each text; {task.name} scores one label of several, and such "
-                    "tasks do not exist yet: give a model that chooses between labels"
-                )
-            wanted = (shape[0], width)
+            unfit = None if task.per_token else unfit_head({}, task, rows=width)
+            if unfit is not None:
+                raise ArtifactError(f"{where}: by its output {name}, {unfit}")
+            wanted: tuple[int, ...] = (shape[0], width)
             if task.per_token and task.per_label:
                 wanted = (*wanted, labels.setdefault(name, array.shape[-1]))
             if array.shape != wanted:

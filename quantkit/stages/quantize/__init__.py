@@ -16,7 +16,9 @@ from quantkit.artifact.artifact import CALIBRATION, require_apart
 from quantkit.artifact.measure import measuring
 from quantkit.files import require_free, write_json
 from quantkit.graph.layout import lay_out
+from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import has_external_data, load_model, save_model
+from quantkit.graph.shared_weights import share_again, sharing
 from quantkit.mixed_precision import Chosen, find
 from quantkit.quantization.grids import Grid
 from quantkit.quantization.observe import Range, observe_model
@@ -114,6 +116,7 @@ def _quantize(
             assignment = assignment.settled(model, treated.statistics)
             facts = grid_facts(grid, settings, target, cpu)
             facts |= treatment_facts(artifact, settings, assignment, treated)
+            shared = sharing(linear_layers(model.graph))
             rewritten = _rewrite(model, assignment, treated)
             if assignment.scores:
                 facts["attention"] = {"qk": len(assignment.scores)}
@@ -123,6 +126,7 @@ def _quantize(
                 write_json(draft.path / CALIBRATION, {**facts["calibration"], **ids, **rewritten.as_json()})
             layout = settings.layout_for(target.name)
             facts["layout"] = {"name": layout, **lay_out(model, layout)}
+            share_again(model.graph, shared)
             save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
             facts |= read_back(artifact, draft.model_path, assignment)
             facts["expected"] = expected(artifact, opened, facts)

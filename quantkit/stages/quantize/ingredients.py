@@ -6,6 +6,7 @@ from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import QuantizeSettings
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.lengths import lengths_in_key
 
 _TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
 _SEARCH_TOOLS = ("scipy",)
@@ -28,6 +29,6 @@ def ingredients(artifact: Artifact, settings: QuantizeSettings, data: DataPlaces
         inputs["cpu"] = cpu_facts().kernels
     return Ingredients(
         inputs=inputs,
-        settings={"task": artifact.task, **in_key(settings)},
+        settings={"task": artifact.task, **in_key(settings), **lengths_in_key(artifact)},
         tools=tool_versions(*_TOOLS, *(_SEARCH_TOOLS if searched else ())),
     )

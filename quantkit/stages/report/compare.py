@@ -26,7 +26,7 @@ def report(artifacts: Sequence[Artifact], *, bench: BenchReport | None = None) -
     carried = read(artifacts)
     source = _score_source(carried)
     bench = _bench_of(carried, bench)
-    entries = {one.digest: _entry(one, source, bench, _reference(one, carried)) for one in carried}
+    entries = {one.digest: _entry(one, carried, source, bench) for one in carried}
     reference = None if bench is None else bench.results[0].artifact
     entries = {
         digest: entry.model_copy(update={"gains": gains(entry, entries, reference)})
@@ -58,6 +58,7 @@ def _score_source(carried: Sequence[Carried]) -> ScoreSource | None:
         dataset=first.dataset,
         dataset_name=first.dataset_name,
         questions=first.questions,
+        truncated=first.truncated_words,
         settings={"features": first.settings.get("features")},
     )
 
@@ -96,11 +97,9 @@ def _bench_of(carried: Sequence[Carried], given: BenchReport | None) -> BenchRep
 
 
 def _entry(
-    one: Carried,
-    source: ScoreSource | None,
-    bench: BenchReport | None,
-    reference: tuple[str, Pairing] | None,
+    one: Carried, carried: Sequence[Carried], source: ScoreSource | None, bench: BenchReport | None
 ) -> Entry:
+    reference = _reference(one, carried)
     scored = one.scored(source)
     measured = [result for result in bench.results if result.artifact == one.digest] if bench else []
     inspected, noisy = one.inspection, bench is not None and is_too_noisy(bench)
@@ -125,6 +124,7 @@ def _entry(
         profile=measured[0].profile if measured else {},
         encoder=inspected.encoder if inspected else (),
         gate=one.gate,
+        teacher=_teacher(one, carried),
         search=_search_words(one.search),
         tuned=one.tuned.as_json() if one.tuned else None,
     )
@@ -150,6 +150,13 @@ def _reference(one: Carried, carried: Sequence[Carried]) -> tuple[str, Pairing] 
     if before and not (checkpoint and before[-1].exported("checkpoint_digest")):
         return before[-1].digest, "the order"
     return None
+
+
+def _teacher(one: Carried, carried: Sequence[Carried]) -> str:
+    """Return the name of the first FP32 artifact whose checkpoint this one's export names as its teacher."""
+    said = one.exported("teacher_digest")
+    plain = [other for other in carried if other.artifact.manifest.precision == "fp32"]
+    return next((other.name for other in plain if said and other.exported("checkpoint_digest") == said), "")
 
 
 def _search_words(search: SearchReport | None) -> str:

@@ -43,6 +43,9 @@ def _gaps(
 ) -> list[Missing]:
     data = f" --data {shlex.quote(source.dataset_name)}" if source else ""
     baseline = next((other.path for other in carried if other.digest == entry.reference), "FP32_ARTIFACT")
+    if entry.teacher:
+        originals = [other for other in carried if other.name == entry.teacher]
+        baseline = f"{originals[0].path} --student"
     wanted: list[tuple[str, str]] = []
     if entry.score is None:
         wanted.append((score_name(one.artifact.task), f"quantkit evaluate {one.path}{data}"))
@@ -122,11 +125,12 @@ def _of_artifact(one: Carried, source: ScoreSource | None) -> Iterator[Provenanc
             tools=one.inspection.tools,
         )
     if one.gate is not None:
+        student = "--student " if one.gate.settings.get("student") else ""
         yield Provenance(
             name=one.name,
             number="gate",
             file=f"{REPORTS}/gate.json",
             command=f"quantkit gate {one.path} --baseline … --data {shlex.quote(one.gate.dataset_name)} "
-            f"--policy {one.gate.policy} --min-ratio {one.gate.min_ratio:g}",
+            f"{student}--policy {one.gate.policy} --min-ratio {one.gate.min_ratio:g}",
             tools=one.gate.tools,
         )

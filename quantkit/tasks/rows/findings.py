@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from quantkit.tasks.rows.contents import Content, content_of
 from quantkit.tasks.squad import SquadQuestion
-from quantkit.tasks.task import Dataset, Question, Task, WindowSettings
-from quantkit.tasks.text_classification import TextQuestion
+from quantkit.tasks.task import Dataset, Task, WindowSettings
 from quantkit.tasks.token_classification import Sentence
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -36,6 +36,7 @@ class Findings:
         task: it was read for.
         questions: or texts.
         unanswered: of them without an answer or label, good for calibration only.
+        impossible: of them that the file calls impossible, so that no answer is the right one (SQuAD 2.0).
         repeated: of them whose texts came before.
         characters: of a question with its context, or of a text with its pair.
         tokens: of a row with its special tokens, None without a tokenizer.
@@ -49,6 +50,7 @@ class Findings:
     task: str
     questions: int
     unanswered: int
+    impossible: int
     repeated: int
     characters: Lengths
     tokens: Lengths | None
@@ -73,15 +75,9 @@ def findings(dataset: Dataset, task: Task, tokenizer: Tokenizer | None, settings
         DatasetError: a label that the model does not have.
         UsageError: rows are longer than the model has positions for.
     """
-    texts = [_texts(question) for question in dataset.questions]
-    labels = Counter(
-        str(question.label)
-        for question in dataset.questions
-        if isinstance(question, TextQuestion) and question.label is not None
-    )
-    for question in dataset.questions:
-        if isinstance(question, Sentence):
-            labels.update(str(tag) for tag in question.tags or ())
+    contents = [content_of(question) for question in dataset.questions]
+    texts = [row for content in contents for row in content.rows]
+    labels = Counter(label for content in contents for label in content.labels)
     tokens, truncated = None, None
     if tokenizer is not None:
         task.cut(dataset, tokenizer, settings)
@@ -90,19 +86,20 @@ def findings(dataset: Dataset, task: Task, tokenizer: Tokenizer | None, settings
         by_window = isinstance(dataset.questions[0], SquadQuestion)
         if isinstance(dataset.questions[0], Sentence):
             truncated = 0
+        elif by_window:
+            truncated = _cut_questions(texts, tokenizer, settings)
         else:
-            truncated = (
-                _cut_questions(texts, tokenizer, settings)
-                if by_window
-                else int(np.sum(np.array(rows) > settings.max_length))
-            )
+            truncated = _cut_contents(contents, rows, settings.max_length)
     return Findings(
         dataset=dataset.name,
         digest=dataset.digest,
         task=dataset.task,
-        questions=len(texts),
-        unanswered=sum(_is_unanswered(question) for question in dataset.questions),
-        repeated=len(texts) - len(set(texts)),
+        questions=len(contents),
+        unanswered=sum(not content.answered for content in contents),
+        impossible=sum(
+            isinstance(question, SquadQuestion) and question.impossible for question in dataset.questions
+        ),
+        repeated=len(contents) - len({content.rows for content in contents}),
         characters=_lengths([sum(map(len, entry)) for entry in texts]),
         tokens=tokens,
         truncated=truncated,
@@ -110,26 +107,15 @@ def findings(dataset: Dataset, task: Task, tokenizer: Tokenizer | None, settings
     )
 
 
-def _texts(question: Question) -> tuple[str, ...]:
-    if isinstance(question, SquadQuestion):
-        return question.question, question.context
-    if isinstance(question, Sentence):
-        return (" ".join(question.words),)
-    assert isinstance(question, TextQuestion)
-    return (question.text,) if question.text_pair is None else (question.text, question.text_pair)
-
-
-def _is_unanswered(question: Question) -> bool:
-    if isinstance(question, SquadQuestion):
-        return not question.answers
-    if isinstance(question, Sentence):
-        return question.tags is None
-    return isinstance(question, TextQuestion) and question.label is None
-
-
 def _row_lengths(texts: Sequence[tuple[str, ...]], tokenizer: Tokenizer) -> list[int]:
     counted = iter(tokenizer.encode_ids([text for entry in texts for text in entry]))
     return [sum(len(next(counted)) for _ in entry) + tokenizer.specials(len(entry)) for entry in texts]
+
+
+def _cut_contents(contents: Sequence[Content], lengths: Sequence[int], most: int) -> int:
+    """Return how many questions have a row of more than `most` tokens."""
+    each = iter(lengths)
+    return sum(max(next(each) for _ in content.rows) > most for content in contents)
 
 
 def _cut_questions(texts: Sequence[tuple[str, ...]], tokenizer: Tokenizer, settings: WindowSettings) -> int:

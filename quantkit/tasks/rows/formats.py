@@ -13,17 +13,13 @@ from typing import Any
 
 from quantkit.errors import DatasetError, UsageError
 from quantkit.strict_json import parse_json
-from quantkit.tasks.reading import LARGEST, without_mark
+from quantkit.tasks.reading import LARGEST, text_of, without_mark
 
 _GZIP, _PARQUET, _ARROW, _STREAM = b"\x1f\x8b", b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
-_MARKS = {
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-    b"PK\x03\x04": "a zip archive",
-    b"\x28\xb5\x2f\xfd": "zstandard",
-}
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_LINES = (".jsonl", ".ndjson")
 _PLAIN = ".txt"
+_PACKED = (".gz", ".gzip")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,11 +78,14 @@ def read_rows(path: Path, content: bytes, advice: str) -> Rows:
         UsageError: it is Parquet or Arrow and pyarrow is not installed.
     """
     inside, packed = unpacked(path, content)
-    ending = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
+    # reviews.csv.gz, and reviews.csv that is gzip inside.
+    ending = (
+        Path(path.stem).suffix.lower() if packed and path.suffix.lower() in _PACKED else path.suffix.lower()
+    )
     if inside.startswith((_PARQUET, _ARROW, _STREAM)):
         kind, rows = _columnar(path, inside)
     else:
-        kind, rows = _of_text(path, _text(path, inside, advice), ending, advice)
+        kind, rows = _of_text(path, text_of(path, inside, advice), ending, advice)
     columns = dict.fromkeys(name for row in rows for name in row.values)
     if not columns:
         raise DatasetError(f"{path}: has no rows; {advice}")
@@ -102,7 +101,7 @@ def _of_text(path: Path, text: str, ending: str, advice: str) -> tuple[str, list
             Row(place=f"line {at}", values={"text": line}) for at, line in lines if line.strip()
         ]
     start = text.lstrip()[:1]
-    if start == "[" or (start == "{" and not _is_lines(text)):
+    if start == "[" or (start == "{" and not _is_lines(text, by_name=ending in _LINES)):
         return _json(path, text, advice)
     if start != "{":
         raise DatasetError(
@@ -118,17 +117,18 @@ def is_one_object(content: bytes) -> bool:
     return text.lstrip()[:1] == "{" and not _is_lines(text)
 
 
-def _is_lines(text: str) -> bool:
-    """Return whether the first line is an object of its own, as in JSON Lines, and not the column table of a file."""
-    first, *more = text.strip().split("\n", 1)
-    if more and more[0].lstrip().startswith("{"):
-        return True  # another object follows: lists in the first one are values, not columns
+def _is_lines(text: str, *, by_name: bool = False) -> bool:
+    """Return whether the first line is an object of its own, as in JSON Lines, and not the column table of a file.
+
+    An object of lists may be either, where it is the only line: then the file's name decides.
+    """
+    first, _, rest = text.lstrip().partition("\n")
     try:
         value = parse_json(first)
     except ValueError:
         # A whole JSON text begins with a line that is no value; a broken line of JSON Lines is told as one.
         return first.rstrip().endswith("}") and "\n" in text.strip()
-    return not (_wraps(value) or is_by_column(value))
+    return bool(rest.strip()) or not (_wraps(value) or (is_by_column(value) and not by_name))
 
 
 def is_by_column(value: Any) -> bool:
@@ -209,21 +209,6 @@ def _separated(path: Path, text: str, separator: str, advice: str) -> Iterator[R
             yield Row(place=f"line {reader.line_num}", values=dict(zip(head, cells, strict=True)))
     except csv.Error as error:
         raise DatasetError(f"{path}: line {reader.line_num}: {error}; {advice}") from error
-
-
-def _text(path: Path, content: bytes, advice: str) -> str:
-    for mark, what in _MARKS.items():
-        if content.startswith(mark):
-            raise DatasetError(f"{path}: is {what}; save it as text in UTF-8, or gzip it")
-    try:
-        return without_mark(content).decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        guess = "UTF-16" if b"\x00" in content[:100] else "Latin-1 or Windows-1252"
-        raise DatasetError(
-            f"{path}: line {line}: byte 0x{content[error.start]:02x} is not UTF-8 (perhaps {guess}); "
-            f"save it as UTF-8; {advice}"
-        ) from error
 
 
 def _columnar(path: Path, content: bytes) -> tuple[str, list[Row]]:

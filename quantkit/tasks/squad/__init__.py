@@ -1,8 +1,9 @@
-"""Extractive question answering, scored as SQuAD v1.1."""
+"""Extractive question answering, scored as SQuAD v1.1, or as 2.0 where questions have no answer."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from quantkit.metrics.distributions import Outcome
 from quantkit.metrics.of_tasks import metric_of
 from quantkit.tasks.squad.answers import OUTPUTS, expected_scores, predict
 from quantkit.tasks.squad.cutting import SquadWindow, cut
@@ -23,10 +24,11 @@ class Squad:
     head = "ForQuestionAnswering"
     metric = metric_of("squad")
     per_token = True
+    outcome: Outcome = "choice"
     per_label = False
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
-        """Read a file in SQuAD v1.1 format, or rows; see `read_squad`."""
+        """Read a file in SQuAD format, or rows; see `read_squad`."""
         return read_squad(path, name, columns)
 
     def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:

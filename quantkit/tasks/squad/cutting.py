@@ -47,12 +47,19 @@ def cut(dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> lis
     windows: list[Window] = []
     for index, (question, ids) in enumerate(zip(questions, encoded, strict=True)):
         query = ids[: settings.max_query_length]
-        windows += _windows(index, query, tokens[question.context], tokenizer, settings)
+        cut_off = len(ids) > len(query)
+        windows += _windows(index, query, tokens[question.context], tokenizer, settings, truncated=cut_off)
     return windows
 
 
 def _windows(
-    index: int, query: NDArray[np.int64], context: Tokens, tokenizer: Tokenizer, settings: WindowSettings
+    index: int,
+    query: NDArray[np.int64],
+    context: Tokens,
+    tokenizer: Tokenizer,
+    settings: WindowSettings,
+    *,
+    truncated: bool,
 ) -> list[SquadWindow]:
     room = settings.max_length - tokenizer.specials(2) - len(query)
     stretches = cut_windows(len(context.ids), room, settings.doc_stride)
@@ -66,6 +73,7 @@ def _windows(
                 question=index,
                 input_ids=input_ids,
                 token_type_ids=token_type_ids,
+                truncated=truncated,
                 first=tokenizer.second_at(len(query)),
                 offsets=context.offsets[start : start + length],
                 widest=(widest_start - start, widest_length),

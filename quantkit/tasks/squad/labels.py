@@ -1,6 +1,7 @@
 """Where the answers of a file stand in the windows, to learn from.
 
 Published files have answers whose starts are off, so starts are not read: every place where the text stands is right.
+Where no answer is an answer (SQuAD 2.0), a window without one is answered by its first token, [CLS].
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,8 @@ import numpy as np
 from quantkit.tasks.squad.cutting import SquadWindow
 from quantkit.tasks.squad.question import SquadQuestion
 from quantkit.tasks.task import Dataset, Right, Window
+
+_NO_ANSWER: Right = ((0,), (0,))
 
 
 def right(dataset: Dataset, windows: Sequence[Window]) -> list[Right]:
@@ -23,12 +26,16 @@ def _places(window: SquadWindow, question: SquadQuestion) -> Right:
     starts, ends = window.offsets[:, 0], window.offsets[:, 1]
     full = ends > starts
     found: list[tuple[int, int]] = []
-    if not question.answers:
+    if not question.answers and not question.impossible:
         return (), ()
+    if question.impossible:
+        return _NO_ANSWER
     for begin, end in _occurrences(question.context, question.answers[0]):
         hits = np.flatnonzero(full & (ends > begin) & (starts < end))
         if len(hits) and starts[hits[0]] <= begin and ends[hits[-1]] >= end:
             found.append((window.first + int(hits[0]), window.first + int(hits[-1])))
+    if not found and question.nullable:
+        return _NO_ANSWER
     return tuple(first for first, _ in found), tuple(last for _, last in found)
 
 

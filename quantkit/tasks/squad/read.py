@@ -1,4 +1,4 @@
-"""SQuAD v1.1 JSON: articles with paragraphs with questions with answers; or one question a row (`rows`)."""
+"""SQuAD JSON, v1.1 or 2.0: articles with paragraphs with questions with answers; or one question a row (`rows`)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from quantkit.errors import DatasetError
 from quantkit.files import sha256_bytes
 from quantkit.tasks.reading import explain, parse, read_file
 from quantkit.tasks.rows.formats import is_by_column, is_one_object, read_rows, unpacked
-from quantkit.tasks.squad.question import FORMAT, SquadQuestion
+from quantkit.tasks.squad.question import FORMAT, SquadQuestion, as_one_version
 from quantkit.tasks.squad.rows import asked_in_rows
 from quantkit.tasks.task import Dataset
 
@@ -28,6 +28,7 @@ class _Question(_Strict):
     id: str
     question: str
     answers: list[_Answer]
+    is_impossible: bool = False
 
 
 class _Paragraph(_Strict):
@@ -45,7 +46,7 @@ class _File(_Strict):
 
 
 def read_squad(path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
-    """Read a file in SQuAD v1.1 format, or one of any form with a question in each row.
+    """Read a file in SQuAD format, or one of any form with a question in each row.
 
     Args:
         path: the file.
@@ -54,7 +55,7 @@ def read_squad(path: Path, name: str, columns: Mapping[str, str] | None = None) 
 
     Raises:
         DatasetError: the file is missing, empty, truncated, of another schema, has no questions, a question
-            without answers, or an id twice. The line names the place in the file.
+            without answers that it does not call impossible, or an id twice. The line names the place in the file.
     """
     content = read_file(path)
     inside, _ = unpacked(path, content)
@@ -69,9 +70,8 @@ def read_squad(path: Path, name: str, columns: Mapping[str, str] | None = None) 
     if not questions:
         raise DatasetError(f"{path}: has no questions; {FORMAT}")
     digest = sha256_bytes(content)
-    return Dataset(
-        name=name, path=path, digest=digest, source=digest, task="squad", questions=tuple(questions.values())
-    )
+    asked = tuple(as_one_version(questions).values())
+    return Dataset(name=name, path=path, digest=digest, source=digest, task="squad", questions=asked)
 
 
 def _is_nested(value: dict[str, Any]) -> bool:
@@ -104,6 +104,7 @@ def _nested(path: Path, value: Any) -> dict[str, SquadQuestion]:
                     context=paragraph.context,
                     question=question.question,
                     answers=tuple(answer.text for answer in question.answers),
+                    impossible=question.is_impossible,
                 )
     return questions
 
@@ -111,8 +112,12 @@ def _nested(path: Path, value: Any) -> dict[str, SquadQuestion]:
 def _check_question(path: Path, place: str, question: _Question) -> None:
     if not question.id:
         raise DatasetError(f"{path}: {place}.id: is empty; give every question its own")
-    if not question.answers:
+    if not question.answers and not question.is_impossible:
         raise DatasetError(
             f"{path}: {place}: question {question.id!r} has no answers; "
-            "leave unanswerable questions (SQuAD 2.0) out"
+            "say is_impossible: true if the text does not answer it (SQuAD 2.0), or leave it out"
+        )
+    if question.answers and question.is_impossible:
+        raise DatasetError(
+            f"{path}: {place}: question {question.id!r} is_impossible and has answers; keep one of them"
         )

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 
 from quantkit.errors import EvaluationError
-from quantkit.metrics.distributions import softmax
+from quantkit.metrics.distributions import Outcome, softmax
 from quantkit.metrics.entities import OUTSIDE, Entity, counts, entities, have_prefixes
 from quantkit.metrics.of_tasks import metric_of
 from quantkit.tasks.task import (
@@ -31,7 +31,7 @@ from quantkit.tasks.token_classification.question import UNLABELLED, Sentence, S
 from quantkit.tasks.token_classification.read import read_sentences
 from quantkit.tasks.tokenizer import Tokenizer
 
-__all__ = ["TASK", "Sentence", "SentenceWindow", "TokenClassification"]
+__all__ = ["TASK", "Sentence", "SentenceWindow", "TokenClassification", "tags_of"]
 
 
 class TokenClassification:
@@ -43,6 +43,7 @@ class TokenClassification:
     metric = metric_of("token-classification")
     per_token = True
     per_label = True
+    outcome: Outcome = "choice"
 
     def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
         """Read CoNLL or rows; see `quantkit.tasks.token_classification.read`."""
@@ -80,11 +81,7 @@ class TokenClassification:
             DatasetError: a sentence has no tags.
         """
         rows = self._checked(dataset, windows, outputs)
-        found: dict[int, list[str]] = {}
-        for row, (logits,) in zip(rows, outputs, strict=True):
-            tags = found.setdefault(row.question, [OUTSIDE] * len(row.gold))
-            for word, best in zip(row.words, np.argmax(logits[row.places], axis=1), strict=True):
-                tags[word] = row.labels[best]
+        found = tags_of(rows, outputs)
         by_question = {row.question: row for row in rows}
         return [_scored(dataset, by_question[index], found[index]) for index in sorted(found)]
 
@@ -130,6 +127,16 @@ class TokenClassification:
             if UNLABELLED in row.gold:
                 raise unanswered(dataset, question, "tags")
         return rows
+
+
+def tags_of(rows: Sequence[SentenceWindow], outputs: Sequence[Outputs]) -> dict[int, list[str]]:
+    """Return for each sentence, by its index, the label with the highest logit of every word."""
+    found: dict[int, list[str]] = {}
+    for row, (logits,) in zip(rows, outputs, strict=True):
+        tags = found.setdefault(row.question, [OUTSIDE] * len(row.gold))
+        for word, best in zip(row.words, np.argmax(logits[row.places], axis=1), strict=True):
+            tags[word] = row.labels[best]
+    return found
 
 
 def _scored(dataset: Dataset, row: SentenceWindow, tags: Sequence[str]) -> Prediction:

@@ -83,7 +83,7 @@ def _of_row(row: Row, path: Path, named: Mapping[str, str], taken: Mapping[str, 
         fits = isinstance(tags, list) and all(
             isinstance(tag, str | int) and not isinstance(tag, bool) for tag in tags
         )
-        if not fits or len(tags) != len(words):
+        if not fits or not isinstance(tags, list) or len(tags) != len(words):
             raise DatasetError(
                 f"{path}: {row.place}: {named['tags']} has no tag for each of {len(words)} words; {_FORMAT}"
             )

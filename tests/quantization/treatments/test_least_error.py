@@ -1,6 +1,7 @@
 """Factors of least expected error: never worse than SmoothQuant's, by a formula that is checked by rounding."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from quantkit.quantization.rounding import ROUNDINGS, Problem
 from quantkit.quantization.treatments.reading import rounded_to
 from quantkit.quantization.treatments.smooth.alpha import alpha_factors
 from quantkit.quantization.treatments.smooth.fold import smooth
-from quantkit.quantization.treatments.smooth.least_error import _problem, least_error_factors
+from quantkit.quantization.treatments.smooth.least_error import _ALPHAS, _problem, least_error_factors
 
 
 def expected_error(
@@ -72,6 +73,17 @@ def test_never_worse_than_any_alpha(
     assert np.log(ours.astype(np.float64)).mean() == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_a_layer_of_zeros_has_the_factors_of_an_alpha(statistics_of: Any, grid: Grid) -> None:
+    """Where no weight is there to round nothing divides by nothing, and the factors are a best alpha's."""
+    values, (matrix, _) = drawn(3, 8, 20, 1.0)
+    seen, zeros = statistics_of(values), [np.zeros_like(matrix)]
+    found = least_error_factors(seen, zeros, gptq=False, grid=grid)
+    alphas = [alpha_factors(seen.magnitude, zeros, alpha) for alpha in _ALPHAS]
+    assert any(np.array_equal(found, factors) for factors in alphas)
+
+
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 @pytest.mark.parametrize("gptq", [False, True])
 def test_better_than_alphas_where_it_matters(statistics_of: Any, gptq: bool, grid: Grid) -> None:
@@ -83,6 +95,16 @@ def test_better_than_alphas_where_it_matters(statistics_of: Any, gptq: bool, gri
     alphas = [alpha_factors(seen.magnitude, matrices, alpha / 20) for alpha in range(21)]
     best = min(expected_error(seen, matrices, factors, gptq=gptq, grid=grid) for factors in alphas)
     assert expected_error(seen, matrices, found, gptq=gptq, grid=grid) < 0.95 * best
+
+
+def test_rows_that_are_all_alike_have_factors(statistics_of: Any) -> None:
+    """Where tokens do not differ, rounding leaves moments that have no factor; smoothing goes on without it."""
+    _, matrices = drawn(6, 4, 3, 0.5)
+    seen = statistics_of(np.ones((3, 4), np.float32))
+    noise = np.full((4, 4), 3e-6, np.float32) - 4e-6 * np.eye(4, dtype=np.float32)
+    found = least_error_factors(replace(seen, moment=noise), matrices, gptq=True, grid=INT8)
+    assert np.isfinite(found).all()
+    assert (found > 0).all()
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)

@@ -145,7 +145,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "another vocabulary": (longer_vocabulary, "the tokenizer has .* tokens but the model"),
     "unknown family": (
         lambda folder: edit_config(folder, model_type="robertta"),
-        "'robertta' is not supported; did you mean 'roberta'.; supported are bert, decibert",
+        "'robertta' is not supported; did you mean 'roberta'.; supported are albert, bert",
     ),
     "no family": (lambda folder: edit_config(folder, model_type=None), "names no model_type"),
     "another task": (

@@ -88,7 +88,8 @@ def test_weights_without_a_place_are_named(exported: Callable[..., tuple[Artifac
     assert record is not None
     assert record.facts["unused_weights"] == ["my_head.weight"]
     assert said == [
-        "1 weights have no place in the model for squad and are left out, the first is my_head.weight"
+        "1 weights have no place in the model for squad and are left out (my_head); if it was trained with them, it "
+        "computes something else"
     ]
 
 

@@ -1,7 +1,6 @@
 """Artifacts as they are exported, not fused: static INT8 with queries and keys for runtimes that multiply them."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,14 @@ from quantkit.quantization.write.embeddings import open_embed_layer_norm
 from quantkit.recipe.settings import FuseSettings, QuantizeSettings
 from quantkit.stages.fuse import fuse
 from quantkit.stages.quantize import quantize
-from quantkit.tasks import WindowSettings
-from quantkit.tasks.prepared import Reader
 
 Export = Callable[[str, str], Artifact]
 LAYERS = 2
 
 
 @pytest.fixture
-def settings(span_questions: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., QuantizeSettings]:
-    """Return a function that makes settings of --attention qk, calibrated on six questions in short windows."""
-    # The checkpoints have 64 positions.
-    of, short = Reader.of, WindowSettings(max_length=60, doc_stride=16, max_query_length=30)
-    monkeypatch.setattr(Reader, "of", lambda artifact: replace(of(artifact), settings=short))
+def settings(span_questions: Path) -> Callable[..., QuantizeSettings]:
+    """Return a function that makes settings of --attention qk, calibrated on six questions."""
 
     def make(**changes: Any) -> QuantizeSettings:
         content = {"mode": "static", "calib": str(span_questions), "calib_questions": 6, "attention": "qk"}

@@ -105,6 +105,8 @@ def test_columnar_files(kind: str, tmp_path: Path) -> None:
     ("name", "content", "line"),
     [
         ("a.jsonl", "ü".encode("utf-16"), "is UTF-16; save it as text in UTF-8"),
+        ("a.jsonl", "ü".encode("utf-32"), "is UTF-32; save it as text in UTF-8"),
+        ("a.jsonl", '{"text": "a"}'.encode("utf-16-le"), "has bytes of 0, as UTF-16 has; save it"),
         ("a.csv", "text\nMüller\n".encode("latin-1"), "line 2: byte 0xfc is not UTF-8 .perhaps Latin-1"),
         ("a.jsonl", b"PK\x03\x04...", "is a zip archive; save it"),
         ("a.jsonl", b"\x28\xb5\x2f\xfd...", "is zstandard; save it"),

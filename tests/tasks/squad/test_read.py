@@ -67,7 +67,7 @@ TWICE = {"data": [*content()["data"], *content()["data"]]}
         ),
         (json.dumps(content(id="")), r"qas\[0\].id: is empty; give"),
         (json.dumps(content(question=None)), r"qas\[0\].question: Input should be a valid string; give"),
-        (json.dumps(content(answers=[])), "question 'q1' has no answers; leave unanswerable"),
+        (json.dumps(content(answers=[])), "question 'q1' has no answers; say is_impossible"),
         (json.dumps(content(answers=["Ann"])), r"qas\[0\].answers\[0\]: Input should be an object; give"),
         (json.dumps(TWICE), r"data\[1\].paragraphs\[0\].qas\[0\]: id 'q1' was used before; give"),
     ],

@@ -52,6 +52,8 @@ def least_error_factors(
     problem = _problem(statistics, matrices, gptq=gptq, grid=grid)
     starts = [alpha_factors(statistics.magnitude, matrices, alpha).astype(np.float64) for alpha in _ALPHAS]
     best = min(starts, key=problem.error)
+    if not any(matrix.any() for matrix in matrices):
+        return best.astype(np.float32)  # the outputs are 0 whatever the factors: there is no way down
     return _descend(problem, best).astype(np.float32)
 
 
@@ -132,7 +134,11 @@ def _conditional_squares(statistics: Statistics) -> np.ndarray:
     damped = moment[np.ix_(order, order)]
     damped[np.diag_indices_from(damped)] += _DAMPING * diagonal[order] + 1e-8 * diagonal.mean() + 1e-30
     squares = np.empty_like(diagonal)
-    squares[order] = np.diag(cholesky(damped)) ** 2
+    try:
+        squares[order] = np.diag(cholesky(damped)) ** 2
+    except np.linalg.LinAlgError:
+        # Rows that are all alike: what is left of their variance is noise of rounding, and no row makes up for another.
+        return np.maximum(diagonal, 0)
     return squares
 
 

@@ -1,0 +1,222 @@
+"""Sentence similarity: an embedding for each text, and for two texts the cosine of their embeddings.
+
+A file has rows, such as lines of JSON:
+
+    {"id": "1", "sentence1": "...", "sentence2": "...", "score": 3.8, "group": "..."}
+
+A pair becomes two windows, one for each text. The score says how much alike the texts are, on any scale: only the order
+of the pairs counts. Without a score, or with one text, a row is for calibration.
+
+The metric is Spearman's correlation of the cosines with the scores. A pair's own score tells how near its two ranks
+are: exp(-d²/2) of their distance d, both sides brought to standard deviation 1, in tenths; a pair has changed where
+that differs. Its exact match is 1 where d is below 0.5. Its answer is the two embeddings
+(`quantkit.metrics.embeddings`).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.files import sha256_bytes
+from quantkit.metrics.distributions import Outcome
+from quantkit.metrics.embeddings import cosine, packed
+from quantkit.metrics.of_tasks import metric_of
+from quantkit.metrics.rank_correlation import ranks
+from quantkit.tasks.reading import read_file
+from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
+from quantkit.tasks.rows.formats import read_rows
+from quantkit.tasks.task import (
+    Dataset,
+    Outputs,
+    Prediction,
+    Right,
+    Window,
+    WindowSettings,
+    require_outputs,
+    unanswered,
+)
+from quantkit.tasks.text_regression import number_of
+from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, text_rows, texts_of
+from quantkit.tasks.tokenizer import Tokenizer
+
+NEAR = 0.5  # of the standard deviation of ranks: what is nearer is an exact match
+_FORMAT = "give rows with sentence1, sentence2 and score, or texts alone"
+_MEANINGS = (
+    *TEXT,
+    Meaning(
+        name="score",
+        known=("score", "similarity_score", "similarity", "relatedness_score", "label", "labels"),
+    ),
+    *NAMES,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimilarityQuestion(PairQuestion):
+    """A text, or two and how much alike they are.
+
+    Attributes:
+        score: None in a file for calibration.
+    """
+
+    score: float | None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts that get an embedding, one or two."""
+        return (self.text,) if self.text_pair is None else (self.text, self.text_pair)
+
+
+class SentenceSimilarity:
+    """The task `sentence-similarity`; see `quantkit.tasks.task.Task`."""
+
+    name = "sentence-similarity"
+    outputs = ("sentence_embedding",)
+    head = "Model"
+    metric = metric_of("sentence-similarity")
+    per_token = False
+    per_label = False
+    outcome: Outcome = "direction"
+
+    def read(self, path: Path, name: str, columns: Mapping[str, str] | None = None) -> Dataset:
+        """Read rows of any form.
+
+        Raises:
+            DatasetError: the file is missing, empty, broken, of another schema, or has an id twice.
+        """
+        content = read_file(path)
+        rows = read_rows(path, content, _FORMAT)
+        named = called(path, rows.columns, _MEANINGS, columns or {})
+        questions: dict[str, SimilarityQuestion] = {}
+        for row in rows.rows:
+            text, pair = texts_of(row, path, named, _FORMAT)
+            score = number_of(row, path, named["score"], _FORMAT) if "score" in named else None
+            made = text_id(row, path, named, questions) or made_id([text, pair, score], questions)
+            group = row.values.get(named["group"]) if "group" in named else None
+            questions[made] = SimilarityQuestion(
+                id=made,
+                group=made if group in (None, "") else str(group),
+                text=text,
+                text_pair=pair,
+                score=score,
+            )
+        digest = sha256_bytes(content)
+        return Dataset(
+            name=name,
+            path=path,
+            digest=digest,
+            source=digest,
+            task=self.name,
+            questions=tuple(questions.values()),
+        )
+
+    def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
+        """Return one window for each text of a question, cut to what the model reads.
+
+        Raises:
+            UsageError: `max_length` leaves no room for text, or is more than the model has positions for.
+        """
+        questions = cast(tuple[SimilarityQuestion, ...], dataset.questions)
+        texts = [(index, text) for index, question in enumerate(questions) for text in question.texts]
+        rows = text_rows([(text, None) for _, text in texts], tokenizer, settings.max_length)
+        return [
+            Window(
+                question=index,
+                input_ids=row.input_ids,
+                token_type_ids=row.token_type_ids,
+                truncated=row.truncated,
+            )
+            for (index, _), row in zip(texts, rows, strict=True)
+        ]
+
+    def right(self, dataset: Dataset, windows: Sequence[Window]) -> list[Right]:
+        """Return nothing: no number of an embedding is right by itself."""
+        del dataset
+        return [((),) for _ in windows]
+
+    def predict(
+        self,
+        dataset: Dataset,
+        windows: Sequence[Window],
+        outputs: Sequence[Outputs],
+        settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
+    ) -> list[Prediction]:
+        """Return the embeddings of each pair's texts, and their cosine.
+
+        Raises:
+            EvaluationError: an embedding is missing, NaN or infinite; it names the pair.
+            DatasetError: a question has one text, or no score.
+        """
+        found = _embeddings(dataset, windows, outputs)
+        cosines, scores = _compared(dataset, found)
+        apart = np.abs(np.subtract(*_standard_ranks(cosines, scores)))
+        return [
+            Prediction(
+                id=question.id,
+                group=question.group,
+                answer=" ".join(packed(embedding) for embedding in embeddings),
+                exact_match=float(distance < NEAR),
+                f1=round(math.exp(-(distance**2) / 2), 1),
+                measures=(cosines[place], scores[place]),
+            )
+            for place, (question, embeddings, distance) in enumerate(
+                zip(dataset.questions, found, apart.tolist(), strict=True)
+            )
+        ]
+
+    def expected_scores(
+        self,
+        dataset: Dataset,
+        windows: Sequence[Window],
+        outputs: Sequence[Outputs],
+        settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
+    ) -> list[float]:
+        """Return each pair's part of the correlation: the product of its two ranks, standardised, of mean Spearman.
+
+        Raises:
+            EvaluationError: an embedding is missing, NaN or infinite; it names the pair.
+            DatasetError: a question has one text, or no score.
+        """
+        mine, theirs = _standard_ranks(*_compared(dataset, _embeddings(dataset, windows, outputs)))
+        found: list[float] = (mine * theirs).tolist()
+        return found
+
+
+def _embeddings(
+    dataset: Dataset, windows: Sequence[Window], outputs: Sequence[Outputs]
+) -> list[list[NDArray[np.float32]]]:
+    """Return the embeddings of each question's texts."""
+    require_outputs(dataset, windows, outputs, SentenceSimilarity.outputs, per_token=False)
+    found: list[list[NDArray[np.float32]]] = [[] for _ in dataset.questions]
+    for window, (embedding,) in zip(windows, outputs, strict=True):
+        found[window.question].append(embedding)
+    return found
+
+
+def _compared(
+    dataset: Dataset, embeddings: Sequence[Sequence[NDArray[np.float32]]]
+) -> tuple[list[float], list[float]]:
+    """Return the cosine of each pair, and its score."""
+    cosines, scores = [], []
+    for question, pair in zip(
+        cast(tuple[SimilarityQuestion, ...], dataset.questions), embeddings, strict=True
+    ):
+        if len(pair) < 2 or question.score is None:
+            raise unanswered(dataset, question, "second text" if len(pair) < 2 else "score")
+        cosines.append(cosine(*pair))
+        scores.append(question.score)
+    return cosines, scores
+
+
+def _standard_ranks(cosines: list[float], scores: list[float]) -> tuple[NDArray[np.float64], ...]:
+    """Return both sides' ranks, of mean 0 and standard deviation 1; zeros where all are the same."""
+    both = [ranks(np.array(values, np.float64)) for values in (cosines, scores)]
+    return tuple((values - values.mean()) / (values.std() or 1.0) for values in both)
+
+
+TASK = SentenceSimilarity()

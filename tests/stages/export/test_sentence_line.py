@@ -1,0 +1,125 @@
+"""An embedding model through the whole line: exported, quantized, evaluated, gated, written for others."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from click.testing import CliRunner, Result
+
+import quantkit
+from quantkit.artifact import Artifact
+from quantkit.cli.main import main
+from quantkit.errors import UsageError
+
+WORDS = (
+    "who",
+    "wrote",
+    "the",
+    "long",
+    "letter",
+    "ann",
+    "it",
+    "in",
+    "on",
+    "a",
+    "cold",
+    "day",
+    "said",
+    "agent",
+    "was",
+)
+
+
+def run(arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments.split())
+
+
+@pytest.fixture(scope="module")
+def line(make_checkpoint: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with fp32, int8, pairs.jsonl and texts.jsonl."""
+    transformers = pytest.importorskip("transformers")
+    folder: Path = tmp_path_factory.mktemp("line")
+    shutil.copytree(make_checkpoint("bert", "squad").folder, folder / "encoder")
+    transformers.AutoModel.from_pretrained(folder / "encoder").save_pretrained(folder / "encoder")
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice(WORDS, random.integers(4, 9))) for _ in range(60)]
+    pairs = []
+    for place, text in enumerate(texts):
+        # A pair is the more alike the fewer of its words are others.
+        other, changed = text.split(), int(random.integers(0, 4))
+        for at in range(changed):
+            other[at] = str(random.choice(WORDS))
+        pairs.append(
+            {"sentence1": text, "sentence2": " ".join(other), "score": -changed, "group": str(place % 8)}
+        )
+    (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    (folder / "texts.jsonl").write_text("\n".join(json.dumps({"text": text + " again"}) for text in texts))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUANTKIT_CACHE", str(folder / "cache"))
+        made = [
+            run(f"export {folder}/encoder -o {folder}/fp32 --task sentence-similarity --pooling mean"),
+            run(f"quantize {folder}/fp32 -o {folder}/int8 --calib {folder}/texts.jsonl --calib-questions 20"),
+        ]
+    assert [result.stderr for result in made if result.exit_code] == []
+    return folder
+
+
+def test_the_gate_passes(line: Path) -> None:
+    """INT8 keeps order, direction and neighbours, within limits for a model of random weights."""
+    limits = "--min-ratio 0.9 --min-cosine 0.97 --min-overlap 0.7"
+    result = run(f"gate {line}/int8 --baseline {line}/fp32 --data {line}/pairs.jsonl --json {limits}")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    checks = {check["name"]: check["verdict"] for check in report["checks"]}
+    assert (checks["int8 coverage"], checks["cosine"], checks["nearest texts"]) == ("pass", "pass", "pass")
+
+
+def test_the_api_embeds(line: Path) -> None:
+    """Embeddings have length 1, and do not depend on what else is in the batch."""
+    with quantkit.load(line / "int8", threads=1) as model:
+        one, other = model.embed(["who wrote it", "ann wrote the long letter on a cold day"])
+        np.testing.assert_allclose(np.linalg.norm([one, other], axis=1), 1, atol=1e-6, rtol=0)
+        np.testing.assert_allclose(model.embed(["who wrote it"])[0], one, atol=1e-6, rtol=0)
+        assert model.embed([]).shape == (0, 0)
+        with pytest.raises(UsageError, match="is for sentence-similarity; classify is for text-class"):
+            model.classify("a text")
+
+
+def test_texts_without_scores_are_for_calibration(line: Path) -> None:
+    """Nothing can be scored on them, and the line says so."""
+    result = run(f"evaluate {line}/fp32 --data {line}/texts.jsonl")
+    assert result.exit_code == 2
+    assert "has no second text, so there is nothing to score" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["fp32", "int8"])
+def test_the_folder_for_sentence_transformers_gives_the_same_embeddings(
+    line: Path, name: str, tmp_path: Path
+) -> None:
+    """Its graph ends before the pooling; pooled in numpy, the embeddings are the artifact's, padded or not."""
+    result = run(f"convert {line}/{name} -o {tmp_path}/out --json")
+    assert result.exit_code == 0, result.output
+    path = Path(json.loads(result.stdout)["model"])
+    assert path.name.startswith("model_qint8_" if name == "int8" else "model.onnx")
+    modules = json.loads((tmp_path / "out" / "modules.json").read_text())
+    assert [module["type"].rpartition(".")[2] for module in modules] == [
+        "Transformer",
+        "Pooling",
+        "Normalize",
+    ]
+    pooling = json.loads((tmp_path / "out" / "1_Pooling" / "config.json").read_text())
+    assert (pooling["pooling_mode_mean_tokens"], pooling["word_embedding_dimension"]) == (True, 32)
+    assert [output.name for output in onnx.load(path).graph.output] == ["last_hidden_state"]
+    artifact = Artifact.open(line / name)
+    mask = (np.arange(12) < [[12], [7]]).astype(np.int64)
+    ids = np.random.default_rng(1).integers(5, 50, (2, 12)) * mask
+    feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    (tokens,) = onnxruntime.InferenceSession(path).run(["last_hidden_state"], feeds)
+    mean = (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
+    wanted = onnxruntime.InferenceSession(artifact.model_path).run(["sentence_embedding"], feeds)[0]
+    np.testing.assert_allclose(mean / np.linalg.norm(mean, axis=1, keepdims=True), wanted, atol=1e-5, rtol=0)
