@@ -6,7 +6,8 @@
 
 Sentences are made from frames with places for people, places, organizations and dates. Many names are of several kinds
 (Paris, Jordan, Ford), so only the words around them tell, many are made of syllables and were never seen in training,
-and some words are lost: entity F1 stays below 100, for what cannot be lost cannot be measured.
+and some words are lost: some sentences do not tell at all, and entity F1 stays below 100: what cannot be
+lost cannot be measured.
 
 The folder holds `checkpoint/` and `data/` with calibration.jsonl (200 sentences), selection.jsonl (1,000),
 evaluation.jsonl (2,000), and evaluation.conll, the same in CoNLL. A sentence's hash decides its part. One seed, one
@@ -54,6 +55,13 @@ there was nothing to report that day .
 it rained in {LOC} all day .
 a letter to {PER} arrived from {ORG} .
 the weather was as bad as it had been the week before .
+nobody had heard from {PER} for years .
+nobody had heard from {ORG} for years .
+{LOC} was in the news again .
+{PER} was in the news again .
+{ORG} was in the news again .
+they all talk about {LOC} , and about {PER} .
+they all talk about {ORG} , and about {LOC} .
 """
 _SHARED = (
     "paris",

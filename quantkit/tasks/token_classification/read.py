@@ -60,9 +60,14 @@ def read_sentences(path: Path, name: str, task: str, columns: Mapping[str, str] 
 def _of_rows(path: Path, content: bytes, columns: Mapping[str, str]) -> Any:
     rows = read_rows(path, content, _FORMAT)
     named = called(path, rows.columns, _MEANINGS, columns)
+    found = rows.rows
+    if all(isinstance(row.values.get(named["tokens"]), str) for row in found) and found[0].place == "[0]":
+        # One object of lists is a sentence here, and not columns of sentences.
+        whole = {name: [row.values.get(name) for row in found] for name in rows.columns}
+        found = (Row(place="[0]", values=whole),)
 
     def sentences(taken: Mapping[str, object]) -> Iterator[Sentence]:
-        for row in rows.rows:
+        for row in found:
             yield _of_row(row, path, named, taken)
 
     return sentences
