@@ -140,15 +140,15 @@ RUNTIMES = Table(
 TASKS = Table(
     {
         "squad": ("quantkit.tasks.squad:TASK", "answers are parts of a paragraph"),
-        "sentence-similarity": (
-            "quantkit.tasks.sentence_similarity:TASK",
-            "a text gets an embedding, two texts a similarity",
-        ),
         "text-classification": ("quantkit.tasks.text_classification:TASK", "a text, or two, get a label"),
         "multi-label-classification": ("quantkit.tasks.multi_label:TASK", "they get any number of labels"),
         "text-regression": ("quantkit.tasks.text_regression:TASK", "they get a number"),
         "reranking": ("quantkit.tasks.reranking:TASK", "passages of a query get an order"),
         "token-classification": ("quantkit.tasks.token_classification:TASK", "each word gets a tag (NER)"),
+        "sentence-similarity": (
+            "quantkit.tasks.sentence_similarity:TASK",
+            "a text gets an embedding, two texts a similarity",
+        ),
     }
 )
 """What a model does (`quantkit.tasks.Task`)."""

@@ -153,7 +153,7 @@ def require_task(
     Raises:
         CheckpointError: it is for another task, or for none.
     """
-    if task_named(task).head not in family.heads:
+    if task_named(task).head not in (ENCODER, *family.heads):
         raise CheckpointError(
             f"{where}: transformers has no model of the family {family.model_type} for {task}; "
             f"it has them for {' and '.join(tasks_of(family.heads))}"

@@ -119,7 +119,7 @@ def _end_before_pooling(model: ir.Model, artifact: Artifact) -> None:
     }
     if len(read) != 1:
         raise ArtifactError(
-            f"{artifact.model_path}: its graph has no pooling that quantkit wrote; export the checkpoint again"
+            f"{artifact.path}: its graph has no pooling that quantkit wrote; export the checkpoint again"
         )
     end = ir.node("Identity", [read.pop()], name=_HIDDEN)
     output = end.outputs[0]

@@ -55,7 +55,7 @@ def asked(folder: Path, *words: str) -> list[str]:
         (("publish", "int8", "in"), ["dir,in"]),
         (("verify", "int8", "--require-signer", "no"), ["file,no"]),
         (("quantize", "int8", "-o", "ou"), ["dir,ou"]),
-        (("run", "minilm-s"), ["plain,minilm-static", "file,minilm-s"]),
+        (("run", "minilm-s"), ["plain,minilm-search", "plain,minilm-static", "file,minilm-s"]),
         (("export", "qu"), ["plain,quickstart", "dir,qu"]),
         (("evaluate", "int8", "--data", "squad"), ["plain,squad", "plain,squad-train", "file,squad"]),
         (("quantize", "int8", "--calib", "call"), ["plain,callcentre", "file,call"]),
@@ -74,7 +74,10 @@ def test_what_is_offered(folder: Path, words: tuple[str, ...], expected: list[st
     ("words", "expected"),
     [
         ("gate in", {"int8", "inner"}),
-        ("run minilm", {"minilm-auto", "minilm-dynamic", "minilm-static", "minilm mine.yaml"}),
+        (
+            "run minilm",
+            {"minilm-auto", "minilm-dynamic", "minilm-search", "minilm-static", "minilm mine.yaml"},
+        ),
         ("evaluate int8 --data squad", {"squad", "squad-train", "squad.json"}),
         ("gate int8 --junit no", {"notes.json"}),
     ],

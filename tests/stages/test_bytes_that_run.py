@@ -143,6 +143,7 @@ RUN_NOTHING = {
     "importing": "it takes a folder of another tool",
     "publish": "it copies, and every byte of the copy is hashed",
     "report": "it reads reports",
+    "sentence_folder": "it copies the model that it holds, of embeddings alone",
     "search": "it takes a checkpoint, and runs what it has just made of it in a folder of its own",
 }
 INSIDE = {"gate": "judge evaluates and inspects; the stage itself reads the evidence"}

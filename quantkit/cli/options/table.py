@@ -4,8 +4,8 @@ from quantkit.cli.options.option import Option
 
 OPTIONS: dict[str, tuple[Option, ...]] = {
     "Recipe": (
-        Option(path=('task',), names=('--task',), kind='choice', choices=('squad', 'sentence-similarity', 'text-classification', 'multi-label-classification', 'text-regression', 'reranking', 'token-classification'), default='squad', words=(('question-answering', 'squad'),),
-               help='What the model does (squad: answers are parts of a paragraph; sentence-similarity: a text gets an embedding, two texts a similarity; text-classification: a text, or two, get a label; multi-label-classification: they get any number of labels; text-regression: they get a number; reranking: passages of a query get an order; token-classification: each word gets a tag (NER)).'),
+        Option(path=('task',), names=('--task',), kind='choice', choices=('squad', 'text-classification', 'multi-label-classification', 'text-regression', 'reranking', 'token-classification', 'sentence-similarity'), default='squad', words=(('question-answering', 'squad'),),
+               help='What the model does (squad: answers are parts of a paragraph; text-classification: a text, or two, get a label; multi-label-classification: they get any number of labels; text-regression: they get a number; reranking: passages of a query get an order; token-classification: each word gets a tag (NER); sentence-similarity: a text gets an embedding, two texts a similarity).'),
     ),
     "DistillSettings": (
         Option(path=('data',), names=('--data',), metavar='NAME|FILE', many=True, required=True, place='file', known=('squad', 'squad-train', 'callcentre'),
