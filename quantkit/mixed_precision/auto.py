@@ -160,7 +160,8 @@ def find(
     )
     return Chosen(
         settings=as_settings(
-            settings,
+            # Static takes another number where none is said.
+            settings.model_copy(update={"calib_questions": len(calibration_set.ids)}),
             workbench,
             report.groups,
             {group: options[group][index].choice for group, index in chosen.items()},

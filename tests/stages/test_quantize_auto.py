@@ -190,7 +190,10 @@ def test_recipe_makes_the_same_artifact(searched: Artifact, fp32: Artifact, tmp_
 def test_grids_are_mixed(
     tiny_classifier: Path, fp32: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For a target that saturates each group has the grid that is cheapest for it, and the recipe repeats the mix."""
+    """For a target that saturates each group has the grid that is cheapest for it, and the recipe repeats the mix.
+
+    Also where nobody said how many questions: static would take more of them by itself.
+    """
 
     def priced(
         requests: list[CostRequest], *, tokens: int, seconds_budget: float
@@ -206,7 +209,7 @@ def test_grids_are_mixed(
 
     monkeypatch.setattr(options, "measure_costs", priced)
     asked = {"target": 0.5, "slack": 0.0, "select_questions": 40}
-    settings = settings_of(tiny_classifier, target_isa="avx2", auto=asked)
+    settings = settings_of(tiny_classifier, target_isa="avx2", calib_questions=None, auto=asked)
     made = quantize(fp32, tmp_path / "int8", settings=settings)
     facts, report = facts_of(made), report_of(made)
     assert facts["grids"] == {"int8-pairs": 2 * 5 + 2, "uint8": 2}
