@@ -6,6 +6,7 @@ The graph holds a weight once, however many layers use it.
 from quantkit.architectures.architecture import (
     QUESTION_ANSWERING,
     SEQUENCE_CLASSIFICATION,
+    TOKEN_CLASSIFICATION,
     Architecture,
     Config,
     EncoderShape,
@@ -31,7 +32,11 @@ ARCHITECTURE = Architecture(
     model_type="albert",
     read_inputs=takes("input_ids", "attention_mask", "token_type_ids"),
     encoder="albert",
-    heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
+    heads={
+        QUESTION_ANSWERING: ("qa_outputs.weight",),
+        SEQUENCE_CLASSIFICATION: ("classifier.weight",),
+        TOKEN_CLASSIFICATION: ("classifier.weight",),
+    },
     read_shape=read_shape,
     expected_fusions=expected_fusions,
 )

@@ -6,6 +6,7 @@ from quantkit.architectures.architecture import (
     QUESTION_ANSWERING,
     SEQUENCE_CLASSIFICATION,
     SKIP_LAYER_NORM,
+    TOKEN_CLASSIFICATION,
     Architecture,
     Config,
     activation_fusions,
@@ -44,7 +45,11 @@ ARCHITECTURE = Architecture(
     model_type="deberta-v2",
     read_inputs=read_inputs,
     encoder="deberta",
-    heads={QUESTION_ANSWERING: ("qa_outputs.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
+    heads={
+        QUESTION_ANSWERING: ("qa_outputs.weight",),
+        SEQUENCE_CLASSIFICATION: ("classifier.weight",),
+        TOKEN_CLASSIFICATION: ("classifier.weight",),
+    },
     read_shape=uniform_shape,
     expected_fusions=expected_fusions,
 )

@@ -9,6 +9,7 @@ from quantkit.architectures.architecture import (
     ROTARY,
     SEQUENCE_CLASSIFICATION,
     SKIP_LAYER_NORM,
+    TOKEN_CLASSIFICATION,
     Architecture,
     Config,
     takes,
@@ -41,7 +42,11 @@ ARCHITECTURE = Architecture(
     model_type="modernbert",
     read_inputs=takes("input_ids", "attention_mask"),
     encoder="model",
-    heads={QUESTION_ANSWERING: ("classifier.weight",), SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
+    heads={
+        QUESTION_ANSWERING: ("classifier.weight",),
+        SEQUENCE_CLASSIFICATION: ("classifier.weight",),
+        TOKEN_CLASSIFICATION: ("classifier.weight",),
+    },
     read_shape=uniform_shape,
     expected_fusions=expected_fusions,
 )

@@ -3,6 +3,7 @@
 from quantkit.architectures.architecture import (
     QUESTION_ANSWERING,
     SEQUENCE_CLASSIFICATION,
+    TOKEN_CLASSIFICATION,
     Architecture,
     Config,
     post_norm_fusions,
@@ -24,6 +25,7 @@ ARCHITECTURE = Architecture(
     heads={
         QUESTION_ANSWERING: ("qa_outputs.weight",),
         SEQUENCE_CLASSIFICATION: ("classifier.out_proj.weight",),
+        TOKEN_CLASSIFICATION: ("classifier.weight",),
     },
     read_shape=uniform_shape,
     expected_fusions=expected_fusions,

@@ -6,6 +6,7 @@ from quantkit.architectures.architecture import (
     ROTARY,
     SEQUENCE_CLASSIFICATION,
     SKIP_LAYER_NORM,
+    TOKEN_CLASSIFICATION,
     Architecture,
     Config,
     takes,
@@ -28,7 +29,10 @@ ARCHITECTURE = Architecture(
     model_type="nomic_bert",
     read_inputs=takes("input_ids", "attention_mask", "token_type_ids"),
     encoder="nomic_bert",
-    heads={SEQUENCE_CLASSIFICATION: ("classifier.weight",)},
+    heads={
+        SEQUENCE_CLASSIFICATION: ("classifier.weight",),
+        TOKEN_CLASSIFICATION: ("classifier.weight",),
+    },
     read_shape=uniform_shape,
     expected_fusions=expected_fusions,
 )

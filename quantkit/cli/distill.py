@@ -33,6 +33,7 @@ def command(
     the teacher's answers and hidden states. A training that was stopped goes on where it was when the same command
     is given again.
     """
+    from quantkit.metrics.of_tasks import metric_of
     from quantkit.recipe.distill_settings import DistillSettings
     from quantkit.recipe.places import QUICKSTART
     from quantkit.recipe.settings import Recipe
@@ -47,19 +48,19 @@ def command(
     if output.as_json:
         show.print_json(report.as_json())
     else:
-        _print(report, output.path)
+        _print(report, output.path, metric_of(family.task).name)
 
 
-def _print(report: "DistillReport", out: Path) -> None:
+def _print(report: "DistillReport", out: Path, metric: str) -> None:
     """Print what was learned, and what it cost."""
     best = max(report.evaluations, key=lambda found: found.merit)
     first, teacher = report.evaluations[0], report.teacher_score
     asked = f"{report.selection_questions:,} selection questions"
     facts = [
         ("checkpoint", str(out)),
-        ("F1", f"{first.f1:.2f} before, {best.f1:.2f} after, teacher {teacher.f1:.2f}, on {asked}"),
+        (metric, f"{first.f1:.2f} before, {best.f1:.2f} after, teacher {teacher.f1:.2f}, on {asked}"),
         (
-            "expected F1",
+            f"expected {metric}",
             f"{first.expected_f1:.2f} before, {best.expected_f1:.2f} after, teacher {teacher.expected_f1:.2f}",
         ),
         (

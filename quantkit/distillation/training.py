@@ -29,6 +29,7 @@ from quantkit.distillation.schedule import PhaseName, Schedule, Speed, split_ste
 from quantkit.distillation.state import Progress
 from quantkit.distillation.whole import compared_attention, loss_weights, whole_losses
 from quantkit.errors import EvaluationError
+from quantkit.metrics.of_tasks import metric_of
 from quantkit.progress import track
 from quantkit.records.distill import Ended, Evaluated, Speeds
 
@@ -169,7 +170,7 @@ class _Training:
                         progress = self._evaluate(progress)
                 except (_NotFinite, EvaluationError):
                     return progress, "nan"
-                advance(1, _note(progress))
+                advance(1, _note(progress, metric_of(self.lesson.pair.student.task).name))
                 if phase.name == "whole" and progress.since_best >= settings.patience:
                     return progress, "early"
                 if settings.steps is None and progress.seconds > _LATE * settings.budget:
@@ -277,10 +278,10 @@ def _evaluated(step: int, score: Score, loss: float | None = None) -> Evaluated:
     return Evaluated(step=step, f1=score.f1, expected_f1=score.expected, loss=loss)
 
 
-def _note(progress: Progress) -> str:
+def _note(progress: Progress, metric: str) -> str:
     done = progress.step - progress.evaluated[-1].step
     loss = f"loss {progress.loss / done:.4f}, " if done else ""
-    return f"{loss}F1 {progress.evaluated[-1].f1:.2f} (teacher {progress.teacher.f1:.2f})"
+    return f"{loss}{metric} {progress.evaluated[-1].f1:.2f} (teacher {progress.teacher.f1:.2f})"
 
 
 @contextlib.contextmanager

@@ -80,9 +80,9 @@ def bill_of_materials(manifest: Manifest, reference: Reference, gate: GateReport
 
 def _card(manifest: Manifest, gate: GateReport, data: list[str]) -> dict[str, Any]:
     measured = {
-        "F1": gate.candidate_f1,
-        "F1 of the baseline": gate.baseline_f1,
-        "F1 ratio to the baseline": gate.ratio,
+        gate.metric: gate.candidate_f1,
+        f"{gate.metric} of the baseline": gate.baseline_f1,
+        f"{gate.metric} ratio to the baseline": gate.ratio,
     }
     return {
         "modelParameters": {

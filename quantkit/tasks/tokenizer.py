@@ -5,7 +5,6 @@ tokenizer itself by encoding a pair, so that one code serves WordPiece and byte-
 """
 
 import functools
-import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -152,33 +151,18 @@ class Tokenizer:
     ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Return of each sentence the token ids and the words they are of, int64 [tokens] each.
 
-        Words are encoded one by one, as transformers does with `is_split_into_words`. A byte-level tokenizer puts a
-        space before each, whatever its files say: transformers refuses it otherwise.
+        Words are encoded one by one, as transformers does with `is_split_into_words`: whether a byte-level tokenizer
+        puts a space before each is what its files say (`add_prefix_space`).
         """
         found = []
         for start in range(0, len(sentences), _AT_ONCE):
             part = [list(words) for words in sentences[start : start + _AT_ONCE]]
             with self._errors():
-                encodings = self._for_words.encode_batch(part, is_pretokenized=True, add_special_tokens=False)
+                encodings = self._tokenizer.encode_batch(part, is_pretokenized=True, add_special_tokens=False)
             for encoding in encodings:
                 ids, words = np.array(encoding.ids, np.int64), np.array(encoding.word_ids, np.int64)
                 found.append((ids, words))
         return found
-
-    @functools.cached_property
-    def _for_words(self) -> Any:
-        content = json.loads(self._tokenizer.to_str())
-        kinds = content.get("pre_tokenizer") or {}
-        bytes_too = [
-            kind for kind in (kinds, *kinds.get("pretokenizers", ())) if kind.get("type") == "ByteLevel"
-        ]
-        if not any(kind.get("add_prefix_space") is False for kind in bytes_too):
-            return self._tokenizer
-        for kind in bytes_too:
-            kind["add_prefix_space"] = True
-        spaced = tokenizers.Tokenizer.from_str(json.dumps(content))
-        spaced.encode_special_tokens = self._tokenizer.encode_special_tokens
-        return spaced
 
     @property
     def before_text(self) -> int:

@@ -442,6 +442,12 @@ def _write_datasets() -> None:
     for name, content in contents.items():
         Path(f"{name}.json").write_text(content, encoding="utf-8")
     Path("texts.jsonl").write_text(TEXTS, encoding="utf-8")
+    Path("untagged.conll").write_text("ann B-PER\nwrote\n")
+    Path("empty.conll").write_text("-DOCSTART- O\n\n")
+    Path("whole.jsonl").write_text('{"tokens": "ann wrote", "ner_tags": ["B-PER", "O"]}\n')
+    Path("fewer.jsonl").write_text(
+        '{"tokens": ["it"], "ner_tags": ["O"]}\n{"tokens": ["ann", "wrote"], "ner_tags": ["B-PER"]}\n'
+    )
     Path("latin.csv").write_text("text,label\nMüller,1\n", encoding="latin-1")
     Path("stars.csv").write_text("words,stars\ngood,1\n", encoding="utf-8")
     Path("short.csv").write_text("text,label\ngood\n", encoding="utf-8")

@@ -61,7 +61,7 @@ def _of_rows(path: Path, content: bytes, columns: Mapping[str, str]) -> Any:
     rows = read_rows(path, content, _FORMAT)
     named = called(path, rows.columns, _MEANINGS, columns)
     found = rows.rows
-    if all(isinstance(row.values.get(named["tokens"]), str) for row in found) and found[0].place == "[0]":
+    if "by column" in rows.kind and all(isinstance(row.values.get(named["tokens"]), str) for row in found):
         # One object of lists is a sentence here, and not columns of sentences.
         whole = {name: [row.values.get(name) for row in found] for name in rows.columns}
         found = (Row(place="[0]", values=whole),)

@@ -132,6 +132,7 @@ def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, 
         kinds = {
             "squad": transformers.AutoModelForQuestionAnswering,
             "text-classification": transformers.AutoModelForSequenceClassification,
+            "token-classification": transformers.AutoModelForTokenClassification,
         }
         torch.manual_seed(7)
         config = configs[family]()

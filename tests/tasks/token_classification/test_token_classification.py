@@ -63,6 +63,15 @@ def test_rows_are_the_same_sentences(tmp_path: Path) -> None:
     assert [question.tags for question in dataset.questions] == [(1, 2), ("O",)]
 
 
+def test_one_object_of_lists_is_a_sentence(tmp_path: Path) -> None:
+    """Whatever its file is called: lists of words are no columns of sentences."""
+    for name in ("data.json", "data.jsonl"):
+        (only,) = _read(
+            tmp_path, '{"tokens": ["ann", "lee"], "ner_tags": ["B-PER", "I-PER"]}', name
+        ).questions
+        assert only.words == ("ann", "lee")
+
+
 def test_the_first_token_of_a_word_carries_its_label(tmp_path: Path, tokenizer: Tokenizer) -> None:
     """`paris` is two tokens: the place of its word is the first of them, after [CLS]."""
     dataset = _read(tmp_path, CONLL)
@@ -135,6 +144,7 @@ def test_expected_scores_feel_what_answers_do_not(tmp_path: Path, tokenizer: Tok
         ('{"tokens": ["a", "b"], "ner_tags": [0]}\n', "d.jsonl", "ner_tags has no tag for each of 2 words"),
         ('{"tokens": "a b", "ner_tags": [0]}\n', "d.jsonl", "tokens is no list of words"),
         ('{"text": "a b"}\n', "d.jsonl", "no column is the tokens"),
+        ('[{"tokens": "a b", "ner_tags": "O"}]', "d.json", "tokens is no list of words"),
         ("-DOCSTART- O\n\n", "d.conll", "has no sentences"),
     ],
 )
