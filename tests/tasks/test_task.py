@@ -30,7 +30,7 @@ def test_every_task_of_the_table_loads(name: str) -> None:
     ("name", "hint"),
     [
         ("sqaud", "did you mean 'squad'?"),
-        ("zzz", "choose one of squad, sentence-similarity, text-classification"),
+        ("zzz", "choose one of squad, text-classification"),
     ],
 )
 def test_an_unknown_task_has_a_hint(name: str, hint: str) -> None:
