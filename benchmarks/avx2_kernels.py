@@ -45,14 +45,16 @@ def _copy(folder: Path) -> None:
     found = importlib.util.find_spec("onnxruntime")
     if found is None or found.origin is None:
         raise SystemExit("onnxruntime is not installed; install quantkit")
-    shutil.copytree(Path(found.origin).parent, folder / "onnxruntime", dirs_exist_ok=True)
+    installed = Path(found.origin).parent
+    shutil.copytree(installed, folder / "onnxruntime", dirs_exist_ok=True)
     (module,) = (folder / "onnxruntime" / "capi").glob("onnxruntime_pybind11_state*.so")
     module.write_bytes(_without_avx512(module))
     run = folder / "run"
     run.write_text(
         "#!/bin/sh\n"
-        f'export PYTHONPATH="{folder}${{PYTHONPATH:+:$PYTHONPATH}}"\n'
-        f'exec unshare -rm sh -c \'mount --bind {folder}/cpuinfo /proc/cpuinfo && exec "$@"\' sh "$@"\n'
+        "exec unshare -rm sh -c '"
+        f"mount --bind {folder}/cpuinfo /proc/cpuinfo && mount --bind {folder}/onnxruntime {installed} && "
+        'exec "$@"\' sh "$@"\n'
     )
     run.chmod(0o755)
     (folder / "cpuinfo").write_text(_LATER.sub("", Path("/proc/cpuinfo").read_text()))
