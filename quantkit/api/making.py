@@ -9,11 +9,10 @@ from quantkit.errors import UsageError
 from quantkit.pipeline.fusing import ExportRequest, export_and_fuse
 from quantkit.recipe.import_settings import ImportSettings
 from quantkit.recipe.load import load_section
-from quantkit.recipe.places import QUICKSTART
+from quantkit.recipe.places import checkpoint_named
 from quantkit.recipe.settings import ExportSettings, FuseSettings, QuantizeSettings
 from quantkit.records import SearchReport
 from quantkit.report.search_files import REPORT
-from quantkit.shipped import quickstart_model
 from quantkit.stages.importing import import_folder
 from quantkit.stages.quantize import quantize as quantize_stage
 
@@ -50,10 +49,9 @@ def export(
         FusionError: an operator that must be fused was not.
         OutputError: the folder is there, or cannot be written.
     """
-    named = str(checkpoint)
     fusing = {name: settings.pop(name) for name in list(settings) if name in FuseSettings.model_fields}
     request = ExportRequest(
-        checkpoint=str(quickstart_model()) if named == QUICKSTART else named,
+        checkpoint=checkpoint_named(str(checkpoint)),
         task=task,
         export=build(ExportSettings, settings, function="export"),
         fuse=build(FuseSettings, fusing, function="export"),

@@ -4,7 +4,7 @@ Weights are named as BERT's, `decibert` in place of `bert`. Where a layer has no
 a bias only, which is what the attention gives for every token; where it has no feed-forward network, `output.dense`.
 Their layer normalizations stay. With equal layers it computes what BERT, or RoBERTa, computes, bit by bit.
 
-Importing this module registers the classes with transformers' Auto classes.
+Importing this module registers the encoder with transformers' AutoModel; `decibert_heads` has the models for tasks.
 """
 
 from typing import Any
@@ -15,32 +15,16 @@ from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import (
-    BaseModelOutputWithPooling,
-    QuestionAnsweringModelOutput,
-    SequenceClassifierOutput,
-    TokenClassifierOutput,
-)
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
-from transformers.models.auto.modeling_auto import (
-    AutoModel,
-    AutoModelForQuestionAnswering,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-)
+from transformers.models.auto.modeling_auto import AutoModel
 from transformers.models.bert.modeling_bert import eager_attention_forward
-from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from quantkit.checkpoint.decibert_config import DeciBertConfig
 
-__all__ = [
-    "DeciBertConfig",
-    "DeciBertForQuestionAnswering",
-    "DeciBertForSequenceClassification",
-    "DeciBertForTokenClassification",
-    "DeciBertModel",
-]
+__all__ = ["DeciBertConfig", "DeciBertModel", "DeciBertPreTrainedModel"]
 
 
 class DeciBertEmbeddings(nn.Module):  # type: ignore[misc]  # as all classes here: torch is followed by no type checker
@@ -309,130 +293,4 @@ class DeciBertModel(DeciBertPreTrainedModel):
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
 
 
-class DeciBertForQuestionAnswering(DeciBertPreTrainedModel):
-    """Where an answer begins and ends."""
-
-    def __init__(self, config: DeciBertConfig) -> None:
-        super().__init__(config)
-        self.decibert = DeciBertModel(config, add_pooling_layer=False)
-        self.qa_outputs = nn.Linear(config.hidden_size, 2)
-        self.post_init()
-
-    @can_return_tuple  # type: ignore[untyped-decorator]
-    def forward(
-        self,
-        input_ids: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        start_positions: torch.Tensor | None = None,
-        end_positions: torch.Tensor | None = None,
-        **others: Any,
-    ) -> QuestionAnsweringModelOutput:
-        """Return the logits of the first and the last token, [batch, sequence], and the loss of known ones.
-
-        Args:
-            input_ids: int64 [batch, sequence].
-            attention_mask: 1 where a token is to be seen, [batch, sequence].
-            start_positions: of known answers, [batch]; those outside of the row are left out of the loss.
-            end_positions: as `start_positions`.
-            others: as in `DeciBertModel`.
-        """
-        outputs = self.decibert(input_ids, attention_mask=attention_mask, **others)
-        logits = self.qa_outputs(outputs.last_hidden_state)
-        start, end = (part.squeeze(-1).contiguous() for part in logits.split(1, dim=-1))
-        loss = None
-        if start_positions is not None and end_positions is not None:
-            outside = start.size(1)
-            parts = [
-                nn.functional.cross_entropy(part, known.view(-1).clamp(0, outside), ignore_index=outside)
-                for part, known in ((start, start_positions), (end, end_positions))
-            ]
-            loss = (parts[0] + parts[1]) / 2
-        return QuestionAnsweringModelOutput(
-            loss=loss,
-            start_logits=start,
-            end_logits=end,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
-
-
-class DeciBertForSequenceClassification(DeciBertPreTrainedModel):
-    """Which label a text has."""
-
-    def __init__(self, config: DeciBertConfig) -> None:
-        super().__init__(config)
-        self.num_labels = config.num_labels
-        self.decibert = DeciBertModel(config)
-        dropout = (
-            config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
-        )
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        self.post_init()
-
-    @can_return_tuple  # type: ignore[untyped-decorator]
-    def forward(
-        self,
-        input_ids: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        **others: Any,
-    ) -> SequenceClassifierOutput:
-        """Return the logits [batch, labels], and the cross entropy of known labels [batch].
-
-        Args:
-            input_ids: int64 [batch, sequence].
-            attention_mask: 1 where a token is to be seen, [batch, sequence].
-            labels: known ones, [batch].
-            others: as in `DeciBertModel`.
-        """
-        outputs = self.decibert(input_ids, attention_mask=attention_mask, **others)
-        logits = self.classifier(self.dropout(outputs.pooler_output))
-        loss = None if labels is None else nn.functional.cross_entropy(logits, labels.view(-1))
-        return SequenceClassifierOutput(
-            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
-        )
-
-
-class DeciBertForTokenClassification(DeciBertPreTrainedModel):
-    """Which label each token has."""
-
-    def __init__(self, config: DeciBertConfig) -> None:
-        super().__init__(config)
-        self.num_labels = config.num_labels
-        self.decibert = DeciBertModel(config)
-        dropout = (
-            config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
-        )
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        self.post_init()
-
-    @can_return_tuple  # type: ignore[untyped-decorator]
-    def forward(
-        self,
-        input_ids: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        **others: Any,
-    ) -> TokenClassifierOutput:
-        """Return the logits [batch, sequence, labels], and the cross entropy of known labels, -100 for none.
-
-        Args:
-            input_ids: int64 [batch, sequence].
-            attention_mask: 1 where a token is to be seen, [batch, sequence].
-            labels: known ones, [batch, sequence].
-            others: as in `DeciBertModel`.
-        """
-        outputs = self.decibert(input_ids, attention_mask=attention_mask, **others)
-        logits = self.classifier(self.dropout(outputs.last_hidden_state))
-        loss = None if labels is None else nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
-        return TokenClassifierOutput(
-            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
-        )
-
-
 AutoModel.register(DeciBertConfig, DeciBertModel, exist_ok=True)
-AutoModelForQuestionAnswering.register(DeciBertConfig, DeciBertForQuestionAnswering, exist_ok=True)
-AutoModelForSequenceClassification.register(DeciBertConfig, DeciBertForSequenceClassification, exist_ok=True)
-AutoModelForTokenClassification.register(DeciBertConfig, DeciBertForTokenClassification, exist_ok=True)

@@ -1,7 +1,7 @@
 """DeciBERT's config.json for transformers: `quantkit.architectures.decibert` says what may be in it.
 
 Importing this module registers the config with AutoConfig. The first config that is made brings the models, which need
-torch: `quantkit.checkpoint.decibert`.
+torch: `quantkit.checkpoint.decibert` and `decibert_heads`.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from transformers.models.auto.configuration_auto import AutoConfig
 from quantkit.architectures import Config
 from quantkit.architectures.decibert import embedding_size, read_shape
 
-_MODELS = "quantkit.checkpoint.decibert"
+_MODELS = "quantkit.checkpoint.decibert_heads"
 
 
 class DeciBertConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is followed by no type checker here

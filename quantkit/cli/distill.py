@@ -35,14 +35,14 @@ def command(
     """
     from quantkit.metrics.of_tasks import metric_of
     from quantkit.recipe.distill_settings import DistillSettings
-    from quantkit.recipe.places import QUICKSTART
+    from quantkit.recipe.places import checkpoint_named
     from quantkit.recipe.settings import Recipe
-    from quantkit.shipped import quickstart_model
     from quantkit.stages.distill import Family, distill
 
     settings = given.build(DistillSettings)
-    mine, theirs = (str(quickstart_model()) if named == QUICKSTART else named for named in (student, teacher))
-    family = Family(student=mine, teacher=theirs, task=given.one(Recipe, "task"))
+    family = Family(
+        student=checkpoint_named(student), teacher=checkpoint_named(teacher), task=given.one(Recipe, "task")
+    )
     with show.working():
         report = distill(family, output.path, settings=settings, data_dir=data_dir, force=output.force)
     if output.as_json:

@@ -18,12 +18,11 @@ def command(*, checkpoint: str, given: options.Given, output: options.Output) ->
     graph is compared with PyTorch on several shapes and masks, and must agree.
     """
     from quantkit.pipeline.fusing import ExportRequest, export_and_fuse
-    from quantkit.recipe.places import QUICKSTART
+    from quantkit.recipe.places import checkpoint_named
     from quantkit.recipe.settings import ExportSettings, FuseSettings, Recipe
-    from quantkit.shipped import quickstart_model
 
     request = ExportRequest(
-        checkpoint=str(quickstart_model()) if checkpoint == QUICKSTART else checkpoint,
+        checkpoint=checkpoint_named(checkpoint),
         task=given.one(Recipe, "task"),
         export=given.build(ExportSettings),
         fuse=given.build(FuseSettings),

@@ -21,15 +21,14 @@ def command(*, checkpoint: str, given: options.Given, data_dir: Path | None, out
     as INT8 on this machine. The candidates are checkpoints, good before any training; `quantkit distill` trains them.
     """
     from quantkit.pipeline.searching import search_checkpoint
-    from quantkit.recipe.places import QUICKSTART
+    from quantkit.recipe.places import checkpoint_named
     from quantkit.recipe.search_settings import SearchSettings
     from quantkit.recipe.settings import Recipe
-    from quantkit.shipped import quickstart_model
 
     settings = given.build(SearchSettings)
     with show.working():
         report = search_checkpoint(
-            str(quickstart_model()) if checkpoint == QUICKSTART else checkpoint,
+            checkpoint_named(checkpoint),
             output.path,
             task=given.one(Recipe, "task"),
             settings=settings,

@@ -12,11 +12,11 @@ from pydantic_core import ErrorDetails
 from quantkit.errors import QuantkitError, RecipeError, UsageError
 from quantkit.recipe.fields import Section, section_in
 from quantkit.recipe.new_names import with_new_name, with_new_names
-from quantkit.recipe.places import QUICKSTART, kind_of, resolve_places, with_value
+from quantkit.recipe.places import checkpoint_named, kind_of, resolve_places, with_value
 from quantkit.recipe.settings import Recipe
 from quantkit.recipe.smaller import require_whole
 from quantkit.recipe.strict_yaml import Document, Location, parse_yaml, read_yaml
-from quantkit.shipped import quickstart_model, recipes_folder
+from quantkit.shipped import recipes_folder
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
@@ -59,8 +59,8 @@ def load_recipe(path: Path | str, overrides: Mapping[str, Any] | None = None) ->
         values = with_value(values, location, now)
         overridden.add(location)
 
-    if values.get("checkpoint") == QUICKSTART:
-        values = with_value(values, ("checkpoint",), str(quickstart_model()))
+    if isinstance(values.get("checkpoint"), str):
+        values = with_value(values, ("checkpoint",), checkpoint_named(values["checkpoint"]))
 
     def name(location: Location) -> str:
         if any(location[: len(changed)] == changed for changed in overridden):

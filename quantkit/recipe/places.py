@@ -12,11 +12,17 @@ from pydantic import BaseModel
 
 from quantkit.recipe.fields import Named, Place, mark_of, section_in
 from quantkit.recipe.settings import Recipe
+from quantkit.shipped import quickstart_model
 
 Location = tuple[str, ...]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 QUICKSTART = "quickstart"
 """The checkpoint that ships with quantkit, by name; never a folder beside the recipe."""
+
+
+def checkpoint_named(name: str) -> str:
+    """Return where a checkpoint is: the folder that ships with quantkit for `quickstart`, else the name itself."""
+    return str(quickstart_model()) if name == QUICKSTART else name
 
 
 def place_fields(model: type[BaseModel]) -> dict[Location, Named]:

@@ -22,14 +22,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import Outcome
 from quantkit.metrics.embeddings import cosine, packed
 from quantkit.metrics.of_tasks import metric_of
 from quantkit.metrics.rank_correlation import ranks
-from quantkit.tasks.reading import read_file
-from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
-from quantkit.tasks.rows.formats import read_rows
 from quantkit.tasks.task import (
     Dataset,
     Outputs,
@@ -40,31 +36,16 @@ from quantkit.tasks.task import (
     require_outputs,
     unanswered,
 )
-from quantkit.tasks.text_regression import number_of
-from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, text_rows, texts_of
+from quantkit.tasks.text_regression import NEAR, NumberQuestion, read_numbers
+from quantkit.tasks.texts import text_rows
 from quantkit.tasks.tokenizer import Tokenizer
 
-NEAR = 0.5  # of the standard deviation of ranks: what is nearer is an exact match
 _FORMAT = "give rows with sentence1, sentence2 and score, or texts alone"
-_MEANINGS = (
-    *TEXT,
-    Meaning(
-        name="score",
-        known=("score", "similarity_score", "similarity", "relatedness_score", "label", "labels"),
-    ),
-    *NAMES,
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SimilarityQuestion(PairQuestion):
-    """A text, or two and how much alike they are.
-
-    Attributes:
-        score: None in a file for calibration.
-    """
-
-    score: float | None
+class SimilarityQuestion(NumberQuestion):
+    """A text, or two and a number that says how much alike they are."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -89,31 +70,7 @@ class SentenceSimilarity:
         Raises:
             DatasetError: the file is missing, empty, broken, of another schema, or has an id twice.
         """
-        content = read_file(path)
-        rows = read_rows(path, content, _FORMAT)
-        named = called(path, rows.columns, _MEANINGS, columns or {})
-        questions: dict[str, SimilarityQuestion] = {}
-        for row in rows.rows:
-            text, pair = texts_of(row, path, named, _FORMAT)
-            score = number_of(row, path, named["score"], _FORMAT) if "score" in named else None
-            made = text_id(row, path, named, questions) or made_id([text, pair, score], questions)
-            group = row.values.get(named["group"]) if "group" in named else None
-            questions[made] = SimilarityQuestion(
-                id=made,
-                group=made if group in (None, "") else str(group),
-                text=text,
-                text_pair=pair,
-                score=score,
-            )
-        digest = sha256_bytes(content)
-        return Dataset(
-            name=name,
-            path=path,
-            digest=digest,
-            source=digest,
-            task=self.name,
-            questions=tuple(questions.values()),
-        )
+        return read_numbers(path, name, columns, advice=_FORMAT, task=self.name, kind=SimilarityQuestion)
 
     def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
         """Return one window for each text of a question, cut to what the model reads.

@@ -14,17 +14,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
 from quantkit.errors import DatasetError, EvaluationError
-from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import Outcome, softmax
 from quantkit.metrics.of_tasks import metric_of
-from quantkit.tasks.reading import read_file
-from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
-from quantkit.tasks.rows.formats import Row, read_rows
+from quantkit.tasks.rows.columns import Meaning
+from quantkit.tasks.rows.formats import Row
 from quantkit.tasks.task import (
     Dataset,
     Outputs,
@@ -35,7 +33,7 @@ from quantkit.tasks.task import (
     require_outputs,
     unanswered,
 )
-from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, question_rows, texts_of
+from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, TextFile, question_rows
 from quantkit.tasks.tokenizer import Tokenizer
 
 UNLABELLED = -1
@@ -87,22 +85,13 @@ class TextClassification:
         Raises:
             DatasetError: the file is missing, empty, broken, of another schema, or has an id twice.
         """
-        content = read_file(path)
-        rows = read_rows(path, content, _FORMAT)
-        named = called(path, rows.columns, _MEANINGS, columns or {})
+        file = TextFile.open(path, _MEANINGS, columns, _FORMAT)
         questions: dict[str, TextQuestion] = {}
-        for row in rows.rows:
-            question = _question(row, path, named, questions)
+        for row in file.rows.rows:
+            label = _label(row, file)
+            question = TextQuestion(**file.fields(row, label, questions), label=label)
             questions[question.id] = question
-        digest = sha256_bytes(content)
-        return Dataset(
-            name=name,
-            path=path,
-            digest=digest,
-            source=digest,
-            task=self.name,
-            questions=tuple(questions.values()),
-        )
+        return file.dataset(name, self.name, questions)
 
     def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
         """Return one window per text, cut to `max_length` tokens; of a pair the longer text is cut first.
@@ -190,24 +179,20 @@ class TextClassification:
         ]
 
 
-def _question(row: Row, path: Path, named: Mapping[str, str], taken: Mapping[str, object]) -> TextQuestion:
-    """Return the text of one row.
+def _label(row: Row, file: TextFile) -> str | int | None:
+    """Return the label of one row, None where the file has none.
 
     Raises:
-        DatasetError: it has none, its label is no name or number, or its id was used before.
+        DatasetError: it is no name or number.
     """
-
-    def value(name: str) -> Any:
-        return row.values.get(named[name]) if name in named else None
-
-    text, pair = texts_of(row, path, named, _FORMAT)
-    label, group = value("label"), value("group")
-    if "label" in named and (isinstance(label, bool) or not isinstance(label, str | int) or label == ""):
-        raise DatasetError(f"{path}: {row.place}: {named['label']} is {label!r}, not a label; {_FORMAT}")
-    name = text_id(row, path, named, taken) or made_id([text, pair, label], taken)
-    return TextQuestion(
-        id=name, group=name if group in (None, "") else str(group), text=text, text_pair=pair, label=label
-    )
+    if "label" not in file.named:
+        return None
+    label = row.values.get(file.named["label"])
+    if isinstance(label, bool) or not isinstance(label, str | int) or label == "":
+        raise DatasetError(
+            f"{file.path}: {row.place}: {file.named['label']} is {label!r}, not a label; {_FORMAT}"
+        )
+    return label
 
 
 def label_index(dataset: Dataset, name: str, label: str | int | None, tokenizer: Tokenizer) -> int:

@@ -24,12 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.errors import DatasetError, EvaluationError
-from quantkit.files import sha256_bytes
 from quantkit.metrics.distributions import Outcome
 from quantkit.metrics.of_tasks import metric_of
-from quantkit.tasks.reading import read_file
-from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
-from quantkit.tasks.rows.formats import Row, read_rows
+from quantkit.tasks.rows.columns import Meaning
+from quantkit.tasks.rows.formats import Row
 from quantkit.tasks.task import (
     Dataset,
     Outputs,
@@ -40,7 +38,7 @@ from quantkit.tasks.task import (
     require_outputs,
     unanswered,
 )
-from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, question_rows, texts_of
+from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, TextFile, question_rows
 from quantkit.tasks.tokenizer import Tokenizer
 
 _FORMAT = "give rows with text and a number called score"
@@ -53,7 +51,9 @@ _MEANINGS = (
     *NAMES,
 )
 _MOST_DIGITS = 9
-NEAR = 0.5  # of the right numbers' standard deviation: what is nearer is an exact match
+NEAR = (
+    0.5  # of the standard deviation of what is compared, numbers or ranks: what is nearer is an exact match
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,31 +95,7 @@ class TextRegression:
         Raises:
             DatasetError: the file is missing, empty, broken, of another schema, or has an id twice.
         """
-        content = read_file(path)
-        rows = read_rows(path, content, _FORMAT)
-        named = called(path, rows.columns, _MEANINGS, columns or {})
-        questions: dict[str, NumberQuestion] = {}
-        for row in rows.rows:
-            text, pair = texts_of(row, path, named, _FORMAT)
-            score = number_of(row, path, named["score"], _FORMAT) if "score" in named else None
-            made = text_id(row, path, named, questions) or made_id([text, pair, score], questions)
-            group = row.values.get(named["group"]) if "group" in named else None
-            questions[made] = NumberQuestion(
-                id=made,
-                group=made if group in (None, "") else str(group),
-                text=text,
-                text_pair=pair,
-                score=score,
-            )
-        digest = sha256_bytes(content)
-        return Dataset(
-            name=name,
-            path=path,
-            digest=digest,
-            source=digest,
-            task=self.name,
-            questions=tuple(questions.values()),
-        )
+        return read_numbers(path, name, columns, advice=_FORMAT, task=self.name)
 
     def cut(self, dataset: Dataset, tokenizer: Tokenizer, settings: WindowSettings) -> list[Window]:
         """Return one window per text, cut to `max_length` tokens; of a pair the longer text is cut first.
@@ -184,6 +160,37 @@ class TextRegression:
             EvaluationError: a number is missing, NaN or infinite, or there are several; it names the text.
         """
         return [math.exp(-(distance**2) / 2) for distance in _distances(*_scored(dataset, windows, outputs))]
+
+
+def read_numbers(
+    path: Path,
+    name: str,
+    columns: Mapping[str, str] | None,
+    *,
+    advice: str,
+    task: str,
+    kind: type[NumberQuestion] = NumberQuestion,
+) -> Dataset:
+    """Read rows with a text or two and a number.
+
+    Args:
+        path: the file.
+        name: the dataset's name.
+        columns: meaning → column, as the user says.
+        advice: what to give, for messages.
+        task: that reads it.
+        kind: of its questions.
+
+    Raises:
+        DatasetError: the file is missing, empty, broken, of another schema, or has an id twice.
+    """
+    file = TextFile.open(path, _MEANINGS, columns, advice)
+    questions: dict[str, NumberQuestion] = {}
+    for row in file.rows.rows:
+        score = number_of(row, path, file.named["score"], advice) if "score" in file.named else None
+        question = kind(**file.fields(row, score, questions), score=score)
+        questions[question.id] = question
+    return file.dataset(name, task, questions)
 
 
 def number_of(row: Row, path: Path, column: str, advice: str) -> float:

@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.errors import DatasetError, UsageError
-from quantkit.tasks.rows.columns import Meaning
-from quantkit.tasks.rows.formats import Row
+from quantkit.files import sha256_bytes
+from quantkit.tasks.reading import read_file
+from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
+from quantkit.tasks.rows.formats import Row, Rows, read_rows
 from quantkit.tasks.task import Dataset, Question
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -54,6 +57,77 @@ class PairQuestion(Question):
 
     text: str
     text_pair: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextFile:
+    """A file of rows with a text or two in each, and what its columns mean.
+
+    Attributes:
+        path: the file.
+        digest: sha256 of its bytes.
+        rows: of any form.
+        named: meaning → column.
+        advice: what to give, for messages.
+    """
+
+    path: Path
+    digest: str
+    rows: Rows
+    named: Mapping[str, str]
+    advice: str
+
+    @classmethod
+    def open(
+        cls, path: Path, meanings: Sequence[Meaning], columns: Mapping[str, str] | None, advice: str
+    ) -> Self:
+        """Read a file.
+
+        Args:
+            path: the file.
+            meanings: that columns may have; `TEXT` and `NAMES` among them.
+            columns: meaning → column, as the user says.
+            advice: what to give, for messages.
+
+        Raises:
+            DatasetError: it is missing, empty, broken, or has not the columns.
+        """
+        content = read_file(path)
+        rows = read_rows(path, content, advice)
+        named = called(path, rows.columns, meanings, columns or {})
+        return cls(path=path, digest=sha256_bytes(content), rows=rows, named=named, advice=advice)
+
+    def fields(self, row: Row, right: object, taken: Mapping[str, object]) -> dict[str, Any]:
+        """Return id, group and texts of a row's question.
+
+        Args:
+            row: one of the file's.
+            right: what is right for it, of which an id is made where the row has none.
+            taken: the ids that are used already.
+
+        Raises:
+            DatasetError: a text is none, or the id was used before.
+        """
+        text, pair = texts_of(row, self.path, self.named, self.advice)
+        made = text_id(row, self.path, self.named, taken) or made_id([text, pair, right], taken)
+        group = row.values.get(self.named["group"]) if "group" in self.named else None
+        return {
+            "id": made,
+            "group": made if group in (None, "") else str(group),
+            "text": text,
+            "text_pair": pair,
+        }
+
+    def dataset(self, name: str, task: str, questions: Mapping[str, Question]) -> Dataset:
+        """Return the dataset of all questions."""
+        return Dataset(
+            name=name,
+            path=self.path,
+            digest=self.digest,
+            source=self.digest,
+            task=task,
+            questions=tuple(questions.values()),
+        )
 
 
 def texts_of(row: Row, path: Path, named: Mapping[str, str], advice: str) -> tuple[str, str | None]:

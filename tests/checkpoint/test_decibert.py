@@ -12,11 +12,10 @@ from quantkit.errors import CheckpointError
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from quantkit.checkpoint.decibert import (  # noqa: E402
-    DeciBertConfig,
+from quantkit.checkpoint.decibert import DeciBertConfig, DeciBertModel  # noqa: E402
+from quantkit.checkpoint.decibert_heads import (  # noqa: E402
     DeciBertForQuestionAnswering,
     DeciBertForSequenceClassification,
-    DeciBertModel,
 )
 
 SHAPE: dict[str, Any] = {"vocab_size": 50, "hidden_size": 32, "max_position_embeddings": 40}

@@ -35,7 +35,8 @@ publish: {{registry: registry, name: unlike, version: 1.0.0}}
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a DeciBERT with the first heads and neurons of the quickstart's model, and its words factorised."""
-    from quantkit.checkpoint.decibert import DeciBertConfig, DeciBertForQuestionAnswering
+    from quantkit.checkpoint.decibert import DeciBertConfig
+    from quantkit.checkpoint.decibert_heads import DeciBertForQuestionAnswering
 
     teacher = transformers.AutoModelForQuestionAnswering.from_pretrained(MODEL)
     shared = ("vocab_size", "hidden_size", "max_position_embeddings", "layer_norm_eps", "pad_token_id")

@@ -164,7 +164,7 @@ def test_quickstart_is_a_checkpoint_everywhere(
     written, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """`quickstart` means the model that ships, in a recipe and on the command line, from any folder."""
-    monkeypatch.setattr("quantkit.recipe.load.quickstart_model", lambda: tmp_path / "shipped")
+    monkeypatch.setattr("quantkit.recipe.places.quickstart_model", lambda: tmp_path / "shipped")
     path = written(SHORT.replace("org/model", "quickstart"))
     assert str(tmp_path / "shipped") == load_recipe(path).checkpoint
     assert str(tmp_path / "shipped") == load_recipe(written(SHORT), {"checkpoint": "quickstart"}).checkpoint

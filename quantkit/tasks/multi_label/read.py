@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from quantkit.errors import DatasetError
-from quantkit.files import sha256_bytes
-from quantkit.tasks.reading import read_file
-from quantkit.tasks.rows.columns import Meaning, called, made_id, text_id
-from quantkit.tasks.rows.formats import Row, Rows, read_rows
+from quantkit.tasks.rows.columns import Meaning
+from quantkit.tasks.rows.formats import Row, Rows
 from quantkit.tasks.task import Dataset
-from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, texts_of
+from quantkit.tasks.texts import NAMES, TEXT, PairQuestion, TextFile
 
 _FORMAT = "give rows with text and labels, a list or 0/1 columns"
 _MEANINGS = (*TEXT, Meaning(name="label", known=("labels", "label")), *NAMES)
@@ -55,28 +53,15 @@ def read(path: Path, name: str, columns: Mapping[str, str], *, task: str) -> Dat
     Raises:
         DatasetError: the file is missing, empty, broken, of another schema, or has an id twice.
     """
-    content = read_file(path)
-    rows = read_rows(path, content, _FORMAT)
-    named = called(path, rows.columns, _MEANINGS, columns)
+    file = TextFile.open(path, _MEANINGS, columns, _FORMAT)
+    rows, named = file.rows, file.named
     flags = () if "label" in named else _flag_columns(rows, frozenset(named.values()))
     labels = _labels(path, rows, named, flags)
     questions: dict[str, LabelSetQuestion] = {}
     for row, right in zip(rows.rows, labels, strict=True):
-        text, pair = texts_of(row, path, named, _FORMAT)
-        made = text_id(row, path, named, questions) or made_id([text, pair, right], questions)
-        group = row.values.get(named["group"]) if "group" in named else None
-        questions[made] = LabelSetQuestion(
-            id=made,
-            group=made if group in (None, "") else str(group),
-            text=text,
-            text_pair=pair,
-            labels=right,
-            columns=flags,
-        )
-    digest = sha256_bytes(content)
-    return Dataset(
-        name=name, path=path, digest=digest, source=digest, task=task, questions=tuple(questions.values())
-    )
+        question = LabelSetQuestion(**file.fields(row, right, questions), labels=right, columns=flags)
+        questions[question.id] = question
+    return file.dataset(name, task, questions)
 
 
 def _flag_columns(rows: Rows, taken: frozenset[str]) -> tuple[str, ...]:
