@@ -30,19 +30,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertForSequenceClassification
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from classifier import _CHOICE, _POSITIONS, SMALL, _intents, _mishear, labels, train_tokenizer
+from classifier import _CHOICE, SMALL, _intents, _mishear, labels, train_tokenizer
+from small_bert import config_of, fit, padded, say_progress
 
 from quantkit.errors import QuantkitError
 from quantkit.files import new_folder, write_text
-from quantkit.progress import track
 from quantkit.quickstart.values import Dice
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -149,57 +148,23 @@ def write_data(folder: Path, make: Maker, parts: Mapping[str, int], seed: int) -
         write_text(folder / f"{part}.jsonl", "".join(lines))
 
 
-def build_model(vocab_size: int, kind: str, seed: int) -> BertForSequenceClassification:
-    """Return an untrained model."""
+def train(
+    tokenizer: Tokenizer, kind: str, batches: Iterator[list[Example]], *, steps: int, seed: int
+) -> BertForSequenceClassification:
+    """Return a trained model."""
     torch.manual_seed(seed)
-    names = labels() if kind == "multi-label" else ["LABEL_0"]
-    config = BertConfig(
-        vocab_size=vocab_size,
-        hidden_size=SMALL.hidden,
-        num_hidden_layers=SMALL.layers,
-        num_attention_heads=SMALL.hidden // SMALL.head,
-        intermediate_size=4 * SMALL.hidden,
-        max_position_embeddings=_POSITIONS,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.05,
-        id2label=dict(enumerate(names)),
-        label2id={name: index for index, name in enumerate(names)},
-    )
+    config = config_of(SMALL, tokenizer.vocab_size, labels() if kind == "multi-label" else ["LABEL_0"])
     if kind == "multi-label":
         config.problem_type = "multi_label_classification"
-    return BertForSequenceClassification(config)
+    model = BertForSequenceClassification(config)
 
+    def next_loss() -> Tensor:
+        rows = next(batches)
+        logits = model(**_batch([row.texts for row in rows], tokenizer)).logits
+        return _loss(logits, torch.tensor([row.target for row in rows]))
 
-def train(
-    model: BertForSequenceClassification,
-    tokenizer: Tokenizer,
-    batches: Iterator[list[Example]],
-    steps: int,
-) -> None:
-    """Train with AdamW, a warm-up and a linear decay."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=SMALL.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    warm_up = max(1, steps // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
-    )
-    model.train()
-    losses: list[float] = []
-    with track("train", steps, "steps") as advance:
-        for step in range(1, steps + 1):
-            rows = next(batches)
-            logits = model(**_batch([row.texts for row in rows], tokenizer)).logits
-            loss = _loss(logits, torch.tensor([row.target for row in rows]))
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-            losses.append(float(loss.detach()))
-            advance(1)
-            if step % 200 == 0:
-                _log.info("step %d: loss %.4f", step, sum(losses) / len(losses))
-                losses.clear()
+    fit(model, next_loss, steps=steps, rate=SMALL.rate)
+    return model
 
 
 def _loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -214,16 +179,11 @@ def _batch(texts: Sequence[tuple[str, ...]], tokenizer: Tokenizer) -> dict[str, 
     """Return the inputs of texts or pairs, padded to the longest."""
     parts = [tokenizer.encode_ids([entry[at] for entry in texts]) for at in range(len(texts[0]))]
     rows = [tokenizer.row(*entry) for entry in zip(*parts, strict=True)]
-    shape = (len(rows), max(len(ids) for ids, _ in rows))
-    input_ids = np.full(shape, tokenizer.pad_id, np.int64)
-    types, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    for index, (ids, kinds) in enumerate(rows):
-        input_ids[index, : len(ids)], types[index, : len(ids)], mask[index, : len(ids)] = ids, kinds, 1
-    return {
-        "input_ids": torch.from_numpy(input_ids),
-        "token_type_ids": torch.from_numpy(types),
-        "attention_mask": torch.from_numpy(mask),
-    }
+    inputs = padded([ids for ids, _ in rows], tokenizer.pad_id)
+    types = torch.zeros_like(inputs["input_ids"])
+    for index, (_, kinds) in enumerate(rows):
+        types[index, : len(kinds)] = torch.from_numpy(kinds)
+    return {**inputs, "token_type_ids": types}
 
 
 def make_model(output: Path, kind: str, *, steps: int, seed: int = 0, force: bool = False) -> None:
@@ -238,14 +198,13 @@ def make_model(output: Path, kind: str, *, steps: int, seed: int = 0, force: boo
         checkpoint = folder / "checkpoint"
         checkpoint.mkdir()
         tokenizer = train_tokenizer(checkpoint, SMALL.vocabulary, seed)
-        model = build_model(tokenizer.vocab_size, kind, seed)
         source = write_examples(make, "training", seed)
         at_once = 32 if kind == "multi-label" else 6
         batches = (
             [example for question in itertools.islice(source, at_once) for example in question]
             for _ in itertools.count()
         )
-        train(model, tokenizer, batches, steps)
+        model = train(tokenizer, kind, batches, steps=steps, seed=seed)
         model.save_pretrained(checkpoint)
 
 
@@ -261,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="replace the folder")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    say_progress()
     torch.set_num_threads(options.threads)
     started = time.monotonic()
     try:

@@ -11,8 +11,8 @@ stays below 100 %: what cannot be lost cannot be measured.
 
 The folder holds `checkpoint/` and `data/` with calibration.jsonl (200 sentences), selection.jsonl (1,000) and
 evaluation.jsonl (2,000), in the form that the task `text-classification` reads. A sentence's hash decides its part,
-so no sentence is in two parts or was trained on. One seed, one thread and one version of torch give the same files
-on the same kind of machine. It takes about a minute of one processor. `--tiny` is for tests: seconds of training,
+so no sentence is in two parts or was trained on. One seed gives the same data; the weights are others each time, as
+`small_bert.learn_words` says. It takes about a minute of one processor. `--tiny` is for tests: seconds of training,
 weights below 300 kB.
 """
 
@@ -30,16 +30,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
-from tokenizers import BertWordPieceTokenizer
 from torch.nn import functional
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+from transformers import BertForSequenceClassification
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_bert import POSITIONS, Size, config_of, fit, learn_words, padded, say_progress
 
 from quantkit.errors import QuantkitError
 from quantkit.files import new_folder, write_text
-from quantkit.progress import track
 from quantkit.quickstart.values import Dice
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -48,8 +49,6 @@ PARTS = {"calibration": 200, "selection": 1000, "evaluation": 2000}
 
 _INTENTS = Path(__file__).parent / "intents.yaml"
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_POSITIONS = 512  # what a feature may take by default fits
 _ROWS = 32
 _LOST, _MISHEARD = 0.10, 0.06  # shares of words
 
@@ -62,27 +61,6 @@ class Sentence:
 
     text: str
     label: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Size:
-    """The size of the model and of its training.
-
-    Attributes:
-        hidden: width.
-        layers: of the encoder.
-        head: width of one attention head.
-        vocabulary: entries, at most.
-        steps: of the optimizer, 32 sentences each.
-        rate: peak learning rate.
-    """
-
-    hidden: int
-    layers: int
-    head: int
-    vocabulary: int
-    steps: int
-    rate: float
 
 
 SMALL = Size(hidden=96, layers=2, head=32, vocabulary=600, steps=1000, rate=2e-3)
@@ -157,78 +135,32 @@ def write_data(folder: Path, seed: int) -> None:
 
 
 def train_tokenizer(folder: Path, vocabulary: int, seed: int) -> Tokenizer:
-    """Learn a lower-cased WordPiece vocabulary and save its files into a folder."""
-    learner = BertWordPieceTokenizer(lowercase=True)
+    """Learn the vocabulary and save its files into a folder."""
     texts = (sentence.text for sentence in itertools.islice(write_sentences("training", seed + 1), 5000))
-    learner.train_from_iterator(texts, vocab_size=vocabulary, min_frequency=2, show_progress=False)
-    # The library numbers equally frequent words differently from run to run; sorted, the files are the same.
-    words = [*_SPECIAL, *sorted(set(learner.get_vocab()) - set(_SPECIAL))]
-    write_text(folder / "vocab.txt", "\n".join(words) + "\n")
-    BertTokenizerFast(
-        vocab={word: index for index, word in enumerate(words)},
-        do_lower_case=True,
-        model_max_length=_POSITIONS,
-    ).save_pretrained(folder)
-    return Tokenizer.load(folder)
+    return learn_words(texts, folder, vocabulary)
 
 
-def build_model(size: Size, vocab_size: int, seed: int) -> BertForSequenceClassification:
-    """Return an untrained model."""
+def train(tokenizer: Tokenizer, size: Size, seed: int) -> BertForSequenceClassification:
+    """Return a trained model."""
     torch.manual_seed(seed)
     names = labels()
-    config = BertConfig(
-        vocab_size=vocab_size,
-        hidden_size=size.hidden,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.hidden // size.head,
-        intermediate_size=4 * size.hidden,
-        max_position_embeddings=_POSITIONS,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.05,
-        id2label=dict(enumerate(names)),
-        label2id={name: index for index, name in enumerate(names)},
-    )
-    return BertForSequenceClassification(config)
+    model = BertForSequenceClassification(config_of(size, tokenizer.vocab_size, names))
+    sentences = write_sentences("training", seed)
 
+    def next_loss() -> torch.Tensor:
+        rows = list(itertools.islice(sentences, _ROWS))
+        wanted = torch.tensor([names.index(row.label) for row in rows])
+        logits = model(**_batch([row.text for row in rows], tokenizer)).logits
+        return functional.cross_entropy(logits, wanted)
 
-def train(model: BertForSequenceClassification, tokenizer: Tokenizer, size: Size, seed: int) -> None:
-    """Train with AdamW, a warm-up and a linear decay."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=size.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    warm_up = max(1, size.steps // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm_up, (size.steps - step) / (size.steps - warm_up))
-    )
-    sentences, names = write_sentences("training", seed), labels()
-    model.train()
-    losses = []
-    with track("train", size.steps, "steps") as advance:
-        for step in range(1, size.steps + 1):
-            rows = list(itertools.islice(sentences, _ROWS))
-            wanted = torch.tensor([names.index(row.label) for row in rows])
-            logits = model(**_batch([row.text for row in rows], tokenizer)).logits
-            loss = functional.cross_entropy(logits, wanted)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-            losses.append(float(loss.detach()))
-            advance(1)
-            if step % 200 == 0:
-                _log.info("step %d: loss %.4f", step, sum(losses) / len(losses))
-                losses.clear()
+    fit(model, next_loss, steps=size.steps, rate=size.rate)
+    return model
 
 
 def _batch(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, torch.Tensor]:
     """Return the inputs of texts, padded to the longest, cut to the position table."""
-    rows = [tokenizer.row(ids[: _POSITIONS - 2])[0] for ids in tokenizer.encode_ids(texts)]
-    input_ids = np.full((len(rows), max(map(len, rows))), tokenizer.pad_id, np.int64)
-    mask = np.zeros_like(input_ids)
-    for index, row in enumerate(rows):
-        input_ids[index, : len(row)] = row
-        mask[index, : len(row)] = 1
-    return {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
+    rows = [tokenizer.row(ids[: POSITIONS - 2])[0] for ids in tokenizer.encode_ids(texts)]
+    return padded(rows, tokenizer.pad_id)
 
 
 def accuracy(model: BertForSequenceClassification, tokenizer: Tokenizer, path: Path) -> float:
@@ -256,8 +188,7 @@ def make_classifier(output: Path, size: Size, *, seed: int = 0, force: bool = Fa
         checkpoint = folder / "checkpoint"
         checkpoint.mkdir()
         tokenizer = train_tokenizer(checkpoint, size.vocabulary, seed)
-        model = build_model(size, tokenizer.vocab_size, seed)
-        train(model, tokenizer, size, seed)
+        model = train(tokenizer, size, seed)
         model.save_pretrained(checkpoint)
         return accuracy(model, tokenizer, folder / "data" / "evaluation.jsonl")
 
@@ -273,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="replace the folder")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    say_progress()
     torch.set_num_threads(options.threads)
     started, cpu_started = time.monotonic(), time.process_time()
     try:

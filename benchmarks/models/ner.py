@@ -10,8 +10,8 @@ and some words are lost: some sentences do not tell at all, and entity F1 stays 
 lost cannot be measured.
 
 The folder holds `checkpoint/` and `data/` with calibration.jsonl (200 sentences), selection.jsonl (1,000),
-evaluation.jsonl (2,000), and evaluation.conll, the same in CoNLL. A sentence's hash decides its part. One seed, one
-thread and one version of torch give the same files on the same kind of machine. `--tiny` is for tests.
+evaluation.jsonl (2,000), and evaluation.conll, the same in CoNLL. A sentence's hash decides its part. One seed
+gives the same data; the weights are others each time, as `small_bert.learn_words` says. `--tiny` is for tests.
 """
 
 import argparse
@@ -22,18 +22,19 @@ import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import BertWordPieceTokenizer
 from torch.nn import functional
-from transformers import BertConfig, BertForTokenClassification, BertTokenizerFast
+from transformers import BertForTokenClassification
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_bert import Size, config_of, fit, learn_words, padded, say_progress
 
 from quantkit.errors import QuantkitError
 from quantkit.files import new_folder, write_text
-from quantkit.progress import track
 from quantkit.quickstart.values import Dice
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -98,21 +99,8 @@ _SYLLABLES = (
     "tan",
     "ver",
 )
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_POSITIONS, _ROWS, _IGNORED, _LOST = 512, 32, -100, 0.08
+_ROWS, _IGNORED, _LOST = 32, -100, 0.08
 _log = logging.getLogger("ner")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Size:
-    """The size of the model (width, layers, width of a head) and of its training (steps, peak rate)."""
-
-    hidden: int
-    layers: int
-    head: int
-    vocabulary: int
-    steps: int
-    rate: float
 
 
 SMALL = Size(hidden=96, layers=2, head=32, vocabulary=400, steps=800, rate=2e-3)
@@ -183,75 +171,34 @@ def write_data(folder: Path, seed: int) -> None:
 
 
 def train_tokenizer(folder: Path, vocabulary: int, seed: int) -> Tokenizer:
-    """Learn a lower-cased WordPiece vocabulary and save its files into a folder."""
-    learner = BertWordPieceTokenizer(lowercase=True)
+    """Learn the vocabulary and save its files into a folder."""
     sentences = itertools.islice(write_sentences("training", seed + 1), 5000)
-    texts = (" ".join(word for word, _ in sentence) for sentence in sentences)
-    learner.train_from_iterator(texts, vocab_size=vocabulary, min_frequency=2, show_progress=False)
-    words = [*_SPECIAL, *sorted(set(learner.get_vocab()) - set(_SPECIAL))]
-    write_text(folder / "vocab.txt", "\n".join(words) + "\n")
-    BertTokenizerFast(
-        vocab={word: index for index, word in enumerate(words)},
-        do_lower_case=True,
-        model_max_length=_POSITIONS,
-    ).save_pretrained(folder)
-    return Tokenizer.load(folder)
+    return learn_words((" ".join(word for word, _ in sentence) for sentence in sentences), folder, vocabulary)
 
 
-def build_model(size: Size, vocab_size: int, seed: int) -> BertForTokenClassification:
-    """Return an untrained model."""
+def train(tokenizer: Tokenizer, size: Size, seed: int) -> BertForTokenClassification:
+    """Return a trained model; the first piece of a word carries its label."""
     torch.manual_seed(seed)
-    config = BertConfig(
-        vocab_size=vocab_size,
-        hidden_size=size.hidden,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.hidden // size.head,
-        intermediate_size=4 * size.hidden,
-        max_position_embeddings=_POSITIONS,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.05,
-        id2label=dict(enumerate(LABELS)),
-        label2id={name: index for index, name in enumerate(LABELS)},
-    )
-    return BertForTokenClassification(config)
-
-
-def train(model: BertForTokenClassification, tokenizer: Tokenizer, size: Size, seed: int) -> None:
-    """Train with AdamW, a warm-up and a linear decay; the first piece of a word carries its label."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=size.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    warm_up = max(1, size.steps // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm_up, (size.steps - step) / (size.steps - warm_up))
-    )
+    model = BertForTokenClassification(config_of(size, tokenizer.vocab_size, LABELS))
     sentences = write_sentences("training", seed)
-    model.train()
-    with track("train", size.steps, "steps") as advance:
-        for step in range(1, size.steps + 1):
-            inputs, wanted = _batch(list(itertools.islice(sentences, _ROWS)), tokenizer)
-            logits = model(**inputs).logits
-            loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=_IGNORED)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-            advance(1)
-            if step % 200 == 0:
-                _log.info("step %d: loss %.4f", step, float(loss.detach()))
+
+    def next_loss() -> torch.Tensor:
+        inputs, wanted = _batch(list(itertools.islice(sentences, _ROWS)), tokenizer)
+        logits = model(**inputs).logits
+        return functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=_IGNORED)
+
+    fit(model, next_loss, steps=size.steps, rate=size.rate)
+    return model
 
 
 def _batch(sentences: Sequence[Tagged], tokenizer: Tokenizer) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     encoded = tokenizer.encode_words([[word for word, _ in sentence] for sentence in sentences])
     rows = [tokenizer.row(ids)[0] for ids, _ in encoded]
-    shape = (len(rows), max(map(len, rows)))
-    input_ids, mask = np.full(shape, tokenizer.pad_id, np.int64), np.zeros(shape, np.int64)
-    wanted = np.full(shape, _IGNORED, np.int64)
-    for index, (row, (_, word_of), sentence) in enumerate(zip(rows, encoded, sentences, strict=True)):
-        input_ids[index, : len(row)], mask[index, : len(row)] = row, 1
+    inputs = padded(rows, tokenizer.pad_id)
+    wanted = np.full(tuple(inputs["input_ids"].shape), _IGNORED, np.int64)
+    for index, ((_, word_of), sentence) in enumerate(zip(encoded, sentences, strict=True)):
         for place in np.flatnonzero(np.diff(word_of, prepend=-1)):
             wanted[index, place + tokenizer.before_text] = LABELS.index(sentence[word_of[place]][1])
-    inputs = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
     return inputs, torch.from_numpy(wanted)
 
 
@@ -266,8 +213,7 @@ def make_ner(output: Path, size: Size, *, seed: int = 0, force: bool = False) ->
         checkpoint = folder / "checkpoint"
         checkpoint.mkdir()
         tokenizer = train_tokenizer(checkpoint, size.vocabulary, seed)
-        model = build_model(size, tokenizer.vocab_size, seed)
-        train(model, tokenizer, size, seed)
+        model = train(tokenizer, size, seed)
         model.save_pretrained(checkpoint)
 
 
@@ -282,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="replace the folder")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    say_progress()
     torch.set_num_threads(options.threads)
     started = time.monotonic()
     try:

@@ -18,6 +18,7 @@ from quantkit.recipe.settings import (
 from quantkit.records import BenchReport, Evaluation, GateReport, Inspection, Sensitivity
 from quantkit.registry.protocol import Pinned
 from quantkit.registry.signing import Signer
+from quantkit.report.bench_files import keep_bench
 from quantkit.runtime.confinement import Limits
 from quantkit.stages.bench import bench as bench_stage
 from quantkit.stages.evaluate import evaluate as evaluate_stage
@@ -29,11 +30,16 @@ from quantkit.stages.sensitivity import sensitivity as sensitivity_stage
 def inspect(artifact: Artifact | Place) -> Inspection:
     """Return sizes, fusions, and the kernels that onnxruntime really runs.
 
+    The report stays with the artifact.
+
     Raises:
         ArtifactError: the model cannot be opened.
         EvaluationError: a logit of the run is NaN or infinite.
     """
-    return inspect_stage(opened(artifact))
+    subject = opened(artifact)
+    report = inspect_stage(subject)
+    subject.keep_report("inspection.json", report.as_json())
+    return report
 
 
 def evaluate(
@@ -125,11 +131,14 @@ def sensitivity(artifact: Artifact | Place, *, data_dir: Place | None = None, **
     )
 
 
-def bench(*artifacts: Artifact | Place, data_dir: Place | None = None, **settings: Any) -> BenchReport:
-    """Measure throughput side by side, in interleaved rounds; ratios are to the first.
+def bench(
+    reference: Artifact | Place, *others: Artifact | Place, data_dir: Place | None = None, **settings: Any
+) -> BenchReport:
+    """Measure throughput side by side, in interleaved rounds. The report stays with the last artifact.
 
     Args:
-        *artifacts: one or more, the reference first.
+        reference: what ratios are to.
+        *others: what is measured beside it.
         data_dir: looked into first for datasets.
         **settings: of `quantkit bench` (`BenchSettings`): `data`, `scenario`, `questions`, …
 
@@ -139,7 +148,10 @@ def bench(*artifacts: Artifact | Place, data_dir: Place | None = None, **setting
     """
     made = build(BenchSettings, settings, function="bench")
     folder = None if data_dir is None else Path(data_dir)
-    return bench_stage([opened(artifact) for artifact in artifacts], settings=made, data_dir=folder)
+    subjects = [opened(artifact) for artifact in (reference, *others)]
+    report = bench_stage(subjects, settings=made, data_dir=folder)
+    keep_bench(report, subjects[-1])
+    return report
 
 
 def publish(

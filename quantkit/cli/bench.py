@@ -8,10 +8,7 @@ import click
 from quantkit.cli import options, show
 
 if TYPE_CHECKING:
-    from quantkit.artifact import Artifact
     from quantkit.records import BenchReport
-
-CHART = "bench.png"
 
 
 @click.command("bench")
@@ -31,6 +28,7 @@ def command(
     from quantkit.artifact import Artifact
     from quantkit.errors import INCONCLUSIVE, UsageError
     from quantkit.recipe.settings import BenchSettings
+    from quantkit.report.bench_files import keep_bench
     from quantkit.stages.bench import bench
 
     if not artifacts:
@@ -39,32 +37,13 @@ def command(
     opened = [Artifact.open(path) for path in artifacts]
     with show.working():
         report = bench(opened, settings=settings, data_dir=data_dir)
-        _keep(report, opened[-1])
+        keep_bench(report, opened[-1])
     if as_json:
         show.print_json(report.as_json())
     else:
         _print(report, artifacts)
     if report.verdict != "measured":
         click.get_current_context().exit(INCONCLUSIVE)
-
-
-def _keep(report: "BenchReport", artifact: "Artifact") -> None:
-    """Keep the report, and what people read, in the artifact."""
-    from quantkit.errors import UsageError
-    from quantkit.report.figures import bench_png
-    from quantkit.report.markdown import bench_markdown
-
-    if not artifact.keep_report("bench.json", report.as_json()):
-        return
-    artifact.keep_report("bench.md", bench_markdown(report))
-    if report.verdict != "measured":
-        # A chart shows no doubt; the last one would be of another measurement.
-        artifact.report_path(CHART).unlink(missing_ok=True)
-        return
-    try:
-        artifact.keep_report(CHART, bench_png(report))
-    except UsageError as error:
-        show.say(f"no chart: {error}")
 
 
 def _print(report: "BenchReport", paths: tuple[str, ...]) -> None:

@@ -19,13 +19,12 @@ def command(*, artifact: str, as_json: bool) -> None:
     The kernels are read from the graph ONNX Runtime executes, not from the file. INT8 coverage is the share
     of the linear layers' multiply-accumulates that run in integer kernels.
     """
+    from quantkit.api.proving import inspect
     from quantkit.artifact import Artifact
-    from quantkit.stages.inspect import inspect
 
     opened = Artifact.open(artifact)
     with show.working():
         report = inspect(opened)
-        opened.keep_report("inspection.json", report.as_json())
     if as_json:
         show.print_json(report.as_json())
         return
