@@ -39,7 +39,7 @@ from quantkit.errors import QuantkitError
 from quantkit.files import write_json
 from quantkit.graph.mask_free import write_mask_free
 from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session
+from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session, Written
 from quantkit.tasks import task
 
 INTEGER_PRODUCTS = (
@@ -192,7 +192,7 @@ def measure(path: Path, options: Options, outputs: tuple[str, ...]) -> tuple[lis
     with tempfile.TemporaryDirectory(prefix="quantkit-profile-") as folder:
         if options.equal_lengths:
             path = write_mask_free(path, Path(folder) / "equal-lengths")
-        session = Session(path, outputs=outputs, profile=Path(folder) / "trace")
+        session = Session(path, outputs=outputs, writes=Written(trace=Path(folder) / "trace"))
         limited = probes()
         times: dict[str, list[float]] = {name: [] for name in limited}
         for _ in range(options.runs + 2):

@@ -32,6 +32,7 @@ from quantkit.runtime.session import (
     TOKEN_TYPE_IDS,
     Session,
     SessionOptions,
+    Written,
     first_line,
 )
 from quantkit.strict_json import read_json
@@ -146,14 +147,16 @@ def trace_execution(
     with tempfile.TemporaryDirectory(prefix="quantkit-trace-") as folder:
         optimized = Path(folder) / "optimized.onnx"
         trace = Path(folder) / "trace"
-        session = Session(path, outputs=outputs, optimized_model=optimized, profile=trace, name=name)
+        session = Session(
+            path, outputs=outputs, writes=Written(optimized_model=optimized, trace=trace), name=name
+        )
         try:
             if _name_all(optimized):
                 session = Session(
                     optimized,
                     outputs=outputs,
                     options=SessionOptions(optimized=True),
-                    profile=trace,
+                    writes=Written(trace=trace),
                     name=model,
                 )
             found = session.run(row)
@@ -191,7 +194,7 @@ def saturating_layers(path: Path, *, outputs: tuple[str, ...]) -> tuple[str, ...
     """
     with tempfile.TemporaryDirectory(prefix="quantkit-pairs-") as folder:
         optimized = Path(folder) / "optimized.onnx"
-        Session(path, outputs=outputs, optimized_model=optimized)
+        Session(path, outputs=outputs, writes=Written(optimized_model=optimized))
         _name_all(optimized)
         return tuple(name for name, weight in _weights(str(path), optimized).items() if weight.saturates)
 

@@ -35,7 +35,7 @@ from quantkit.graph.model import save_model
 from quantkit.latency.snippet import BATCH, SEQUENCE, Snippet
 from quantkit.latency.table import Row, Table
 from quantkit.progress import track
-from quantkit.runtime.session import open_model
+from quantkit.runtime.session import Written, open_model
 
 _WARM_UP_ROUNDS = 2
 # Whatever the budget is, so many are measured; a quartile of fewer is nothing.
@@ -159,7 +159,7 @@ def _open(snippet: Snippet, sizes: Mapping[str, int]) -> _Open:
     with tempfile.TemporaryDirectory(prefix="quantkit-cost-") as folder:
         path, optimized = Path(folder) / "snippet.onnx", Path(folder) / "optimized.onnx"
         save_model(snippet.build(), path)
-        session = open_model(path, name=f"cost of {snippet}", optimized_model=optimized)
+        session = open_model(path, name=f"cost of {snippet}", writes=Written(optimized_model=optimized))
         snippet.check(onnx.load(optimized, load_external_data=False).graph)
     binding = session.io_binding()
     for given in session.get_inputs():

@@ -68,6 +68,22 @@ class SessionOptions:
     exact_int8: bool = False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What onnxruntime writes about a session.
+
+    Attributes:
+        optimized_model: the graph it will really execute, weights beside it.
+        trace: prefix of the file with a trace of every run.
+    """
+
+    optimized_model: Path | None = None
+    trace: Path | None = None
+
+
+_NO_FILE = Written()
+
+
 class StopSignal:
     """Makes every run that was given it return at the next operator, with an error."""
 
@@ -102,8 +118,7 @@ class Session:
         outputs: tuple[str, ...],
         threads: int = 1,
         options: SessionOptions | None = None,
-        optimized_model: Path | None = None,
-        profile: Path | None = None,
+        writes: Written = _NO_FILE,
         name: str | None = None,
     ) -> None:
         """Open a model.
@@ -113,14 +128,13 @@ class Session:
             outputs: the graph outputs wanted.
             threads: threads inside one run. With 1, any number of Python threads may run it at once.
             options: what onnxruntime may be told besides.
-            optimized_model: where onnxruntime writes the graph it will really execute, weights beside it.
-            profile: prefix of the file that onnxruntime writes a trace of every run into.
+            writes: the files that onnxruntime writes.
             name: what messages call the model when its path is a temporary one; the path otherwise.
 
         Raises:
             ArtifactError: it is missing, not ONNX, truncated, lacks external data, an input or an
                 output, or takes inputs nobody knows how to fill.
-            OutputError: `optimized_model` cannot be written.
+            OutputError: the optimized model cannot be written.
             UsageError: `threads` is below 1.
         """
         self.path = path
@@ -131,8 +145,7 @@ class Session:
             name=self.name,
             threads=threads,
             options=options,
-            optimized_model=optimized_model,
-            profile=profile,
+            writes=writes,
         )
         kinds = {entry.name: entry.type for entry in self._session.get_inputs()}
         self._types = input_types(self.name, kinds, _INTEGERS)
@@ -171,20 +184,19 @@ def open_model(
     name: str,
     threads: int = 1,
     options: SessionOptions | None = None,
-    optimized_model: Path | None = None,
-    profile: Path | None = None,
+    writes: Written = _NO_FILE,
 ) -> onnxruntime.InferenceSession:
     """Open any model, with the options every session of quantkit has; the arguments are those of `Session`.
 
     Raises:
         ArtifactError: it is missing, not ONNX, truncated, or lacks external data.
-        OutputError: `optimized_model` cannot be written.
+        OutputError: the optimized model cannot be written.
         UsageError: `threads` is below 1.
     """
     if threads < 1:
         raise UsageError(f"{threads} threads cannot run a model; give 1 or more")
     given = options or SessionOptions()
-    asked = _options(threads, given.spinning, optimized_model, profile)
+    asked = _options(threads, spinning=given.spinning, writes=writes)
     asked.enable_cpu_mem_arena = given.arena
     if given.optimized:
         asked.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -216,8 +228,9 @@ def open_part(
 
 
 def _options(
-    threads: int, spinning: bool = False, optimized_model: Path | None = None, profile: Path | None = None
+    threads: int, *, spinning: bool = False, writes: Written = _NO_FILE
 ) -> onnxruntime.SessionOptions:
+    optimized_model = writes.optimized_model
     options = onnxruntime.SessionOptions()
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads
@@ -238,9 +251,9 @@ def _options(
         options.add_session_config_entry(
             "session.optimized_model_external_initializers_min_size_in_bytes", "1024"
         )
-    if profile is not None:
+    if writes.trace is not None:
         options.enable_profiling = True
-        options.profile_file_prefix = os.fspath(profile)
+        options.profile_file_prefix = os.fspath(writes.trace)
     return options
 
 

@@ -10,7 +10,7 @@ The file is good for this CPU and this onnxruntime only, so it lives in a tempor
 
 from pathlib import Path
 
-from quantkit.runtime.session import SessionOptions, open_model
+from quantkit.runtime.session import SessionOptions, Written, open_model
 
 _FILE = "model.onnx"
 
@@ -31,5 +31,6 @@ def write_shared(path: Path, folder: Path, *, name: str, threads: int, exact_int
     """
     written = folder / _FILE
     options = SessionOptions(packed=True, exact_int8=exact_int8)
-    open_model(path, name=name, threads=threads, optimized_model=written, options=options)
+    writes = Written(optimized_model=written)
+    open_model(path, name=name, threads=threads, options=options, writes=writes)
     return written

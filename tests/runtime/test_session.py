@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from quantkit.errors import ArtifactError, UsageError
-from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session, StopSignal
+from quantkit.runtime.session import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Session, StopSignal, Written
 
 SaveEncoder = Callable[..., Path]
 SPAN = ("start_logits", "end_logits")
@@ -132,7 +132,7 @@ def test_no_threads(save_encoder: SaveEncoder) -> None:
 def test_optimized_model(save_encoder: SaveEncoder, tmp_path: Path) -> None:
     """The graph that really runs can be written out."""
     written = tmp_path / "optimized.onnx"
-    Session(save_encoder(), outputs=SPAN, optimized_model=written)
+    Session(save_encoder(), outputs=SPAN, writes=Written(optimized_model=written))
     assert onnx.load(written).graph.node
 
 
