@@ -185,7 +185,7 @@ def test_inspect_and_bench_keep_their_reports(made: Artifact, stage) -> None:
         kernels={"MatMulIntegerToFloat": 4},
         int8_coverage=0.975,
     )
-    stage("quantkit.stages.inspect.inspect", inspection)
+    stage("quantkit.api.proving.inspect_stage", inspection)
     printed = json.loads(invoke("inspect", made.path, "--json").stdout)
     assert inspection.as_json() == printed == json.loads(made.report_path("inspection.json").read_text())
     table = invoke("inspect", made.path).stdout
