@@ -3,7 +3,7 @@
 | in the page | is |
 |---|---|
 | a fence `python title="ask.py"` | a file of that name in the working folder, written before anything runs |
-| a fence `console title="optimum"` | commands (`$ …`) in that environment, each with the lines it prints; `…` stands for what differs |
+| a fence `console title="optimum"` | commands (`$ …`) in that environment, and what they print; `…` is what differs |
 | a fence `console` without a title | the same, in quantkit's environment |
 | a table whose header names environments | the commands in backticks in these columns, row by row, from left to right |
 """
@@ -94,7 +94,9 @@ def _tables(text: str, environments: Collection[str]) -> Iterator[tuple[int, Com
             continue
         for name, cell in zip(header, cells, strict=False):
             if name in environments:
-                yield from ((row.start(), Command(environment=name, line=code)) for code in _CODE.findall(cell))
+                yield from (
+                    (row.start(), Command(environment=name, line=code)) for code in _CODE.findall(cell)
+                )
 
 
 def _pattern(line: str) -> str:
