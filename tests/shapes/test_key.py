@@ -1,12 +1,14 @@
 """Which searches know each other's measurements: those of one teacher, on the same questions, on one kind of CPU."""
 
+import importlib
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from quantkit.recipe.search_settings import SearchSettings
-from quantkit.shapes import find
+
+find = importlib.import_module("quantkit.shapes.find")
 
 
 def key(
@@ -18,7 +20,8 @@ def key(
     questions: Any = SimpleNamespace(
         damage=SimpleNamespace(digest=damage), selection=SimpleNamespace(digest=selection)
     )
-    return find.key_of(bench, questions, SearchSettings(**asked))
+    found: str = find.key_of(bench, questions, SearchSettings(**asked))
+    return found
 
 
 @pytest.mark.parametrize(
