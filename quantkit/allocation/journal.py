@@ -7,6 +7,7 @@ those that name another key, are measured again: a file that was copied or renam
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ class Journal:
     def __init__(self, key: str) -> None:
         """Read what there is."""
         self._key = key
+        self._lock = threading.Lock()
         self.path: Path = cache_folder() / "search" / f"{key}.jsonl"
         self.folder: Path = self.path.with_suffix("")
         """For what is too large for a line; the client makes it."""
@@ -64,7 +66,7 @@ class Journal:
 
     def _append(self, entry: dict[str, Any]) -> None:
         try:
-            with naming_output_errors(self.path):
+            with self._lock, naming_output_errors(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with self.path.open("a", encoding="utf-8") as file:
                     file.write(self._begin + json.dumps(entry) + "\n")

@@ -22,6 +22,7 @@ from quantkit.quantization.write import open_embed_layer_norm
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.runtime.footprint import model_bytes
+from quantkit.runtime.where import Where
 from quantkit.shapes.blocks import Block, blocks_of
 from quantkit.shapes.damage import damages_of
 from quantkit.shapes.goal import Beside, Goal, goal_of
@@ -92,19 +93,20 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
     open_embed_layer_norm(model)
     blocks = blocks_of(artifact, model)
     questions = questions_of(artifact.task, settings, data_dir)
-    observations = observe_model(artifact, model, questions.observed, detail=Detail.MOMENTS)
+    where = Where.of(settings)
+    observations = observe_model(artifact, model, questions.observed, detail=Detail.MOMENTS, where=where)
     grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
     bench = Bench(model=model, observations=observations, grid=grid)
     lap("moments")
     journal = Journal(key_of(bench, questions, settings))
     options = ladders(bench, blocks, step=settings.step, journal=journal)
     lap("order")
-    judged_on = Exam(artifact, questions.damage, confidence=0.8, judged=False, label="damage")
+    judged_on = Exam(artifact, questions.damage, confidence=0.8, judged=False, label="damage", where=where)
     _, damages = damages_of(bench, options, judged_on, journal)
     lap("damage")
     tokens = settings.tokens or _mean_length(judged_on)
     load = Load(rows=1 if settings.max_latency else max(1, TOKEN_BUDGET // tokens), tokens=tokens)
-    exam = Exam(artifact, questions.selection, confidence=settings.confidence, label="select")
+    exam = Exam(artifact, questions.selection, confidence=settings.confidence, label="select", where=where)
     trials = Trials(
         bench=bench,
         blocks=blocks,

@@ -21,7 +21,7 @@ from quantkit.shapes.damage import sat
 from quantkit.shapes.find import Found
 from quantkit.shapes.order import Narrowed, keeping
 from quantkit.shapes.rewrite import projection_of, read_by
-from quantkit.shapes.trials import named
+from quantkit.shapes.slots import named
 
 _COMPARED_ROWS = 8
 

@@ -27,7 +27,7 @@ from quantkit.shapes.options import Ladder
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Load, WholeModel
 from quantkit.shapes.quantized import Bench
-from quantkit.shapes.slots import Units
+from quantkit.shapes.slots import Units, named
 
 _HEALED_ROWS, _OBSERVED_ROWS = 128, 100
 _TIMED_SECONDS = 10.0
@@ -178,7 +178,7 @@ class Trials:
             with tempfile.TemporaryDirectory(prefix="quantkit-search-") as folder:
                 path = Path(folder) / "model.onnx"
                 self.built(units, path, magnitude=magnitude)
-                marks = self.exam.sit(self.exam.open(path))
+                marks = self.exam.sit_file(path)
                 return {
                     "marks": marks.as_json(),
                     "size": path.stat().st_size,
@@ -212,8 +212,3 @@ class Trials:
             self.bench.quick(parts),
             (self.bench.observations.key, self.bench.grid.name, *sorted(named(units).items())),
         )
-
-
-def named(units: Units) -> dict[str, int]:
-    """Return slot → units."""
-    return {block.slot: count for block, count in units.items()}
