@@ -1,7 +1,7 @@
-"""The tables of docs/results.md, made from what commands and benchmarks wrote; the numbers are kept in benchmarks/results.
+"""The tables of docs/results.md, made from what commands and benchmarks wrote and benchmarks/results keeps.
 
     python benchmarks/results_page.py line WORK --name "`minilm-static`" --cpu "Zen 5" -o static-vnni
-    python benchmarks/results_page.py shape ARTIFACT --bench BENCH.json --name "found, asked for 1.5 x" --cpu "Zen 5" -o found15
+    python benchmarks/results_page.py shape INT8 --bench BENCH.json --fp32-f1 75.496 --name "found" --cpu "Zen 5" -o f15
     python benchmarks/results_page.py ladder LADDER.json --name "MiniLM-L6" --cpu "Zen 5" -o ladder-minilm
     python benchmarks/results_page.py            # writes the tables into docs/results.md
     python benchmarks/results_page.py --check    # exit code 1 when the page has other tables

@@ -69,7 +69,7 @@ def test_a_run_becomes_a_row(script: ModuleType, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(script, "PAGE", page)
     arguments = ["line", str(tmp_path / "work"), "--name", "mine", "--cpu", "Zen 5", "-o", "mine"]
     assert script.main(arguments) == 0
-    assert page.read_text().splitlines()[3:-1] == [
+    assert page.read_text().splitlines()[4:-1] == [
         "| mine | Zen 5, AVX512-VNNI | 79.920 | 99.899 % | fail | 2.00 % | 99.9 % | 1.0 MB | 1.50 x (1.40 to 1.60) |",
         "",
     ]
