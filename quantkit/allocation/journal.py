@@ -25,6 +25,8 @@ class Journal:
     def __init__(self, key: str) -> None:
         """Read what there is."""
         self.path: Path = cache_folder() / "search" / f"{key}.jsonl"
+        self.folder: Path = self.path.with_suffix("")
+        """For what is too large for a line; the client makes it."""
         self._known: dict[str, dict[str, Any]] = {}
         try:
             text = self.path.read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
@@ -95,9 +96,9 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
     grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
     bench = Bench(model=model, observations=observations, grid=grid)
     lap("moments")
-    options = ladders(bench, blocks, step=settings.step)
-    lap("order")
     journal = Journal(_key(bench, questions, settings))
+    options = ladders(bench, blocks, step=settings.step, journal=journal)
+    lap("order")
     judged_on = Exam(artifact, questions.damage, confidence=0.8, judged=False, label="damage")
     _, damages = damages_of(bench, options, judged_on, journal)
     lap("damage")
@@ -217,7 +218,21 @@ def _prices(trials: Trials) -> Prices:
     }
     whole = {block: block.units for block in trials.blocks}
     empty = dict.fromkeys(trials.blocks, 0)
-    return prices_of(wanted, trials.whole(empty), [trials.whole(whole)], trials.load, seconds=_PRICE_SECONDS)
+
+    def measure() -> dict[str, Any]:
+        return prices_of(
+            wanted, trials.whole(empty), [trials.whole(whole)], trials.load, seconds=_PRICE_SECONDS
+        ).as_json()
+
+    of = {
+        "prices": {
+            block.slot: {str(units): asked.describe() for units, asked in by_units.items()}
+            for block, by_units in wanted.items()
+        },
+        "load": [trials.load.rows, trials.load.tokens],
+    }
+    # Other prices would lead to other candidates, and what was measured of the first would be for nothing.
+    return Prices.from_json(trials.journal.timed(of, measure), trials.blocks)
 
 
 def _activation(bench: Bench) -> str:
