@@ -96,7 +96,7 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
     grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
     bench = Bench(model=model, observations=observations, grid=grid)
     lap("moments")
-    journal = Journal(_key(bench, questions, settings))
+    journal = Journal(key_of(bench, questions, settings))
     options = ladders(bench, blocks, step=settings.step, journal=journal)
     lap("order")
     judged_on = Exam(artifact, questions.damage, confidence=0.8, judged=False, label="damage")
@@ -230,7 +230,7 @@ def _parameters(artifact: Artifact) -> int:
     return model_bytes(artifact.model_path) // 4
 
 
-def _key(bench: Bench, questions: Questions, settings: SearchSettings) -> str:
+def key_of(bench: Bench, questions: Questions, settings: SearchSettings) -> str:
     """Return the digest of all that decides what is measured; neither limits nor budget do."""
     return digest_of(
         {
