@@ -14,7 +14,6 @@ from quantkit.exam.exam import Exam
 from quantkit.exam.overlap import gate_questions, require_not_the_gates
 from quantkit.exam.selection import SelectionRequest, select_questions
 from quantkit.files import digest_of
-from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model
 from quantkit.quantization.grids import signed_grid
 from quantkit.quantization.observe import Detail, observe_model
@@ -27,11 +26,12 @@ from quantkit.shapes.blocks import Block, blocks_of
 from quantkit.shapes.damage import damages_of
 from quantkit.shapes.goal import Beside, Goal, goal_of
 from quantkit.shapes.options import Ladder, ladders
-from quantkit.shapes.price import Load, Prices, prices_of, request
+from quantkit.shapes.price import Load, Prices, prices_of
 from quantkit.shapes.quantized import Bench
 from quantkit.shapes.search import Candidate, Search
 from quantkit.shapes.slots import Damages, size_of, space_of
 from quantkit.shapes.trials import TOKEN_BUDGET, Trials
+from quantkit.shapes.wanted import wanted_of
 from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import CalibrationSet, select
 
@@ -203,21 +203,7 @@ def questions_of(task: str, settings: SearchSettings, data_dir: Path | None) -> 
 
 
 def _prices(trials: Trials) -> Prices:
-    bench = trials.bench
-    activation = _activation(bench)
-    wanted = {
-        block: {
-            units: request(
-                block,
-                units,
-                activation=activation,
-                grid=bench.grid.name,
-                layout=bench.layout,
-            )
-            for units in ladder.parts
-        }
-        for block, ladder in trials.ladders.items()
-    }
+    wanted = wanted_of(trials.bench, {block: ladder.parts for block, ladder in trials.ladders.items()})
     whole = {block: block.units for block in trials.blocks}
     empty = dict.fromkeys(trials.blocks, 0)
 
@@ -235,14 +221,6 @@ def _prices(trials: Trials) -> Prices:
     }
     # Other prices would lead to other candidates, and what was measured of the first would be for nothing.
     return Prices.from_json(trials.journal.timed(of, measure), trials.blocks)
-
-
-def _activation(bench: Bench) -> str:
-    """Return the operator behind the first layer of feed-forward networks."""
-    for layer in linear_layers(bench.model.graph):
-        if layer.name.endswith(".intermediate.dense"):
-            return next(iter(layer.node.outputs[0].consumers())).op_type
-    return "BiasGelu"
 
 
 def _mean_length(exam: Exam) -> int:

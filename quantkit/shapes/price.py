@@ -98,19 +98,6 @@ class Load:
     tokens: int
 
 
-def request(block: Block, units: int, *, activation: str, grid: str, layout: str) -> BlockRequest:
-    """Return what the price of a block with so many units is asked by."""
-    return BlockRequest(
-        kind=block.kind,
-        hidden=block.hidden,
-        units=units,
-        size=block.size,
-        activation=activation,
-        grid=grid,
-        layout=layout,
-    )
-
-
 def prices_of(
     wanted: Mapping[Block, Mapping[int, BlockRequest]],
     empty: WholeModel,

@@ -4,8 +4,9 @@ import onnx_ir as ir
 import pytest
 
 from quantkit.shapes import price
+from quantkit.shapes.block_model import BlockRequest
 from quantkit.shapes.blocks import Block
-from quantkit.shapes.price import Load, WholeModel, prices_of, request
+from quantkit.shapes.price import Load, WholeModel, prices_of
 
 BLOCK = Block(layer=0, kind="feed_forward", path="l", units=64, size=1, hidden=32)
 
@@ -22,10 +23,7 @@ def test_what_is_beside_blocks(monkeypatch: pytest.MonkeyPatch, teacher: float, 
     """It is the teacher less its blocks, and at least the model without blocks less its residuals."""
     monkeypatch.setattr(price, "measure_beside", lambda *_, **__: [10.0, 1.0, 3.0, teacher])
     wanted = {
-        BLOCK: {
-            units: request(BLOCK, units, activation="BiasGelu", grid="int8", layout="onnxruntime")
-            for units in (64, 0)
-        }
+        BLOCK: {units: BlockRequest(kind=BLOCK.kind, hidden=BLOCK.hidden, units=units) for units in (64, 0)}
     }
     prices = prices_of(wanted, whole("empty"), [whole("teacher")], Load(rows=1, tokens=8), seconds=0.0)
     assert prices.beside == beside
