@@ -31,8 +31,8 @@ def sat(exam: Exam, model: ir.Model) -> Marks:
 
 def damages_of(
     bench: Bench, ladders: Mapping[Block, Ladder], exam: Exam, journal: Journal
-) -> tuple[float, dict[Block, dict[int, float]]]:
-    """Return the divergence of the INT8 teacher, and block → units → what keeping so many adds to it, nats.
+) -> dict[Block, dict[int, float]]:
+    """Return block → units → the nats that keeping so many adds to the divergence of the INT8 teacher.
 
     Args:
         bench: what candidates are made of.
@@ -51,15 +51,19 @@ def damages_of(
         of = {"alone": named(asked), "questions": len(exam.dataset.questions)}
         return Marks.from_json(journal.timed(of, measure)["marks"]).divergence
 
-    teacher = measured({})
-    asked = [
+    teacher = 0.0
+    # The teacher itself first.
+    asked: list[Units] = [{}]
+    asked += [
         {block: units} for block, ladder in ladders.items() for units in ladder.parts if units < block.units
     ]
     alone: dict[Block, dict[int, float]] = {block: {} for block in ladders}
     with track("damage", len(asked), "options") as advance, _in_line(exam.at_once) as each:
-        for of, damage in zip(asked, each(measured, asked), strict=True):
+        for of, divergence in zip(asked, each(measured, asked), strict=True):
+            if not of:
+                teacher = divergence
             for block, units in of.items():
-                alone[block][units] = damage - teacher
+                alone[block][units] = divergence - teacher
             advance(1)
     found: dict[Block, dict[int, float]] = {}
     for block, ladder in ladders.items():
@@ -70,7 +74,7 @@ def damages_of(
                 # Fewer units hurt no less; what says otherwise is noise of rounding.
                 rising = max(rising, alone[block][units])
             found[block][units] = rising
-    return teacher, found
+    return found
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Find: all that a search needs of a teacher, in order: questions, moments, order, damage, price; then the search."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from quantkit.exam.overlap import gate_questions, require_not_the_gates
 from quantkit.exam.selection import SelectionRequest, select_questions
 from quantkit.files import digest_of
 from quantkit.graph.model import load_model
+from quantkit.progress import Phase, step
 from quantkit.quantization.grids import signed_grid
 from quantkit.quantization.observe import Detail, observe_model
 from quantkit.quantization.write import open_embed_layer_norm
@@ -69,13 +71,16 @@ class Found:
         return self.search.trials.blocks
 
 
-def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None = None) -> Found:
+def find(
+    artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None = None, phase: Phase = step
+) -> Found:
     """Search architectures for a teacher.
 
     Args:
         artifact: the teacher, fused, FP32.
         settings: data, limits, budget.
         data_dir: looked into first for data.
+        phase: begins a part of the search (`quantkit.shapes.phases`), to show it.
 
     Raises:
         UsageError: nothing is asked, the limits are beyond what can be built, or the solver is not installed.
@@ -86,27 +91,35 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
     started = time.monotonic()
     laps: dict[str, float] = {}
 
-    def lap(part: str) -> None:
-        laps[part] = time.monotonic() - started - sum(laps.values())
+    @contextmanager
+    def part(name: str, works: int = 1) -> Iterator[None]:
+        with phase(name, works=works):
+            yield
+        laps[name] = time.monotonic() - started - sum(laps.values())
 
-    model = load_model(artifact.model_path)
-    open_embed_layer_norm(model)
-    blocks = blocks_of(artifact, model)
-    questions = questions_of(artifact.task, settings, data_dir)
-    where = Where.of(settings)
-    observations = observe_model(artifact, model, questions.observed, detail=Detail.MOMENTS, where=where)
-    grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
-    bench = Bench(model=model, observations=observations, grid=grid)
-    lap("moments")
+    with part("moments"):
+        model = load_model(artifact.model_path)
+        open_embed_layer_norm(model)
+        blocks = blocks_of(artifact, model)
+        questions = questions_of(artifact.task, settings, data_dir)
+        where = Where.of(settings)
+        observations = observe_model(artifact, model, questions.observed, detail=Detail.MOMENTS, where=where)
+        grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
+        bench = Bench(model=model, observations=observations, grid=grid)
     journal = Journal(key_of(bench, questions, settings))
-    options = ladders(bench, blocks, step=settings.step, journal=journal)
-    lap("order")
-    judged_on = Exam(artifact, questions.damage, confidence=0.8, judged=False, label="damage", where=where)
-    _, damages = damages_of(bench, options, judged_on, journal)
-    lap("damage")
+    with part("order"):
+        options = ladders(bench, blocks, step=settings.step, journal=journal)
+    with part("answers", works=2):
+        judged_on = Exam(
+            artifact, questions.damage, confidence=0.8, judged=False, label="damage", where=where
+        )
+        exam = Exam(
+            artifact, questions.selection, confidence=settings.confidence, label="select", where=where
+        )
+    with part("damage"):
+        damages = damages_of(bench, options, judged_on, journal)
     tokens = settings.tokens or _mean_length(judged_on)
     load = Load(rows=1 if settings.max_latency else max(1, TOKEN_BUDGET // tokens), tokens=tokens)
-    exam = Exam(artifact, questions.selection, confidence=settings.confidence, label="select", where=where)
     trials = Trials(
         bench=bench,
         blocks=blocks,
@@ -116,10 +129,11 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
         journal=journal,
         load=load,
     )
-    prices = _prices(trials)
-    lap("price")
+    with part("price", works=2):
+        prices = _prices(trials)
     whole = {block: block.units for block in blocks}
-    found = trials.judged(whole)
+    with part("teacher", works=2):
+        found = trials.judged(whole)
     teacher = Candidate(
         origin="teacher",
         units=whole,
@@ -144,8 +158,8 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
         deadline=started + settings.budget,
         most=settings.candidates,
     )
-    chosen = search.run()
-    lap("candidates")
+    with part("candidates"):
+        chosen = search.run()
     return Found(
         search=search,
         chosen=chosen,

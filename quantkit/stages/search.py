@@ -11,12 +11,14 @@ from quantkit.artifact import Artifact
 from quantkit.checkpoint import Checkpoint
 from quantkit.errors import QuantizationError
 from quantkit.files import new_folder
+from quantkit.progress import phases
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.records import Sanity, ShapeSearch
 from quantkit.report.shape_files import write_shape_files
 from quantkit.runtime.hold import hold
 from quantkit.shapes import Found, find
 from quantkit.shapes.materialise import materialise
+from quantkit.shapes.phases import expected
 from quantkit.shapes.record import report_of
 from quantkit.shapes.sanity import difference, divergence, in_order, in_reverse
 from quantkit.tasks.heads import require_head
@@ -58,13 +60,16 @@ def search(
         OutputError: `out` cannot be written.
     """
     require_head(checkpoint.task, "search")
-    with hold(export(checkpoint.folder, work / "teacher")) as teacher:
-        found = find(teacher, settings, data_dir=data_dir)
-        with new_folder(out, force=force) as folder:
-            folders = _write(checkpoint, found, folder)
-            sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)
-            report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity)
-            write_shape_files(report, folder)
+    with phases("search", expected(checkpoint.shape, settings)) as phase:
+        with phase("export"):
+            exported = export(checkpoint.folder, work / "teacher")
+        with hold(exported) as teacher:
+            found = find(teacher, settings, data_dir=data_dir, phase=phase)
+            with new_folder(out, force=force) as folder, phase("check"):
+                folders = _write(checkpoint, found, folder)
+                sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)
+                report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity)
+                write_shape_files(report, folder)
     return report
 
 

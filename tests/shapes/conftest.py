@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distillation.conftest import make_checkpoint, one_thread
+from distillation.conftest import make_checkpoint
 from letters import MakeCheckpoint, write_questions
 
 from quantkit.artifact import Artifact
 from quantkit.recipe.search_settings import SearchSettings
 
-__all__ = ["make_checkpoint", "one_thread"]
+__all__ = ["make_checkpoint"]
 
 
 @pytest.fixture(scope="module")
