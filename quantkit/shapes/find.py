@@ -1,8 +1,6 @@
 """Find: all that a search needs of a teacher, in order: questions, moments, order, damage, price; then the search."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from quantkit.shapes.blocks import Block, blocks_of
 from quantkit.shapes.damage import damages_of
 from quantkit.shapes.goal import Beside, Goal, goal_of
 from quantkit.shapes.options import Ladder, ladders
+from quantkit.shapes.phases import Laps
 from quantkit.shapes.price import Load, Prices, prices_of
 from quantkit.shapes.quantized import Bench
 from quantkit.shapes.search import Candidate, Search
@@ -64,6 +63,7 @@ class Found:
     beside: Beside
     baseline: float
     seconds: Mapping[str, float]
+    trials: Mapping[str, tuple[float, ...]]
 
     @property
     def blocks(self) -> Sequence[Block]:
@@ -88,16 +88,8 @@ def find(
         DatasetError: a set is too small, cannot be found, or holds questions of the gate.
         EvaluationError: an activation or a logit is NaN or infinite.
     """
-    started = time.monotonic()
-    laps: dict[str, float] = {}
-
-    @contextmanager
-    def part(name: str, works: int = 1) -> Iterator[None]:
-        with phase(name, works=works):
-            yield
-        laps[name] = time.monotonic() - started - sum(laps.values())
-
-    with part("moments"):
+    laps = Laps(phase)
+    with laps.part("moments"):
         model = load_model(artifact.model_path)
         open_embed_layer_norm(model)
         blocks = blocks_of(artifact, model)
@@ -106,17 +98,17 @@ def find(
         observations = observe_model(artifact, model, questions.observed, detail=Detail.MOMENTS, where=where)
         grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
         bench = Bench(model=model, observations=observations, grid=grid)
-    journal = Journal(key_of(bench, questions, settings))
-    with part("order"):
+    journal = laps.journal = Journal(key_of(bench, questions, settings))
+    with laps.part("order"):
         options = ladders(bench, blocks, step=settings.step, journal=journal)
-    with part("answers", works=2):
+    with laps.part("answers", works=2):
         judged_on = Exam(
             artifact, questions.damage, confidence=0.8, judged=False, label="damage", where=where
         )
         exam = Exam(
             artifact, questions.selection, confidence=settings.confidence, label="select", where=where
         )
-    with part("damage"):
+    with laps.part("damage"):
         damages = damages_of(bench, options, judged_on, journal)
     tokens = settings.tokens or _mean_length(judged_on)
     load = Load(rows=1 if settings.max_latency else max(1, TOKEN_BUDGET // tokens), tokens=tokens)
@@ -129,10 +121,10 @@ def find(
         journal=journal,
         load=load,
     )
-    with part("price", works=2):
+    with laps.part("price", works=2):
         prices = _prices(trials)
     whole = {block: block.units for block in blocks}
-    with part("teacher", works=2):
+    with laps.part("teacher", works=2):
         found = trials.judged(whole)
     teacher = Candidate(
         origin="teacher",
@@ -155,10 +147,10 @@ def find(
         prices=prices,
         trials=trials,
         teacher=teacher,
-        deadline=started + settings.budget,
+        deadline=laps.started + settings.budget,
         most=settings.candidates,
     )
-    with part("candidates"):
+    with laps.part("candidates"):
         chosen = search.run()
     return Found(
         search=search,
@@ -169,7 +161,11 @@ def find(
         damages=damages,
         beside=beside,
         baseline=exam.baseline,
-        seconds=laps,
+        seconds=laps.seconds,
+        trials={
+            **{name: seconds for name, seconds in laps.trials.items() if name != "candidates"},
+            **{f"candidates {number}": tuple(wave) for number, wave in enumerate(search.waves, 1) if wave},
+        },
     )
 
 

@@ -1,12 +1,16 @@
-"""Phases: what a search does, in order, and how long each part is expected to take: what its progress line is cut by.
+"""Phases: what a search does, in order, how long each part is expected to take, which cuts its progress line, and took.
 
 The unit is a trial: one option of one block, built as INT8 and answering the damage questions. How many trials another
 part is worth was measured on MiniLM; the time left is judged by the pace at hand, so only ratios count.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from quantkit.allocation.journal import Journal
 from quantkit.architectures import EncoderShape
+from quantkit.progress import Phase
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.records.shapes import BASELINES
 from quantkit.shapes.blocks import Block
@@ -22,6 +26,38 @@ _BUILT = 25.0
 _CHECK = 30.0
 
 
+class Laps:
+    """What the parts of a search took.
+
+    Attributes:
+        started: `time.monotonic()` when the first began.
+        seconds: part → seconds, now.
+        trials: part → seconds of each of its trials, whenever they were measured; all of it where it has none.
+        journal: of the trials, as soon as there is one.
+    """
+
+    def __init__(self, phase: Phase) -> None:
+        """Begin; `phase` shows a part by its name."""
+        self._phase = phase
+        self.started = time.monotonic()
+        self.seconds: dict[str, float] = {}
+        self.trials: dict[str, tuple[float, ...]] = {}
+        self.journal: Journal | None = None
+
+    @contextmanager
+    def part(self, name: str, works: int = 1) -> Iterator[None]:
+        """Show a part while the block runs, and note its time."""
+        known = len(self._times)
+        with self._phase(name, works=works):
+            yield
+        self.seconds[name] = time.monotonic() - self.started - sum(self.seconds.values())
+        self.trials[name] = tuple(self._times[known:]) or (self.seconds[name],)
+
+    @property
+    def _times(self) -> Sequence[float]:
+        return self.journal.times if self.journal else ()
+
+
 def expected(shape: EncoderShape, settings: SearchSettings) -> dict[str, float]:
     """Return part of the search → trials that it is expected to be worth.
 
@@ -30,7 +66,7 @@ def expected(shape: EncoderShape, settings: SearchSettings) -> dict[str, float]:
         settings: of the search.
     """
     blocks = list(_blocks(shape))
-    options = sum(len(unit_counts(block, settings.step)) - 1 for block in blocks)
+    options = options_of(shape, settings)
     one = settings.damage_questions
     judged = _BUILT + 2 + settings.select_questions / one
     return {
@@ -44,6 +80,11 @@ def expected(shape: EncoderShape, settings: SearchSettings) -> dict[str, float]:
         "candidates": judged * (settings.candidates + len(BASELINES)),
         "check": _CHECK,
     }
+
+
+def options_of(shape: EncoderShape, settings: SearchSettings) -> int:
+    """Return how many options a search has the damage of: all but whole blocks."""
+    return sum(len(unit_counts(block, settings.step)) - 1 for block in _blocks(shape))
 
 
 def _blocks(shape: EncoderShape) -> Iterator[Block]:

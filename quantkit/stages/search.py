@@ -4,6 +4,7 @@ The folder: `search.json` (the report), `search.html`, `shape.png`, and a checkp
 `chosen/` is the one that was asked for.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,14 +62,18 @@ def search(
     """
     require_head(checkpoint.task, "search")
     with phases("search", expected(checkpoint.shape, settings)) as phase:
+        started = time.monotonic()
         with phase("export"):
             exported = export(checkpoint.folder, work / "teacher")
+        around = {"export": time.monotonic() - started}
         with hold(exported) as teacher:
             found = find(teacher, settings, data_dir=data_dir, phase=phase)
             with new_folder(out, force=force) as folder, phase("check"):
+                started = time.monotonic()
                 folders = _write(checkpoint, found, folder)
                 sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)
-                report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity)
+                around["check"] = time.monotonic() - started
+                report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity, around=around)
                 write_shape_files(report, folder)
     return report
 

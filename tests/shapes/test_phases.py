@@ -33,8 +33,7 @@ def test_every_part_that_is_begun_is_expected() -> None:
         for module in ("quantkit.stages.search", "quantkit.shapes.find")
         for call in ast.walk(ast.parse(inspect.getsource(import_module(module))))
         if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Name)
-        and call.func.id in ("phase", "part")
+        and ast.unparse(call.func) in ("phase", "laps.part")
         and isinstance(call.args[0], ast.Constant)
     ]
     assert sorted(begun) == sorted(expected(SHAPE, SearchSettings()))
