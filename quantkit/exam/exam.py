@@ -6,6 +6,7 @@ from pathlib import Path
 from quantkit.artifact import Artifact
 from quantkit.engines import open_engine, seats
 from quantkit.errors import DatasetError
+from quantkit.exam.kept import read_answers, write_answers
 from quantkit.exam.marks import Marks
 from quantkit.metrics.distributions import divergence, ratio_bound
 from quantkit.metrics.metric import changed, measures_of, percent
@@ -35,6 +36,7 @@ class Exam:
         label: str,
         judged: bool = True,
         where: Where = HERE,
+        kept: Path | None = None,
     ) -> None:
         """Let the FP32 artifact answer.
 
@@ -45,6 +47,7 @@ class Exam:
             label: what the progress bar says.
             judged: a score is needed; without, only divergence and changes are.
             where: FP32 and what sits by `sit_file` answer; the answers are the same to the last bit.
+            kept: a file for FP32's answers, of this model and these questions only; they are taken from it.
 
         Raises:
             DatasetError: FP32 scores nothing at all, so there is nothing to keep.
@@ -57,7 +60,7 @@ class Exam:
         self._prepared = Reader.of(artifact).prepare(dataset)
         self.job: Job = batched(self._prepared, token_budget=TOKEN_BUDGET)
         started = time.perf_counter()
-        self._reference = self._answered(artifact.model_path)
+        self._reference = self._remembered(artifact.model_path, kept)
         self._float_seconds = time.perf_counter() - started
         self._scores = self._prepared.predict(self._reference)
         self._expected = self._prepared.expected_scores(self._reference)
@@ -135,6 +138,14 @@ class Exam:
     def _answer(self, session: Running) -> list[Arrays]:
         with ThreadEngine([session] * cpu_facts().cores) as engine:
             return run_job(engine, self.job, label=self._label)
+
+    def _remembered(self, path: Path, kept: Path | None) -> list[Arrays]:
+        found = None if kept is None else read_answers(kept, self.windows)
+        if found is None:
+            found = self._answered(path)
+            if kept is not None:
+                write_answers(kept, found)
+        return found
 
     def _answered(self, path: Path) -> list[Arrays]:
         if self._where.engine != "ray":

@@ -95,7 +95,9 @@ def find(
         blocks = blocks_of(artifact, model)
         questions = questions_of(artifact.task, settings, data_dir)
         where = Where.of(settings)
-        observations = observe_model(artifact, model, questions.observed, detail=Detail.MOMENTS, where=where)
+        observations = observe_model(
+            artifact, model, questions.observed, detail=Detail.MOMENTS, where=where, whole=True
+        )
         grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
         bench = Bench(model=model, observations=observations, grid=grid)
     journal = laps.journal = Journal(key_of(bench, questions, settings))
@@ -103,10 +105,21 @@ def find(
         options = ladders(bench, blocks, step=settings.step, journal=journal)
     with laps.part("answers", works=2):
         judged_on = Exam(
-            artifact, questions.damage, confidence=0.8, judged=False, label="damage", where=where
+            artifact,
+            questions.damage,
+            confidence=0.8,
+            judged=False,
+            label="damage",
+            where=where,
+            kept=journal.folder / "damage.npz",
         )
         exam = Exam(
-            artifact, questions.selection, confidence=settings.confidence, label="select", where=where
+            artifact,
+            questions.selection,
+            confidence=settings.confidence,
+            label="select",
+            where=where,
+            kept=journal.folder / "selection.npz",
         )
     with laps.part("damage"):
         damages = damages_of(bench, options, judged_on, journal)

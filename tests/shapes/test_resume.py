@@ -10,6 +10,8 @@ from shapes.conftest import cost
 
 from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
+from quantkit.exam import exam
+from quantkit.quantization.observe import calibration
 from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.shapes import damage, options, price, quantized, trials
@@ -36,7 +38,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(quantized, quality, QuantizeSettings(plain=True))
     count(options, "removal_order")
     count(trials, "heal")
-    count(trials, "observe")
+    count(calibration, "_run_observed")
+    count(exam, "run_job")
     for module in (damage, trials):
         count(module, "sat")
     for module in (price, trials):
@@ -92,7 +95,7 @@ def test_a_search_that_is_killed_again_and_again(
     again, again_parts = searched(teacher, settings)
 
     # The candidate that was killed between healing and its exam is quantized once more.
-    wanted["observe"] += 1
+    wanted["_run_observed"] += 1
     assert (left, calls, again) == ({}, wanted, whole)
     for parts, others in zip(again_parts, whole_parts, strict=True):
         assert list(parts) == list(others)
