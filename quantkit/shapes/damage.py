@@ -1,27 +1,18 @@
 """Damage: how far the answers move, as INT8, when one block alone is narrowed."""
 
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
-
-import onnx_ir as ir
+import functools
+from collections.abc import Callable, Mapping
 
 from quantkit.allocation.journal import Journal
 from quantkit.exam.exam import Exam
 from quantkit.exam.marks import Marks
-from quantkit.graph.model import save_model
 from quantkit.progress import track
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.onward import Onward, sat
 from quantkit.shapes.options import Ladder
 from quantkit.shapes.quantized import Bench
 
-
-def sat(exam: Exam, model: ir.Model) -> Marks:
-    """Return the marks of a graph."""
-    with tempfile.TemporaryDirectory(prefix="quantkit-search-") as folder:
-        path = Path(folder) / "model.onnx"
-        save_model(model, path)
-        return exam.sit(exam.open(path))
+__all__ = ["damages_of", "sat"]
 
 
 def damages_of(
@@ -35,15 +26,15 @@ def damages_of(
         exam: calibration questions, none of them observed or selected on.
         journal: what was measured before.
     """
+    onward = Onward(bench=bench, exam=exam, blocks=list(ladders))
 
-    def measured(of: dict[str, int], parts: Mapping[Block, object]) -> float:
+    def measured(of: dict[str, int], marks: Callable[[], Marks]) -> float:
         found = journal.timed(
-            {"alone": of, "questions": len(exam.dataset.questions)},
-            lambda: {"marks": sat(exam, bench.quick(parts)).as_json()},  # type: ignore[arg-type]
+            {"alone": of, "questions": len(exam.dataset.questions)}, lambda: {"marks": marks().as_json()}
         )
         return Marks.from_json(found["marks"]).divergence
 
-    teacher = measured({}, {})
+    teacher = measured({}, lambda: sat(exam, bench.quick({})))
     found: dict[Block, dict[int, float]] = {}
     total = sum(len(ladder.parts) for ladder in ladders.values())
     with track("damage", total, "options") as advance:
@@ -53,7 +44,8 @@ def damages_of(
             for units, part in ladder.parts.items():
                 if units < block.units:
                     # Fewer units hurt no less; what says otherwise is noise of rounding.
-                    rising = max(rising, measured({block.slot: units}, {block: part}) - teacher)
+                    marks = functools.partial(onward.marks, block, part)
+                    rising = max(rising, measured({block.slot: units}, marks) - teacher)
                 found[block][units] = rising
                 advance(1)
     return teacher, found
