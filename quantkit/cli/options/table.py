@@ -256,6 +256,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                help="Dataset name, or a file in the task's format."),
         Option(path=('limit',), names=('--limit',), kind='integer',
                help='First N questions only (never for a gate).'),
+        Option(path=('metric',), names=('--metric',), metavar='MODULE:FUNCTION',
+               help="Python function that scores answers in place of the task's metric; needs --allow-code."),
         Option(path=('token_budget',), names=('--token-budget',), kind='integer', default='1024',
                help='Tokens per batch, padding included.'),
         Option(path=('equal_lengths',), names=('--equal-lengths',), kind='flag', gives=True,
