@@ -94,7 +94,9 @@ def _tables(text: str, environments: Collection[str]) -> Iterator[tuple[int, Com
             continue
         for name, cell in zip(header, cells, strict=False):
             if name in environments:
-                yield from ((row.start(), Command(environment=name, line=code)) for code in _CODE.findall(cell))
+                yield from (
+                    (row.start(), Command(environment=name, line=code)) for code in _CODE.findall(cell)
+                )
 
 
 def _pattern(line: str) -> str:
