@@ -22,6 +22,7 @@ from quantkit.stages.gate import GateEvidence
 from quantkit.tasks.calibration_set import select
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import find
+from quantkit.tasks.own_metric.source import find_source
 
 SmallerSection = TypeVar("SmallerSection", SearchSettings, DistillSettings)
 
@@ -194,11 +195,13 @@ def require_data(line: Line) -> None:
 
     Raises:
         DatasetError: one is nowhere, questions cannot be chosen, or a smaller model would learn the gate's.
-        UsageError: a search is asked for nothing.
+        UsageError: a search is asked for nothing, or the function of an own metric is nowhere.
     """
     recipe, data = line.recipe, line.data
     if recipe.search is not None:
         asked_of(recipe.search)
+    if recipe.evaluate.metric is not None:
+        find_source(recipe.evaluate.metric)
     for name in (recipe.evaluate.data, *([recipe.bench.data] if recipe.bench else [])):
         if not data.offline or name not in DATASETS:
             find(name, data.data_dir)

@@ -1,38 +1,29 @@
 """Damage: how far the answers move, as INT8, when one block alone is narrowed."""
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
-import onnx_ir as ir
 
 from quantkit.allocation.journal import Journal
 from quantkit.exam.exam import Exam
 from quantkit.exam.marks import Marks
-from quantkit.graph.model import save_model
 from quantkit.progress import track
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.onward import Onward, sat
 from quantkit.shapes.options import Ladder
 from quantkit.shapes.quantized import Bench
 from quantkit.shapes.slots import Units, named
 
-
-def sat(exam: Exam, model: ir.Model) -> Marks:
-    """Return the marks of a graph."""
-    with tempfile.TemporaryDirectory(prefix="quantkit-search-") as folder:
-        path = Path(folder) / "model.onnx"
-        save_model(model, path)
-        return exam.sit_file(path)
+__all__ = ["damages_of", "sat"]
 
 
 def damages_of(
     bench: Bench, ladders: Mapping[Block, Ladder], exam: Exam, journal: Journal
 ) -> dict[Block, dict[int, float]]:
     """Return block → units → the nats that keeping so many adds to the divergence of the INT8 teacher.
+
+    One model at a time is run from the block on that differs; on a cluster whole models are, to the same answers.
 
     Args:
         bench: what candidates are made of.
@@ -41,15 +32,20 @@ def damages_of(
         journal: what was measured before.
     """
     building = threading.Lock()
+    onward = Onward(bench=bench, exam=exam, blocks=list(ladders))
+
+    def marks(asked: Units) -> Marks:
+        if exam.at_once == 1:
+            for block, units in asked.items():
+                return onward.marks(block, ladders[block].parts[units])
+        with building:
+            model = bench.quick({block: ladders[block].parts[units] for block, units in asked.items()})
+        return sat(exam, model)
 
     def measured(asked: Units) -> float:
-        def measure() -> dict[str, Any]:
-            with building:
-                model = bench.quick({block: ladders[block].parts[units] for block, units in asked.items()})
-            return {"marks": sat(exam, model).as_json()}
-
         of = {"alone": named(asked), "questions": len(exam.dataset.questions)}
-        return Marks.from_json(journal.timed(of, measure)["marks"]).divergence
+        found = journal.timed(of, lambda: {"marks": marks(asked).as_json()})
+        return Marks.from_json(found["marks"]).divergence
 
     teacher = 0.0
     # The teacher itself first.

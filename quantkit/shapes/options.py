@@ -15,7 +15,7 @@ from quantkit.shapes.rewrite import projection_of, read_by
 _STEP = 16
 """Neurons that are removed at a time."""
 _DISTINCT = 12
-"""Widths that a feed-forward network is offered at most, missing and whole left out."""
+"""Numbers of units that a block is offered at most, missing and whole left out, and `_NARROW` too."""
 _NARROW = (64, 32)
 """Widths that are offered too, below the smallest step: late networks may lose nearly all."""
 
@@ -68,11 +68,10 @@ def _order(of: Projection, block: Block, journal: Journal) -> np.ndarray:
 
 
 def unit_counts(block: Block, step: int) -> list[int]:
-    """Return the numbers of units that a block may keep, falling: heads one by one, neurons by steps and very few."""
-    if block.kind == "attention":
-        return list(range(block.units, -1, -1))
-    wide = step * max(1, -(-block.units // (step * _DISTINCT)))
-    few = [width for width in _NARROW if width < wide]
+    """Return the numbers of units that a block may keep, falling: heads, neurons by steps, and very few of these."""
+    least = 1 if block.kind == "attention" else step
+    wide = least * max(1, -(-block.units // (least * _DISTINCT)))
+    few = [width for width in _NARROW if width < wide and block.kind == "feed_forward"]
     return sorted(
         {block.units, *(n for n in [*range(0, block.units, wide), *few] if n < block.units)}, reverse=True
     )
