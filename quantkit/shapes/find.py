@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
@@ -229,21 +228,14 @@ def _prices(trials: Trials) -> Prices:
     wanted = wanted_of(trials.bench, {block: ladder.parts for block, ladder in trials.ladders.items()})
     whole = {block: block.units for block in trials.blocks}
     empty = dict.fromkeys(trials.blocks, 0)
-
-    def measure() -> dict[str, Any]:
-        return prices_of(
-            wanted, trials.whole(empty), [trials.whole(whole)], trials.load, seconds=_PRICE_SECONDS
-        ).as_json()
-
-    of = {
-        "prices": {
-            block.slot: {str(units): asked.describe() for units, asked in by_units.items()}
-            for block, by_units in wanted.items()
-        },
-        "load": [trials.load.rows, trials.load.tokens],
-    }
-    # Other prices would lead to other candidates, and what was measured of the first would be for nothing.
-    return Prices.from_json(trials.journal.timed(of, measure), trials.blocks)
+    return prices_of(
+        wanted,
+        trials.whole(empty),
+        [trials.whole(whole)],
+        trials.load,
+        seconds=_PRICE_SECONDS,
+        journal=trials.journal,
+    )
 
 
 def _mean_length(exam: Exam) -> int:

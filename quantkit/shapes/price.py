@@ -11,13 +11,14 @@ whole models are what they were measured to be, and all between them adds up:
 3. What stands beside the blocks (embeddings, head) is the model without blocks less its residuals.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import onnx
 import onnx_ir as ir
 
+from quantkit.allocation.journal import Journal
 from quantkit.latency.cost import measure_beside
 from quantkit.shapes.block_model import BlockRequest
 from quantkit.shapes.blocks import Block
@@ -68,29 +69,6 @@ class Prices:
     beside: float
     whole: tuple[float, ...]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain JSON, blocks by their slots."""
-        return {
-            "blocks": {
-                block.slot: {str(units): cost for units, cost in by_units.items()}
-                for block, by_units in self.blocks.items()
-            },
-            "beside": self.beside,
-            "whole": list(self.whole),
-        }
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any], blocks: Iterable[Block]) -> "Prices":
-        """Return what `as_json` wrote."""
-        return cls(
-            blocks={
-                block: {int(units): cost for units, cost in found["blocks"][block.slot].items()}
-                for block in blocks
-            },
-            beside=found["beside"],
-            whole=tuple(found["whole"]),
-        )
-
     def of(self, units: Mapping[Block, int]) -> float:
         """Return the predicted cost of a model."""
         return self.beside + sum(prices[units[block]] for block, prices in self.blocks.items())
@@ -111,8 +89,11 @@ def prices_of(
     load: Load,
     *,
     seconds: float,
+    journal: Journal | None = None,
 ) -> Prices:
-    """Measure.
+    """Measure, unless the same was measured for the same search.
+
+    Other prices would lead to other candidates, and what was measured of the first would be for nothing.
 
     Args:
         wanted: block → units → what is asked.
@@ -120,13 +101,20 @@ def prices_of(
         whole: models to measure beside it, the INT8 teacher first.
         load: what runs at once.
         seconds: how long it may take.
+        journal: what was measured before; None: measure now.
     """
     requests: list[Any] = list(
         dict.fromkeys(one for by_units in wanted.values() for one in by_units.values())
     )
     everything = list(dict.fromkeys([*requests, empty, *whole]))
-    measured = measure_beside(everything, tokens=load.tokens, rows=load.rows, seconds_budget=seconds)
-    costs = dict(zip(everything, measured, strict=True))
+
+    def measure() -> dict[str, Any]:
+        costs = measure_beside(everything, tokens=load.tokens, rows=load.rows, seconds_budget=seconds)
+        return {"costs": costs}
+
+    of = {"prices": [one.describe() for one in everything], "load": [load.rows, load.tokens]}
+    measured = measure() if journal is None else journal.timed(of, measure)
+    costs = dict(zip(everything, measured["costs"], strict=True))
     blocks = {
         block: {units: costs[one] for units, one in by_units.items()} for block, by_units in wanted.items()
     }
