@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
@@ -13,7 +14,6 @@ from quantkit.exam.exam import Exam
 from quantkit.exam.overlap import gate_questions, require_not_the_gates
 from quantkit.exam.selection import SelectionRequest, select_questions
 from quantkit.files import digest_of
-from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model
 from quantkit.quantization.grids import signed_grid
 from quantkit.quantization.observe import Detail, observe_model
@@ -21,15 +21,17 @@ from quantkit.quantization.write import open_embed_layer_norm
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.runtime.footprint import model_bytes
+from quantkit.runtime.where import Where
 from quantkit.shapes.blocks import Block, blocks_of
 from quantkit.shapes.damage import damages_of
 from quantkit.shapes.goal import Beside, Goal, goal_of
 from quantkit.shapes.options import Ladder, ladders
-from quantkit.shapes.price import Load, Prices, prices_of, request
+from quantkit.shapes.price import Load, Prices, prices_of
 from quantkit.shapes.quantized import Bench
 from quantkit.shapes.search import Candidate, Search
 from quantkit.shapes.slots import Damages, size_of, space_of
 from quantkit.shapes.trials import TOKEN_BUDGET, Trials
+from quantkit.shapes.wanted import wanted_of
 from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import CalibrationSet, select
 
@@ -91,19 +93,20 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
     open_embed_layer_norm(model)
     blocks = blocks_of(artifact, model)
     questions = questions_of(artifact.task, settings, data_dir)
-    observations = observe_model(artifact, model, questions.observed, detail=Detail.MOMENTS)
+    where = Where.of(settings)
+    observations = observe_model(artifact, model, questions.observed, detail=Detail.MOMENTS, where=where)
     grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
     bench = Bench(model=model, observations=observations, grid=grid)
     lap("moments")
-    options = ladders(bench, blocks, step=settings.step)
+    journal = Journal(key_of(bench, questions, settings))
+    options = ladders(bench, blocks, step=settings.step, journal=journal)
     lap("order")
-    journal = Journal(_key(bench, questions, settings))
-    judged_on = Exam(artifact, questions.damage, confidence=0.8, judged=False, label="damage")
+    judged_on = Exam(artifact, questions.damage, confidence=0.8, judged=False, label="damage", where=where)
     _, damages = damages_of(bench, options, judged_on, journal)
     lap("damage")
     tokens = settings.tokens or _mean_length(judged_on)
     load = Load(rows=1 if settings.max_latency else max(1, TOKEN_BUDGET // tokens), tokens=tokens)
-    exam = Exam(artifact, questions.selection, confidence=settings.confidence, label="select")
+    exam = Exam(artifact, questions.selection, confidence=settings.confidence, label="select", where=where)
     trials = Trials(
         bench=bench,
         blocks=blocks,
@@ -200,32 +203,24 @@ def questions_of(task: str, settings: SearchSettings, data_dir: Path | None) -> 
 
 
 def _prices(trials: Trials) -> Prices:
-    bench = trials.bench
-    activation = _activation(bench)
-    wanted = {
-        block: {
-            units: request(
-                block,
-                units,
-                activation=activation,
-                grid=bench.grid.name,
-                layout=bench.layout,
-            )
-            for units in ladder.parts
-        }
-        for block, ladder in trials.ladders.items()
-    }
+    wanted = wanted_of(trials.bench, {block: ladder.parts for block, ladder in trials.ladders.items()})
     whole = {block: block.units for block in trials.blocks}
     empty = dict.fromkeys(trials.blocks, 0)
-    return prices_of(wanted, trials.whole(empty), [trials.whole(whole)], trials.load, seconds=_PRICE_SECONDS)
 
+    def measure() -> dict[str, Any]:
+        return prices_of(
+            wanted, trials.whole(empty), [trials.whole(whole)], trials.load, seconds=_PRICE_SECONDS
+        ).as_json()
 
-def _activation(bench: Bench) -> str:
-    """Return the operator behind the first layer of feed-forward networks."""
-    for layer in linear_layers(bench.model.graph):
-        if layer.name.endswith(".intermediate.dense"):
-            return next(iter(layer.node.outputs[0].consumers())).op_type
-    return "BiasGelu"
+    of = {
+        "prices": {
+            block.slot: {str(units): asked.describe() for units, asked in by_units.items()}
+            for block, by_units in wanted.items()
+        },
+        "load": [trials.load.rows, trials.load.tokens],
+    }
+    # Other prices would lead to other candidates, and what was measured of the first would be for nothing.
+    return Prices.from_json(trials.journal.timed(of, measure), trials.blocks)
 
 
 def _mean_length(exam: Exam) -> int:
@@ -237,7 +232,7 @@ def _parameters(artifact: Artifact) -> int:
     return model_bytes(artifact.model_path) // 4
 
 
-def _key(bench: Bench, questions: Questions, settings: SearchSettings) -> str:
+def key_of(bench: Bench, questions: Questions, settings: SearchSettings) -> str:
     """Return the digest of all that decides what is measured; neither limits nor budget do."""
     return digest_of(
         {

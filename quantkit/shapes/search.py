@@ -28,8 +28,8 @@ from quantkit.shapes.feasible import require_feasible
 from quantkit.shapes.goal import Goal
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Prices
-from quantkit.shapes.slots import Space, Units, pool, uniform
-from quantkit.shapes.trials import Judged, Trials, named
+from quantkit.shapes.slots import Space, Units, named, pool, uniform
+from quantkit.shapes.trials import Judged, Trials
 
 _LOG = logging.getLogger(__name__)
 _POOL = 2

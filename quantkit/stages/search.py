@@ -93,15 +93,15 @@ def _checked(
     """
     trials = found.search.trials
     outputs = trials.exam.outputs
-    sliced = trials.bench.narrowed(trials.parts(found.chosen.units))
+    sliced = trials.bench.narrowed(found.search.parts(found.chosen))
     exported = export(chosen, work / "chosen")
     whole = work / "whole-checkpoint"
     whole.mkdir()
     materialise(checkpoint, found.blocks, {}, whole)
     full = export(whole, work / "whole")
     sanity = Sanity(
-        reverse_divergence=divergence(found, in_reverse(found)),
-        order_divergence=divergence(found, in_order(found)),
+        reverse_divergence=divergence(found, in_reverse),
+        order_divergence=divergence(found, in_order),
         sliced_difference=difference(trials.exam.job, outputs, sliced, exported.model_path),
         full_difference=difference(trials.exam.job, outputs, teacher.model_path, full.model_path),
     )
