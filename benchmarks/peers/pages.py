@@ -2,10 +2,10 @@
 
 | in the page | is |
 |---|---|
-| a fence `python title="ask.py"` | a file of that name in the working folder, written before anything runs |
-| a fence `console title="optimum"` | commands (`$ …`) in that environment, each with the lines it prints; `…` stands for what differs |
+| a fence with a title, `python title="ask.py"` | a file of that name, written before anything runs |
+| a fence `console title="optimum"` | commands (`$ …`) in that environment, and what they print; `…` is what differs |
 | a fence `console` without a title | the same, in quantkit's environment |
-| a table whose header names environments | the commands in backticks in these columns, row by row, from left to right |
+| a table whose header begins with `to` | cells in columns of environments that begin with a command |
 """
 
 import re
@@ -16,7 +16,7 @@ from pathlib import Path
 OWN = "quantkit"
 """The environment that quantkit is installed in."""
 
-_FENCE = re.compile(r'^```(console|python)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
 _CODE = re.compile(r"`([^`]+)`")
 
@@ -35,7 +35,13 @@ class Command:
     line: str
     prints: tuple[str, ...] = ()
 
-    def printed(self, output: str) -> list[str]:
+    @property
+    def code(self) -> int:
+        """Return the exit code that the lines below it mean."""
+        codes = {"error:": 2, "FAIL": 3, "INCONCLUSIVE": 4}
+        return next((codes[word] for line in self.prints for word in codes if line.startswith(word)), 0)
+
+    def not_printed(self, output: str) -> list[str]:
         """Return the lines of the page that the command did not print."""
         return [line for line in self.prints if not re.search(_pattern(line), output, re.MULTILINE)]
 
@@ -54,7 +60,7 @@ class Page:
 
 
 def read_page(path: Path, environments: Collection[str] = (OWN,)) -> Page:
-    """Return what a page says to type; a table column counts when its header is one of `environments`."""
+    """Return what a page says to type; of tables the columns of `environments`."""
     text = path.read_text(encoding="utf-8")
     files: dict[str, str] = {}
     found: list[tuple[int, Command]] = []
@@ -93,7 +99,7 @@ def _tables(text: str, environments: Collection[str]) -> Iterator[tuple[int, Com
         if header is cells:
             continue
         for name, cell in zip(header, cells, strict=False):
-            if name in environments:
+            if header[0] == "to" and name in environments and cell.startswith("`"):
                 yield from (
                     (row.start(), Command(environment=name, line=code)) for code in _CODE.findall(cell)
                 )

@@ -9,6 +9,7 @@ from quantkit.errors import DatasetError
 from quantkit.exam.kept import read_answers, write_answers
 from quantkit.exam.marks import Marks
 from quantkit.metrics.distributions import divergence, ratio_bound
+from quantkit.metrics.embeddings import cosine
 from quantkit.metrics.metric import changed, measures_of, percent
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
@@ -63,8 +64,8 @@ class Exam:
         self._reference = self._remembered(artifact.model_path, kept)
         self._float_seconds = time.perf_counter() - started
         self._scores = self._prepared.predict(self._reference)
-        self._expected = self._prepared.expected_scores(self._reference)
-        self._metric = self._prepared.reader.task.metric
+        self._expected = self._expectations(self._reference)
+        self._metric = self._prepared.metric
         self.baseline = percent(self._metric, measures_of(self._scores))
         self._scored = sum(self._expected) > 0 and self.baseline > 0
         if judged and not self._scored:
@@ -121,7 +122,7 @@ class Exam:
 
     def _marks(self, outputs: list[Arrays]) -> Marks:
         scores = self._prepared.predict(outputs)
-        expected = self._prepared.expected_scores(outputs)
+        expected = self._expectations(outputs)
         score = percent(self._metric, measures_of(scores))
         ratio, low = (
             ratio_bound(self._expected, expected, confidence=self._confidence) if self._scored else (1.0, 1.0)
@@ -134,6 +135,15 @@ class Exam:
             expected_ratio=ratio,
             expected_ratio_low=low,
         )
+
+    def _expectations(self, outputs: list[Arrays]) -> list[float]:
+        """Return the score that each question may expect; of texts without scores their cosine to FP32's."""
+        if self._prepared.scored:
+            return self._prepared.expected_scores(outputs)
+        cosines: list[list[float]] = [[] for _ in self.dataset.questions]
+        for row, wanted, found in zip(self._prepared.rows, self._reference, outputs, strict=True):
+            cosines[row.question].append(max(0.0, cosine(wanted[0], found[0])))
+        return [sum(each) / len(each) for each in cosines]
 
     def _answer(self, session: Running) -> list[Arrays]:
         with ThreadEngine([session] * cpu_facts().cores) as engine:

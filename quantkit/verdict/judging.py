@@ -12,6 +12,7 @@ import numpy as np
 
 from quantkit.artifact.measure import tool_versions
 from quantkit.metrics.metric import changed, measures_of, percent
+from quantkit.metrics.of_tasks import UNSCORED
 from quantkit.metrics.resampled import PairedMeasures, bootstrap
 from quantkit.recipe.settings import GateSettings
 from quantkit.records import GateReport, Interval, QuestionScore
@@ -58,6 +59,8 @@ def judge(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
     undecidable = "" if left.comparable else "too few questions were not calibrated on"
     if not scored_by_row(evidence.candidate_evaluation):
         undecidable = "one number for all questions cannot be resampled"
+    if named == UNSCORED:
+        undecidable = "without scores there is nothing to resample"
     statistics = bootstrap(
         left if left.comparable else pairs,
         min_ratio=settings.min_ratio,
