@@ -46,8 +46,8 @@ from quantkit.shapes.price import Load, Prices, WholeModel, prices_of
 from quantkit.shapes.quantized import Bench
 from quantkit.shapes.record import rank_correlation
 from quantkit.shapes.rewrite import projection_of, read_by
-from quantkit.shapes.slots import PRESENT, Units, space_of
-from quantkit.shapes.trials import TOKEN_BUDGET, named
+from quantkit.shapes.slots import PRESENT, Units, named, space_of
+from quantkit.shapes.trials import TOKEN_BUDGET
 from quantkit.shapes.wanted import wanted_of
 from quantkit.tasks.calibration_set import select
 

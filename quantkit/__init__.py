@@ -15,10 +15,13 @@ _API = {
     "search_report": "making",
     "load": "model",
     "bench": "proving",
+    "distill": "smaller",
     "evaluate": "proving",
     "gate": "proving",
     "inspect": "proving",
     "publish": "proving",
+    "run": "running",
+    "search": "smaller",
     "sensitivity": "proving",
 }
 """Function → its module in `quantkit.api`; `__init__.pyi` says the same to type checkers."""

@@ -11,5 +11,8 @@ from quantkit.api.proving import gate as gate
 from quantkit.api.proving import inspect as inspect
 from quantkit.api.proving import publish as publish
 from quantkit.api.proving import sensitivity as sensitivity
+from quantkit.api.running import run as run
+from quantkit.api.smaller import distill as distill
+from quantkit.api.smaller import search as search
 
 __version__: str

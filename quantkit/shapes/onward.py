@@ -75,7 +75,7 @@ class Onward:
 def sat(exam: Exam, model: ir.Model) -> Marks:
     """Return the marks of a whole graph."""
     with _written(model) as path:
-        return exam.sit(exam.open(path))
+        return exam.sit_file(path)
 
 
 def streams_at(model: ir.Model, names: Sequence[str], exam: Exam) -> dict[str, Stream]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantkit.allocation.journal import Journal
 from quantkit.progress import track
 from quantkit.shapes.blocks import Block
-from quantkit.shapes.order import Narrowed, narrowed, removal_order
+from quantkit.shapes.order import Narrowed, Projection, narrowed, removal_order
 from quantkit.shapes.quantized import Bench
 from quantkit.shapes.rewrite import projection_of, read_by
 
@@ -34,13 +35,14 @@ class Ladder:
     parts: Mapping[int, Narrowed]
 
 
-def ladders(bench: Bench, blocks: Sequence[Block], *, step: int) -> dict[Block, Ladder]:
+def ladders(bench: Bench, blocks: Sequence[Block], *, step: int, journal: Journal) -> dict[Block, Ladder]:
     """Return every block's options.
 
     Args:
         bench: the teacher, with moments.
         blocks: of it.
         step: widths of feed-forward networks are multiples of it.
+        journal: orders that were found before.
 
     Raises:
         QuantizationError: the moments are not those of any inputs.
@@ -49,11 +51,20 @@ def ladders(bench: Bench, blocks: Sequence[Block], *, step: int) -> dict[Block, 
     with track("order", len(blocks), "blocks") as advance:
         for block in blocks:
             of = projection_of(bench.model, block, bench.observations.statistics[read_by(bench.model, block)])
-            order = removal_order(of, step=1 if block.kind == "attention" else _STEP)
+            order = _order(of, block, journal)
             widths = unit_counts(block, step)
             found[block] = Ladder(block=block, order=order, parts=narrowed(of, order, widths))
             advance(1)
     return found
+
+
+def _order(of: Projection, block: Block, journal: Journal) -> np.ndarray:
+    at_once = 1 if block.kind == "attention" else _STEP
+    found = journal.timed(
+        {"order": block.slot, "at once": at_once},
+        lambda: {"units": removal_order(of, step=at_once).tolist()},
+    )
+    return np.array(found["units"], np.int64)
 
 
 def unit_counts(block: Block, step: int) -> list[int]:

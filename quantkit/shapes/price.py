@@ -11,7 +11,7 @@ whole models are what they were measured to be, and all between them adds up:
 3. What stands beside the blocks (embeddings, head) is the model without blocks less its residuals.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,29 @@ class Prices:
     blocks: Mapping[Block, Mapping[int, float]]
     beside: float
     whole: tuple[float, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON, blocks by their slots."""
+        return {
+            "blocks": {
+                block.slot: {str(units): cost for units, cost in by_units.items()}
+                for block, by_units in self.blocks.items()
+            },
+            "beside": self.beside,
+            "whole": list(self.whole),
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], blocks: Iterable[Block]) -> "Prices":
+        """Return what `as_json` wrote."""
+        return cls(
+            blocks={
+                block: {int(units): cost for units, cost in found["blocks"][block.slot].items()}
+                for block in blocks
+            },
+            beside=found["beside"],
+            whole=tuple(found["whole"]),
+        )
 
     def of(self, units: Mapping[Block, int]) -> float:
         """Return the predicted cost of a model."""
