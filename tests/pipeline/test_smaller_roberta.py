@@ -49,6 +49,12 @@ def ran(recipe: dict[str, Any], folder: Path) -> Any:
     return run(Recipe.model_validate(recipe), work=folder / "work")
 
 
+def failed_checks(work: Path) -> list[str]:
+    """Return what the gate says of every check that decides and does not pass."""
+    gate = json.loads((work / "03-int8" / "reports" / "gate.json").read_text())
+    return [str(one) for one in gate["checks"] if one["decides"] and one["verdict"] != "pass"]
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_tiny_roberta_becomes_smaller(teacher: Path, exact_grid: str, tmp_path: Path) -> None:
     """Searched, distilled and gated; what was exported is what transformers makes of the student, padded rows too."""
@@ -73,8 +79,7 @@ def test_a_tiny_roberta_becomes_smaller(teacher: Path, exact_grid: str, tmp_path
     )
 
     work = tmp_path / "work"
-    gate = json.loads((work / "03-int8" / "reports" / "gate.json").read_text())
-    assert [one for one in gate["checks"] if one["decides"] and one["verdict"] != "pass"] == []
+    assert failed_checks(work) == []
     assert report.smaller is not None
     assert report.smaller.parameters < report.smaller.teacher_parameters
     student = next(path.parent for path in sorted(work.rglob("distill.json")))
@@ -109,9 +114,9 @@ def test_a_trained_roberta_becomes_smaller(tmp_path: Path) -> None:
     checkpoint = tmp_path / "roberta"
     script = ROOT / "benchmarks" / "models" / "roberta_qa.py"
     subprocess.run(
-        [sys.executable, str(script), "-o", str(checkpoint), "--steps", "250"], check=True, cwd=ROOT
+        [sys.executable, str(script), "-o", str(checkpoint), "--steps", "200"], check=True, cwd=ROOT
     )
-    questions = {"data_questions": 60, "damage_questions": 20, "select_questions": 40}
+    questions = {"data_questions": 40, "damage_questions": 20, "select_questions": 40}
     report = ran(
         {
             "name": "roberta",
@@ -119,22 +124,23 @@ def test_a_trained_roberta_becomes_smaller(tmp_path: Path) -> None:
             "search": {
                 "data": "callcentre",
                 "max_parameters": 950_000,
-                "step": 64,
+                "step": 128,
                 "candidates": 1,
                 **questions,
             },
             "distill": {
                 "data": [str(ROOT / "calibration" / "callcentre" / "calibration.json")],
-                "steps": 40,
+                "steps": 30,
+                "evaluations": 1,
                 "select_questions": 40,
                 "threads": 1,
             },
             "quantize": {"mode": "static", "calib": "callcentre"},
-            "evaluate": {"data": "callcentre", "limit": 200},
-            "gate": {"min_ratio": 0.9, "policy": "mlperf", "min_int8_coverage": 0.9},
+            "evaluate": {"data": "callcentre"},
+            "gate": {"min_ratio": 0.9, "min_int8_coverage": 0.9},
         },
         tmp_path,
     )
-    assert report.verdict == "pass"
+    assert failed_checks(tmp_path / "work") == []
     assert report.smaller is not None
     assert report.smaller.parameters < 950_000
