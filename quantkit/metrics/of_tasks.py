@@ -5,10 +5,8 @@ They are told apart by name, and a verdict finds them here: it is judged again w
 
 from quantkit.metrics.metric import Chance, CountedF1, Mean, Metric
 from quantkit.metrics.sets_and_ranks import Correlation, LabelSetsF1, RankedMean
-from quantkit.records.evaluation import UNNAMED
+from quantkit.records.evaluation import UNNAMED, UNSCORED
 
-UNSCORED = "embeddings"
-"""The metric of embeddings of texts without scores."""
 METRICS: dict[str, tuple[Metric, ...]] = {
     # A model with its weights in disorder has F1 2 to 5 on SQuAD.
     "squad": (Mean(name="F1", guess=Chance(percent=10.0, words="spans by chance")),),

@@ -14,6 +14,8 @@ HAS_ANSWER, NO_ANSWER = "HasAns", "NoAns"
 MOST_MEASURES = 4096
 UNNAMED = "F1"
 """What the score of every task was called before evaluations said the name of their metric."""
+UNSCORED = "embeddings"
+"""The metric of embeddings of texts without scores, 100 by definition."""
 
 
 class QuestionScore(Record):
@@ -131,6 +133,11 @@ class Evaluation(Report):
     cpu: dict[str, Any] = {}
     predictions_sha256: str = Field(description="sha256 of the canonical JSON of the list of scores")
     scores: tuple[QuestionScore, ...] = Field(default=(), exclude=True, repr=False)
+
+    @property
+    def by_task(self) -> bool:
+        """Whether the metric is one of its task's, which its name then says: not the user's own, and not of nothing."""
+        return self.own_metric is None and self.metric != UNSCORED
 
     @property
     def truncated_words(self) -> str:

@@ -12,7 +12,8 @@ from typing import Self
 from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError
 from quantkit.metrics.metric import Metric
-from quantkit.metrics.of_tasks import UNSCORED, metric_of
+from quantkit.metrics.of_tasks import metric_of
+from quantkit.records.evaluation import UNSCORED
 from quantkit.tasks import task
 from quantkit.tasks.heads import unfit_head
 from quantkit.tasks.lengths import lengths_of

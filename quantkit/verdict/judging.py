@@ -12,10 +12,10 @@ import numpy as np
 
 from quantkit.artifact.measure import tool_versions
 from quantkit.metrics.metric import changed, measures_of, percent
-from quantkit.metrics.of_tasks import UNSCORED
 from quantkit.metrics.resampled import PairedMeasures, bootstrap
 from quantkit.recipe.settings import GateSettings
 from quantkit.records import GateReport, Interval, QuestionScore
+from quantkit.records.evaluation import UNSCORED
 from quantkit.records.gate import Verdict
 from quantkit.verdict.checks import (
     check_calibration,

@@ -189,3 +189,17 @@ def test_two_functions_are_not_compared(artifact: Artifact) -> None:
         EvaluationError, match=r"scored by mine:score of mine\.py .* evaluate both by one function"
     ):
         gate(mixed, settings=GateSettings())
+
+
+def test_it_is_never_taken_for_the_tasks_score(artifact: Artifact) -> None:
+    """A card on the Hub and a table of artifacts call it by its name, or leave it out."""
+    from quantkit.registry.hub.claims import Claims
+    from quantkit.stages.report.carried import read
+
+    evidence = scored(evidence_for(artifact, RIGHT, RIGHT))
+    write_reports(gate(evidence, settings=GateSettings(resamples=100)), evidence)
+    claims = Claims.of(require_evidence(artifact))
+    assert [(kind, name) for kind, name, _ in claims.metrics] == [("mine_score", "mine:score")]
+    assert claims.eval_results() == []
+    (carried,) = read([artifact])
+    assert carried.evaluations == {}
