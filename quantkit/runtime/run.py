@@ -151,6 +151,9 @@ def run_each(engine: Engine, job: Job, consume: Callable[[Batch, Arrays], None],
         consume(batch, outputs)
 
     with track(label, len(job.rows), "windows") as advance:
+        before = len(job.rows) - sum(len(batch.indices) for batch in job.batches)
+        if before:
+            advance(before)
         run = _Run(engine, job, take)
         for finished in run.results((batch, job.feeds(batch)) for batch in job.batches):
             advance(len(finished.indices))
