@@ -184,7 +184,9 @@ class Whole(Work):
     def label(self) -> str:
         """What is going on, with the numbers of what counts inside."""
         inner = self.inner
-        return super().label if inner is None else f"{super().label} {inner.numbers}".rstrip()
+        # One of phases says its numbers itself.
+        numbers = "" if inner is None or isinstance(inner, Whole) else inner.numbers
+        return f"{super().label} {numbers}".rstrip()
 
     @property
     def numbers(self) -> str:

@@ -95,7 +95,7 @@ def find(
         questions = questions_of(artifact.task, settings, data_dir)
         where = Where.of(settings)
         observations = observe_model(
-            artifact, model, questions.observed, detail=Detail.MOMENTS, where=where, whole=True
+            artifact, model, questions.observed, detail=Detail.MOMENTS, where=where, keep=True
         )
         grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
         bench = Bench(model=model, observations=observations, grid=grid)

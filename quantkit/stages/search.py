@@ -13,6 +13,7 @@ from quantkit.checkpoint import Checkpoint
 from quantkit.errors import QuantizationError
 from quantkit.files import new_folder
 from quantkit.progress import phases
+from quantkit.quantization.observe.kept import forget
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.records import Sanity, ShapeSearch
 from quantkit.report.shape_files import write_shape_files
@@ -75,6 +76,7 @@ def search(
                 around["check"] = time.monotonic() - started
                 report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity, around=around)
                 write_shape_files(report, folder)
+            forget(found.search.trials.bench.observations.key)
     return report
 
 

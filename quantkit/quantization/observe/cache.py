@@ -52,9 +52,9 @@ def read_statistics(path: Path, names: Sequence[str]) -> dict[str, Statistics] |
         return None
 
 
-def write_statistics(path: Path, statistics: Mapping[str, Statistics], *, whole: bool = False) -> None:
-    """Keep statistics, moments and sample only with `whole`; a warning when that cannot be done."""
-    arrays = as_arrays(statistics, whole=whole)
+def write_statistics(path: Path, statistics: Mapping[str, Statistics]) -> None:
+    """Keep statistics, less moments and sample; a warning when that cannot be done."""
+    arrays = as_arrays(statistics)
     try:
         write_stream(path, lambda stream: np.savez(stream, allow_pickle=False, **arrays))
     except OutputError as error:

@@ -43,7 +43,7 @@ def observe_model(
     *,
     detail: Detail,
     where: Where = HERE,
-    whole: bool = False,
+    keep: bool = False,
 ) -> Observations:
     """Run the calibration rows through the model, once.
 
@@ -53,7 +53,7 @@ def observe_model(
         calibration_set: the examples.
         detail: how much is kept of every tensor (`Choice.detail`).
         where: they run; what is seen is the same.
-        whole: all that is seen is cached, moments too.
+        keep: all that is seen stays on disk until `forget` is told the key: for work that goes on for hours.
 
     Raises:
         DatasetError: the set holds no text, or too few tokens for second moments.
@@ -84,5 +84,5 @@ def observe_model(
         **tool_versions(*_TOOLS),
     }
     key = calibration_key(artifact.digest, calibration_set.dataset.digest, matters)
-    seen = observe(model, tensors, job, key=key, detail=detail, whole=whole)
-    return Observations(statistics=seen, job=job, key=key)
+    statistics = observe(model, tensors, job, key=key, detail=detail, keep=keep)
+    return Observations(statistics=statistics, job=job, key=key)
