@@ -173,6 +173,10 @@ class SearchKeywords(TypedDict, total=False):
     """one-sided confidence of bounds on the selection"""
     seed: int
     """seed of the samples"""
+    engine: Literal["threads", "ray"]
+    """where calibration and questions run; what is found is the same"""
+    ray_address: str | None
+    """engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here"""
 
 
 class DistillKeywords(TypedDict, total=False):
@@ -331,6 +335,8 @@ class EvaluateKeywords(TypedDict, total=False):
     """dataset name, or a file in the task's format"""
     limit: int | None
     """first N questions only (never for a gate)"""
+    metric: str | Path | None
+    """Python function that scores answers in place of the task's metric; needs --allow-code"""
     token_budget: int
     """tokens per batch, padding included"""
     equal_lengths: bool
@@ -372,6 +378,8 @@ class GateKeywords(TypedDict, total=False):
     """bootstrap resamples"""
     seed: int
     """bootstrap seed"""
+    metric: str | Path | None
+    """Python function that scores answers in place of the task's metric; needs --allow-code"""
     exact_int8: bool
     """where sums of int8 products saturate (x86 without VNNI), multiply int8 weights as uint8 ones:
     slower"""

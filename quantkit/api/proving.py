@@ -32,6 +32,7 @@ from quantkit.stages.evaluate import evaluate as evaluate_stage
 from quantkit.stages.inspect import inspect as inspect_stage
 from quantkit.stages.publish import publish as publish_stage
 from quantkit.stages.sensitivity import sensitivity as sensitivity_stage
+from quantkit.tasks.own_metric import OwnMetric
 
 
 def inspect(artifact: Artifact | Place) -> Inspection:
@@ -55,6 +56,7 @@ def evaluate(
     data_dir: Place | None = None,
     refresh: bool = False,
     untrusted: bool = False,
+    allow_code: bool = False,
     **settings: Unpack[EvaluateKeywords],
 ) -> Evaluation:
     """Answer every question of a dataset and score the answers; the same artifact on the same data is run once.
@@ -64,6 +66,7 @@ def evaluate(
         data_dir: looked into first for datasets.
         refresh: run again what was run before.
         untrusted: run the model and its tokenizer in a process of its own, bounded in memory and time.
+        allow_code: the function that `metric` names may be run.
         **settings: of `quantkit evaluate` (`EvaluateSettings`): `data`, `limit`, `threads`, …
 
     Raises:
@@ -73,11 +76,12 @@ def evaluate(
     """
     subject, made = opened(artifact), build(EvaluateSettings, settings, function="evaluate")
     folder = None if data_dir is None else Path(data_dir)
+    own = OwnMetric.allowed(made.metric, allow_code=allow_code)
     if not untrusted:
-        return evaluate_stage(subject, settings=made, data_dir=folder, refresh=refresh)
+        return evaluate_stage(subject, settings=made, data_dir=folder, refresh=refresh, own=own)
     with Confined(Limits(), (subject,)) as process:
         return evaluate_stage(
-            subject, settings=made, data_dir=folder, refresh=refresh, elsewhere=process.evaluate
+            subject, settings=made, data_dir=folder, refresh=refresh, elsewhere=process.evaluate, own=own
         )
 
 
@@ -88,6 +92,7 @@ def gate(
     data: Place = "squad",
     data_dir: Place | None = None,
     untrusted: bool = True,
+    allow_code: bool = False,
     **settings: Unpack[GateKeywords],
 ) -> GateReport:
     """Judge a candidate against its FP32 baseline; `report.verdict` is `pass`, `fail` or `inconclusive`.
@@ -100,8 +105,9 @@ def gate(
         data: dataset name, or a file in the task's format.
         data_dir: looked into first for datasets.
         untrusted: work in one process of its own, bounded in memory and time.
-        **settings: of `quantkit gate` (`GateSettings`): `min_ratio`, `policy`, `min_int8_coverage`, …, and `exact_int8`
-            and `threads` of `EvaluateSettings`.
+        allow_code: the function that `metric` names may be run.
+        **settings: of `quantkit gate` (`GateSettings`): `min_ratio`, `policy`, `min_int8_coverage`, …, and `metric`,
+            `exact_int8` and `threads` of `EvaluateSettings`.
 
     Raises:
         UsageError: a keyword does not exist or fit, or the two do different tasks.
@@ -109,11 +115,13 @@ def gate(
         EvaluationError: a logit is NaN or infinite, or a question was lost.
         ArtifactError: one of the two is broken.
     """
-    of_running = ("exact_int8", "threads")
+    of_running = ("metric", "exact_int8", "threads")
     running = {"data": data} | {name: value for name, value in settings.items() if name in of_running}
     judging = {name: value for name, value in settings.items() if name not in of_running}
+    made = build(EvaluateSettings, running, function="gate")
     terms = Terms(
-        evaluate=build(EvaluateSettings, running, function="gate"),
+        evaluate=made,
+        own=OwnMetric.allowed(made.metric, allow_code=allow_code),
         gate=build(GateSettings, judging, function="gate"),
         limits=Limits() if untrusted else None,
     )

@@ -53,6 +53,19 @@ class NullThreshold(Record):
     f1: float = Field(ge=0, le=100)
 
 
+class OwnMetricRecord(Record):
+    """Where a metric of the user's own came from, and what is known of it; its name is the evaluation's `metric`."""
+
+    file: str = Field(description="the name of the source file")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of the source file's bytes")
+    by_row: bool = Field(
+        description="whether it gave each question a score; else all have the one number it gave"
+    )
+    chance: float = Field(
+        ge=0, le=100, description="what it gave for right answers of other questions, in percent"
+    )
+
+
 def scores_digest(scores: Iterable[QuestionScore]) -> str:
     """Return what `predictions_sha256` holds: the sha256 of the canonical JSON of the list of scores."""
     return digest_of([score.model_dump(mode="json") for score in scores])
@@ -90,6 +103,10 @@ class Evaluation(Report):
     metric: str = Field(
         default=UNNAMED, description="the name of the metric that `f1` is; not in the file where it is F1"
     )
+    own_metric: OwnMetricRecord | None = Field(
+        default=None,
+        description="metric is a function of the user's own; not in the file where it is the task's",
+    )
     f1: float = Field(ge=0, le=100, description="the metric of the task")
     exact_match: float = Field(ge=0, le=100)
     questions: int = Field(ge=0)
@@ -125,4 +142,6 @@ class Evaluation(Report):
         content: dict[str, Any] = write(self)
         if self.metric == UNNAMED:
             content.pop("metric", None)
+        if self.own_metric is None:
+            content.pop("own_metric", None)
         return content

@@ -8,6 +8,8 @@ Where it is kept:
 * In the user's cache, by the key of its `ingredients`, as one sealed record. Only this copy answers a second
   `evaluate`. The files in an artifact travel with it: they are what somebody says it scored, not what was seen here.
 
+A metric of the user's own scores the answers afterwards, each time anew (`quantkit.tasks.own_metric`).
+
 An evaluation of the first N questions is named `<dataset>-first-<N>` and has a digest of its own, so it is
 never taken for the whole.
 """
@@ -48,7 +50,9 @@ from quantkit.runtime.where import Where
 from quantkit.tasks import Dataset, WindowSettings
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
+from quantkit.tasks.heads import label_names
 from quantkit.tasks.lengths import lengths_of
+from quantkit.tasks.own_metric import OwnMetric, require_allowed
 from quantkit.tasks.prepared import Prepared, Reader
 from quantkit.tasks.squad.parts import parts_of
 from quantkit.tasks.squad.threshold import best_threshold
@@ -76,6 +80,7 @@ def ingredients(artifact: Artifact, settings: EvaluateSettings, data: DataPlaces
 
     Raises:
         DatasetError: there is no such dataset.
+        UsageError: the function of an own metric is nowhere.
     """
     return Ingredients(
         inputs={"artifact": artifact.digest, **data.digests(settings), "cpu": cpu_facts().kernels},
@@ -92,6 +97,7 @@ def evaluate(
     refresh: bool = False,
     cached: bool = True,
     elsewhere: Elsewhere | None = None,
+    own: OwnMetric | None = None,
 ) -> Evaluation:
     """Answer every question of a dataset and score the answers.
 
@@ -102,6 +108,7 @@ def evaluate(
         refresh: run even when the cache has the answer.
         cached: False: the cache is neither read nor written.
         elsewhere: runs what nobody trusts; None: this process does.
+        own: the metric that the settings name, where they name one.
 
     Returns:
         The evaluation, `scores` included; the metric and exact match are unrounded, over all questions, in
@@ -113,7 +120,10 @@ def evaluate(
         CheckpointError: the tokenizer is missing, or is not the model's.
         EvaluationError: logits are NaN or Infinity, or a question was lost.
         OutputError: the disk is full.
+        UsageError: the settings name a metric, and none is given.
     """
+    require_allowed(settings.metric, allow_code=own is not None)
+    asked, settings = settings, settings.model_copy(update={"metric": None})
     where = Where.of(settings)
     subject = _subject(artifact, settings, data_dir)
     found = _read_cached(subject) if cached and not refresh else None
@@ -130,6 +140,9 @@ def evaluate(
             )
         if cached:
             _write_cached(found)
+    if own is not None:
+        key = ingredients(artifact, asked, DataPlaces(data_dir=data_dir)).key("evaluate")
+        found = own.scored(found, subject.dataset, label_names(artifact.config), key=key)
     _write_reports(artifact, found)
     return found
 
@@ -190,8 +203,8 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         task=artifact.task,
         dataset=dataset.digest,
         dataset_name=subject.dataset_name,
-        metric=reader.task.metric.name,
-        f1=percent(reader.task.metric, measures_of(scores)),
+        metric=prepared.metric.name,
+        f1=percent(prepared.metric, measures_of(scores)),
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
         parts=_parts(dataset, scores),

@@ -42,7 +42,7 @@ FUNCTIONS: Mapping[str, Sequence[Part]] = {
     "quantize": ((QuantizeSettings, ALL),),
     "sensitivity": ((SensitivitySettings, ALL),),
     "evaluate": ((EvaluateSettings, ALL),),
-    "gate": ((GateSettings, ALL), (EvaluateSettings, ("exact_int8", "threads"))),
+    "gate": ((GateSettings, ALL), (EvaluateSettings, ("metric", "exact_int8", "threads"))),
     "bench": ((BenchSettings, ALL),),
     "publish": ((PublishSettings, tuple(set(PublishSettings.model_fields) - {"registry"})),),
 }

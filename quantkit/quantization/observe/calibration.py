@@ -95,7 +95,13 @@ def calibrate(
 
 
 def observe(
-    model: ir.Model, tensors: Sequence[ir.Value], job: CalibrationJob, *, key: str, detail: Detail
+    model: ir.Model,
+    tensors: Sequence[ir.Value],
+    job: CalibrationJob,
+    *,
+    key: str,
+    detail: Detail,
+    whole: bool = False,
 ) -> dict[str, Statistics]:
     """Return the statistics of each tensor; cached like the ranges, but for moments and sample, which are large.
 
@@ -105,6 +111,7 @@ def observe(
         job: the rows; its method is not used.
         key: digest of the model, the rows and the settings: what the cache compares.
         detail: how much is kept; moments take memory of width² numbers a tensor.
+        whole: moments and sample are cached too, on a disk with room for them.
 
     Raises:
         DatasetError: there is no row, or every row is padding.
@@ -113,8 +120,9 @@ def observe(
     if not tensors:
         return {}
     names = [tensor.name or "" for tensor in tensors]
-    path = cached(f"{key}-statistics.npz")
-    found = None if detail > Detail.CHANNELS else read_statistics(path, names)
+    large = whole and detail > Detail.CHANNELS
+    path = cached(f"{key}-{detail.name.lower()}.npz" if large else f"{key}-statistics.npz")
+    found = None if detail > Detail.CHANNELS and not large else read_statistics(path, names)
     if found is None:
         batches = job.batches()
         observer = StatisticsObserver(names, batches, detail=detail)
@@ -124,7 +132,7 @@ def observe(
             reduced = _Reduced(reduction=summaries, consume=observer.consume_summary)
         _run_observed(model, tensors, job, observer.consume, reduced)
         found = observer.statistics()
-        write_statistics(path, found)
+        write_statistics(path, found, whole=large)
     return found
 
 

@@ -43,6 +43,7 @@ def observe_model(
     *,
     detail: Detail,
     where: Where = HERE,
+    whole: bool = False,
 ) -> Observations:
     """Run the calibration rows through the model, once.
 
@@ -52,6 +53,7 @@ def observe_model(
         calibration_set: the examples.
         detail: how much is kept of every tensor (`Choice.detail`).
         where: they run; what is seen is the same.
+        whole: all that is seen is cached, moments too.
 
     Raises:
         DatasetError: the set holds no text, or too few tokens for second moments.
@@ -82,4 +84,5 @@ def observe_model(
         **tool_versions(*_TOOLS),
     }
     key = calibration_key(artifact.digest, calibration_set.dataset.digest, matters)
-    return Observations(statistics=observe(model, tensors, job, key=key, detail=detail), job=job, key=key)
+    seen = observe(model, tensors, job, key=key, detail=detail, whole=whole)
+    return Observations(statistics=seen, job=job, key=key)

@@ -176,13 +176,15 @@ class _Sums:
         )
 
 
-def as_arrays(statistics: Mapping[str, Statistics]) -> dict[str, np.ndarray]:
-    """Return what a cache file holds: the vectors of every tensor by its place, without moments and sample."""
+def as_arrays(statistics: Mapping[str, Statistics], *, whole: bool = False) -> dict[str, np.ndarray]:
+    """Return what a cache file holds: the vectors of every tensor by its place; `whole`: moments and sample too."""
     arrays = {"names": np.array(list(statistics))}
     for place, found in enumerate(statistics.values()):
         for what in ("low", "high", "mean", "square"):
             arrays[f"{place}.{what}"] = getattr(found, what)
         arrays[f"{place}.tokens"] = np.asarray(found.tokens)
+        large = {"moment": found.moment, "sample": found.sample} if whole else {}
+        arrays |= {f"{place}.{what}": array for what, array in large.items() if array is not None}
     return arrays
 
 
@@ -195,7 +197,8 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Statistics]:
     """
     found = {}
     for place, name in enumerate(arrays["names"].tolist()):
-        vectors = {what: arrays[f"{place}.{what}"] for what in ("low", "high", "mean", "square")}
+        large = [what for what in ("moment", "sample") if f"{place}.{what}" in arrays]
+        vectors = {what: arrays[f"{place}.{what}"] for what in ("low", "high", "mean", "square", *large)}
         if not all(np.isfinite(vector).all() for vector in vectors.values()):
             raise ValueError(f"{name}: not finite")
         found[name] = Statistics(**vectors, tokens=int(arrays[f"{place}.tokens"]))

@@ -105,6 +105,15 @@ def test_without_moments() -> None:
     assert seen.square.shape == (CHANNELS,)
 
 
+def test_taken_apart_whole() -> None:
+    """Moments and sample are stored where somebody asks for them."""
+    found = observe(random_rows(2, 4), range(4))
+    again = from_arrays(as_arrays(found, whole=True))
+    for name, seen in found.items():
+        for what in ("moment", "sample", "square"):
+            np.testing.assert_array_equal(getattr(again[name], what), getattr(seen, what), strict=True)
+
+
 def test_taken_apart_and_put_together() -> None:
     """The vectors come back as they were; moments and sample are not stored."""
     found = observe(random_rows(2, 4), range(4))
