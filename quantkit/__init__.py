@@ -13,6 +13,7 @@ _API = {
     "import_": "making",
     "quantize": "making",
     "search_report": "making",
+    "check_data": "looking",
     "load": "model",
     "bench": "proving",
     "distill": "smaller",

@@ -1,5 +1,6 @@
 """What type checkers and editors know of `quantkit`; `__init__.py` imports it when it is first used."""
 
+from quantkit.api.looking import check_data as check_data
 from quantkit.api.making import export as export
 from quantkit.api.making import import_ as import_
 from quantkit.api.making import quantize as quantize
