@@ -39,7 +39,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "pos_att_type": ["p2c", "c2p"],
         "position_biased_input": False,
     },
-    "modernbert": {**USUAL, "num_hidden_layers": 3, "local_attention": 16},
+    "modernbert": {**USUAL, "num_hidden_layers": 3, "local_attention": 16, "max_position_embeddings": 8192},
     "nomic_bert": USUAL,
     "mpnet": {**USUAL, "max_position_embeddings": POSITIONS + 2},
 }

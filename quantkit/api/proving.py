@@ -1,8 +1,15 @@
 """What is measured of artifacts, the verdict, and the release that rests on it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
+from quantkit.api.keywords import (
+    BenchKeywords,
+    EvaluateKeywords,
+    GateKeywords,
+    PublishKeywords,
+    SensitivityKeywords,
+)
 from quantkit.api.making import Place, opened
 from quantkit.api.settings import build
 from quantkit.artifact import Artifact
@@ -25,6 +32,7 @@ from quantkit.stages.evaluate import evaluate as evaluate_stage
 from quantkit.stages.inspect import inspect as inspect_stage
 from quantkit.stages.publish import publish as publish_stage
 from quantkit.stages.sensitivity import sensitivity as sensitivity_stage
+from quantkit.tasks.own_metric import OwnMetric
 
 
 def inspect(artifact: Artifact | Place) -> Inspection:
@@ -48,7 +56,8 @@ def evaluate(
     data_dir: Place | None = None,
     refresh: bool = False,
     untrusted: bool = False,
-    **settings: Any,
+    allow_code: bool = False,
+    **settings: Unpack[EvaluateKeywords],
 ) -> Evaluation:
     """Answer every question of a dataset and score the answers; the same artifact on the same data is run once.
 
@@ -57,6 +66,7 @@ def evaluate(
         data_dir: looked into first for datasets.
         refresh: run again what was run before.
         untrusted: run the model and its tokenizer in a process of its own, bounded in memory and time.
+        allow_code: the function that `metric` names may be run.
         **settings: of `quantkit evaluate` (`EvaluateSettings`): `data`, `limit`, `threads`, …
 
     Raises:
@@ -66,11 +76,12 @@ def evaluate(
     """
     subject, made = opened(artifact), build(EvaluateSettings, settings, function="evaluate")
     folder = None if data_dir is None else Path(data_dir)
+    own = OwnMetric.allowed(made.metric, allow_code=allow_code)
     if not untrusted:
-        return evaluate_stage(subject, settings=made, data_dir=folder, refresh=refresh)
+        return evaluate_stage(subject, settings=made, data_dir=folder, refresh=refresh, own=own)
     with Confined(Limits(), (subject,)) as process:
         return evaluate_stage(
-            subject, settings=made, data_dir=folder, refresh=refresh, elsewhere=process.evaluate
+            subject, settings=made, data_dir=folder, refresh=refresh, elsewhere=process.evaluate, own=own
         )
 
 
@@ -81,7 +92,8 @@ def gate(
     data: Place = "squad",
     data_dir: Place | None = None,
     untrusted: bool = True,
-    **settings: Any,
+    allow_code: bool = False,
+    **settings: Unpack[GateKeywords],
 ) -> GateReport:
     """Judge a candidate against its FP32 baseline; `report.verdict` is `pass`, `fail` or `inconclusive`.
 
@@ -93,8 +105,9 @@ def gate(
         data: dataset name, or a file in the task's format.
         data_dir: looked into first for datasets.
         untrusted: work in one process of its own, bounded in memory and time.
-        **settings: of `quantkit gate` (`GateSettings`): `min_ratio`, `policy`, `min_int8_coverage`, …, and `exact_int8`
-            and `threads` of `EvaluateSettings`.
+        allow_code: the function that `metric` names may be run.
+        **settings: of `quantkit gate` (`GateSettings`): `min_ratio`, `policy`, `min_int8_coverage`, …, and `metric`,
+            `exact_int8` and `threads` of `EvaluateSettings`.
 
     Raises:
         UsageError: a keyword does not exist or fit, or the two do different tasks.
@@ -102,18 +115,23 @@ def gate(
         EvaluationError: a logit is NaN or infinite, or a question was lost.
         ArtifactError: one of the two is broken.
     """
-    running: dict[str, Any] = {"data": data}
-    running |= {name: settings.pop(name) for name in ("exact_int8", "threads") if name in settings}
+    of_running = ("metric", "exact_int8", "threads")
+    running = {"data": data} | {name: value for name, value in settings.items() if name in of_running}
+    judging = {name: value for name, value in settings.items() if name not in of_running}
+    made = build(EvaluateSettings, running, function="gate")
     terms = Terms(
-        evaluate=build(EvaluateSettings, running, function="gate"),
-        gate=build(GateSettings, settings, function="gate"),
+        evaluate=made,
+        own=OwnMetric.allowed(made.metric, allow_code=allow_code),
+        gate=build(GateSettings, judging, function="gate"),
         limits=Limits() if untrusted else None,
     )
     folder = None if data_dir is None else Path(data_dir)
     return judge(opened(candidate), opened(baseline), terms=terms, data_dir=folder)
 
 
-def sensitivity(artifact: Artifact | Place, *, data_dir: Place | None = None, **settings: Any) -> Sensitivity:
+def sensitivity(
+    artifact: Artifact | Place, *, data_dir: Place | None = None, **settings: Unpack[SensitivityKeywords]
+) -> Sensitivity:
     """Return how much each group of layers suffers from INT8, alone.
 
     Args:
@@ -132,7 +150,10 @@ def sensitivity(artifact: Artifact | Place, *, data_dir: Place | None = None, **
 
 
 def bench(
-    reference: Artifact | Place, *others: Artifact | Place, data_dir: Place | None = None, **settings: Any
+    reference: Artifact | Place,
+    *others: Artifact | Place,
+    data_dir: Place | None = None,
+    **settings: Unpack[BenchKeywords],
 ) -> BenchReport:
     """Measure throughput side by side, in interleaved rounds. The report stays with the last artifact.
 
@@ -160,7 +181,7 @@ def publish(
     *,
     sign_key: Place | None = None,
     override: str | None = None,
-    **settings: Any,
+    **settings: Unpack[PublishKeywords],
 ) -> Path | Pinned:
     """Publish an artifact that passed its gate; the verdict is computed again from its evidence.
 

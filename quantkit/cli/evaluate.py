@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @options.settings("EvaluateSettings")
 @click.option("--refresh", is_flag=True, help="Evaluate again, also what was evaluated before.")
 @trust_options(untrusted=False)
+@options.allow_code_option
 @options.json_option
 def command(
     *,
@@ -25,6 +26,7 @@ def command(
     given: options.Given,
     refresh: bool,
     trust: Trust,
+    allow_code: bool,
     as_json: bool,
 ) -> None:
     """Measure F1 and exact match of an artifact.
@@ -36,8 +38,10 @@ def command(
     from quantkit.pipeline.confined import Confined
     from quantkit.recipe.settings import EvaluateSettings
     from quantkit.stages.evaluate import evaluate
+    from quantkit.tasks.own_metric import OwnMetric
 
     settings, limits = given.build(EvaluateSettings), trust.limits()
+    own = OwnMetric.allowed(settings.metric, allow_code=allow_code)
     with show.working(), contextlib.ExitStack() as stack:
         opened = Artifact.open(artifact)
         process = None if limits is None else stack.enter_context(Confined(limits, (opened,)))
@@ -48,6 +52,7 @@ def command(
             refresh=refresh,
             cached=not trust.no_cache,
             elsewhere=None if process is None else process.evaluate,
+            own=own,
         )
     beside = _beside(opened, report)
     if as_json:
@@ -84,7 +89,9 @@ def command(
 
 
 def _beside(artifact: "Artifact", report: "Evaluation") -> dict[str, float]:
-    """Return other views of the score, by name, in percent."""
+    """Return other views of the score, by name, in percent; none beside a metric of one's own, but what chance is."""
+    if report.own_metric is not None:
+        return {"chance": report.own_metric.chance}
     from quantkit.metrics.metric import measures_of
     from quantkit.metrics.others import others
 

@@ -20,7 +20,7 @@ class Files:
 @click.command("gate")
 @options.argument("CANDIDATE")
 @click.option("--baseline", required=True, type=options.ARTIFACT, help="The FP32 artifact to compare with.")
-@options.settings("EvaluateSettings", only=("data", "exact_int8", "threads"))
+@options.settings("EvaluateSettings", only=("data", "metric", "exact_int8", "threads"))
 @options.settings("GateSettings")
 @options.grouped(
     "files",
@@ -29,6 +29,7 @@ class Files:
     click.option("--markdown", type=options.FILE, help="Also write the Markdown summary to this file."),
 )
 @trust_options(untrusted=True)
+@options.allow_code_option
 @options.json_option
 def command(
     *,
@@ -37,6 +38,7 @@ def command(
     given: options.Given,
     files: Files,
     trust: Trust,
+    allow_code: bool,
     as_json: bool,
 ) -> int:
     """Judge a candidate against its FP32 baseline.
@@ -49,9 +51,12 @@ def command(
     from quantkit.files import write_text
     from quantkit.pipeline.judging import Terms, judge
     from quantkit.recipe.settings import EvaluateSettings, GateSettings
+    from quantkit.tasks.own_metric import OwnMetric
 
+    evaluation = given.build(EvaluateSettings)
     terms = Terms(
-        evaluate=given.build(EvaluateSettings),
+        evaluate=evaluation,
+        own=OwnMetric.allowed(evaluation.metric, allow_code=allow_code),
         gate=given.build(GateSettings),
         cached=not trust.no_cache,
         limits=trust.limits(),

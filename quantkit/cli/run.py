@@ -24,11 +24,13 @@ class How:
         work: folder of the run; None for one named after the recipe.
         dry_run: say what would be done, and do nothing.
         force: do every step, also those that have not changed.
+        allow_code: run the function that the recipe names as its metric.
     """
 
     work: Path | None
     dry_run: bool
     force: bool
+    allow_code: bool
 
 
 @click.command("run")
@@ -60,6 +62,7 @@ class How:
     ),
     click.option("--dry-run", is_flag=True, help="Show which steps would run, and why; write nothing."),
     click.option("--force", is_flag=True, help="Do every step again, also those that have not changed."),
+    options.allow_code_option,
 )
 @options.data_dir_option
 @options.json_option
@@ -87,7 +90,14 @@ def command(*, recipe: str, changes: Changes, how: How, data_dir: Path | None, a
             show.print_table(f"{planned.recipe} in {planned.work}", ("step", "would", "why"), rows)
         return 0
     with show.working():
-        report = run(wanted, work=folder, data_dir=data_dir, force=how.force, announce=show.say)
+        report = run(
+            wanted,
+            work=folder,
+            data_dir=data_dir,
+            force=how.force,
+            allow_code=how.allow_code,
+            announce=show.say,
+        )
     if as_json:
         show.print_json(report.as_json())
     else:

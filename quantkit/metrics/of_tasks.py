@@ -5,12 +5,16 @@ They are told apart by name, and a verdict finds them here: it is judged again w
 
 from quantkit.metrics.metric import Chance, CountedF1, Mean, Metric
 from quantkit.metrics.sets_and_ranks import Correlation, LabelSetsF1, RankedMean
-from quantkit.records.evaluation import UNNAMED
+from quantkit.records.evaluation import UNNAMED, UNSCORED
 
 METRICS: dict[str, tuple[Metric, ...]] = {
     # A model with its weights in disorder has F1 2 to 5 on SQuAD.
     "squad": (Mean(name="F1", guess=Chance(percent=10.0, words="spans by chance")),),
-    "sentence-similarity": (Correlation(name="Spearman", by_ranks=True, changed="score"),),
+    "sentence-similarity": (
+        Correlation(name="Spearman", by_ranks=True, changed="score"),
+        # Of texts without scores nothing is right or wrong: the gate compares embeddings, and this is always 100.
+        Mean(name=UNSCORED, guess=Chance(percent=0.0, words="nothing to guess")),
+    ),
     "text-classification": (Mean(name="accuracy"),),
     "multi-label-classification": (LabelSetsF1(),),
     "text-regression": (

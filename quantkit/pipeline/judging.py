@@ -17,6 +17,7 @@ from quantkit.stages import lineage as tracing
 from quantkit.stages.evaluate import evaluate
 from quantkit.stages.gate import GateEvidence, append_summary, evidence_of, gate, write_reports
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.own_metric import OwnMetric
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,12 +26,14 @@ class Terms:
 
     Attributes:
         limits: of the process that works on both artifacts; None: they are trusted, and this process does.
+        own: the metric that `evaluate` names; this process runs it, on answers.
     """
 
     evaluate: EvaluateSettings
     gate: GateSettings
     cached: bool = True
     limits: Limits | None = None
+    own: OwnMetric | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +71,7 @@ def judge(candidate: Artifact, baseline: Artifact, *, terms: Terms, data_dir: Pa
                 data_dir=data_dir,
                 cached=terms.cached,
                 elsewhere=elsewhere,
+                own=terms.own,
             )
             for artifact in (baseline, held)
         )

@@ -16,6 +16,7 @@ from quantkit.pipeline.steps import STEPS, Step
 from quantkit.pipeline.work import Entry, WorkFolder
 from quantkit.recipe.settings import Recipe
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.own_metric import require_allowed
 
 REPORT = "run.json"
 
@@ -26,6 +27,7 @@ def run(
     work: Path,
     data_dir: Path | None = None,
     force: bool = False,
+    allow_code: bool = False,
     announce: Callable[[str], None] | None = None,
 ) -> RunReport:
     """Run a recipe. Steps that are finished and whose ingredients have not changed are kept.
@@ -37,16 +39,18 @@ def run(
         work: the folder of this recipe's runs.
         data_dir: where datasets are looked for first.
         force: do every step again.
+        allow_code: a metric of one's own that the recipe names may be run.
         announce: called with one line as each step starts or is kept.
 
     Raises:
         QuantkitError: as the stages do; what was finished before stays.
     """
     started = time.perf_counter()
+    require_allowed(recipe.evaluate.metric, allow_code=allow_code)
     announce = announce or _say_nothing
     folder = WorkFolder(work)
     with folder.held(made=(REPORT, *(step.folder for step in STEPS if step.folder))):
-        line = Line(recipe, folder, DataPlaces(data_dir=data_dir))
+        line = Line(recipe, folder, DataPlaces(data_dir=data_dir, allow_code=allow_code))
         require_data(line)
         reports = []
         for step in STEPS:

@@ -36,6 +36,7 @@ from quantkit.stages.publish import already_published, publish
 from quantkit.stages.quantize import quantize
 from quantkit.stages.quantize.ingredients import ingredients as quantize_ingredients
 from quantkit.tasks.data_places import DataPlaces
+from quantkit.tasks.own_metric import OwnMetric
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +74,8 @@ def _open(taken: object, settings: object, data: DataPlaces, out: Path) -> Artif
 def _evaluate(artifact: Artifact, settings: EvaluateSettings, data: DataPlaces, folder: Path) -> Evaluation:
     """Evaluate; the stage knows by the same key when it has done so already."""
     del folder
-    return evaluate(artifact, settings=settings, data_dir=data.data_dir)
+    own = OwnMetric.allowed(settings.metric, allow_code=data.allow_code)
+    return evaluate(artifact, settings=settings, data_dir=data.data_dir, own=own)
 
 
 def _inspect(candidate: Artifact, settings: None, data: DataPlaces, folder: Path) -> Inspection:

@@ -1,6 +1,6 @@
 """Generates the call-centre passages and questions of the quickstart, in SQuAD v1.1 format.
 
-    python -m quantkit.quickstart.generate           write the two committed files again, byte for byte
+    python -m quantkit.quickstart.generate           write the committed files again, byte for byte
     python -m quantkit.quickstart.generate --check   write nothing, fail when a file is not what it generates
 
 What is said and asked stands in `data/cases.yaml`; values come from `values.py`. Three parts: **training**
@@ -141,7 +141,7 @@ def _fact(entry: dict[str, Any]) -> Fact:
     return Fact(sentences=sentences, ask={slot: tuple(texts) for slot, texts in entry["ask"].items()})
 
 
-class _Draft:
+class Draft:
     """A passage being written: its values, its text and where each value stands."""
 
     def __init__(self, department: Department, part: Part, dice: Dice) -> None:
@@ -216,7 +216,7 @@ def write_passage(
         questions: how many questions to ask, at most one per slot.
         long: say everything, a case note and then the rules for the desk: several windows of 384 tokens.
     """
-    draft = _Draft(department, part, dice)
+    draft = Draft(department, part, dice)
     style: Style = "note" if long else dice.pick(("note", "note", "note", "talk", "talk", "guide"))
     said: list[Fact] = []
     if long:
@@ -249,7 +249,7 @@ def _choose_facts(department: Department, style: Style, dice: Dice, size: float)
 
 
 def _write_block(
-    draft: _Draft, department: Department, facts: Sequence[Fact], style: Style, dice: Dice, *, filler: float
+    draft: Draft, department: Department, facts: Sequence[Fact], style: Style, dice: Dice, *, filler: float
 ) -> None:
     """Write the facts, each followed by a filler sentence with probability `filler`."""
     rest = dice.shuffled(department.filler[style])
@@ -316,7 +316,13 @@ def squad_json(passages: Sequence[Passage]) -> str:
 
 def committed_files() -> dict[Path, str]:
     """Return the text that each committed file must have."""
-    return {CALIBRATION: squad_json(calibration_passages()), HELDOUT: squad_json(heldout_passages())}
+    from quantkit.quickstart.other_tasks import task_files  # it is made of the passages here
+
+    return {
+        CALIBRATION: squad_json(calibration_passages()),
+        HELDOUT: squad_json(heldout_passages()),
+        **task_files(),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

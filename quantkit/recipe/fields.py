@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 MarkT = TypeVar("MarkT")
-Named = Literal["checkpoint", "dataset", "calibration set"]
+Named = Literal["checkpoint", "dataset", "calibration set", "code"]
 
 
 class Section(BaseModel):

@@ -52,7 +52,8 @@ def kind_of(path: Path) -> str | None:
 def resolve_places(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the recipe's plain values with the checkpoint and the data that lie beside the recipe as paths.
 
-    A checkpoint is a folder there, or begins with a dot; data is a file there. All else is a name, and stays.
+    A checkpoint is a folder there, or begins with a dot; data is a file there, and so is the module of a function. All
+    else is a name, and stays.
 
     Args:
         values: what the YAML file holds, right or wrong.
@@ -72,6 +73,10 @@ def _resolved(value: Any, named: Named, folder: Path) -> Any:
     """Return the path of what lies beside the recipe; all else as it is."""
     if not isinstance(value, str) or (named == "checkpoint" and value == QUICKSTART):
         return value
+    if named == "code":
+        module, colon, function = value.rpartition(":")
+        script = folder / f"{module.removesuffix('.py')}.py"
+        return f"{script.resolve()}:{function}" if colon and kind_of(script) == "file" else value
     beside = folder / value
     kind = kind_of(beside)
     wanted = "folder" if named == "checkpoint" else "file"
@@ -94,8 +99,12 @@ def without_places(recipe: Recipe) -> Recipe:
 
 def _plain(value: Any) -> Any:
     """Return the name of a place that is here; all else as it is."""
-    here = isinstance(value, str) and kind_of(Path(value).expanduser())
-    return Path(value).name if here else value
+    if not isinstance(value, str):
+        return value
+    if kind_of(Path(value).expanduser()):
+        return Path(value).name
+    script, colon, function = value.rpartition(":")
+    return f"{Path(script).name}:{function}" if colon and kind_of(Path(script).expanduser()) else value
 
 
 def with_value(values: Mapping[str, Any], location: Location, value: Any) -> dict[str, Any]:

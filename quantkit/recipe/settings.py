@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from quantkit.recipe.distill_settings import DistillSettings
 from quantkit.recipe.fields import Cli, Place, Section, Was
-from quantkit.recipe.kinds import CalibrationData, Dataset, RayAddress, Seconds
+from quantkit.recipe.kinds import CalibrationData, Code, Dataset, RayAddress, Seconds
 from quantkit.recipe.lengths import LengthSettings
 from quantkit.recipe.marks import NotInKey
 from quantkit.recipe.quantize_settings import AutoSettings, KeepFloat, LayerScheme, QuantizeSettings
@@ -99,6 +99,10 @@ class EvaluateSettings(Section):
 
     data: Dataset = Field(default="squad", description="dataset name, or a file in the task's format")
     limit: int | None = Field(default=None, ge=1, description="first N questions only (never for a gate)")
+    metric: Code | None = Field(
+        default=None,
+        description="Python function that scores answers in place of the task's metric; needs --allow-code",
+    )
     token_budget: int = Field(default=1024, ge=1, description="tokens per batch, padding included")
     equal_lengths: Annotated[bool, Cli(gives=True)] = Field(
         default=False, description="only rows of one length share a batch, and attention runs without a mask"

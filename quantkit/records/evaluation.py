@@ -14,6 +14,8 @@ HAS_ANSWER, NO_ANSWER = "HasAns", "NoAns"
 MOST_MEASURES = 4096
 UNNAMED = "F1"
 """What the score of every task was called before evaluations said the name of their metric."""
+UNSCORED = "embeddings"
+"""The metric of embeddings of texts without scores, 100 by definition."""
 
 
 class QuestionScore(Record):
@@ -53,6 +55,19 @@ class NullThreshold(Record):
     f1: float = Field(ge=0, le=100)
 
 
+class OwnMetricRecord(Record):
+    """Where a metric of the user's own came from, and what is known of it; its name is the evaluation's `metric`."""
+
+    file: str = Field(description="the name of the source file")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of the source file's bytes")
+    by_row: bool = Field(
+        description="whether it gave each question a score; else all have the one number it gave"
+    )
+    chance: float = Field(
+        ge=0, le=100, description="what it gave for right answers of other questions, in percent"
+    )
+
+
 def scores_digest(scores: Iterable[QuestionScore]) -> str:
     """Return what `predictions_sha256` holds: the sha256 of the canonical JSON of the list of scores."""
     return digest_of([score.model_dump(mode="json") for score in scores])
@@ -90,6 +105,10 @@ class Evaluation(Report):
     metric: str = Field(
         default=UNNAMED, description="the name of the metric that `f1` is; not in the file where it is F1"
     )
+    own_metric: OwnMetricRecord | None = Field(
+        default=None,
+        description="metric is a function of the user's own; not in the file where it is the task's",
+    )
     f1: float = Field(ge=0, le=100, description="the metric of the task")
     exact_match: float = Field(ge=0, le=100)
     questions: int = Field(ge=0)
@@ -116,6 +135,11 @@ class Evaluation(Report):
     scores: tuple[QuestionScore, ...] = Field(default=(), exclude=True, repr=False)
 
     @property
+    def by_task(self) -> bool:
+        """Whether the metric is one of its task's, which its name then says: not the user's own, and not of nothing."""
+        return self.own_metric is None and self.metric != UNSCORED
+
+    @property
     def truncated_words(self) -> str:
         """How many were too long to be read whole, as `41 of 1,000`; empty where none were, or nobody counted."""
         return f"{self.truncated:,} of {self.questions:,}" if self.truncated else ""
@@ -125,4 +149,6 @@ class Evaluation(Report):
         content: dict[str, Any] = write(self)
         if self.metric == UNNAMED:
             content.pop("metric", None)
+        if self.own_metric is None:
+            content.pop("own_metric", None)
         return content

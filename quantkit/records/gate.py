@@ -53,6 +53,10 @@ class GateReport(Report):
     reference_f1: float | None = Field(default=None, description="fixed reference; None: the baseline's F1")
     ratio: float = Field(description="candidate F1 / reference F1 over all questions, unrounded")
     metric: str = Field(default=UNNAMED, description="the name of the metric that every f1 here is")
+    own_metric: str | None = Field(
+        default=None,
+        description="sha256 of the source file of a metric of the user's own; not in the file without one",
+    )
     baseline_f1: float
     candidate_f1: float
     changed: float = Field(description="share of questions whose F1, or answer, changed")
@@ -74,6 +78,8 @@ class GateReport(Report):
         content: dict[str, Any] = write(self)
         if self.metric == UNNAMED:
             content.pop("metric", None)
+        if self.own_metric is None:
+            content.pop("own_metric", None)
         return content
 
     @property

@@ -101,6 +101,12 @@ def require_evidence(artifact: Artifact) -> Evidence:
         shown = artifact.report_path(name)
         if shown.is_file() and shown.read_bytes() != render(report).encode():
             raise PublishRefused(f"{shown}: does not say what {GATE} says; run `quantkit gate` again")
+    own = evidence.candidate_evaluation.own_metric
+    if own is not None and not own.by_row:
+        raise PublishRefused(
+            f"{where}: rests on {report.metric}, which gave one number for all questions, so nobody can compute the "
+            "verdict again; let it return a list with a score for each question"
+        )
     return Evidence(
         gate=report,
         evaluation=evidence.candidate_evaluation,

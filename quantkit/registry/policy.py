@@ -56,6 +56,11 @@ class RegistryPolicy(Section):
         description="whether a gate may have judged a student of its baseline's checkpoint: it was trained, and only "
         "whoever did it knows on what",
     )
+    own_metrics: bool = Field(
+        default=False,
+        description="whether a gate may have judged by a metric of the publisher's own: its code is not run again, and "
+        "its scores are taken as they were recorded",
+    )
     datasets: tuple[Digest, ...] = Field(
         default=(), strict=False, description="sha256 of the datasets a gate may have asked; empty: any"
     )
@@ -129,6 +134,8 @@ class RegistryPolicy(Section):
             parts.append(f"{len(self.baselines)} baselines by digest")
         if not self.students:
             parts.append("no students")
+        if self.own_metrics:
+            parts.append("own metrics")
         if self.greatest_age_days is not None:
             parts.append(f"evaluated in the last {self.greatest_age_days:g} days")
         if self.signers:
@@ -163,6 +170,10 @@ class RegistryPolicy(Section):
             faults.append(f"fixed reference {gate.reference_f1:g}, and reference_f1 is {allowed}")
         if gate.settings.get("student") and not self.students:
             faults.append("judged as a student of its baseline, and students is false")
+        if gate.own_metric and not self.own_metrics:
+            faults.append(
+                f"judged by {gate.metric}, a metric of the publisher's own, and own_metrics is false"
+            )
         if self.datasets and gate.dataset not in self.datasets:
             faults.append(f"dataset {short(gate.dataset)} ({gate.dataset_name}) is none of datasets")
         if self.baselines and gate.baseline not in self.baselines:

@@ -17,7 +17,7 @@ from quantkit.errors import ArtifactError, CheckpointError
 from quantkit.graph.linear import Linear, linear_layers
 
 Kind = Literal["attention", "feed_forward"]
-FAMILIES = ("bert", "roberta", "decibert")
+FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "decibert")
 """Families whose layers have attention and feed-forward network in BERT's order and under BERT's names."""
 _READERS: Mapping[Kind, tuple[str, ...]] = {
     "attention": ("attention.self.query", "attention.self.key", "attention.self.value"),

@@ -87,7 +87,6 @@ def _config(
     checkpoint: Checkpoint, blocks: Sequence[Block], parts: Mapping[Block, Narrowed]
 ) -> dict[str, Any]:
     values = {key: value for key, value in checkpoint.config.items() if key not in _DROPPED}
-    family = checkpoint.architecture.model_type
     counts = {
         (block.layer, block.kind): len(parts[block].units) if block in parts else block.units
         for block in blocks
@@ -98,7 +97,7 @@ def _config(
         f"DeciBert{name[name.index('For') :]}" for name in values.get("architectures") or () if "For" in name
     ]
     offset = values.get("position_offset", 0)
-    if family == "roberta":
+    if checkpoint.architecture.encoder == "roberta":  # XLM-RoBERTa's and CamemBERT's too
         offset = int(values.get("pad_token_id", 1)) + 1
     return {
         **values,

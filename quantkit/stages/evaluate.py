@@ -7,6 +7,10 @@ Where it is kept:
   sealed and stay as they are, and a read-only artifact keeps none; both are still evaluated.
 * In the user's cache, by the key of its `ingredients`, as one sealed record. Only this copy answers a second
   `evaluate`. The files in an artifact travel with it: they are what somebody says it scored, not what was seen here.
+* In the cache too, while it runs: what was answered (`quantkit.runtime.answered`), by the same key. After Ctrl-C or
+  `kill -9` the same command goes on, and ends with the same scores; `refresh` begins anew.
+
+A metric of the user's own scores the answers afterwards, each time anew (`quantkit.tasks.own_metric`).
 
 An evaluation of the first N questions is named `<dataset>-first-<N>` and has a digest of its own, so it is
 never taken for the whole.
@@ -40,6 +44,7 @@ from quantkit.records.evaluation import (
     predictions_file,
     scores_digest,
 )
+from quantkit.runtime.answered import Answered, forget
 from quantkit.runtime.cpu import cpu_facts, int8_products
 from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
@@ -48,7 +53,9 @@ from quantkit.runtime.where import Where
 from quantkit.tasks import Dataset, WindowSettings
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import load
+from quantkit.tasks.heads import label_names
 from quantkit.tasks.lengths import lengths_of
+from quantkit.tasks.own_metric import OwnMetric, require_allowed
 from quantkit.tasks.prepared import Prepared, Reader
 from quantkit.tasks.squad.parts import parts_of
 from quantkit.tasks.squad.threshold import best_threshold
@@ -76,6 +83,7 @@ def ingredients(artifact: Artifact, settings: EvaluateSettings, data: DataPlaces
 
     Raises:
         DatasetError: there is no such dataset.
+        UsageError: the function of an own metric is nowhere.
     """
     return Ingredients(
         inputs={"artifact": artifact.digest, **data.digests(settings), "cpu": cpu_facts().kernels},
@@ -92,6 +100,7 @@ def evaluate(
     refresh: bool = False,
     cached: bool = True,
     elsewhere: Elsewhere | None = None,
+    own: OwnMetric | None = None,
 ) -> Evaluation:
     """Answer every question of a dataset and score the answers.
 
@@ -102,6 +111,7 @@ def evaluate(
         refresh: run even when the cache has the answer.
         cached: False: the cache is neither read nor written.
         elsewhere: runs what nobody trusts; None: this process does.
+        own: the metric that the settings name, where they name one.
 
     Returns:
         The evaluation, `scores` included; the metric and exact match are unrounded, over all questions, in
@@ -113,14 +123,19 @@ def evaluate(
         CheckpointError: the tokenizer is missing, or is not the model's.
         EvaluationError: logits are NaN or Infinity, or a question was lost.
         OutputError: the disk is full.
+        UsageError: the settings name a metric, and none is given.
     """
+    require_allowed(settings.metric, allow_code=own is not None)
+    asked, settings = settings, settings.model_copy(update={"metric": None})
     where = Where.of(settings)
     subject = _subject(artifact, settings, data_dir)
     found = _read_cached(subject) if cached and not refresh else None
     if found is None:
         with hold(artifact, read=elsewhere is None) as held:
             if elsewhere is None:
-                found = _run(replace(subject, artifact=held), settings, where)
+                if refresh:
+                    forget(subject.key)
+                found = _run(replace(subject, artifact=held), settings, where, keep=cached)
             else:
                 count = len(subject.dataset.questions)
                 found = _believed(elsewhere(held, settings, data_dir, count), subject)
@@ -130,6 +145,10 @@ def evaluate(
             )
         if cached:
             _write_cached(found)
+            forget(subject.key)
+    if own is not None:
+        key = ingredients(artifact, asked, DataPlaces(data_dir=data_dir)).key("evaluate")
+        found = own.scored(found, subject.dataset, label_names(artifact.config), key=key)
     _write_reports(artifact, found)
     return found
 
@@ -140,7 +159,7 @@ def answer(artifact: Artifact, *, settings: EvaluateSettings, data_dir: Path | N
     Raises:
         QuantkitError: as `evaluate` does.
     """
-    return _content(_run(_subject(artifact, settings, data_dir), settings, Where.of(settings)))
+    return _content(_run(_subject(artifact, settings, data_dir), settings, Where.of(settings), keep=False))
 
 
 def _subject(artifact: Artifact, settings: EvaluateSettings, data_dir: Path | None) -> _Subject:
@@ -152,7 +171,8 @@ def _subject(artifact: Artifact, settings: EvaluateSettings, data_dir: Path | No
     return _Subject(artifact=artifact, dataset=dataset, dataset_name=name, key=made_of.key("evaluate"))
 
 
-def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluation:
+def _run(subject: _Subject, settings: EvaluateSettings, where: Where, *, keep: bool) -> Evaluation:
+    """Answer and score; with `keep` what an interrupted run has answered is not answered again."""
     started = time.perf_counter()
     artifact, dataset = subject.artifact, subject.dataset
     reader = Reader.of(artifact)
@@ -164,8 +184,9 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
     with open_engine(model, outputs=outputs_of, profile=profile, name=artifact.model_name) as engine:
         prepared = reader.prepare(dataset)
         job = Job.of(prepared, profile.batches(prepared.lengths))
-        running = time.perf_counter()
-        outputs = run_job(engine, job, label="evaluate")
+        answered = Answered(subject.key, engine, job) if keep else None
+        running, rows = time.perf_counter(), _rows(job if answered is None else answered.rest)
+        outputs = answered.run(label="evaluate") if answered else run_job(engine, job, label="evaluate")
         ran = time.perf_counter() - running
     predictions = prepared.predict(outputs)
     if [prediction.id for prediction in predictions] != [question.id for question in dataset.questions]:
@@ -190,8 +211,8 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         task=artifact.task,
         dataset=dataset.digest,
         dataset_name=subject.dataset_name,
-        metric=reader.task.metric.name,
-        f1=percent(reader.task.metric, measures_of(scores)),
+        metric=prepared.metric.name,
+        f1=percent(prepared.metric, measures_of(scores)),
         exact_match=_percent([score.exact_match for score in scores]),
         questions=len(scores),
         parts=_parts(dataset, scores),
@@ -200,13 +221,18 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         truncated=prepared.truncated,
         settings=_compared(settings, reader.settings),
         seconds=time.perf_counter() - started,
-        features_per_second=len(prepared.rows) / ran,
+        features_per_second=rows / ran,
         evaluated=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         tools=tool_versions(*_TOOLS),
         cpu=cpu_facts().as_json(),
         predictions_sha256=scores_digest(scores),
         scores=scores,
     )
+
+
+def _rows(job: Job) -> int:
+    """Return how many rows are run: of what was answered before nobody knows how long it took."""
+    return sum(len(batch.indices) for batch in job.batches) or len(job.rows)
 
 
 def _warn_of_saturation(artifact: Artifact, outputs: tuple[str, ...]) -> None:

@@ -79,6 +79,14 @@ def _count(config: Mapping[str, Any]) -> int | None:
     return min(known, default=None)
 
 
+def label_names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of a model's labels by index, as its config.json has them; empty where it names none."""
+    names = config.get("id2label")
+    if not isinstance(names, Mapping):
+        return ()
+    return tuple(str(names.get(str(index), index)) for index in range(len(names)))
+
+
 def tasks_of(heads: Collection[str]) -> list[str]:
     """Return the tasks that checkpoints with one of these heads are for."""
     return [name for name in TASKS if _task(name).head in heads]

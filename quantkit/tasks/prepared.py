@@ -11,9 +11,13 @@ from typing import Self
 
 from quantkit.artifact import Artifact
 from quantkit.errors import ArtifactError
+from quantkit.metrics.metric import Metric
+from quantkit.metrics.of_tasks import metric_of
+from quantkit.records.evaluation import UNSCORED
 from quantkit.tasks import task
 from quantkit.tasks.heads import unfit_head
 from quantkit.tasks.lengths import lengths_of
+from quantkit.tasks.sentence_similarity import is_scored
 from quantkit.tasks.task import Dataset, Outputs, Prediction, Task, Window, WindowSettings
 from quantkit.tasks.tokenizer import Tokenizer
 
@@ -100,6 +104,17 @@ class Prepared:
         if any(row.truncated is None for row in self.rows):
             return None
         return len({row.question for row in self.rows if row.truncated})
+
+    @property
+    def scored(self) -> bool:
+        """Whether there are right answers; of embeddings there may be none, and they are compared all the same."""
+        return self.reader.task.outcome != "direction" or is_scored(self.dataset)
+
+    @property
+    def metric(self) -> Metric:
+        """What makes one number of the predictions' measures."""
+        task = self.reader.task
+        return task.metric if self.scored else metric_of(task.name, UNSCORED)
 
     def name(self, index: int) -> str:
         """Return what people call a window."""

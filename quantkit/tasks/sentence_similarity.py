@@ -5,7 +5,8 @@ A file has rows, such as lines of JSON:
     {"id": "1", "sentence1": "...", "sentence2": "...", "score": 3.8, "group": "..."}
 
 A pair becomes two windows, one for each text. The score says how much alike the texts are, on any scale: only the order
-of the pairs counts. Without a score, or with one text, a row is for calibration.
+of the pairs counts. A file without scores, of pairs or texts alone, is for calibration, and for a gate that compares
+embeddings with FP32's and nothing else: its metric is `embeddings`, 100 by definition.
 
 The metric is Spearman's correlation of the cosines with the scores. A pair's own score tells how near its two ranks
 are: exp(-d²/2) of their distance d, both sides brought to standard deviation 1, in tenths; a pair has changed where
@@ -51,6 +52,13 @@ class SimilarityQuestion(NumberQuestion):
     def texts(self) -> tuple[str, ...]:
         """The texts that get an embedding, one or two."""
         return (self.text,) if self.text_pair is None else (self.text, self.text_pair)
+
+
+def is_scored(dataset: Dataset) -> bool:
+    """Return whether a dataset says of any texts how much alike they are."""
+    return any(
+        question.score is not None for question in cast(tuple[SimilarityQuestion, ...], dataset.questions)
+    )
 
 
 class SentenceSimilarity:
@@ -103,20 +111,27 @@ class SentenceSimilarity:
         outputs: Sequence[Outputs],
         settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
     ) -> list[Prediction]:
-        """Return the embeddings of each pair's texts, and their cosine.
+        """Return the embeddings of each question's texts, and of pairs with scores their cosine.
 
         Raises:
             EvaluationError: an embedding is missing, NaN or infinite; it names the pair.
-            DatasetError: a question has one text, or no score.
+            DatasetError: some questions have a score, and one has none, or one text.
         """
         found = _embeddings(dataset, windows, outputs)
+        if not is_scored(dataset):
+            return [
+                Prediction(
+                    id=question.id, group=question.group, answer=_packed(texts), exact_match=1.0, f1=1.0
+                )
+                for question, texts in zip(dataset.questions, found, strict=True)
+            ]
         cosines, scores = _compared(dataset, found)
         apart = np.abs(np.subtract(*_standard_ranks(cosines, scores)))
         return [
             Prediction(
                 id=question.id,
                 group=question.group,
-                answer=" ".join(packed(embedding) for embedding in embeddings),
+                answer=_packed(embeddings),
                 exact_match=float(distance < NEAR),
                 f1=round(math.exp(-(distance**2) / 2), 1),
                 measures=(cosines[place], scores[place]),
@@ -133,14 +148,19 @@ class SentenceSimilarity:
         outputs: Sequence[Outputs],
         settings: WindowSettings,  # noqa: ARG002  (the protocol's; nothing here depends on it)
     ) -> list[float]:
-        """Return each pair's part of the correlation: the product of its two ranks, standardised, of mean Spearman.
+        """Return how near each pair's two ranks are, unrounded; without scores 1.
+
+        Spearman's correlation is 1 less the mean of d²/2, and each pair's score exp(-d²/2).
 
         Raises:
             EvaluationError: an embedding is missing, NaN or infinite; it names the pair.
-            DatasetError: a question has one text, or no score.
+            DatasetError: some questions have a score, and one has none, or one text.
         """
-        mine, theirs = _standard_ranks(*_compared(dataset, _embeddings(dataset, windows, outputs)))
-        found: list[float] = (mine * theirs).tolist()
+        embeddings = _embeddings(dataset, windows, outputs)
+        if not is_scored(dataset):
+            return [1.0] * len(dataset.questions)
+        apart = np.subtract(*_standard_ranks(*_compared(dataset, embeddings)))
+        found: list[float] = np.exp(-(apart**2) / 2).tolist()
         return found
 
 
@@ -153,6 +173,10 @@ def _embeddings(
     for window, (embedding,) in zip(windows, outputs, strict=True):
         found[window.question].append(embedding)
     return found
+
+
+def _packed(embeddings: Sequence[NDArray[np.float32]]) -> str:
+    return " ".join(packed(embedding) for embedding in embeddings)
 
 
 def _compared(

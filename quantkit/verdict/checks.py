@@ -51,9 +51,16 @@ def check_point_estimate(
 
 
 def check_interval(
-    statistics: RatioStatistics, settings: GateSettings, *, undecidable: bool, metric: str
+    statistics: RatioStatistics, settings: GateSettings, *, undecidable: str, metric: str
 ) -> Check:
-    """Ask the bootstrap interval: pass above the limit, fail below it, inconclusive across it."""
+    """Ask the bootstrap interval: pass above the limit, fail below it, inconclusive across it.
+
+    Args:
+        statistics: of the bootstrap.
+        settings: the limit.
+        undecidable: why it decides nothing, in words; empty: it does.
+        metric: its name.
+    """
     verdict: Verdict = "inconclusive"
     if not undecidable and statistics.high < settings.min_ratio:
         verdict = "fail"
@@ -67,7 +74,7 @@ def check_interval(
     if statistics.resampled == "question":
         observed += f", by question, for {statistics.clusters} articles are too few"
     if undecidable:
-        observed += "; too few questions were not calibrated on"
+        observed += f"; {undecidable}"
     return Check(
         name=f"{_small(metric)} statistical",
         required=f"lower bound >= {settings.min_ratio}, p <= {1 - settings.confidence:.3g}",

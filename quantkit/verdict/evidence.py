@@ -10,6 +10,7 @@ from quantkit.artifact.artifact import CALIBRATION
 from quantkit.errors import ArtifactError, EvaluationError, UsageError
 from quantkit.metrics.metric import Mean, Metric, measures_of, percent
 from quantkit.metrics.of_tasks import metric_of
+from quantkit.metrics.own import own_mean
 from quantkit.records import Evaluation, Inspection, Lineage, scores_digest
 from quantkit.records.evaluation import UNNAMED
 from quantkit.report.digits import short
@@ -111,6 +112,11 @@ def require_own_numbers(evidence: GateEvidence) -> None:
         )
     left, right = evidence.candidate_evaluation, evidence.baseline_evaluation
     same = {score.id for score in left.scores} == {score.id for score in right.scores}
+    if left.own_metric != right.own_metric:
+        raise EvaluationError(
+            f"gate: the candidate was scored by {_scorer(left)}, the baseline by {_scorer(right)}; "
+            "evaluate both by one function that gives the same for the same answers"
+        )
     if left.dataset != right.dataset or not same or left.metric != right.metric or not _same_gold(evidence):
         raise EvaluationError(
             f"gate: the candidate answered {_data(left)}, the baseline {_data(right)}; "
@@ -119,9 +125,22 @@ def require_own_numbers(evidence: GateEvidence) -> None:
 
 
 def metric_in(evidence: GateEvidence) -> Metric:
-    """Return the metric that the candidate's evaluation names, of its task."""
-    evaluation = evidence.candidate_evaluation
-    return metric_of(evaluation.task, evaluation.metric)
+    """Return the metric that the candidate's evaluation names, of its task or the user's own."""
+    return _metric(evidence.candidate_evaluation)
+
+
+def _metric(evaluation: Evaluation) -> Metric:
+    own = evaluation.own_metric
+    if own is None:
+        return metric_of(evaluation.task, evaluation.metric)
+    return own_mean(evaluation.metric, chance=own.chance, by_row=own.by_row)
+
+
+def _scorer(evaluation: Evaluation) -> str:
+    own = evaluation.own_metric
+    if own is None:
+        return f"the task's {evaluation.metric}"
+    return f"{evaluation.metric} of {own.file} ({short(own.sha256)}, chance {own.chance:g})"
 
 
 def _same_gold(evidence: GateEvidence) -> bool:
@@ -196,14 +215,14 @@ def _sums_contradict(evaluation: Evaluation) -> str | None:
     if len({len(score.measures) for score in evaluation.scores}) > 1:
         return "has more measures of some questions than of others"
     try:
-        metric = metric_of(evaluation.task, evaluation.metric)
+        metric = _metric(evaluation)
     except KeyError:
         return f"is of a metric {evaluation.metric!r}, which {evaluation.task} does not have"
     measures = measures_of(evaluation.scores)
     fault = metric.fault(measures)
     if fault is None and abs(percent(metric, measures) - evaluation.f1) > _SUM_TOLERANCE:
         if isinstance(metric, Mean):
-            return "has an F1 that is not the mean of its scores"
+            return f"has a metric {evaluation.metric} that is not the mean of its scores"
         return f"says {evaluation.metric} {evaluation.f1!r}, which its measures do not give"
     return fault
 

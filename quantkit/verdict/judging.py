@@ -15,6 +15,7 @@ from quantkit.metrics.metric import changed, measures_of, percent
 from quantkit.metrics.resampled import PairedMeasures, bootstrap
 from quantkit.recipe.settings import GateSettings
 from quantkit.records import GateReport, Interval, QuestionScore
+from quantkit.records.evaluation import UNSCORED
 from quantkit.records.gate import Verdict
 from quantkit.verdict.checks import (
     check_calibration,
@@ -32,6 +33,7 @@ from quantkit.verdict.checks import (
 from quantkit.verdict.embeddings import check_embeddings
 from quantkit.verdict.evidence import GateEvidence, metric_in, require_own_numbers
 from quantkit.verdict.kinship import check_baseline, check_chance, check_gain, check_lineage, check_weights
+from quantkit.verdict.own_metric import check_own_metric, scored_by_row
 
 
 def judge(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
@@ -54,9 +56,13 @@ def judge(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
     kept = np.array([score.id not in evidence.calibrated for score in ours])
     excluded, left = int(len(kept) - kept.sum()), pairs.only(kept)
     # When nothing that could be compared is left, the statistics are of all questions and decide nothing.
-    undecidable = not left.comparable
+    undecidable = "" if left.comparable else "too few questions were not calibrated on"
+    if not scored_by_row(evidence.candidate_evaluation):
+        undecidable = "one number for all questions cannot be resampled"
+    if named == UNSCORED:
+        undecidable = "without scores there is nothing to resample"
     statistics = bootstrap(
-        pairs if undecidable else left,
+        left if left.comparable else pairs,
         min_ratio=settings.min_ratio,
         reference=settings.reference_f1,
         confidence=settings.confidence,
@@ -83,6 +89,7 @@ def judge(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
         check_saturation(evidence),
         check_digests(evidence),
         *check_embeddings(evidence, settings),
+        *check_own_metric(evidence),
     )
     return GateReport(
         verdict=worst(check.verdict for check in checks if check.decides),
@@ -92,10 +99,11 @@ def judge(evidence: GateEvidence, *, settings: GateSettings) -> GateReport:
         dataset=evidence.candidate_evaluation.dataset,
         dataset_name=evidence.candidate_evaluation.dataset_name,
         questions=len(kept),
-        excluded=0 if undecidable else excluded,
+        excluded=excluded if left.comparable else 0,
         min_ratio=settings.min_ratio,
         reference_f1=settings.reference_f1,
         metric=named,
+        own_metric=own.sha256 if (own := evidence.candidate_evaluation.own_metric) else None,
         ratio=candidate_f1 / reference,
         baseline_f1=baseline_f1,
         candidate_f1=candidate_f1,

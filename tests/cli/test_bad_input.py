@@ -80,6 +80,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }.items():
             Path(f"{name}.yaml").write_text(f"mode: dynamic\nschemes: [{{{entry}}}]\n")
         _write_recipes_of_students()
+        Path("own.yaml").write_text(RECIPE + "evaluate: {data: d.json, metric: 'mine:score'}\n")
+        Path("mine.py").write_text(
+            "def raises(p, r):\n    return 1 / 0\n"
+            "def loss(p, r):\n    return [float(one not in right) for one, right in zip(p, r)]\n"
+        )
         Path("data.yaml").write_text(RECIPE + "evaluate: {data: nothing.json}\n")
     return folder
 

@@ -108,3 +108,25 @@ def test_dry_run(fakes: Any, tmp_path: Path) -> None:
     assert plan["schema"] == "quantkit/plan/1"
     assert plan["steps"][0]["step"] == "export"
     assert not (tmp_path / "runs").exists()
+
+
+def test_code_is_allowed_or_never_run(fakes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan reads the file of a metric and runs nothing; a run refuses before its first step."""
+    from quantkit.shipped import recipes_folder
+
+    recipe = (recipes_folder() / "minilm-dynamic.yaml").read_text()
+    asked = recipe.replace("evaluate:\n", "evaluate:\n  metric: mine:score\n")
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "own.yaml").write_text(asked)
+    (beside / "mine.py").write_text("raise SystemExit('it ran')\n")
+    plan = CliRunner().invoke(main, ["run", str(beside / "own.yaml"), "--dry-run"])
+    assert (plan.exit_code, "it ran" in plan.output) == (0, False)
+    refused = CliRunner().invoke(main, ["run", str(beside / "own.yaml")])
+    assert refused.exit_code == 2
+    assert refused.stderr.strip().endswith(
+        "would run Python code; read it, then allow it with --allow-code, or leave the metric out"
+    )
+    assert not (tmp_path / "runs").exists()
+    allowed = CliRunner().invoke(main, ["run", str(beside / "own.yaml"), "--allow-code"])
+    assert "mine.py: raised SystemExit: it ran; mend it" in allowed.stderr

@@ -94,7 +94,10 @@ class Fakes:
         content = ["quantize", artifact.digest, settings.as_json()]
         return self.make(out, "quantize", content, precision="int8", parent=artifact)
 
-    def evaluate(self, artifact: Artifact, *, settings: Any, data_dir: Path | None) -> Evaluation:
+    def evaluate(
+        self, artifact: Artifact, *, settings: Any, data_dir: Path | None, own: Any = None
+    ) -> Evaluation:
+        del own
         wrong = self.wrong if artifact.manifest.precision == "int8" else 0
         scores = tuple(
             QuestionScore(

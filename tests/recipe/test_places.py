@@ -8,7 +8,7 @@ from quantkit.recipe.settings import AutoSettings
 
 
 def test_fields_that_name_places() -> None:
-    """The checkpoint, and everything that may be a file of questions."""
+    """The checkpoint, everything that may be a file of questions, and a file with a function."""
     assert place_fields(Recipe) == {
         ("checkpoint",): "checkpoint",
         ("student",): "checkpoint",
@@ -22,6 +22,7 @@ def test_fields_that_name_places() -> None:
         ("quantize", "auto", "select"): "calibration set",
         ("quantize", "auto", "gate_data"): "dataset",
         ("evaluate", "data"): "dataset",
+        ("evaluate", "metric"): "code",
         ("bench", "data"): "dataset",
     }
 
@@ -74,3 +75,19 @@ def test_value_is_put_in_its_place() -> None:
     """Sections on the way are made, or replaced when they are none."""
     assert with_value({"a": 1}, ("a", "b"), 2) == {"a": {"b": 2}}
     assert with_value({"a": {"c": 1}}, ("a", "b"), 2) == {"a": {"c": 1, "b": 2}}
+
+
+def test_a_function_beside_the_recipe_is_found(tmp_path: Path) -> None:
+    """A module beside the recipe becomes a path, and of a published recipe only its name stays; others are names."""
+    (tmp_path / "mine.py").touch()
+    values = {"name": "a", "checkpoint": "org/model", "quantize": {"mode": "dynamic"}}
+    for named, place in (
+        ("mine:score", f"{tmp_path / 'mine.py'}:score"),
+        ("mine.py:score", f"{tmp_path / 'mine.py'}:score"),
+        ("other:score", "other:score"),
+        ("mine", "mine"),
+    ):
+        found = resolve_places({**values, "evaluate": {"metric": named}}, tmp_path)
+        assert found["evaluate"]["metric"] == place
+    recipe = Recipe.model_validate({**values, "evaluate": {"metric": f"{tmp_path / 'mine.py'}:score"}})
+    assert without_places(recipe).evaluate.metric == "mine.py:score"

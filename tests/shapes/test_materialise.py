@@ -9,10 +9,12 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from letters import WORDS  # noqa: E402 - needs torch
+from family_checkpoints import write_checkpoint  # noqa: E402 - needs torch
+from letters import WORDS  # noqa: E402
 
 from quantkit.checkpoint import Checkpoint, read_checkpoint  # noqa: E402
 from quantkit.checkpoint.decibert import DeciBertConfig  # noqa: E402
+from quantkit.checkpoint.ids import compare_ids  # noqa: E402
 from quantkit.checkpoint.tensors import Weights  # noqa: E402
 from quantkit.shapes.blocks import Block  # noqa: E402
 from quantkit.shapes.materialise import materialise, student  # noqa: E402
@@ -23,6 +25,10 @@ ALIKE = {"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 
 CONFIGS: dict[str, Any] = {
     "bert": lambda: transformers.BertConfig(**COMMON, **ALIKE),
     "roberta": lambda: transformers.RobertaConfig(**COMMON, **ALIKE, type_vocab_size=1, pad_token_id=1),
+    "xlm-roberta": lambda: transformers.XLMRobertaConfig(
+        **COMMON, **ALIKE, type_vocab_size=1, pad_token_id=1
+    ),
+    "camembert": lambda: transformers.CamembertConfig(**COMMON, **ALIKE, type_vocab_size=1, pad_token_id=1),
     "decibert": lambda: DeciBertConfig(
         **COMMON,
         attention_head_size=8,
@@ -49,7 +55,7 @@ def saved(folder: Path, family: str, task: str) -> tuple[Any, Checkpoint, list[B
         Block(
             layer=number,
             kind=kind,  # type: ignore[arg-type]
-            path=f"{family}.encoder.layer.{number}",
+            path=f"{checkpoint.architecture.encoder}.encoder.layer.{number}",
             units=units,
             size=size,
             hidden=32,
@@ -112,3 +118,28 @@ def test_a_narrowed_one_is_what_its_parts_say(tmp_path: Path, family: str) -> No
     record = student(checkpoint, blocks, parts)
     assert (record.layers[0].heads, record.layers[1].neurons) == ((1, 3), ())
     assert read_checkpoint(str(tmp_path / "small"), task="squad").shape.layers[0].heads == 2
+
+
+@pytest.mark.parametrize("family", ["xlm-roberta", "camembert"])
+def test_a_unigram_tokenizer_goes_along(tmp_path: Path, family: str) -> None:
+    """The student of a family with a tokenizer of another kind than RoBERTa's reads texts as its teacher does."""
+    teacher = write_checkpoint(tmp_path / "teacher", family, "text-classification")
+    checkpoint = read_checkpoint(str(teacher), task="text-classification")
+    blocks = [
+        Block(
+            layer=number,
+            kind=kind,  # type: ignore[arg-type]
+            path=f"roberta.encoder.layer.{number}",
+            units=units,
+            size=size,
+            hidden=32,
+        )
+        for number, layer in enumerate(checkpoint.shape.layers)
+        for kind, units, size in (("attention", layer.heads, 8), ("feed_forward", layer.feed_forward, 1))
+    ]
+    (tmp_path / "small").mkdir()
+    materialise(checkpoint, blocks, {}, tmp_path / "small")
+    small = read_checkpoint(str(tmp_path / "small"), task="text-classification")
+    mine, theirs = (compare_ids(one.folder, token_types=False) for one in (small, checkpoint))
+    assert mine == theirs
+    assert mine.written is None

@@ -582,7 +582,7 @@ def test_an_inspection_agrees_with_its_manifest_and_itself(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"f1": 99.9}, "has an F1 that is not the mean of its scores"),
+        ({"f1": 99.9}, "has a metric F1 that is not the mean of its scores"),
         ({"exact_match": 1.0}, "has an exact match that is not the mean of its scores"),
         ({"predictions_sha256": "0" * 64}, "has predictions with another sha256 than it says"),
         ({"questions": 51}, "counts 51 questions and has scores of 50"),

@@ -26,6 +26,7 @@ __all__ = [
     "Given",
     "Known",
     "Output",
+    "allow_code_option",
     "argument",
     "arguments",
     "chosen",
@@ -46,6 +47,11 @@ json_option: Decorator = click.option(
 )
 force_option: Decorator = click.option(
     "--force", is_flag=True, help="Replace the output folder if it is not empty."
+)
+allow_code_option: Decorator = click.option(
+    "--allow-code",
+    is_flag=True,
+    help="Run the Python function that metric names; without it nothing is imported.",
 )
 data_dir_option: Decorator = click.option(
     "--data-dir", type=FOLDER, help="Where datasets are looked for first, before $QUANTKIT_DATA."

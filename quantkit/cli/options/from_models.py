@@ -184,7 +184,7 @@ def _default(info: FieldInfo, mark: Cli, names: tuple[str, ...]) -> str:
 
 
 def _place_kind(place: Place | None) -> PlaceKind | None:
-    if place is None:
+    if place is None or place.of == "code":
         return None
     return "dir" if place.of == "checkpoint" else "file"
 
@@ -197,7 +197,7 @@ def _known(place: Place | None) -> tuple[str, ...]:
         "dataset": tuple(DATASETS),
         "calibration set": tuple(calibration_set.names()),
     }
-    return known[place.of]
+    return known.get(place.of, ())
 
 
 def _entry(option: Option) -> list[str]:

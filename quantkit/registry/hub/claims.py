@@ -32,6 +32,9 @@ _TASKS = {
 }
 
 
+_WORD = re.compile(r"[^A-Za-z0-9]+")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubDataset:
     """A dataset of the Hub with the questions of one that quantkit pins: its id, configuration and split."""
@@ -76,13 +79,15 @@ class Claims:
         task, kinds = _TASKS[evaluation.task]
         values = {"exact_match": evaluation.exact_match}
         known = next((name for name, one in DATASETS.items() if one.sha256 == gate.dataset), "")
+        if not evaluation.by_task:  # by its own name, and never as the task's score
+            kinds = ((_WORD.sub("_", evaluation.metric).lower(), evaluation.metric),)
         metrics = tuple((kind, name, values.get(kind, evaluation.f1)) for kind, name in kinds)
         said = ", ".join(f"{name} {cut(value, 4)}" for _, name, value in metrics)
         return cls(
             task=task,
             metrics=metrics,
             dataset_name=gate.dataset_name,
-            on_the_hub=_ON_THE_HUB.get(known),
+            on_the_hub=_ON_THE_HUB.get(known) if evaluation.by_task else None,
             args={"sha256": gate.dataset, "questions": gate.questions},
             date=evaluation.evaluated,
             notes=f"{said}; {gate.questions} questions, dataset sha256 {gate.dataset}, "

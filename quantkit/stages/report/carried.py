@@ -98,7 +98,8 @@ def _read_one(artifact: Artifact, names: Counter[str]) -> Carried:
     for path in sorted((artifact.path / REPORTS).glob("evaluation*.json")):
         evaluation = _about(artifact, path.name, Evaluation)
         assert evaluation is not None
-        evaluations[path.name] = evaluation
+        if evaluation.by_task:  # scores that are compared are all of one metric, the task's
+            evaluations[path.name] = evaluation
     return Carried(
         artifact=artifact,
         name=name if names[name] == 1 else f"{name} ({short(artifact.digest)})",

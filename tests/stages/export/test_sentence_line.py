@@ -90,11 +90,33 @@ def test_the_api_embeds(line: Path) -> None:
             model.classify("a text")
 
 
-def test_texts_without_scores_are_for_calibration(line: Path) -> None:
-    """Nothing can be scored on them, and the line says so."""
-    result = run(f"evaluate {line}/fp32 --data {line}/texts.jsonl")
+def test_texts_without_scores_are_gated_by_their_embeddings(line: Path) -> None:
+    """Texts alone tell whether embeddings are FP32's: the two checks decide, and an interval of nothing does not."""
+    gate = f"gate {line}/int8 --baseline {line}/fp32 --data {line}/texts.jsonl --json --min-overlap 0.7"
+    found = {}
+    for limit, policy in ((0.97, "mlperf"), (0.999999, "mlperf"), (0.97, "statistical")):
+        result = run(f"{gate} --min-cosine {limit} --policy {policy}")
+        report = json.loads(result.stdout)
+        found[limit, policy] = (
+            report["metric"],
+            report["verdict"],
+            [check["name"] for check in report["checks"] if check["decides"] and check["verdict"] != "pass"],
+        )
+    assert found == {
+        (0.97, "mlperf"): ("embeddings", "pass", []),
+        (0.999999, "mlperf"): ("embeddings", "fail", ["cosine"]),
+        (0.97, "statistical"): ("embeddings", "inconclusive", ["embeddings statistical"]),
+    }
+
+
+def test_half_of_the_scores_are_no_file(line: Path, tmp_path: Path) -> None:
+    """A pair without a score among others with one is a slip, and the line names it."""
+    rows = (line / "pairs.jsonl").read_text().splitlines()
+    bare = {key: value for key, value in json.loads(rows[1]).items() if key != "score"}
+    (tmp_path / "half.jsonl").write_text("\n".join([rows[0], json.dumps(bare), *rows[2:]]))
+    result = run(f"evaluate {line}/fp32 --data {tmp_path}/half.jsonl")
     assert result.exit_code == 2
-    assert "has no second text, so there is nothing to score" in result.stderr
+    assert "has no score, so there is nothing to score" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["fp32", "int8"])
