@@ -11,12 +11,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Before a terminal pip shows its own bars; in a job's log the lines below have to do.
+QUIET := $(shell test -t 2 || echo --quiet)
+PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check -c constraints.txt
 WORK ?= runs
 
 .PHONY: quickstart check test test-all test-avx2 fuzz site style generate clean
 
 quickstart: $(VENV)/.run
+	@echo "3 of 3: running recipes/quickstart.yaml (about two minutes)"
 	$(BIN)/quantkit run recipes/quickstart.yaml --work $(WORK)/quickstart
 
 check: $(VENV)/.dev
@@ -56,7 +59,9 @@ clean:
 	rm -rf $(VENV) runs registry build dist *.egg-info
 
 $(VENV)/.run: setup.cfg constraints.txt
+	@echo "1 of 3: making $(VENV)"
 	$(PYTHON) -m venv $(VENV)
+	@echo "2 of 3: installing quantkit with torch, transformers and onnxruntime (some minutes)"
 	$(PIP) -e ".[export,auto]"
 	touch $@
 

@@ -13,12 +13,16 @@ _API = {
     "import_": "making",
     "quantize": "making",
     "search_report": "making",
+    "check_data": "looking",
     "load": "model",
     "bench": "proving",
+    "distill": "smaller",
     "evaluate": "proving",
     "gate": "proving",
     "inspect": "proving",
     "publish": "proving",
+    "run": "running",
+    "search": "smaller",
     "sensitivity": "proving",
 }
 """Function → its module in `quantkit.api`; `__init__.pyi` says the same to type checkers."""

@@ -9,9 +9,9 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import platformdirs
 
@@ -115,7 +115,16 @@ def is_read_only(error: OutputError) -> bool:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; see `write_stream`."""
+    write_stream(path, lambda stream: stream.write(content))
+
+
+def write_stream(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file whole or not at all: a temporary file beside it, flushed to disk, then renamed.
+
+    Args:
+        path: the file.
+        write: writes what is in it.
 
     Raises:
         OutputError: the disk is full, or there is no permission.
@@ -127,7 +136,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         try:
             with os.fdopen(handle, "wb") as stream:
                 lock(handle)
-                stream.write(content)
+                write(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
                 temporary.chmod(0o666 & ~_umask())

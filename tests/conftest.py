@@ -47,7 +47,8 @@ SHARED = ROOT.parent / "shared"
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep every test's cache in its own folder, and the user's data folder out of it."""
+    """Keep every test's cache in its own folder, the user's data folder out of it, and progress quiet."""
+    monkeypatch.setenv("QUANTKIT_PROGRESS", "off")
     monkeypatch.setenv("QUANTKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("QUANTKIT_DATA", raising=False)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)

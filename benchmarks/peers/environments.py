@@ -45,15 +45,17 @@ class Environment:
         return {entry["name"]: entry["version"] for entry in json.loads(listed)}
 
 
-def build(name: str, folder: Path) -> Environment:
-    """Return the environment of `requirements/<name>.txt` under `folder`, building it when it is not there.
+def build(name: str, folder: Path, requirements: Path | None = None) -> Environment:
+    """Return the environment of `requirements` under `folder`, building it when it is not there.
+
+    Requirements are `requirements/<name>.txt` unless another file is given.
 
     Its folder carries a digest of the requirements and of the Python version, so changed pins build a new one.
 
     Raises:
         PeerFailed: pip cannot install it.
     """
-    requirements = HERE / "requirements" / f"{name}.txt"
+    requirements = requirements or HERE / "requirements" / f"{name}.txt"
     known = requirements.read_bytes() + sys.version.encode()
     place = folder / f"{name}-{hashlib.sha256(known).hexdigest()[:12]}"
     environment = Environment(name=name, python=place / "bin" / "python")

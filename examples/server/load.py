@@ -22,6 +22,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
 
 from quantkit.tasks.squad import TASK, SquadQuestion
 
@@ -67,14 +68,14 @@ async def load(
         async def ask(question: dict[str, str]) -> None:
             async with slots:
                 started = time.perf_counter()
-                response = await client.post("/answer", json=question)
+                response = await client.post("/answer", json={"rows": [question]})
                 if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
                     outcome.refused += 1
                     return
                 response.raise_for_status()
                 outcome.latencies.append(1000 * (time.perf_counter() - started))
 
-        before = (await client.get("/metrics")).json()
+        before = batches((await client.get("/metrics")).text)
         started = time.perf_counter()
         tasks = []
         for question in asked:
@@ -83,10 +84,19 @@ async def load(
                 await asyncio.sleep(dice.expovariate(rate))
         await asyncio.gather(*tasks)
         outcome.seconds = time.perf_counter() - started
-        after = (await client.get("/metrics")).json()
-    batches = after["batches"] - before["batches"]
-    outcome.mean_batch = (after["windows"] - before["windows"]) / max(1, batches)
+        after = batches((await client.get("/metrics")).text)
+    outcome.mean_batch = (after[0] - before[0]) / max(1, after[1] - before[1])
     return outcome
+
+
+def batches(text: str) -> tuple[float, float]:
+    """Return how many windows ran so far, and in how many batches, from a server's metrics."""
+    found = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    return found["quantkit_batch_size_sum"], found["quantkit_batch_size_count"]
 
 
 def questions(path: Path, count: int, seed: int = 0) -> list[dict[str, str]]:
@@ -113,7 +123,7 @@ def serve(artifact: str, *options: str) -> tuple[subprocess.Popen[bytes], str]:
         if process.poll() is not None:
             raise SystemExit(f"the server ended with exit code {process.returncode}")
         try:
-            if httpx.get(f"{url}/health", trust_env=False).is_success:
+            if httpx.get(f"{url}/readyz", trust_env=False).is_success:
                 return process, url
         except httpx.TransportError:
             time.sleep(0.1)

@@ -1,12 +1,13 @@
 """Journal: what a search has measured, so that one that was interrupted goes on where it was.
 
 One JSON line for each measurement, in the user's cache, under a key of all that decides the results. What a
-measurement is of and what it found are plain JSON; the key and both are the client's. Lines that cannot be read are
-measured again.
+measurement is of and what it found are plain JSON; the key and both are the client's. Lines that cannot be read, and
+those that name another key, are measured again: a file that was copied or renamed answers for no other search.
 """
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,14 @@ class Journal:
 
     def __init__(self, key: str) -> None:
         """Read what there is."""
+        self._key = key
+        self._lock = threading.Lock()
+        self._counted: set[str] = set()
+        self.times: list[float] = []
+        """Seconds of each measurement that was asked for here, once each, whenever it was made."""
         self.path: Path = cache_folder() / "search" / f"{key}.jsonl"
+        self.folder: Path = self.path.with_suffix("")
+        """For what is too large for a line; the client makes it."""
         self._known: dict[str, dict[str, Any]] = {}
         try:
             text = self.path.read_text(encoding="utf-8")
@@ -35,8 +43,10 @@ class Journal:
         for line in text.splitlines():
             try:
                 entry = parse_json(line)
-                self._known[entry["of"]] = entry["found"]
-            except (ValueError, KeyError, TypeError):
+                # Lines of older versions name none.
+                if entry.get("search", key) == key:
+                    self._known[entry["of"]] = entry["found"]
+            except (ValueError, KeyError, TypeError, AttributeError):
                 # The line that was being written when the search was killed.
                 continue
 
@@ -45,7 +55,7 @@ class Journal:
         key = digest_of(of)
         if key not in self._known:
             self._known[key] = measure()
-            self._append({"of": key, "what": of, "found": self._known[key]})
+            self._append({"search": self._key, "of": key, "what": of, "found": self._known[key]})
         return self._known[key]
 
     def timed(self, of: Any, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -55,11 +65,16 @@ class Journal:
             started = time.monotonic()
             return {**measure(), "seconds": time.monotonic() - started}
 
-        return self.remembered(of, timed)
+        found = self.remembered(of, timed)
+        key = digest_of(of)
+        if key not in self._counted:
+            self._counted.add(key)
+            self.times.append(found["seconds"])
+        return found
 
     def _append(self, entry: dict[str, Any]) -> None:
         try:
-            with naming_output_errors(self.path):
+            with self._lock, naming_output_errors(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with self.path.open("a", encoding="utf-8") as file:
                     file.write(self._begin + json.dumps(entry) + "\n")

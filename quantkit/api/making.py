@@ -1,8 +1,9 @@
 """What makes artifacts: from a checkpoint, from another tool's folder, from an artifact."""
 
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
+from quantkit.api.keywords import ExportKeywords, ImportKeywords, QuantizeKeywords
 from quantkit.api.settings import build
 from quantkit.artifact import Artifact
 from quantkit.errors import UsageError
@@ -30,7 +31,12 @@ def opened(artifact: Artifact | Place) -> Artifact:
 
 
 def export(
-    checkpoint: Place, output: Place, *, task: str = "squad", force: bool = False, **settings: Any
+    checkpoint: Place,
+    output: Place,
+    *,
+    task: str = "squad",
+    force: bool = False,
+    **settings: Unpack[ExportKeywords],
 ) -> Artifact:
     """Export a checkpoint to a fused FP32 artifact; needs torch and transformers.
 
@@ -49,18 +55,24 @@ def export(
         FusionError: an operator that must be fused was not.
         OutputError: the folder is there, or cannot be written.
     """
-    fusing = {name: settings.pop(name) for name in list(settings) if name in FuseSettings.model_fields}
+    fusing = {name: value for name, value in settings.items() if name in FuseSettings.model_fields}
+    exporting = {name: value for name, value in settings.items() if name not in fusing}
     request = ExportRequest(
         checkpoint=checkpoint_named(str(checkpoint)),
         task=task,
-        export=build(ExportSettings, settings, function="export"),
+        export=build(ExportSettings, exporting, function="export"),
         fuse=build(FuseSettings, fusing, function="export"),
     )
     return export_and_fuse(request, Path(output), force=force)
 
 
 def import_(
-    folder: Place, output: Place, *, task: str = "squad", force: bool = False, **settings: Any
+    folder: Place,
+    output: Place,
+    *,
+    task: str = "squad",
+    force: bool = False,
+    **settings: Unpack[ImportKeywords],
 ) -> Artifact:
     """Make an artifact of what optimum, Olive, onnxruntime or NNCF left in a folder; its model's bytes stay.
 
@@ -88,7 +100,7 @@ def quantize(
     config: Place | None = None,
     data_dir: Place | None = None,
     force: bool = False,
-    **settings: Any,
+    **settings: Unpack[QuantizeKeywords],
 ) -> Artifact:
     """Quantize a fused artifact to INT8.
 

@@ -1,8 +1,15 @@
 """What is measured of artifacts, the verdict, and the release that rests on it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
+from quantkit.api.keywords import (
+    BenchKeywords,
+    EvaluateKeywords,
+    GateKeywords,
+    PublishKeywords,
+    SensitivityKeywords,
+)
 from quantkit.api.making import Place, opened
 from quantkit.api.settings import build
 from quantkit.artifact import Artifact
@@ -50,7 +57,7 @@ def evaluate(
     refresh: bool = False,
     untrusted: bool = False,
     allow_code: bool = False,
-    **settings: Any,
+    **settings: Unpack[EvaluateKeywords],
 ) -> Evaluation:
     """Answer every question of a dataset and score the answers; the same artifact on the same data is run once.
 
@@ -86,7 +93,7 @@ def gate(
     data_dir: Place | None = None,
     untrusted: bool = True,
     allow_code: bool = False,
-    **settings: Any,
+    **settings: Unpack[GateKeywords],
 ) -> GateReport:
     """Judge a candidate against its FP32 baseline; `report.verdict` is `pass`, `fail` or `inconclusive`.
 
@@ -108,20 +115,23 @@ def gate(
         EvaluationError: a logit is NaN or infinite, or a question was lost.
         ArtifactError: one of the two is broken.
     """
-    running: dict[str, Any] = {"data": data}
-    running |= {name: settings.pop(name) for name in ("metric", "exact_int8", "threads") if name in settings}
+    of_running = ("metric", "exact_int8", "threads")
+    running = {"data": data} | {name: value for name, value in settings.items() if name in of_running}
+    judging = {name: value for name, value in settings.items() if name not in of_running}
     made = build(EvaluateSettings, running, function="gate")
     terms = Terms(
         evaluate=made,
         own=OwnMetric.allowed(made.metric, allow_code=allow_code),
-        gate=build(GateSettings, settings, function="gate"),
+        gate=build(GateSettings, judging, function="gate"),
         limits=Limits() if untrusted else None,
     )
     folder = None if data_dir is None else Path(data_dir)
     return judge(opened(candidate), opened(baseline), terms=terms, data_dir=folder)
 
 
-def sensitivity(artifact: Artifact | Place, *, data_dir: Place | None = None, **settings: Any) -> Sensitivity:
+def sensitivity(
+    artifact: Artifact | Place, *, data_dir: Place | None = None, **settings: Unpack[SensitivityKeywords]
+) -> Sensitivity:
     """Return how much each group of layers suffers from INT8, alone.
 
     Args:
@@ -140,7 +150,10 @@ def sensitivity(artifact: Artifact | Place, *, data_dir: Place | None = None, **
 
 
 def bench(
-    reference: Artifact | Place, *others: Artifact | Place, data_dir: Place | None = None, **settings: Any
+    reference: Artifact | Place,
+    *others: Artifact | Place,
+    data_dir: Place | None = None,
+    **settings: Unpack[BenchKeywords],
 ) -> BenchReport:
     """Measure throughput side by side, in interleaved rounds. The report stays with the last artifact.
 
@@ -168,7 +181,7 @@ def publish(
     *,
     sign_key: Place | None = None,
     override: str | None = None,
-    **settings: Any,
+    **settings: Unpack[PublishKeywords],
 ) -> Path | Pinned:
     """Publish an artifact that passed its gate; the verdict is computed again from its evidence.
 

@@ -15,7 +15,7 @@ def build(model: type[SectionT], keywords: Mapping[str, Any], *, function: str) 
 
     Args:
         model: the section.
-        keywords: as the function got them; a path may be a `pathlib.Path`.
+        keywords: as the function got them; a path may be a `pathlib.Path`, also inside lists and mappings.
         function: its name, for messages.
 
     Raises:
@@ -25,5 +25,13 @@ def build(model: type[SectionT], keywords: Mapping[str, Any], *, function: str) 
     def name(location: tuple[int | str, ...]) -> str:
         return f"quantkit.{function}: {'.'.join(map(str, location))}"
 
-    plain = {key: str(value) if isinstance(value, Path) else value for key, value in keywords.items()}
-    return build_section(model, plain, name=name)
+    return build_section(model, {key: _plain(value) for key, value in keywords.items()}, name=name)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with paths as text, also inside lists and mappings."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value

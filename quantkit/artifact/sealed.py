@@ -87,10 +87,12 @@ def kept(
 def _sealed(kind: str, key: str, content: Any) -> bytes:
     """Return the bytes of an entry."""
     entry = {"schema": SCHEMA, "kind": kind, "key": key, "content": content}
+    return canonical_json({**entry, "seal": seal_of(canonical_json(entry))}) + b"\n"
+
+
+def seal_of(body: bytes) -> str:
+    """Return the seal of bytes: an HMAC with the key, or a digest where there is none."""
     secret = os.environ.get(KEY)
-    body = canonical_json(entry)
     if secret:
-        seal = "hmac-sha256:" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    else:
-        seal = "sha256:" + hashlib.sha256(body).hexdigest()
-    return canonical_json({**entry, "seal": seal}) + b"\n"
+        return "hmac-sha256:" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return "sha256:" + hashlib.sha256(body).hexdigest()

@@ -1,15 +1,11 @@
 """quantkit data: what is in a dataset file, as quantkit reads it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from quantkit.cli import options, show
 from quantkit.tables import TASKS
-
-if TYPE_CHECKING:
-    from quantkit.tasks import WindowSettings
 
 
 @click.command("data")
@@ -35,6 +31,7 @@ def command(
     Where its columns have other names, say which is which: reviews.csv?text=review&label=stars
     """
     del action  # there is one
+    from quantkit.api.looking import lengths_for
     from quantkit.tasks import WindowSettings
     from quantkit.tasks import task as task_named
     from quantkit.tasks.datasets import load
@@ -43,7 +40,7 @@ def command(
 
     dataset = load(file, task, data_dir)
     tokenizer = None if model is None else Tokenizer.load(model)
-    settings = WindowSettings() if model is None else _lengths(model, task)
+    settings = WindowSettings() if model is None else lengths_for(model, task)
     found = findings(dataset, task_named(task), tokenizer, settings)
     if as_json:
         show.print_json({"schema": "quantkit/data-check/1", "file": str(dataset.path), **found.as_json()})
@@ -84,16 +81,3 @@ def _counted(task: str) -> str:
     return {"squad": "questions", "reranking": "queries", "token-classification": "sentences"}.get(
         task, "texts"
     )
-
-
-def _lengths(model: Path, task: str) -> "WindowSettings":
-    """Return how long rows are: as an artifact says, or as a checkpoint would be exported."""
-    from quantkit.artifact import Artifact
-    from quantkit.artifact.manifest import NAME
-    from quantkit.tasks import task as task_named
-    from quantkit.tasks.lengths import fit, lengths_of
-    from quantkit.tasks.tokenizer import Tokenizer
-
-    if (model / NAME).is_file():
-        return lengths_of(Artifact.open(model, check=False))
-    return fit(task_named(task), Tokenizer.load(model), {})

@@ -114,6 +114,9 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what click would swallow or dress up is passed on plainly."""
+        from quantkit.progress import speak
+
+        speak()
         try:
             with _warnings_on_stderr():
                 return super().invoke(ctx)

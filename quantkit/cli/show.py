@@ -213,8 +213,11 @@ def megabytes(count: int) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share from 0 to 1 in percent."""
-    return f"{100 * share:.2f} %"
+    """Return a share from 0 to 1 in percent; only nothing is 0.00 %, and only all of it 100.00 %."""
+    rounded = f"{100 * share:.2f}"
+    if 0 < share < 1:
+        rounded = {"0.00": "0.01", "100.00": "99.99"}.get(rounded, rounded)
+    return f"{rounded} %"
 
 
 def _flat(value: Any) -> str:

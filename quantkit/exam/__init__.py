@@ -2,6 +2,7 @@
 
 * `exam`: a model sits the questions and gets marks.
 * `marks`: divergence, changed answers, score and expected score, as numbers.
+* `kept`: FP32's answers on disk, for exams that are held again.
 * `selection`: which questions candidates of a search are judged on.
 * `overlap`: which questions are the gate's, and so nobody else's.
 """

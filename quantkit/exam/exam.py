@@ -4,16 +4,20 @@ import time
 from pathlib import Path
 
 from quantkit.artifact import Artifact
+from quantkit.engines import open_engine, seats
 from quantkit.errors import DatasetError
+from quantkit.exam.kept import read_answers, write_answers
 from quantkit.exam.marks import Marks
 from quantkit.metrics.distributions import divergence, ratio_bound
 from quantkit.metrics.embeddings import cosine
 from quantkit.metrics.metric import changed, measures_of, percent
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
+from quantkit.runtime.profile import RuntimeProfile
 from quantkit.runtime.run import Job, batched, run_job
 from quantkit.runtime.session import Arrays, Session
 from quantkit.runtime.sessions import Running
+from quantkit.runtime.where import HERE, Where
 from quantkit.tasks import Dataset
 from quantkit.tasks.prepared import Reader
 
@@ -25,7 +29,15 @@ class Exam:
     """The questions, cut into windows, with FP32's answers; models are opened and sit it one after the other."""
 
     def __init__(
-        self, artifact: Artifact, dataset: Dataset, *, confidence: float, label: str, judged: bool = True
+        self,
+        artifact: Artifact,
+        dataset: Dataset,
+        *,
+        confidence: float,
+        label: str,
+        judged: bool = True,
+        where: Where = HERE,
+        kept: Path | None = None,
     ) -> None:
         """Let the FP32 artifact answer.
 
@@ -35,6 +47,8 @@ class Exam:
             confidence: of the lower bound.
             label: what the progress bar says.
             judged: a score is needed; without, only divergence and changes are.
+            where: FP32 and what sits by `sit_file` answer; the answers are the same to the last bit.
+            kept: a file for FP32's answers, of this model and these questions only; they are taken from it.
 
         Raises:
             DatasetError: FP32 scores nothing at all, so there is nothing to keep.
@@ -43,10 +57,11 @@ class Exam:
         self.dataset = dataset
         self._confidence = confidence
         self._label = label
+        self._where = where
         self._prepared = Reader.of(artifact).prepare(dataset)
         self.job: Job = batched(self._prepared, token_budget=TOKEN_BUDGET)
         started = time.perf_counter()
-        self._reference = self._answer(self.open(artifact.model_path))
+        self._reference = self._remembered(artifact.model_path, kept)
         self._float_seconds = time.perf_counter() - started
         self._scores = self._prepared.predict(self._reference)
         self._expected = self._expectations(self._reference)
@@ -70,6 +85,11 @@ class Exam:
         return self._prepared.reader.task.outputs
 
     @property
+    def at_once(self) -> int:
+        """How many models may sit it at a time: on a cluster one answers while the next is built here."""
+        return 2 if self._where.engine == "ray" else 1
+
+    @property
     def lengths(self) -> list[int]:
         """Tokens of each row."""
         return self._prepared.lengths
@@ -89,7 +109,18 @@ class Exam:
         Raises:
             EvaluationError: a logit is NaN or infinite.
         """
-        outputs = self._answer(session)
+        return self._marks(self._answer(session))
+
+    def sit_file(self, path: Path) -> Marks:
+        """Open a model where the exam is held, let it answer every question, and compare.
+
+        Raises:
+            EvaluationError: a logit is NaN or infinite, or the cluster is busy.
+            UsageError: there is no such cluster.
+        """
+        return self._marks(self._answered(path))
+
+    def _marks(self, outputs: list[Arrays]) -> Marks:
         scores = self._prepared.predict(outputs)
         expected = self._expectations(outputs)
         score = percent(self._metric, measures_of(scores))
@@ -116,4 +147,20 @@ class Exam:
 
     def _answer(self, session: Running) -> list[Arrays]:
         with ThreadEngine([session] * cpu_facts().cores) as engine:
+            return run_job(engine, self.job, label=self._label)
+
+    def _remembered(self, path: Path, kept: Path | None) -> list[Arrays]:
+        found = None if kept is None else read_answers(kept, self.windows)
+        if found is None:
+            found = self._answered(path)
+            if kept is not None:
+                write_answers(kept, found)
+        return found
+
+    def _answered(self, path: Path) -> list[Arrays]:
+        if self._where.engine != "ray":
+            return self._answer(self.open(path))
+        instances = min(seats(self._where), len(self.job.batches))
+        profile = RuntimeProfile(instances=instances).on(self._where)
+        with open_engine(path, outputs=self.outputs, profile=profile, name=self._label) as engine:
             return run_job(engine, self.job, label=self._label)

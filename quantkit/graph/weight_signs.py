@@ -35,6 +35,7 @@ _ATTENTIONS: Mapping[str, tuple[int, int, int]] = {
 _TURNABLE = ("Gemm", "FusedGemm", "QGemm")
 _STEPS = ("Identity", "Cast", "Transpose", "DequantizeLinear", "QuantizeLinear")
 _OUTLIERS = ".outliers"
+_TAKE_LEVELS = ("DequantizeLinear", "QLinearAdd")
 # What ONNX Runtime's quantizers add to the name of a table.
 _THEIR_TABLE = "_quantized"
 
@@ -202,16 +203,17 @@ def _picked(product: ir.Node, inputs: int) -> NDArray[np.int64] | None:
 def _stored_table(
     node: ir.Node, looked: ir.Value | None
 ) -> tuple[ir.Value | None, NDArray[np.generic] | None]:
-    """Return a table as it is stored and its one zero point; DequantizeLinear is before the lookup or after it."""
+    """Return a table as it is stored and its one zero point; what has it stands before the lookup or after it."""
     before = looked.producer() if looked is not None else None
-    dequantize: ir.Node | None
+    point: ir.Value | None = None
     if before is not None and before.op_type == "DequantizeLinear":
-        looked, dequantize = before.inputs[0], before
+        looked, point = before.inputs[0], optional_operand(before, 2)
         levelled = looked.producer() if looked is not None else None
         if levelled is not None and levelled.op_type == "QuantizeLinear" and array(looked) is None:
             return levelled.inputs[0], None
-    else:
-        after = [use.node for use in node.outputs[0].uses() if use.node.op_type == "DequantizeLinear"]
-        dequantize = after[0] if node.op_type == "Gather" and after else None
-    zeros = array(optional_operand(dequantize, 2)) if dequantize is not None else None
+    elif node.op_type == "Gather":
+        # In both, an operand is followed by its scale and its zero point.
+        after = [use for use in node.outputs[0].uses() if use.node.op_type in _TAKE_LEVELS]
+        point = optional_operand(after[0].node, after[0].idx + 2) if after else None
+    zeros = array(point)
     return looked, zeros if zeros is not None and zeros.size == 1 else None

@@ -1,7 +1,7 @@
 """The search behind `mode: auto`: from an FP32 artifact to the settings of the fastest artifact that keeps the target.
 
-observe · list options (noise, cost) · sensitivity · search, each candidate verified on the selection questions. What
-was measured goes into a journal, so an interrupted search goes on where it was.
+observe · list options (noise, cost) · sensitivity · search, each candidate verified on the selection questions ·
+finalists, timed together. What was measured goes into a journal, so an interrupted search goes on where it was.
 """
 
 import logging
@@ -19,11 +19,13 @@ from quantkit.exam.exam import Exam
 from quantkit.files import digest_of
 from quantkit.mixed_precision.asked import require_open, selection
 from quantkit.mixed_precision.candidate import Trials
+from quantkit.mixed_precision.finalists import elected, finalists
 from quantkit.mixed_precision.options import Options, list_options
 from quantkit.mixed_precision.priced import limits_of, slots_of
 from quantkit.mixed_precision.sensitivity import as_records, damages_of
 from quantkit.mixed_precision.workbench import Workbench, set_up
 from quantkit.mixed_precision.written import as_settings
+from quantkit.progress import Phase, phases
 from quantkit.quantization.grids import Grid
 from quantkit.quantization.treatments import Treated
 from quantkit.recipe.settings import QuantizeSettings
@@ -37,6 +39,9 @@ _LOG = logging.getLogger(__name__)
 _TOOLS = ("quantkit", "onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
 # Of what is left of the budget when each begins.
 _COST_SHARE, _SENSITIVITY_SHARE = 0.1, 0.4
+# Shares of the time, as a small model takes it.
+_PHASES = {"calibrate": 6, "prices": 14, "damages": 35, "candidates": 35, "finalists": 10}
+_USUAL_CANDIDATES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +96,18 @@ def find(
         EvaluationError: an activation or a logit is NaN or infinite.
     """
     require_open(settings)
+    with phases("auto", _PHASES) as phase:
+        return _found(artifact, settings, calibration_set, grids, data_dir, phase)
+
+
+def _found(
+    artifact: Artifact,
+    settings: QuantizeSettings,
+    calibration_set: CalibrationSet,
+    grids: tuple[Grid, ...],
+    data_dir: Path | None,
+    phase: Phase,
+) -> Chosen:
     asked = settings.auto
     clock = _Clock(budget=asked.budget)
     judged = selection(settings, artifact.task, calibration_set, data_dir)
@@ -101,19 +118,21 @@ def find(
             len(judged.questions),
             LEAST_SELECTED,
         )
-    workbench = set_up(
-        artifact,
-        calibration_set,
-        keep_float=tuple(entry.pattern for entry in settings.keep_float),
-        grids=grids,
-        per_channel=settings.per_channel,
-        budget=clock.budget,
-        layout=settings.layout_for(resolve_target(settings.target_isa, cpu_facts()).name),
-    )
+    with phase("calibrate"):
+        workbench = set_up(
+            artifact,
+            calibration_set,
+            keep_float=tuple(entry.pattern for entry in settings.keep_float),
+            grids=grids,
+            per_channel=settings.per_channel,
+            budget=clock.budget,
+            layout=settings.layout_for(resolve_target(settings.target_isa, cpu_facts()).name),
+        )
     limits = limits_of(workbench, asked.min_int8_coverage)
     journal = Journal(_key(workbench, settings, judged.digest))
     clock.lap("observe")
-    options = list_options(workbench, seconds=_COST_SHARE * clock.left)
+    with phase("prices", works=3):
+        options = list_options(workbench, journal, seconds=_COST_SHARE * clock.left)
     clock.lap("options")
     reference = {group: found[0] for group, found in options.items()}
     damages, _ = damages_of(
@@ -125,16 +144,26 @@ def find(
         budget=asked.budget,
     )
     clock.lap("sensitivity")
-    exam = Exam(artifact, judged, confidence=asked.confidence, label="select")
-    slots = slots_of(workbench, options, damages, asked.min_int8_coverage)
-    trials = Trials(workbench, options, exam, journal, asked)
-    found = walk(
-        slots,
-        trials.verify,
-        Asked(target=asked.target, slack=asked.slack, deadline=clock.started + clock.budget, limits=limits),
-    )
+    with phase("candidates", works=1 + _USUAL_CANDIDATES):
+        exam = Exam(artifact, judged, confidence=asked.confidence, label="FP32")
+        slots = slots_of(workbench, options, damages, asked.min_int8_coverage)
+        trials = Trials(workbench, options, exam, journal, asked)
+        found = walk(
+            slots,
+            trials.verify,
+            Asked(
+                target=asked.target, slack=asked.slack, deadline=clock.started + clock.budget, limits=limits
+            ),
+        )
     clock.lap("search")
-    chosen = found.solutions[found.best].chosen
+    best = found.best
+    with phase("finalists"):
+        compared = finalists(trials.candidates, best)
+        if len(compared) > 1:
+            trials.time_again({number: found.solutions[number] for number in compared})
+            best = elected([trials.candidates[number] for number in compared], best, slack=asked.slack)
+    clock.lap("finalists")
+    chosen = found.solutions[best].chosen
     target = resolve_target(settings.target_isa, cpu_facts())
     report = SearchReport(
         artifact=artifact.digest,
@@ -142,7 +171,7 @@ def find(
         target=asked.target,
         confidence=asked.confidence,
         met=found.met,
-        chosen=found.best,
+        chosen=best,
         baseline_score=exam.baseline,
         selection=judged.name,
         selection_digest=judged.digest,

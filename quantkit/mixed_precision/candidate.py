@@ -9,9 +9,9 @@ candidate's loss is bounded in two ways, and the better bound counts:
 """
 
 import statistics
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,19 +25,18 @@ from quantkit.exam.marks import Marks
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.model import has_external_data
 from quantkit.mixed_precision.options import Options
+from quantkit.mixed_precision.timed import times_the_first
 from quantkit.mixed_precision.workbench import Workbench
-from quantkit.progress import track
+from quantkit.progress import step
+from quantkit.quantization.choice import Choice
 from quantkit.recipe.settings import AutoSettings
 from quantkit.records import CandidateRecord
-from quantkit.runtime.cpu import cpu_facts
-from quantkit.runtime.engine import ThreadEngine
-from quantkit.runtime.run import run_once
 from quantkit.runtime.session import Session
 from quantkit.tasks import task
 
 # Windows of a timed pass, and interleaved rounds of FP32 and the candidate; one more warms up.
 _TIMED_WINDOWS, _PASS_SECONDS = 64, 5.0
-_ROUNDS = 3
+_ROUNDS, _FINAL_ROUNDS = 3, 5
 _SMALL = 0.05
 
 
@@ -63,14 +62,15 @@ class Trials:
 
     def verify(self, number: int, origin: str, solution: Solution) -> Verdict:
         """Build an assignment, let it sit the exam, time it and read its kernels."""
-        chosen = {group: self._options[group][index].choice for group, index in solution.chosen.items()}
-        of = {"candidate": {group: repr(choice) for group, choice in sorted(chosen.items())}}
+        chosen = self._choices(solution)
+        of = {"candidate": _said(chosen)}
 
         def measure() -> dict[str, Any]:
             with self._workbench.built(chosen) as path:
                 return self._measured(path)
 
-        found = self._journal.remembered(of, measure)
+        with step(f"{number + 1}, {origin}", works=2):
+            found = self._journal.remembered(of, measure)
         marks = Marks.from_json(found["marks"])
         self._seen.append(marks)
         expected = expected_ratio_of(marks, self._seen)
@@ -106,7 +106,7 @@ class Trials:
         )
         session = self._exam.open(path)
         marks = self._exam.sit(session)
-        ratios = self._beside_float(session)
+        (ratios,) = self._beside_float([session], rounds=_ROUNDS)
         size = path.stat().st_size
         if has_external_data(path):
             size += (path.parent / EXTERNAL_DATA).stat().st_size
@@ -118,26 +118,47 @@ class Trials:
             "size_bytes": size,
         }
 
-    def _beside_float(self, session: Session) -> list[float]:
-        """Return one ratio of times, FP32 / candidate, for every round of the same batches."""
+    def time_again(self, solutions: Mapping[int, Solution]) -> None:
+        """Time candidates and FP32 once more, all in turns; `candidates` then has what was found.
+
+        Args:
+            solutions: number of a candidate → what it is.
+        """
+        chosen = {number: self._choices(solution) for number, solution in solutions.items()}
+        of = {"finalists": [_said(choices) for choices in chosen.values()]}
+
+        def measure() -> dict[str, Any]:
+            with ExitStack() as stack:
+                sessions = []
+                for number, choices in chosen.items():
+                    with step(f"build candidate {number}"):
+                        path = stack.enter_context(self._workbench.built(choices))
+                        sessions.append(self._exam.open(path))
+                return {"throughput": self._beside_float(sessions, rounds=_FINAL_ROUNDS)}
+
+        found = self._journal.remembered(of, measure)["throughput"]
+        for number, ratios in zip(chosen, found, strict=True):
+            self.candidates[number] = self.candidates[number].model_copy(
+                update={
+                    "throughput": statistics.median(ratios),
+                    "throughput_spread": (min(ratios), max(ratios)),
+                    "finalist": True,
+                }
+            )
+
+    def _choices(self, solution: Solution) -> dict[str, Choice]:
+        return {group: self._options[group][index].choice for group, index in solution.chosen.items()}
+
+    def _beside_float(self, sessions: Sequence[Session], *, rounds: int) -> list[list[float]]:
+        """Return of each the ratios of times, FP32 / candidate, one for every round of the same batches."""
         if self._float is None:
             self._float = self._exam.open(self._workbench.artifact.model_path)
         job = self._exam.timed_job(_PASS_SECONDS, most=_TIMED_WINDOWS)
-        feeds = [job.feeds(batch) for batch in job.batches]
+        return times_the_first([self._float, *sessions], job, rounds=rounds)
 
-        def seconds(of: Session) -> float:
-            with ThreadEngine([of] * cpu_facts().cores) as engine:
-                started = time.perf_counter()
-                run_once(engine, job, feeds)
-                return time.perf_counter() - started
 
-        ratios = []
-        with track("time", _ROUNDS + 1, "rounds") as advance:
-            for _ in range(_ROUNDS + 1):
-                float_seconds = seconds(self._float)
-                ratios.append(float_seconds / seconds(session))
-                advance(1)
-        return ratios[1:]
+def _said(choices: Mapping[str, Choice]) -> dict[str, str]:
+    return {group: repr(choice) for group, choice in sorted(choices.items())}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,9 +5,10 @@ range method, rounding, bias correction. What is left to the search are the sche
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 
+from quantkit.allocation.journal import Journal
 from quantkit.exam.exam import TOKEN_BUDGET
 from quantkit.graph.blockwise_probe import multiplies_integers
 from quantkit.latency.cost import measure_costs
@@ -45,23 +46,24 @@ Options = Mapping[str, tuple[Option, ...]]
 """Group name → its choices; the first is the reference, which sensitivity is measured with."""
 
 
-def references(workbench: Workbench) -> dict[str, Rated]:
-    """Return group name → its smoothed static choice."""
+def references(workbench: Workbench, journal: Journal) -> dict[str, Rated]:
+    """Return group name → its smoothed static choice; the journal has the noise that was computed before."""
     found = {}
     with track("noise", len(workbench.groups), "groups") as advance:
         for group in workbench.groups:
             members = workbench.members(group)
             choice = best_range(group.tensor, members, workbench.fitted(STATIC), workbench.treated)
-            found[group.name] = _rated(workbench, _float_outputs(workbench, group), choice)
+            (found[group.name],) = _rated(workbench, group, [choice], journal)
             advance(1)
     return found
 
 
-def list_options(workbench: Workbench, *, seconds: float) -> Options:
+def list_options(workbench: Workbench, journal: Journal, *, seconds: float) -> Options:
     """Return every group's choices.
 
     Args:
         workbench: groups, and what calibration saw.
+        journal: has the noise that was computed before.
         seconds: how long measuring costs may take.
 
     Raises:
@@ -73,8 +75,7 @@ def list_options(workbench: Workbench, *, seconds: float) -> Options:
     found = {}
     with track("noise", len(workbench.groups), "groups") as advance:
         for group in workbench.groups:
-            outputs = _float_outputs(workbench, group)
-            rated = [_rated(workbench, outputs, choice) for choice in offered[group.name]]
+            rated = _rated(workbench, group, offered[group.name], journal)
             found[group.name] = worthwhile(
                 [
                     Option(
@@ -106,12 +107,21 @@ def worthwhile(options: Sequence[Option]) -> tuple[Option, ...]:
     return tuple(kept)
 
 
-def _float_outputs(workbench: Workbench, group: Group) -> FloatOutputs:
-    return float_outputs(group.tensor, workbench.members(group), workbench.treated)
+def _rated(workbench: Workbench, group: Group, choices: Sequence[Choice], journal: Journal) -> list[Rated]:
+    """Return the choices with their noise."""
 
+    @cache
+    def outputs() -> FloatOutputs:
+        return float_outputs(group.tensor, workbench.members(group), workbench.treated)
 
-def _rated(workbench: Workbench, outputs: FloatOutputs, choice: Choice) -> Rated:
-    return Rated(choice=choice, noise=measure_noise(outputs, choice, workbench.treated))
+    def noise_of(choice: Choice) -> Noise:
+        found = journal.remembered(
+            {"noise": group.name, "choice": repr(choice)},
+            lambda: asdict(measure_noise(outputs(), choice, workbench.treated)),
+        )
+        return Noise(**found)
+
+    return [Rated(choice=choice, noise=noise_of(choice)) for choice in choices]
 
 
 def _offered(workbench: Workbench, group: Group) -> Sequence[Choice]:

@@ -14,7 +14,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from quantkit.allocation.journal import Journal
 from quantkit.errors import UsageError
@@ -23,8 +23,9 @@ from quantkit.exam.marks import Marks
 from quantkit.mixed_precision.groups import Group
 from quantkit.mixed_precision.options import Rated
 from quantkit.mixed_precision.workbench import Workbench
-from quantkit.progress import track
+from quantkit.progress import phases, step
 from quantkit.records import GroupSensitivity
+from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import CalibrationSet
 
 # Damage is measured on at most so many of the calibration questions, and on no fewer than this when time is short.
@@ -76,13 +77,34 @@ def damages_of(
     Raises:
         UsageError: the time is not enough for one pass over each kind of layer.
     """
-    questions = calibration_set.dataset
+    with phases("damages", {"try": 6, "groups": 94}) as phase:
+        with phase("try", works=3):
+            exam, remembered = _exam(
+                workbench, reference, calibration_set.dataset, journal, _Time(seconds, budget, most_questions)
+            )
+        with phase("groups"):
+            found = _measure(workbench, reference, exam, seconds=seconds, remembered=remembered)
+    return found, len(exam.dataset.questions)
+
+
+class _Time(NamedTuple):
+    """What `damages_of` was told of time and questions."""
+
+    seconds: float
+    budget: float
+    most_questions: int
+
+
+def _exam(
+    workbench: Workbench,
+    reference: Mapping[str, Rated],
+    questions: Dataset,
+    journal: Journal,
+    time: _Time,
+) -> tuple[Exam, Remembered]:
+    """Return an exam of as many questions as can be afforded, and what remembers what was found by it."""
     few = Exam(
-        workbench.artifact,
-        questions.limit(_LEAST_QUESTIONS),
-        confidence=0.8,
-        judged=False,
-        label="sensitivity: try",
+        workbench.artifact, questions.limit(_LEAST_QUESTIONS), confidence=0.8, judged=False, label="FP32"
     )
     largest = max(workbench.groups, key=lambda group: group.macs)
 
@@ -92,19 +114,17 @@ def damages_of(
 
     _, pass_seconds = _remembered(journal, {"pass": _LEAST_QUESTIONS}, one_pass)
     # Each group alone, and one pass before them that tells how long they take.
-    room = seconds / (len(workbench.groups) + 1) / max(pass_seconds, 1e-3)
-    wanted = min(most_questions, len(questions.questions))
+    room = time.seconds / (len(workbench.groups) + 1) / max(pass_seconds, 1e-3)
+    wanted = min(time.most_questions, len(questions.questions))
 
     def affordable() -> dict[str, int]:
         return {"questions": max(min(_LEAST_QUESTIONS, wanted), min(wanted, int(_LEAST_QUESTIONS * room)))}
 
-    count = journal.remembered({"budget": budget, "most": wanted}, affordable)["questions"]
+    count = journal.remembered({"budget": time.budget, "most": wanted}, affordable)["questions"]
     exam = (
         few
         if count == len(few.dataset.questions)
-        else Exam(
-            workbench.artifact, questions.limit(count), confidence=0.8, judged=False, label="sensitivity"
-        )
+        else Exam(workbench.artifact, questions.limit(count), confidence=0.8, judged=False, label="FP32")
     )
 
     def remembered(names: tuple[str, ...], measure: Callable[[], Marks]) -> tuple[Marks, float]:
@@ -115,7 +135,7 @@ def damages_of(
         }
         return _remembered(journal, of, measure)
 
-    return _measure(workbench, reference, exam, seconds=seconds, remembered=remembered), count
+    return exam, remembered
 
 
 def _remembered(journal: Journal, of: dict[str, Any], measure: Callable[[], Marks]) -> tuple[Marks, float]:
@@ -166,11 +186,11 @@ def _measure(
             f"takes {needed} s; raise it in proportion, or take fewer questions"
         )
     found: dict[str, Damage] = {}
-    with track("sensitivity", len(bundles), "passes") as advance:
-        for bundle in bundles:
-            marks, _ = measure(bundle)
+    with step("one by one", works=len(bundles)):
+        for number, bundle in enumerate(bundles, 1):
+            with step(f"{number} of {len(bundles)}"):
+                marks, _ = measure(bundle)
             found |= _shared(bundle, marks, reference)
-            advance(1)
     return {group.name: found[group.name] for group in workbench.groups}
 
 

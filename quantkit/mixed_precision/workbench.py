@@ -1,14 +1,17 @@
 """Workbench: one FP32 artifact with what calibration saw, from which assignments become models on disk."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 
 from quantkit.artifact import Artifact
+from quantkit.artifact.sealed import kept
+from quantkit.files import digest_of
 from quantkit.graph.layout import lay_out
 from quantkit.graph.linear import Linear, embedding_tables, linear_layers, matching
 from quantkit.graph.model import has_external_data, load_model, save_model, weight_bytes
@@ -18,8 +21,10 @@ from quantkit.quantization.assignment import nothing_to_quantize
 from quantkit.quantization.choice import FLOAT, INTEGER, Choice
 from quantkit.quantization.grids import Grid
 from quantkit.quantization.observe import Detail, observe_model
+from quantkit.quantization.rounding import ROUNDINGS
 from quantkit.quantization.treatments import WHOLE_MODEL, Treated, treat
 from quantkit.quantization.write import apply, open_embed_layer_norm, quantize_tables
+from quantkit.runtime.cpu import cpu_facts
 from quantkit.tasks.calibration_set import CalibrationSet
 
 # A model whose weights take a larger share of the budget to round by GPTQ is rounded to nearest.
@@ -129,9 +134,9 @@ def set_up(
     free = tuple(group for group in groups(model) if not kept.intersection(group.layers))
     if not free:
         raise nothing_to_quantize(artifact.model_path, layers)
-    rounding = affordable_rounding(free, seconds=_ROUNDING_SHARE * budget)
+    rounding = _rounding(artifact, free, budget=budget)
     detail = Detail.MOMENTS if rounding == "gptq" else Detail.SAMPLE
-    observations = observe_model(artifact, model, calibration_set, detail=detail)
+    observations = observe_model(artifact, model, calibration_set, detail=detail, keep=True)
     return Workbench(
         artifact=artifact,
         model=model,
@@ -143,4 +148,22 @@ def set_up(
         per_channel=per_channel,
         rounding=rounding,
         layout=layout,
+    )
+
+
+def _rounding(artifact: Artifact, free: Sequence[Group], *, budget: float) -> Rounding:
+    """Return the rounding that the budget affords; work that goes on rounds as it did, however fast this machine is."""
+
+    def known(content: Any) -> Rounding:
+        if content not in ROUNDINGS:
+            raise ValueError(content)
+        rounding: Rounding = content
+        return rounding
+
+    return kept(
+        "roundings",
+        digest_of([artifact.digest, [group.name for group in free], budget, cpu_facts().as_json()]),
+        lambda: affordable_rounding(free, seconds=_ROUNDING_SHARE * budget),
+        read=known,
+        write=str,
     )

@@ -1,6 +1,6 @@
 """The line: a recipe, where it runs, and what its steps have made so far; `steps` has the order."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from quantkit.artifact import Artifact
 from quantkit.mixed_precision.asked import selection
@@ -23,6 +23,8 @@ from quantkit.tasks.calibration_set import select
 from quantkit.tasks.data_places import DataPlaces
 from quantkit.tasks.datasets import find
 from quantkit.tasks.own_metric.source import find_source
+
+SmallerSection = TypeVar("SmallerSection", SearchSettings, DistillSettings)
 
 
 class Line:
@@ -146,15 +148,15 @@ class Line:
 
     @property
     def search_settings(self) -> SearchSettings:
-        """The recipe's section; no question of this run's gate may be in it."""
+        """The recipe's section, at the lengths of its export; no question of this run's gate may be in it."""
         assert self.recipe.search is not None, "the table of steps asks only when there is a search section"
-        return self.recipe.search.model_copy(update={"gate_data": self.recipe.evaluate.data})
+        return self._as_exported(self.recipe.search)
 
     @property
     def distill_settings(self) -> DistillSettings:
-        """The recipe's section; no question of this run's gate may be in it."""
+        """The recipe's section, at the lengths of its export; no question of this run's gate may be in it."""
         assert self.recipe.distill is not None, "the table of steps asks only when there is a distill section"
-        return self.recipe.distill.model_copy(update={"gate_data": self.recipe.evaluate.data})
+        return self._as_exported(self.recipe.distill)
 
     @property
     def gate_settings(self) -> GateSettings:
@@ -167,6 +169,15 @@ class Line:
         """Return the evaluation of the `baseline` or the `candidate`."""
         found: Evaluation = self.made[f"evaluate {side}"]
         return found
+
+    def _as_exported(self, section: SmallerSection) -> SmallerSection:
+        """Return a section with the lengths that the export has and the section leaves open."""
+        open_lengths = {
+            name: value
+            for name, value in self.recipe.export.asked().items()
+            if name in type(section).model_fields and getattr(section, name) is None
+        }
+        return section.model_copy(update={**open_lengths, "gate_data": self.recipe.evaluate.data})
 
     def _searched_or_named(self) -> str:
         """Return the smaller checkpoint before any training, or the recipe's own when there is none."""

@@ -13,6 +13,7 @@ from quantkit.recipe.search_settings import SearchSettings
 from quantkit.recipe.settings import ExportSettings, FuseSettings
 from quantkit.records import ShapeSearch
 from quantkit.runtime.cpu import cpu_facts
+from quantkit.runtime.where import Where
 from quantkit.shapes.blocks import require_searchable
 from quantkit.shapes.goal import asked_of
 from quantkit.stages.export import Source
@@ -58,6 +59,7 @@ def search_checkpoint(
     """
     require_free(out, force=force)
     asked_of(settings)
+    Where.of(settings)
     checkpoint = read_checkpoint(name, task=task)
     require_searchable(checkpoint.architecture.model_type, str(checkpoint.folder / "config.json"))
     require_torch()

@@ -5,11 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from quantkit.recipe.fields import Cli, Place
-from quantkit.recipe.kinds import Dataset, Seconds
+from quantkit.recipe.kinds import Dataset, RayAddress, Seconds
 from quantkit.recipe.lengths import LengthSettings
 from quantkit.recipe.marks import NotInKey
+from quantkit.tables import ENGINES, OneOf
 
 ONLY_REFUSES = NotInKey(because="the gate's questions are refused, and change nothing that is made")
+SAME_SEARCH = NotInKey(because="where models answer changes no answer")
 Questions = Annotated[str, Place("calibration set"), Cli(metavar="SET|FILE")]
 
 
@@ -62,6 +64,16 @@ class SearchSettings(LengthSettings):
         default=0.95, gt=0.5, lt=1, description="one-sided confidence of bounds on the selection"
     )
     seed: int = Field(default=0, ge=0, description="seed of the samples")
+    engine: Annotated[str, OneOf(ENGINES, only=("threads", "ray")), SAME_SEARCH] = Field(
+        default="threads",
+        exclude=True,
+        description="where calibration and questions run; what is found is the same",
+    )
+    ray_address: Annotated[RayAddress | None, SAME_SEARCH] = Field(
+        default=None,
+        exclude=True,
+        description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
+    )
 
     @property
     def throughput(self) -> float | None:

@@ -48,6 +48,10 @@ class CandidateRecord(Record):
     )
     throughput: float = Field(description="times FP32, median over interleaved passes")
     throughput_spread: tuple[float, float]
+    finalist: bool = Field(
+        default=False,
+        description="timed together with the other finalists and FP32; others beside FP32 alone, each at its time",
+    )
     int8_coverage: float
     size_bytes: int
     passed: bool

@@ -69,6 +69,23 @@ class Sanity(Record):
     full_difference: float = Field(description="largest difference of a logit, full widths to the teacher")
 
 
+class TrialTimes(Record):
+    """One part of the search, as its trials took; parts follow each other."""
+
+    part: str = Field(description="such as 'damage', 'candidates 1'")
+    seconds: tuple[float, ...] = Field(
+        description="of each trial, whenever it was measured; those of a part depend on none of each other"
+    )
+
+
+class OnWorkers(Record):
+    """The same search on so many machines like this one, by simulation."""
+
+    workers: int
+    seconds: float
+    parts: dict[str, float] = Field(description="part → seconds")
+
+
 class ShapeSearch(Report):
     """The whole search. `met` is False when no candidate keeps every limit; the result is then the nearest."""
 
@@ -98,5 +115,7 @@ class ShapeSearch(Report):
     candidates: tuple[ShapeCandidate, ...]
     sanity: Sanity | None = None
     seconds: dict[str, float] = Field(description="part of the search → seconds")
+    trials: tuple[TrialTimes, ...] = Field(default=(), description="what every trial took, part by part")
+    on_workers: tuple[OnWorkers, ...] = Field(default=(), description="the same search on more machines")
     tools: dict[str, str] = {}
     cpu: dict[str, Any] = {}

@@ -119,15 +119,24 @@ def run_job(engine: Engine, job: Job, *, label: str) -> list[Arrays]:
     found: list[Arrays | None] = [None] * len(job.rows)
 
     def keep(batch: Batch, outputs: Arrays) -> None:
-        for place, index in enumerate(batch.indices):
-            found[index] = tuple(
+        for index, arrays in rows_of(engine, job, batch, outputs):
+            found[index] = arrays
+
+    run_each(engine, job, keep, label=label)
+    return complete(found, job)
+
+
+def rows_of(engine: Engine, job: Job, batch: Batch, outputs: Arrays) -> Iterator[tuple[int, Arrays]]:
+    """Yield each row of a batch with its outputs, cut to its true length."""
+    for place, index in enumerate(batch.indices):
+        yield (
+            index,
+            tuple(
                 # Copied: a slice would keep the whole batch in memory.
                 array[place, : len(job.rows[index].input_ids)].copy() if by_position else array[place].copy()
                 for array, by_position in zip(outputs, engine.by_position, strict=True)
-            )
-
-    run_each(engine, job, keep, label=label)
-    return _complete(found, job)
+            ),
+        )
 
 
 def run_each(engine: Engine, job: Job, consume: Callable[[Batch, Arrays], None], *, label: str) -> None:
@@ -151,6 +160,9 @@ def run_each(engine: Engine, job: Job, consume: Callable[[Batch, Arrays], None],
         consume(batch, outputs)
 
     with track(label, len(job.rows), "windows") as advance:
+        before = len(job.rows) - sum(len(batch.indices) for batch in job.batches)
+        if before:
+            advance(before)
         run = _Run(engine, job, take)
         for finished in run.results((batch, job.feeds(batch)) for batch in job.batches):
             advance(len(finished.indices))
@@ -253,7 +265,12 @@ def _check(engine: Engine, job: Job, batch: Batch, name: str, array: NDArray[Any
             )
 
 
-def _complete(found: Sequence[Arrays | None], job: Job) -> list[Arrays]:
+def complete(found: Sequence[Arrays | None], job: Job) -> list[Arrays]:
+    """Return the outputs of every row.
+
+    Raises:
+        EvaluationError: a row was lost.
+    """
     complete = [arrays for arrays in found if arrays is not None]
     if len(complete) != len(found):
         lost = found.index(None)

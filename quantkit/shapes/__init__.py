@@ -6,6 +6,8 @@ A client of `allocation` (blocks are slots, numbers of units are options), `late
 * `blocks`, `order`, `options`: what can be removed, in which order, and what is left.
 * `damage`, `price`, `block_model`, `slots`, `correct`: what each option does and costs, for the solver.
 * `rewrite`, `quantized`, `heal`, `trials`: candidates as graphs and INT8 models, and judged.
+* `kept`: healed candidates on disk, for a search that goes on; `phases`, `hours`: how long it takes, here and on more
+  machines.
 * `materialise`: candidates as checkpoints; `sanity`: what must hold of every search; `record`: the report.
 """
 

@@ -1,5 +1,9 @@
-"""One block as INT8 with its residual, as a model of its own: what the price of its units is measured on."""
+"""One block as INT8 with its residual, as a model of its own: what the price of its units is measured on.
 
+Blocks one after the other, in float or as INT8, are an encoder of random weights.
+"""
+
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -58,15 +62,8 @@ class BlockRequest(Record):
 
     def build(self) -> ir.Model:
         """Return the model: x float32 [batch, sequence, hidden] → the block and its residual."""
-        model = _float_model(self)
-        choice = Choice(scheme="static", grid=GRIDS[self.grid])
-        layers = linear_layers(model.graph)
-        problems = [Problem(name=layer.name, matrix=layer.matrix(), grid=choice.grid) for layer in layers]
-        weights = {problem.name: nearest.round_weight(problem) for problem in problems}
-        assignment = {layer.name: choice for layer in layers}
-        for members in grouped(layers, assignment).values():
-            SCHEMES["static"](model, members, Parts(choice=choice, weights=weights, bounds=_BOUNDS))
-        lay_out(model, self.layout)
+        model = float_blocks([self])
+        round_all(model, grid=self.grid, layout=self.layout)
         return model
 
     def check(self, executed: onnx.GraphProto) -> None:
@@ -86,34 +83,34 @@ class BlockRequest(Record):
             )
 
 
-def _float_model(request: BlockRequest) -> ir.Model:
-    """Return the block in float, fused."""
-    shape = ir.Shape([BATCH, SEQUENCE, request.hidden])
-    source = ir.val(INPUT, ir.DataType.FLOAT, shape)
+def round_all(model: ir.Model, *, grid: str, layout: str) -> None:
+    """Make blocks static INT8 in place, rounded to nearest, for inputs of one range."""
+    choice = Choice(scheme="static", grid=GRIDS[grid])
+    layers = linear_layers(model.graph)
+    problems = [Problem(name=layer.name, matrix=layer.matrix(), grid=choice.grid) for layer in layers]
+    weights = {problem.name: nearest.round_weight(problem) for problem in problems}
+    assignment = {layer.name: choice for layer in layers}
+    for members in grouped(layers, assignment).values():
+        SCHEMES["static"](model, members, Parts(choice=choice, weights=weights, bounds=_BOUNDS))
+    lay_out(model, layout)
+
+
+def float_blocks(requests: Sequence[BlockRequest]) -> ir.Model:
+    """Return blocks one after the other, in float, fused: of one it is a block, of a model's all the encoder.
+
+    x float32 [batch, sequence, hidden] → y of the same shape; the mask is an input where there is attention.
+    """
+    shape = ir.Shape([BATCH, SEQUENCE, requests[0].hidden])
+    stream = source = ir.val(INPUT, ir.DataType.FLOAT, shape)
     mask = ir.val(ATTENTION_MASK, ir.DataType.INT64, ir.Shape([BATCH, SEQUENCE]))
-    inputs = [source]
-    build = _Graph(request.hidden)
-    if not request.units:
-        total = build.node("Add", [source, build.vector("bias", request.hidden)])
-        weights = [build.vector("gamma", request.hidden), build.vector("beta", request.hidden)]
-        result = build.node("LayerNormalization", [total, *weights], axis=-1, epsilon=1e-12)
-    else:
-        width = request.units * request.size
-        if request.kind == "attention":
-            inner = [build.linear(name, source, request.hidden, width) for name in _READERS["attention"]]
-            inner += [build.vector("biases", 3 * width), build.node("Cast", [mask], to=ir.DataType.INT32)]
-            attended = build.node("MultiHeadAttention", inner, num_heads=request.units)
-            inputs.append(mask)
-        else:
-            inner = [build.linear("intermediate", source, request.hidden, width)]
-            attended = build.node(request.activation, [inner[0], build.vector("inner_bias", width)])
-        projected = build.linear("projection", attended, width, request.hidden)
-        vectors = [build.vector(name, request.hidden) for name in ("gamma", "beta", "bias")]
-        result = build.node("SkipLayerNormalization", [projected, source, *vectors], epsilon=1e-12)
-    result.name, result.type, result.shape = "y", ir.TensorType(ir.DataType.FLOAT), shape
+    build = _Graph()
+    for number, request in enumerate(requests):
+        build.prefix = f"{number}." if number else ""
+        stream = _block(build, request, stream, mask)
+    stream.name, stream.type, stream.shape = "y", ir.TensorType(ir.DataType.FLOAT), shape
     graph = ir.Graph(
-        inputs,
-        [result],
+        [source, mask] if mask.uses() else [source],
+        [stream],
         nodes=build.nodes,
         initializers=build.weights,
         opset_imports={"": _OPSET, CONTRIB: 1},
@@ -122,12 +119,31 @@ def _float_model(request: BlockRequest) -> ir.Model:
     return ir.Model(graph, ir_version=8)
 
 
+def _block(build: "_Graph", request: BlockRequest, source: ir.Value, mask: ir.Value) -> ir.Value:
+    """Add a block and its residual; return what it gives."""
+    hidden, width = request.hidden, request.units * request.size
+    if not request.units:
+        total = build.node("Add", [source, build.vector("bias", hidden)])
+        weights = [build.vector("gamma", hidden), build.vector("beta", hidden)]
+        return build.node("LayerNormalization", [total, *weights], axis=-1, epsilon=1e-12)
+    if request.kind == "attention":
+        inner = [build.linear(name, source, hidden, width) for name in _READERS["attention"]]
+        inner += [build.vector("biases", 3 * width), build.node("Cast", [mask], to=ir.DataType.INT32)]
+        attended = build.node("MultiHeadAttention", inner, num_heads=request.units)
+    else:
+        inner = [build.linear("intermediate", source, hidden, width)]
+        attended = build.node(request.activation, [inner[0], build.vector("inner_bias", width)])
+    projected = build.linear("projection", attended, width, hidden)
+    vectors = [build.vector(name, hidden) for name in ("gamma", "beta", "bias")]
+    return build.node("SkipLayerNormalization", [projected, source, *vectors], epsilon=1e-12)
+
+
 class _Graph:
     """Nodes and random weights, one after the other."""
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self) -> None:
         self._random = np.random.default_rng(0)
-        self._hidden = hidden
+        self.prefix = ""
         self.nodes: list[ir.Node] = []
         self.weights: list[ir.Value] = []
 
@@ -147,13 +163,14 @@ class _Graph:
             inputs,
             attributes=attributes,
             domain=CONTRIB if own else "",
-            name=name or operator,
+            name=self.prefix + (name or operator),
         )
         node.outputs[0].name = f"{node.name}_output"
         self.nodes.append(node)
         return node.outputs[0]
 
     def _weight(self, name: str, array: np.ndarray) -> ir.Value:
+        name = self.prefix + name
         value = ir.val(name, const_value=ir.tensor(np.ascontiguousarray(array), name=name))
         self.weights.append(value)
         return value

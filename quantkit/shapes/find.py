@@ -1,6 +1,5 @@
 """Find: all that a search needs of a teacher, in order: questions, moments, order, damage, price; then the search."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,28 +12,31 @@ from quantkit.exam.exam import Exam
 from quantkit.exam.overlap import gate_questions, require_not_the_gates
 from quantkit.exam.selection import SelectionRequest, select_questions
 from quantkit.files import digest_of
-from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model
+from quantkit.progress import Phase, step
 from quantkit.quantization.grids import signed_grid
 from quantkit.quantization.observe import Detail, observe_model
 from quantkit.quantization.write import open_embed_layer_norm
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.runtime.footprint import model_bytes
+from quantkit.runtime.where import Where
 from quantkit.shapes.blocks import Block, blocks_of
 from quantkit.shapes.damage import damages_of
 from quantkit.shapes.goal import Beside, Goal, goal_of
 from quantkit.shapes.options import Ladder, ladders
-from quantkit.shapes.price import Load, Prices, prices_of, request
+from quantkit.shapes.phases import Laps
+from quantkit.shapes.price import Load, Prices, prices_of
 from quantkit.shapes.quantized import Bench
 from quantkit.shapes.search import Candidate, Search
 from quantkit.shapes.slots import Damages, size_of, space_of
 from quantkit.shapes.trials import TOKEN_BUDGET, Trials
+from quantkit.shapes.wanted import wanted_of
 from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import CalibrationSet, select
 
 TOOLS = ("onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
-_RULES = "2"  # of how candidates are made; another number when they change, so that no journal answers
+_RULES = "3"  # of how candidates are made; another number when they change, so that no journal answers
 _PRICE_SECONDS = 60.0
 
 
@@ -60,6 +62,7 @@ class Found:
     beside: Beside
     baseline: float
     seconds: Mapping[str, float]
+    trials: Mapping[str, tuple[float, ...]]
 
     @property
     def blocks(self) -> Sequence[Block]:
@@ -67,13 +70,16 @@ class Found:
         return self.search.trials.blocks
 
 
-def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None = None) -> Found:
+def find(
+    artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None = None, phase: Phase = step
+) -> Found:
     """Search architectures for a teacher.
 
     Args:
         artifact: the teacher, fused, FP32.
         settings: data, limits, budget.
         data_dir: looked into first for data.
+        phase: begins a part of the search (`quantkit.shapes.phases`), to show it.
 
     Raises:
         UsageError: nothing is asked, the limits are beyond what can be built, or the solver is not installed.
@@ -81,29 +87,43 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
         DatasetError: a set is too small, cannot be found, or holds questions of the gate.
         EvaluationError: an activation or a logit is NaN or infinite.
     """
-    started = time.monotonic()
-    laps: dict[str, float] = {}
-
-    def lap(part: str) -> None:
-        laps[part] = time.monotonic() - started - sum(laps.values())
-
-    model = load_model(artifact.model_path)
-    open_embed_layer_norm(model)
-    blocks = blocks_of(artifact, model)
-    questions = questions_of(artifact.task, settings, data_dir)
-    observations = observe_model(artifact, model, questions.observed, detail=Detail.MOMENTS)
-    grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
-    bench = Bench(model=model, observations=observations, grid=grid)
-    lap("moments")
-    options = ladders(bench, blocks, step=settings.step)
-    lap("order")
-    journal = Journal(_key(bench, questions, settings))
-    judged_on = Exam(artifact, questions.damage, confidence=0.8, judged=False, label="damage")
-    _, damages = damages_of(bench, options, judged_on, journal)
-    lap("damage")
+    laps = Laps(phase)
+    with laps.part("moments"):
+        model = load_model(artifact.model_path)
+        open_embed_layer_norm(model)
+        blocks = blocks_of(artifact, model)
+        questions = questions_of(artifact.task, settings, data_dir)
+        where = Where.of(settings)
+        observations = observe_model(
+            artifact, model, questions.observed, detail=Detail.MOMENTS, where=where, keep=True
+        )
+        grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
+        bench = Bench(model=model, observations=observations, grid=grid)
+    journal = laps.journal = Journal(key_of(bench, questions, settings))
+    with laps.part("order"):
+        options = ladders(bench, blocks, step=settings.step, journal=journal)
+    with laps.part("answers", works=2):
+        judged_on = Exam(
+            artifact,
+            questions.damage,
+            confidence=0.8,
+            judged=False,
+            label="damage",
+            where=where,
+            kept=journal.folder / "damage.npz",
+        )
+        exam = Exam(
+            artifact,
+            questions.selection,
+            confidence=settings.confidence,
+            label="select",
+            where=where,
+            kept=journal.folder / "selection.npz",
+        )
+    with laps.part("damage"):
+        damages = damages_of(bench, options, judged_on, journal)
     tokens = settings.tokens or _mean_length(judged_on)
     load = Load(rows=1 if settings.max_latency else max(1, TOKEN_BUDGET // tokens), tokens=tokens)
-    exam = Exam(artifact, questions.selection, confidence=settings.confidence, label="select")
     trials = Trials(
         bench=bench,
         blocks=blocks,
@@ -113,10 +133,11 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
         journal=journal,
         load=load,
     )
-    prices = _prices(trials)
-    lap("price")
+    with laps.part("price", works=2):
+        prices = _prices(trials)
     whole = {block: block.units for block in blocks}
-    found = trials.judged(whole)
+    with laps.part("teacher", works=2):
+        found = trials.judged(whole)
     teacher = Candidate(
         origin="teacher",
         units=whole,
@@ -138,11 +159,11 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
         prices=prices,
         trials=trials,
         teacher=teacher,
-        deadline=started + settings.budget,
+        deadline=laps.started + settings.budget,
         most=settings.candidates,
     )
-    chosen = search.run()
-    lap("candidates")
+    with laps.part("candidates"):
+        chosen = search.run()
     return Found(
         search=search,
         chosen=chosen,
@@ -152,7 +173,11 @@ def find(artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None 
         damages=damages,
         beside=beside,
         baseline=exam.baseline,
-        seconds=laps,
+        seconds=laps.seconds,
+        trials={
+            **{name: seconds for name, seconds in laps.trials.items() if name != "candidates"},
+            **{f"candidates {number}": tuple(wave) for number, wave in enumerate(search.waves, 1) if wave},
+        },
     )
 
 
@@ -200,32 +225,17 @@ def questions_of(task: str, settings: SearchSettings, data_dir: Path | None) -> 
 
 
 def _prices(trials: Trials) -> Prices:
-    bench = trials.bench
-    activation = _activation(bench)
-    wanted = {
-        block: {
-            units: request(
-                block,
-                units,
-                activation=activation,
-                grid=bench.grid.name,
-                layout=bench.layout,
-            )
-            for units in ladder.parts
-        }
-        for block, ladder in trials.ladders.items()
-    }
+    wanted = wanted_of(trials.bench, {block: ladder.parts for block, ladder in trials.ladders.items()})
     whole = {block: block.units for block in trials.blocks}
     empty = dict.fromkeys(trials.blocks, 0)
-    return prices_of(wanted, trials.whole(empty), [trials.whole(whole)], trials.load, seconds=_PRICE_SECONDS)
-
-
-def _activation(bench: Bench) -> str:
-    """Return the operator behind the first layer of feed-forward networks."""
-    for layer in linear_layers(bench.model.graph):
-        if layer.name.endswith(".intermediate.dense"):
-            return next(iter(layer.node.outputs[0].consumers())).op_type
-    return "BiasGelu"
+    return prices_of(
+        wanted,
+        trials.whole(empty),
+        [trials.whole(whole)],
+        trials.load,
+        seconds=_PRICE_SECONDS,
+        journal=trials.journal,
+    )
 
 
 def _mean_length(exam: Exam) -> int:
@@ -237,7 +247,7 @@ def _parameters(artifact: Artifact) -> int:
     return model_bytes(artifact.model_path) // 4
 
 
-def _key(bench: Bench, questions: Questions, settings: SearchSettings) -> str:
+def key_of(bench: Bench, questions: Questions, settings: SearchSettings) -> str:
     """Return the digest of all that decides what is measured; neither limits nor budget do."""
     return digest_of(
         {

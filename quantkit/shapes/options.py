@@ -5,16 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantkit.allocation.journal import Journal
 from quantkit.progress import track
 from quantkit.shapes.blocks import Block
-from quantkit.shapes.order import Narrowed, narrowed, removal_order
+from quantkit.shapes.order import Narrowed, Projection, narrowed, removal_order
 from quantkit.shapes.quantized import Bench
 from quantkit.shapes.rewrite import projection_of, read_by
 
 _STEP = 16
 """Neurons that are removed at a time."""
 _DISTINCT = 12
-"""Widths that a feed-forward network is offered at most, missing and whole left out."""
+"""Numbers of units that a block is offered at most, missing and whole left out, and `_NARROW` too."""
 _NARROW = (64, 32)
 """Widths that are offered too, below the smallest step: late networks may lose nearly all."""
 
@@ -34,13 +35,14 @@ class Ladder:
     parts: Mapping[int, Narrowed]
 
 
-def ladders(bench: Bench, blocks: Sequence[Block], *, step: int) -> dict[Block, Ladder]:
+def ladders(bench: Bench, blocks: Sequence[Block], *, step: int, journal: Journal) -> dict[Block, Ladder]:
     """Return every block's options.
 
     Args:
         bench: the teacher, with moments.
         blocks: of it.
         step: widths of feed-forward networks are multiples of it.
+        journal: orders that were found before.
 
     Raises:
         QuantizationError: the moments are not those of any inputs.
@@ -49,19 +51,27 @@ def ladders(bench: Bench, blocks: Sequence[Block], *, step: int) -> dict[Block, 
     with track("order", len(blocks), "blocks") as advance:
         for block in blocks:
             of = projection_of(bench.model, block, bench.observations.statistics[read_by(bench.model, block)])
-            order = removal_order(of, step=1 if block.kind == "attention" else _STEP)
+            order = _order(of, block, journal)
             widths = unit_counts(block, step)
             found[block] = Ladder(block=block, order=order, parts=narrowed(of, order, widths))
             advance(1)
     return found
 
 
+def _order(of: Projection, block: Block, journal: Journal) -> np.ndarray:
+    at_once = 1 if block.kind == "attention" else _STEP
+    found = journal.timed(
+        {"order": block.slot, "at once": at_once},
+        lambda: {"units": removal_order(of, step=at_once).tolist()},
+    )
+    return np.array(found["units"], np.int64)
+
+
 def unit_counts(block: Block, step: int) -> list[int]:
-    """Return the numbers of units that a block may keep, falling: heads one by one, neurons by steps and very few."""
-    if block.kind == "attention":
-        return list(range(block.units, -1, -1))
-    wide = step * max(1, -(-block.units // (step * _DISTINCT)))
-    few = [width for width in _NARROW if width < wide]
+    """Return the numbers of units that a block may keep, falling: heads, neurons by steps, and very few of these."""
+    least = 1 if block.kind == "attention" else step
+    wide = least * max(1, -(-block.units // (least * _DISTINCT)))
+    few = [width for width in _NARROW if width < wide and block.kind == "feed_forward"]
     return sorted(
         {block.units, *(n for n in [*range(0, block.units, wide), *few] if n < block.units)}, reverse=True
     )

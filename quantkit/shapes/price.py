@@ -1,8 +1,14 @@
 """Price: microseconds of each block by its units, as INT8 on one thread of this CPU, and of all that is not in blocks.
 
-Blocks, the INT8 teacher and the same without any block are measured together, in turn, in one run. What stands beside
-the blocks (embeddings, head, and what a whole model has to do between them) is the teacher's time less that of its
-blocks, and never less than the time of the model without blocks less that of its residuals.
+Blocks, the INT8 teacher and the same without any block are measured together, in turn, in one run. The prices of both
+whole models are what they were measured to be, and all between them adds up:
+
+1. A missing block is a short residual. As a model of its own it has to fetch what a whole model has at hand, so its
+   own time is too long. It costs what lets the sum come out: the time of the model without blocks, and for every block
+   its own time less this, are the teacher's.
+2. That is no less than nothing, no more than its own time, and no more than the model without blocks has for it. What
+   is left over then belongs to the blocks, each by its own time.
+3. What stands beside the blocks (embeddings, head) is the model without blocks less its residuals.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +18,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from quantkit.allocation.journal import Journal
 from quantkit.latency.cost import measure_beside
 from quantkit.shapes.block_model import BlockRequest
 from quantkit.shapes.blocks import Block
@@ -75,19 +82,6 @@ class Load:
     tokens: int
 
 
-def request(block: Block, units: int, *, activation: str, grid: str, layout: str) -> BlockRequest:
-    """Return what the price of a block with so many units is asked by."""
-    return BlockRequest(
-        kind=block.kind,
-        hidden=block.hidden,
-        units=units,
-        size=block.size,
-        activation=activation,
-        grid=grid,
-        layout=layout,
-    )
-
-
 def prices_of(
     wanted: Mapping[Block, Mapping[int, BlockRequest]],
     empty: WholeModel,
@@ -95,8 +89,11 @@ def prices_of(
     load: Load,
     *,
     seconds: float,
+    journal: Journal | None = None,
 ) -> Prices:
-    """Measure.
+    """Measure, unless the same was measured for the same search.
+
+    Other prices would lead to other candidates, and what was measured of the first would be for nothing.
 
     Args:
         wanted: block → units → what is asked.
@@ -104,21 +101,48 @@ def prices_of(
         whole: models to measure beside it, the INT8 teacher first.
         load: what runs at once.
         seconds: how long it may take.
+        journal: what was measured before; None: measure now.
     """
     requests: list[Any] = list(
         dict.fromkeys(one for by_units in wanted.values() for one in by_units.values())
     )
     everything = list(dict.fromkeys([*requests, empty, *whole]))
-    measured = measure_beside(everything, tokens=load.tokens, rows=load.rows, seconds_budget=seconds)
-    costs = dict(zip(everything, measured, strict=True))
+
+    def measure() -> dict[str, Any]:
+        costs = measure_beside(everything, tokens=load.tokens, rows=load.rows, seconds_budget=seconds)
+        return {"costs": costs}
+
+    of = {"prices": [one.describe() for one in everything], "load": [load.rows, load.tokens]}
+    measured = measure() if journal is None else journal.timed(of, measure)
+    costs = dict(zip(everything, measured["costs"], strict=True))
     blocks = {
         block: {units: costs[one] for units, one in by_units.items()} for block, by_units in wanted.items()
     }
-    residuals = sum(by_units[0] for by_units in blocks.values())
-    least = max(0.0, costs[empty] - residuals)
-    teacher = costs[whole[0]] - sum(by_units[max(by_units)] for by_units in blocks.values())
+    return _summed(blocks, costs[empty], tuple(costs[model] for model in whole))
+
+
+def _summed(blocks: Mapping[Block, Mapping[int, float]], empty: float, whole: tuple[float, ...]) -> Prices:
+    """Return prices that add up to what both whole models were measured to cost: without any block, and with all.
+
+    Args:
+        blocks: block → units → the block with its residual, as a model of its own.
+        empty: the model without any block.
+        whole: the teacher, and other whole models.
+    """
+    count = len(blocks)
+    full = sum(by_units[max(by_units)] for by_units in blocks.values())
+    alone = sum(by_units[0] for by_units in blocks.values()) / count
+    missing = min(max((empty + full - whole[0]) / count, 0.0), alone, empty / count)
+    left = full - count * missing
+    share = max(whole[0] - empty, 0.0) / left if left > 0 else 1.0
     return Prices(
-        blocks=blocks,
-        beside=max(least, teacher),
-        whole=tuple(costs[model] for model in whole),
+        blocks={
+            block: {
+                units: missing + share * (cost - missing) if units else missing
+                for units, cost in by_units.items()
+            }
+            for block, by_units in blocks.items()
+        },
+        beside=empty - count * missing,
+        whole=whole,
     )

@@ -17,6 +17,7 @@ from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.order import Narrowed
+from quantkit.shapes.rest import begin_at
 from quantkit.shapes.rewrite import cut, narrow, read_by
 
 _QUICK = QuantizeSettings(plain=True, smooth_quant="auto")
@@ -47,16 +48,24 @@ class Bench:
         narrow(model, parts)
         return model
 
-    def quick(self, parts: Mapping[Block, Narrowed]) -> ir.Model:
-        """Return the same as INT8, rounded to nearest; ranges are the teacher's, cut to the columns that are left."""
+    def quick(self, parts: Mapping[Block, Narrowed], *, since: str | None = None) -> ir.Model:
+        """Return the same as INT8, rounded to nearest; ranges are the teacher's, cut to the columns that are left.
+
+        Args:
+            parts: block → what is left of it.
+            since: a residual stream that the graph begins at, where what follows needs nothing else.
+        """
         model = self.narrowed(parts)
+        if since is not None:
+            begin_at(model, since, next(iter(parts)).hidden)
         tensors = {read_by(self.model, block): block.columns(part.units) for block, part in parts.items()}
         seen = cut(self.observations.statistics, tensors)
         changed = {*tensors, *(name for block in parts for name in block.readers)}
         known = {key: reading for key, reading in self._readings.items() if not changed.intersection(key)}
         treated = Treated(
             observations=replace(self.observations, statistics=seen),
-            _weights=self._weights,
+            # What is rounded for one candidate is not kept: there are hundreds.
+            _weights=dict(self._weights) if parts else self._weights,
             _readings=known,
         )
         self._write(model, treated, _QUICK)

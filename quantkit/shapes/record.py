@@ -9,10 +9,11 @@ from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.checkpoint import Checkpoint
 from quantkit.records import Sanity, ShapeBlock, ShapeCandidate, ShapeOption, ShapeSearch
-from quantkit.records.shapes import UNHEALED
+from quantkit.records.shapes import UNHEALED, TrialTimes
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.find import TOOLS, Found
+from quantkit.shapes.hours import WORKERS, on_workers
 from quantkit.shapes.search import Candidate
 
 
@@ -23,6 +24,7 @@ def report_of(
     *,
     folders: Mapping[int, str],
     sanity: Sanity | None,
+    around: Mapping[str, float],
 ) -> ShapeSearch:
     """Return the report.
 
@@ -32,6 +34,7 @@ def report_of(
         checkpoint: the teacher.
         folders: number of a candidate → the folder of its checkpoint.
         sanity: what was checked.
+        around: seconds of the parts of the search before and after `found`.
     """
     search, trials = found.search, found.search.trials
     everyone = [search.teacher, *search.candidates]
@@ -42,6 +45,8 @@ def report_of(
     # Nothing predicts the damage of the others.
     foretold = [one for one in everyone if one.origin not in UNHEALED]
     searched = [one for one in foretold if one is not search.teacher]
+    took = {**found.trials, **{name: (seconds,) for name, seconds in around.items()}}
+    parts = tuple(TrialTimes(part=name, seconds=seconds) for name, seconds in took.items())
     return ShapeSearch(
         teacher=checkpoint.digest,
         task=artifact.task,
@@ -67,7 +72,9 @@ def report_of(
         blocks=tuple(_block(found, block) for block in found.blocks),
         candidates=candidates,
         sanity=sanity,
-        seconds=dict(found.seconds),
+        seconds={**dict(found.seconds), **around},
+        trials=parts,
+        on_workers=tuple(on_workers(parts, count) for count in WORKERS),
         tools=tool_versions(*TOOLS),
         cpu=dict(cpu_facts().as_json()),
     )

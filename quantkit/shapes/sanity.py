@@ -6,12 +6,13 @@
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
+from quantkit.exam.marks import Marks
 from quantkit.graph.model import save_model
 from quantkit.runtime.run import Job
 from quantkit.runtime.session import Session
@@ -20,6 +21,7 @@ from quantkit.shapes.damage import sat
 from quantkit.shapes.find import Found
 from quantkit.shapes.order import Narrowed, keeping
 from quantkit.shapes.rewrite import projection_of, read_by
+from quantkit.shapes.slots import named
 
 _COMPARED_ROWS = 8
 
@@ -46,10 +48,14 @@ def in_order(found: Found) -> dict[Block, Narrowed]:
     }
 
 
-def divergence(found: Found, parts: Mapping[Block, Narrowed]) -> float:
-    """Return how far the answers of such a model are from the teacher's, as INT8, nats."""
+def divergence(found: Found, kept: Callable[[Found], dict[Block, Narrowed]]) -> float:
+    """Return how far the answers of `in_reverse` or `in_order` are from the teacher's, as INT8, nats."""
     trials = found.search.trials
-    return sat(trials.exam, trials.bench.quick(parts)).divergence
+    measured = trials.journal.timed(
+        {"sanity": kept.__name__, "units": named(found.chosen.units)},
+        lambda: {"marks": sat(trials.exam, trials.bench.quick(kept(found))).as_json()},
+    )
+    return Marks.from_json(measured["marks"]).divergence
 
 
 def difference(job: Job, outputs: tuple[str, ...], one: ir.Model | Path, other: ir.Model | Path) -> float:

@@ -28,8 +28,8 @@ from quantkit.shapes.feasible import require_feasible
 from quantkit.shapes.goal import Goal
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Prices
-from quantkit.shapes.slots import Space, Units, pool, uniform
-from quantkit.shapes.trials import Judged, Trials, named
+from quantkit.shapes.slots import Space, Units, named, pool, uniform
+from quantkit.shapes.trials import Judged, Trials
 
 _LOG = logging.getLogger(__name__)
 _POOL = 2
@@ -79,6 +79,8 @@ class Search:
     deadline: float
     most: int
     candidates: list[Candidate] = field(default_factory=list)
+    waves: list[list[float]] = field(default_factory=list)
+    """Seconds of the candidates that depended on none of each other: of each round, then of the baselines."""
 
     def run(self) -> Candidate:
         """Search, and return the chosen candidate; `candidates` has all of them.
@@ -134,8 +136,11 @@ class Search:
 
     def measured(self, origin: str, units: Units) -> Candidate:
         """Build, judge and time an architecture."""
+        times = self.trials.journal.times
+        before = len(times)
         judged = self.trials.judged(units, magnitude=origin in UNHEALED)
         cost, teacher = self.trials.costs([units, self.teacher.units])
+        self.waves[-1].append(sum(times[before:]))
         return Candidate(
             origin=origin,
             units=units,
@@ -163,6 +168,7 @@ class Search:
             new = [units for units in found if named(units) not in built][:most]
             if not new:
                 break
+            self.waves.append([])
             for place, units in enumerate(new, 1):
                 if built and time.monotonic() >= self.deadline:
                     _LOG.warning(
@@ -171,6 +177,7 @@ class Search:
                     return
                 built.append(named(units))
                 yield f"solution {place} of round {number}", units
+        self.waves.append([])
         yield from self._baselines(self.chosen().predicted - self.prices.beside)
 
     def _baselines(self, cost: float) -> Iterator[tuple[str, Units]]:

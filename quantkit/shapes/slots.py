@@ -65,6 +65,11 @@ def size_of(block: Block, units: int) -> int:
     return weights + (readers * inner + block.hidden) * _OUTPUT_BYTES
 
 
+def named(units: Units) -> dict[str, int]:
+    """Return slot → units."""
+    return {block.slot: count for block, count in units.items()}
+
+
 def pool(space: Space, cost: float, limits: Sequence[Limit], *, count: int, apart: int = 2) -> list[Solution]:
     """Return up to so many solutions within the limits, the least damaging first, that differ in `apart` slots or more.
 

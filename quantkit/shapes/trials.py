@@ -22,11 +22,12 @@ from quantkit.shapes.baselines import by_magnitude
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.damage import sat
 from quantkit.shapes.heal import heal
+from quantkit.shapes.kept import as_written, read_parts, write_parts
 from quantkit.shapes.options import Ladder
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Load, WholeModel
 from quantkit.shapes.quantized import Bench
-from quantkit.shapes.slots import Units
+from quantkit.shapes.slots import Units, named
 
 _HEALED_ROWS, _OBSERVED_ROWS = 128, 100
 _TIMED_SECONDS = 10.0
@@ -98,13 +99,36 @@ class Trials:
                 for block, count in units.items()
                 if count < block.units
             }
-            job = self.bench.observations.job
-            if parts and job is not None:
-                healed = heal(self.bench.model, parts, self.blocks, job.rows[:_HEALED_ROWS])
-                parts, model = self._better(units, healed, parts)
-                self._last = key, model
-            self._healed[key] = parts
+            self._healed[key] = self._kept(units, parts, key) if parts else parts
         return self._healed[key]
+
+    def _kept(self, units: Units, parts: dict[Block, Narrowed], key: str) -> dict[Block, Narrowed]:
+        """Return a candidate's blocks, healed where that helps, as an earlier search left them or made now."""
+        path = self.journal.folder / f"{key}.npz"
+        made: list[dict[Block, Narrowed]] = []
+
+        def measure() -> dict[str, Any]:
+            made.append(self._compared(units, parts, key))
+            write_parts(path, made[0])
+            return {"kept": path.name}
+
+        # Written down too, for the seconds it took.
+        self.journal.timed({"healed": named(units)}, measure)
+        if not made and (found := read_parts(path, self.blocks)) is not None:
+            return found
+        if not made:
+            measure()
+        return made[0]
+
+    def _compared(self, units: Units, parts: dict[Block, Narrowed], key: str) -> dict[Block, Narrowed]:
+        """Return the better of a candidate's blocks healed and not; its model is remembered, to be built next."""
+        job = self.bench.observations.job
+        assert job is not None
+        healed = heal(self.bench.model, parts, self.blocks, job.rows[:_HEALED_ROWS])
+        written = [{block: as_written(part) for block, part in found.items()} for found in (healed, parts)]
+        best, model = self._better(units, *written)
+        self._last = key, model
+        return best
 
     def built(self, units: Units, path: Path, *, magnitude: bool = False) -> None:
         """Write a candidate's INT8 model, calibrated anew."""
@@ -147,12 +171,14 @@ class Trials:
 
     def judged(self, units: Units, *, magnitude: bool = False) -> Judged:
         """Return what is found of a candidate; `magnitude` as in `parts`."""
+        # Before the clock of the trial: healing has a line and seconds of its own.
+        self.parts(units, magnitude=magnitude)
 
         def measure() -> dict[str, Any]:
             with tempfile.TemporaryDirectory(prefix="quantkit-search-") as folder:
                 path = Path(folder) / "model.onnx"
                 self.built(units, path, magnitude=magnitude)
-                marks = self.exam.sit(self.exam.open(path))
+                marks = self.exam.sit_file(path)
                 return {
                     "marks": marks.as_json(),
                     "size": path.stat().st_size,
@@ -186,8 +212,3 @@ class Trials:
             self.bench.quick(parts),
             (self.bench.observations.key, self.bench.grid.name, *sorted(named(units).items())),
         )
-
-
-def named(units: Units) -> dict[str, int]:
-    """Return slot → units."""
-    return {block.slot: count for block, count in units.items()}

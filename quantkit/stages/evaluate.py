@@ -7,6 +7,8 @@ Where it is kept:
   sealed and stay as they are, and a read-only artifact keeps none; both are still evaluated.
 * In the user's cache, by the key of its `ingredients`, as one sealed record. Only this copy answers a second
   `evaluate`. The files in an artifact travel with it: they are what somebody says it scored, not what was seen here.
+* In the cache too, while it runs: what was answered (`quantkit.runtime.answered`), by the same key. After Ctrl-C or
+  `kill -9` the same command goes on, and ends with the same scores; `refresh` begins anew.
 
 A metric of the user's own scores the answers afterwards, each time anew (`quantkit.tasks.own_metric`).
 
@@ -42,6 +44,7 @@ from quantkit.records.evaluation import (
     predictions_file,
     scores_digest,
 )
+from quantkit.runtime.answered import Answered, forget
 from quantkit.runtime.cpu import cpu_facts, int8_products
 from quantkit.runtime.hold import hold
 from quantkit.runtime.profile import RuntimeProfile, profile_of
@@ -130,7 +133,9 @@ def evaluate(
     if found is None:
         with hold(artifact, read=elsewhere is None) as held:
             if elsewhere is None:
-                found = _run(replace(subject, artifact=held), settings, where)
+                if refresh:
+                    forget(subject.key)
+                found = _run(replace(subject, artifact=held), settings, where, keep=cached)
             else:
                 count = len(subject.dataset.questions)
                 found = _believed(elsewhere(held, settings, data_dir, count), subject)
@@ -140,6 +145,7 @@ def evaluate(
             )
         if cached:
             _write_cached(found)
+            forget(subject.key)
     if own is not None:
         key = ingredients(artifact, asked, DataPlaces(data_dir=data_dir)).key("evaluate")
         found = own.scored(found, subject.dataset, label_names(artifact.config), key=key)
@@ -153,7 +159,7 @@ def answer(artifact: Artifact, *, settings: EvaluateSettings, data_dir: Path | N
     Raises:
         QuantkitError: as `evaluate` does.
     """
-    return _content(_run(_subject(artifact, settings, data_dir), settings, Where.of(settings)))
+    return _content(_run(_subject(artifact, settings, data_dir), settings, Where.of(settings), keep=False))
 
 
 def _subject(artifact: Artifact, settings: EvaluateSettings, data_dir: Path | None) -> _Subject:
@@ -165,7 +171,8 @@ def _subject(artifact: Artifact, settings: EvaluateSettings, data_dir: Path | No
     return _Subject(artifact=artifact, dataset=dataset, dataset_name=name, key=made_of.key("evaluate"))
 
 
-def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluation:
+def _run(subject: _Subject, settings: EvaluateSettings, where: Where, *, keep: bool) -> Evaluation:
+    """Answer and score; with `keep` what an interrupted run has answered is not answered again."""
     started = time.perf_counter()
     artifact, dataset = subject.artifact, subject.dataset
     reader = Reader.of(artifact)
@@ -177,8 +184,9 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
     with open_engine(model, outputs=outputs_of, profile=profile, name=artifact.model_name) as engine:
         prepared = reader.prepare(dataset)
         job = Job.of(prepared, profile.batches(prepared.lengths))
-        running = time.perf_counter()
-        outputs = run_job(engine, job, label="evaluate")
+        answered = Answered(subject.key, engine, job) if keep else None
+        running, rows = time.perf_counter(), _rows(job if answered is None else answered.rest)
+        outputs = answered.run(label="evaluate") if answered else run_job(engine, job, label="evaluate")
         ran = time.perf_counter() - running
     predictions = prepared.predict(outputs)
     if [prediction.id for prediction in predictions] != [question.id for question in dataset.questions]:
@@ -213,13 +221,18 @@ def _run(subject: _Subject, settings: EvaluateSettings, where: Where) -> Evaluat
         truncated=prepared.truncated,
         settings=_compared(settings, reader.settings),
         seconds=time.perf_counter() - started,
-        features_per_second=len(prepared.rows) / ran,
+        features_per_second=rows / ran,
         evaluated=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         tools=tool_versions(*_TOOLS),
         cpu=cpu_facts().as_json(),
         predictions_sha256=scores_digest(scores),
         scores=scores,
     )
+
+
+def _rows(job: Job) -> int:
+    """Return how many rows are run: of what was answered before nobody knows how long it took."""
+    return sum(len(batch.indices) for batch in job.batches) or len(job.rows)
 
 
 def _warn_of_saturation(artifact: Artifact, outputs: tuple[str, ...]) -> None:

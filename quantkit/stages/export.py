@@ -29,6 +29,7 @@ from quantkit.errors import ExportError
 from quantkit.files import require_free
 from quantkit.graph.model import PROTOBUF_LIMIT, save_model, weight_bytes
 from quantkit.graph.parity import TokenRanges
+from quantkit.progress import Phase, phases
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import ExportSettings
 from quantkit.tasks import task as task_named
@@ -41,6 +42,10 @@ __all__ = ["Source", "checkpoint_digest", "export", "ingredients"]
 _LOG = logging.getLogger(__name__)
 _PADDING = 128  # rows that a table may be longer to please kernels
 _TOOLS = ("torch", "transformers", "onnxscript", "onnx", "onnx-ir", "onnxruntime", "numpy")
+_READ, _IMPORT, _IDS = "read the checkpoint", "import torch and transformers", "compare token ids"
+_WEIGHTS, _TRACE, _WRITE, _COMPARE = "read weights", "trace", "write and check the graph", "compare"
+# Seconds that each takes of a small model on two slow cores.
+_PHASES = {_READ: 1, _IMPORT: 12, _IDS: 5, _WEIGHTS: 5, _TRACE: 4, _WRITE: 3, _COMPARE: 15}
 _EXTERNAL = {"auto": None, "yes": True, "no": False}
 
 
@@ -95,31 +100,35 @@ def export(
         OutputError: `out` cannot be written.
         UsageError: torch or transformers is not installed, or a length does not fit the model.
     """
-    with measuring() as watch:
+    with measuring() as watch, phases("export", _PHASES) as phase:
         require_free(out, force=force)
-        source = read_checkpoint(
-            checkpoint,
-            task=task,
-            revision=settings.revision,
-            allow_pickle=settings.allow_pickle,
-            pooling=settings.pooling,
-        )
-        of_task = task_named(task)
-        lengths = fit(of_task, Tokenizer.load(source.folder), settings.asked())
-        require_torch()
+        with phase(_READ):
+            source = read_checkpoint(
+                checkpoint,
+                task=task,
+                revision=settings.revision,
+                allow_pickle=settings.allow_pickle,
+                pooling=settings.pooling,
+            )
+            of_task = task_named(task)
+            lengths = fit(of_task, Tokenizer.load(source.folder), settings.asked())
+        with phase(_IMPORT):
+            require_torch()
         with new_artifact(out, force=force) as draft:
             draft.take_companions(source.folder)
-            facts = {
-                **_origin(source.folder),
-                "ids": read_as_transformers_do(
+            with phase(_IDS):
+                ids = read_as_transformers_do(
                     source.folder,
                     draft.path,
                     name=source.name,
                     vocab_size=source.vocab_size,
                     # A model of one type takes only type 0, whatever the tokenizer says.
                     token_types="token_type_ids" in source.inputs and source.token_types > 1,
-                ),
-                **_write_graph(source, draft.model_path, settings),
+                )
+            facts = {
+                **_origin(source.folder),
+                "ids": ids,
+                **_write_graph(source, draft.model_path, settings, phase),
                 **said(of_task, lengths),
             }
             record = watch.record(
@@ -144,12 +153,13 @@ def _origin(folder: Path) -> dict[str, Any]:
     return {} if teacher is None else {"teacher_digest": teacher}
 
 
-def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> dict[str, Any]:
+def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings, phase: Phase) -> dict[str, Any]:
     """Load, trace, write and compare; return the facts of the stage record."""
     from quantkit.checkpoint.load import load_model
     from quantkit.tracing import IR_VERSION, Signature, compare, trace_model
 
-    model, unused = load_model(source)
+    with phase(_WEIGHTS):
+        model, unused = load_model(source)
     idle = source.vocab_size - source.tokens
     if idle >= _PADDING:
         _LOG.warning(
@@ -173,21 +183,24 @@ def _write_graph(source: Checkpoint, path: Path, settings: ExportSettings) -> di
         per_token=of_task.per_token,
         per_label=of_task.per_label,
     )
-    graph = trace_model(model, signature, opset=settings.opset, max_positions=source.max_positions)
+    with phase(_TRACE):
+        graph = trace_model(model, signature, opset=settings.opset, max_positions=source.max_positions)
     if settings.external_data == "no" and weight_bytes(graph) > PROTOBUF_LIMIT:
         raise ExportError(
             f"{source.name}: {weight_bytes(graph)} bytes of weights do not fit into one ONNX file of 2 GB; "
             "allow external data with --external-data auto"
         )
-    save_model(graph, path, external=_EXTERNAL[settings.external_data])
-    try:
-        onnx.checker.check_model(path, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"{source.name}: the exported graph is not valid ONNX: {error}") from error
+    with phase(_WRITE):
+        save_model(graph, path, external=_EXTERNAL[settings.external_data])
+        try:
+            onnx.checker.check_model(path, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise ExportError(f"{source.name}: the exported graph is not valid ONNX: {error}") from error
     ranges = TokenRanges(
         tokens=source.vocab_size, types=source.token_types, length=source.max_positions, padding=source.pad_id
     )
-    found = compare(model, path, signature, ranges, atol=settings.atol)
+    with phase(_COMPARE):
+        found = compare(model, path, signature, ranges, atol=settings.atol)
     return {
         # Of a local folder only its name: where it stood is this machine's business.
         "checkpoint": source.folder.resolve().name if Path(source.name).is_dir() else source.name,

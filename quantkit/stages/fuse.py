@@ -20,6 +20,7 @@ from quantkit.graph.fusion.embed_layer_norm import EmbedLayerNormalization
 from quantkit.graph.fusion.parity import check_parity
 from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.graph.parity import TokenRanges
+from quantkit.progress import phases
 from quantkit.recipe.marks import in_key
 from quantkit.recipe.settings import FuseSettings
 from quantkit.runtime.hold import hold
@@ -29,6 +30,8 @@ from quantkit.tasks.lengths import lengths_in_key
 
 STAGE = "fuse"
 _TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy")
+# Seconds that each takes of a small model on two slow cores.
+_PHASES = {"read the graph": 1, "fuse": 3, "write": 1, "compare": 2}
 
 
 def ingredients(artifact: Artifact, settings: FuseSettings, data: DataPlaces) -> Ingredients:
@@ -69,19 +72,23 @@ def fuse(artifact: Artifact, out: Path, *, settings: FuseSettings, force: bool =
 
 
 def _fuse(artifact: Artifact, out: Path, *, settings: FuseSettings, force: bool) -> Artifact:
-    with measuring() as watch:
+    with measuring() as watch, phases("fuse", _PHASES) as phase:
         expected = _expected(artifact, settings)
         ranges = TokenRanges.from_config(artifact.config)
-        model = load_model(artifact.model_path)
-        _require_plain(artifact, model)
-        results = fuse_graph(model, embed_layer_norm=settings.embed_layer_norm)
-        warnings = check_contract(results, expected, allow_partial=settings.allow_partial)
+        with phase("read the graph"):
+            model = load_model(artifact.model_path)
+            _require_plain(artifact, model)
+        with phase("fuse"):
+            results = fuse_graph(model, embed_layer_norm=settings.embed_layer_norm)
+            warnings = check_contract(results, expected, allow_partial=settings.allow_partial)
         with new_artifact(out, force=force) as draft:
-            save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
+            with phase("write"):
+                save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
             facts = _facts(results, expected, warnings)
-            facts["parity"] = check_parity(
-                artifact.model_path, draft.model_path, ranges, per_token=task(artifact.task).per_token
-            )
+            with phase("compare"):
+                facts["parity"] = check_parity(
+                    artifact.model_path, draft.model_path, ranges, per_token=task(artifact.task).per_token
+                )
             draft.take_companions(artifact.path)
             record = watch.record(
                 STAGE,

@@ -4,6 +4,7 @@ The folder: `search.json` (the report), `search.html`, `shape.png`, and a checkp
 `chosen/` is the one that was asked for.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from quantkit.artifact import Artifact
 from quantkit.checkpoint import Checkpoint
 from quantkit.errors import QuantizationError
 from quantkit.files import new_folder
+from quantkit.progress import phases
+from quantkit.quantization.observe.kept import forget
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.records import Sanity, ShapeSearch
 from quantkit.report.shape_files import write_shape_files
 from quantkit.runtime.hold import hold
 from quantkit.shapes import Found, find
 from quantkit.shapes.materialise import materialise
+from quantkit.shapes.phases import expected
 from quantkit.shapes.record import report_of
 from quantkit.shapes.sanity import difference, divergence, in_order, in_reverse
 from quantkit.tasks.heads import require_head
@@ -58,13 +62,21 @@ def search(
         OutputError: `out` cannot be written.
     """
     require_head(checkpoint.task, "search")
-    with hold(export(checkpoint.folder, work / "teacher")) as teacher:
-        found = find(teacher, settings, data_dir=data_dir)
-        with new_folder(out, force=force) as folder:
-            folders = _write(checkpoint, found, folder)
-            sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)
-            report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity)
-            write_shape_files(report, folder)
+    with phases("search", expected(checkpoint.shape, settings)) as phase:
+        started = time.monotonic()
+        with phase("export"):
+            exported = export(checkpoint.folder, work / "teacher")
+        around = {"export": time.monotonic() - started}
+        with hold(exported) as teacher:
+            found = find(teacher, settings, data_dir=data_dir, phase=phase)
+            with new_folder(out, force=force) as folder, phase("check"):
+                started = time.monotonic()
+                folders = _write(checkpoint, found, folder)
+                sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)
+                around["check"] = time.monotonic() - started
+                report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity, around=around)
+                write_shape_files(report, folder)
+            forget(found.search.trials.bench.observations.key)
     return report
 
 
@@ -93,15 +105,15 @@ def _checked(
     """
     trials = found.search.trials
     outputs = trials.exam.outputs
-    sliced = trials.bench.narrowed(trials.parts(found.chosen.units))
+    sliced = trials.bench.narrowed(found.search.parts(found.chosen))
     exported = export(chosen, work / "chosen")
     whole = work / "whole-checkpoint"
     whole.mkdir()
     materialise(checkpoint, found.blocks, {}, whole)
     full = export(whole, work / "whole")
     sanity = Sanity(
-        reverse_divergence=divergence(found, in_reverse(found)),
-        order_divergence=divergence(found, in_order(found)),
+        reverse_divergence=divergence(found, in_reverse),
+        order_divergence=divergence(found, in_order),
         sliced_difference=difference(trials.exam.job, outputs, sliced, exported.model_path),
         full_difference=difference(trials.exam.job, outputs, teacher.model_path, full.model_path),
     )

@@ -11,13 +11,16 @@ from quantkit.files import digest_of
 from quantkit.mixed_precision.options import references
 from quantkit.mixed_precision.sensitivity import as_records, damages_of
 from quantkit.mixed_precision.workbench import set_up
+from quantkit.progress import Phase, phases
 from quantkit.quantization.grids import signed_grid
+from quantkit.quantization.observe import forget
 from quantkit.recipe.settings import SensitivitySettings
 from quantkit.records import Sensitivity
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.runtime.hold import hold
 from quantkit.tasks.calibration_set import CalibrationSet, select
 
+_PHASES = {"calibrate": 10, "noise": 10, "damages": 80}
 _TOOLS = ("onnx", "onnxruntime", "numpy", "tokenizers")
 
 
@@ -43,34 +46,41 @@ def sensitivity(
         raise UsageError("--calib: is missing; give questions, such as --calib squad or a file")
     started = time.monotonic()
     calibration_set = select(settings.calib, artifact.task, settings.calib_questions, data_dir, settings.seed)
-    with hold(artifact) as held:
-        return _measured(held, settings, calibration_set, started)
+    with hold(artifact) as held, phases("sensitivity", _PHASES) as phase:
+        return _measured(held, settings, calibration_set, started, phase)
 
 
 def _measured(
-    artifact: Artifact, settings: SensitivitySettings, calibration_set: CalibrationSet, started: float
+    artifact: Artifact,
+    settings: SensitivitySettings,
+    calibration_set: CalibrationSet,
+    started: float,
+    phase: Phase,
 ) -> Sensitivity:
-    workbench = set_up(
-        artifact,
-        calibration_set,
-        keep_float=(),
-        grids=(signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates),),
-        per_channel=True,
-        budget=settings.budget,
-        layout="onnxruntime",
-    )
-    reference = references(workbench)
+    with phase("calibrate"):
+        workbench = set_up(
+            artifact,
+            calibration_set,
+            keep_float=(),
+            grids=(signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates),),
+            per_channel=True,
+            budget=settings.budget,
+            layout="onnxruntime",
+        )
     tools, cpu = tool_versions(*_TOOLS), cpu_facts()
-    key = digest_of([workbench.treated.key, tools, cpu.kernels_json()])
+    journal = Journal(digest_of([workbench.treated.key, tools, cpu.kernels_json()]))
+    with phase("noise"):
+        reference = references(workbench, journal)
     damages, questions = damages_of(
         workbench,
         reference,
         calibration_set,
-        Journal(key),
+        journal,
         seconds=settings.budget - (time.monotonic() - started),
         budget=settings.budget,
         most_questions=settings.questions,
     )
+    forget(workbench.treated.observations.key)
     return Sensitivity(
         artifact=artifact.digest,
         choice=reference[workbench.groups[0].name].choice.label,

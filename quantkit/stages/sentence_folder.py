@@ -16,6 +16,7 @@ from quantkit.artifact.artifact import COMPANIONS, require_apart
 from quantkit.errors import ArtifactError
 from quantkit.files import new_folder, write_bytes, write_json
 from quantkit.graph.model import has_external_data, load_model, save_model
+from quantkit.progress import step
 from quantkit.runtime.hold import hold
 from quantkit.tasks.lengths import lengths_of
 from quantkit.tasks.tokenizer_files import SENTENCE_SETTINGS
@@ -48,7 +49,7 @@ def write_sentence_folder(artifact: Artifact, out: Path, *, force: bool = False)
     require_apart(out, artifact)
     facts = _pooling_facts(artifact)
     file = f"onnx/{_file_name(artifact)}"
-    with hold(artifact) as held, new_folder(out, force=force) as folder:
+    with step("convert"), hold(artifact) as held, new_folder(out, force=force) as folder:
         for name in COMPANIONS:
             if (held.path / name).is_file():
                 write_bytes(folder / name, (held.path / name).read_bytes())

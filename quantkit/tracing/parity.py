@@ -45,7 +45,7 @@ def compare(
     session = open_part(path, threads=cpu_facts().cores)
     planned = cases(ranges, parity_shapes(ranges.length))
     found = []
-    with track("compare with PyTorch", len(planned), "cases") as advance:
+    with track("with PyTorch", len(planned), "cases") as advance:
         for case in planned:
             found.append(
                 Difference(case=case.name, max_abs_diff=_difference(model, session, signature, case))

@@ -45,6 +45,18 @@ def test_another_key_knows_nothing() -> None:
     assert counter.times == 2
 
 
+def test_a_file_of_another_search_knows_nothing() -> None:
+    """A journal that was copied to another's place answers nothing, and both go on side by side in it."""
+    counter = Counter()
+    one, two = Journal("one"), Journal("two")
+    one.remembered("a", counter.measure)
+    two.path.write_bytes(one.path.read_bytes())
+    assert Journal("two").remembered("a", counter.measure) == {"value": 2}
+    assert Journal("two").remembered("a", counter.measure) == {"value": 2}
+    one.path.write_bytes(two.path.read_bytes())
+    assert Journal("one").remembered("a", counter.measure) == {"value": 1}
+
+
 def test_measurements_come_back_with_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The seconds are those of the measurement, not of reading."""
     now = iter([100.0, 102.5])

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server needs pip install quantkit[server]")
 pytest.importorskip("uvicorn", reason="the server needs pip install quantkit[server]")
+pytest.importorskip("prometheus_client", reason="the server needs pip install quantkit[server]")
 pytest.importorskip("torch", reason="the model is exported with torch (pip install quantkit[export])")
 
 import httpx
@@ -28,6 +30,7 @@ from quantkit.runtime.profile import RuntimeProfile
 from quantkit.stages.evaluate import evaluate
 from quantkit.stages.export import export
 from quantkit.stages.fuse import fuse
+from quantkit.tasks.squad import TASK
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "server"
@@ -44,7 +47,18 @@ def _script(name: str) -> ModuleType:
     return module
 
 
+sys.path.insert(0, str(EXAMPLE))
 SERVER, LOAD = _script("server"), _script("load")
+
+
+def _count(text: str, name: str) -> float:
+    """Return the value of a sample that has no labels."""
+    (value,) = re.findall(rf"^{name} (\S+)$", text, re.MULTILINE)
+    return float(value)
+
+
+def _asked(question: str, context: str) -> dict[str, object]:
+    return {"rows": [{"question": question, "context": context}]}
 
 
 @pytest.fixture(scope="module")
@@ -78,27 +92,22 @@ def _run(app: object, work: Callable[[httpx.AsyncClient], object]) -> object:
 def test_answers_are_those_of_evaluate(artifact: Artifact, equal_lengths: bool, tmp_path: Path) -> None:
     """Many at once, in shared batches, each gets its own answer; scores are shares; metrics add up."""
     expected = evaluate(artifact, settings=EvaluateSettings(data=str(DATA), limit=24)).scores
-    questions = SERVER.TASK.read(DATA, "data").questions[:24]
+    questions = TASK.read(DATA, "data").questions[:24]
     profile = RuntimeProfile(instances=2, token_budget=2048, equal_lengths=equal_lengths)
 
     async def work(client: httpx.AsyncClient) -> object:
-        asked = [{"question": each.question, "context": each.context} for each in questions]
+        asked = [_asked(each.question, each.context) for each in questions]
         answers = await asyncio.gather(*(client.post("/answer", json=one) for one in asked))
-        return [answer.json() for answer in answers], (await client.get("/metrics")).json()
+        return [answer.json()["rows"][0] for answer in answers], (await client.get("/metrics")).text
 
     answers, metrics = _run(SERVER.create_app(artifact, profile, wait_ms=500), work)
-    assert [score.answer for score in expected] == [answer["answer"] for answer in answers]
+    assert [score.answer for score in expected] == [answer["text"] for answer in answers]
     assert all(0 < answer["score"] <= 1.000001 for answer in answers)
-    assert tuple(metrics[name] for name in ("answered", "windows", "rejected", "failed", "inside")) == (
-        24,
-        24,
-        0,
-        0,
-        0,
-    )
-    assert metrics["mean_batch"] > 1
+    names = ("rows_total", "batch_size_sum", "windows_inside")
+    assert [_count(metrics, f"quantkit_{name}") for name in names] == [24, 24, 0]
+    assert _count(metrics, "quantkit_batch_size_count") < 24
     if equal_lengths:
-        assert metrics["padding"] == 0
+        assert _count(metrics, "quantkit_padding_tokens_total") == 0
 
 
 def test_a_full_server_refuses(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +121,7 @@ def test_a_full_server_refuses(artifact: Artifact, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ThreadEngine, "submit", submit_later)
 
     async def work(client: httpx.AsyncClient) -> object:
-        asked = {"question": "Who called?", "context": "Ann called. " * 3}
+        asked = _asked("Who called?", "Ann called. " * 3)
         codes = []
         for one in asyncio.as_completed([client.post("/answer", json=asked) for _ in range(12)]):
             codes.append((await one).status_code)
@@ -126,38 +135,14 @@ def test_a_full_server_refuses(artifact: Artifact, monkeypatch: pytest.MonkeyPat
     assert later == 200
 
 
-def test_bad_questions_are_refused_and_long_ones_answered(artifact: Artifact) -> None:
-    """No question is a 422; a text of many windows is answered from all of them, also beyond the queue's size."""
+def test_long_texts_are_answered(artifact: Artifact) -> None:
+    """A text of many windows is answered from all of them, also beyond the queue's size."""
 
     async def work(client: httpx.AsyncClient) -> object:
-        bad = await client.post("/answer", json={"question": "", "context": "x"})
-        long = await client.post("/answer", json={"question": "Who called?", "context": "Ann called. " * 900})
-        return bad.status_code, long.json()["windows"], (await client.get("/health")).json()
+        return (await client.post("/answer", json=_asked("Who called?", "Ann called. " * 900))).json()
 
     app = SERVER.create_app(artifact, RuntimeProfile(instances=1), queue=2)
-    code, windows, health = _run(app, work)
-    assert code == 422
-    assert windows > 2
-    assert ("ok", artifact.digest, 1) == (
-        health["status"],
-        health["artifact"],
-        health["profile"]["instances"],
-    )
-
-
-def test_a_stopped_server_says_so(artifact: Artifact) -> None:
-    """Before the start and after the end there is no health, and questions are refused."""
-    app = SERVER.create_app(artifact, RuntimeProfile(instances=1))
-
-    async def main() -> list[int]:
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
-            async with app.router.lifespan_context(app):
-                pass
-            asked = await client.post("/answer", json={"question": "a", "context": "b"})
-            return [(await client.get("/health")).status_code, asked.status_code]
-
-    assert asyncio.run(main()) == [503, 503]
+    assert _run(app, work)["windows"] > 2
 
 
 @pytest.fixture
@@ -180,13 +165,13 @@ def test_a_real_server_is_loaded_and_ends_gracefully(running: tuple[subprocess.P
     assert "p99" in str(poisson)
     found: list[httpx.Response] = []
     late = threading.Thread(
-        target=lambda: found.append(httpx.post(f"{url}/answer", json=asked[0], timeout=600))
+        target=lambda: found.append(httpx.post(f"{url}/answer", json={"rows": asked[:1]}, timeout=600))
     )
     late.start()
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
-        now = httpx.get(f"{url}/metrics", timeout=600).json()
-        if now["inside"] + now["answered"] > 40:
+        now = httpx.get(f"{url}/metrics", timeout=600).text
+        if _count(now, "quantkit_windows_inside") + _count(now, "quantkit_rows_total") > 40:
             break
     process.send_signal(signal.SIGTERM)
     late.join()

@@ -183,6 +183,31 @@ def test_tables_in_int8_are_those_of_their_name() -> None:
     assert agreements(graph)["words"] > 0.99
 
 
+@pytest.mark.parametrize(
+    ("op_type", "place"), [("DequantizeLinear", 0), ("QLinearAdd", 0), ("QLinearAdd", 3)]
+)
+def test_a_tables_zero_point_stands_behind_its_lookup(op_type: str, place: int) -> None:
+    """What takes a looked-up row of levels has their scale and zero point: a dequantization, or a sum in integers."""
+    ids, graph = graph_of()
+    scale = np.abs(TABLE).max() / 127
+    levels = weight(graph, "words.weight_quantized", np.rint(TABLE / scale + 128).astype(np.uint8))
+    looked = node(graph, "Gather", [levels, ids], "lookup")
+    points = [weight(graph, "scale", np.float32(scale)), weight(graph, "zero", np.uint8(128))]
+    other = [
+        graph.inputs[0],
+        weight(graph, "other_scale", np.float32(1)),
+        weight(graph, "zero_2", np.uint8(3)),
+    ]
+    taken = [looked, *points]
+    node(
+        graph,
+        op_type,
+        [*other, *taken] if place else [*taken, *other][: 3 if op_type[0] == "D" else 6],
+        "sum",
+    )
+    assert agreements(graph)["words"] > 0.99
+
+
 THIRD = RANDOM.normal(size=(INPUTS, INPUTS)).astype(np.float32)
 FOURTH = RANDOM.normal(size=(INPUTS, INPUTS)).astype(np.float32)
 LAYERS = {"query": THIRD, "key": FOURTH, "first": FIRST, "second": SECOND}

@@ -41,3 +41,26 @@ def test_without_a_search_nothing_is_added(line, mode: str) -> None:
     """Other modes are quantized with the section as it stands."""
     made = line(mode=mode, calib="c.json")
     assert made.recipe.quantize == made.quantize_settings
+
+
+@pytest.mark.parametrize(
+    ("own", "lengths"),
+    [({}, (128, 32, 128)), ({"max_length": 96}, (96, 32, 96)), ({"max_length": None}, (128, 32, 128))],
+    ids=["left open", "its own", "null"],
+)
+def test_search_and_distillation_have_the_lengths_of_the_export(
+    tmp_path: Path, own: dict[str, Any], lengths: tuple[int, int, int]
+) -> None:
+    """What is exported at 128 tokens is searched and trained at 128, unless its section says otherwise."""
+    recipe = Recipe.model_validate(
+        {
+            **{"name": "r", "checkpoint": "c", "quantize": {"mode": "static", "calib": "c.json"}},
+            "export": {"max_length": 128, "doc_stride": 32},
+            "search": {"data": "s.json", "min_throughput": "1.5x", **own},
+            "distill": {"data": ["s.json"], **own},
+        }
+    )
+    line = Line(recipe, WorkFolder(tmp_path), DataPlaces())
+    search, distill = line.search_settings, line.distill_settings
+    assert (search.max_length, search.doc_stride, distill.max_length) == lengths
+    assert (search.gate_data, distill.gate_data) == ("squad", "squad")

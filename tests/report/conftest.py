@@ -22,6 +22,7 @@ from quantkit.records.comparison import (
     ScoreSource,
     ThroughputSource,
 )
+from quantkit.records.shapes import OnWorkers, TrialTimes
 from quantkit.stages.report.gains import gains
 
 DIGESTS = {"large": "a" * 64, "large-int8": "b" * 64, "small": "c" * 64, "small-int8": "d" * 64}
@@ -175,6 +176,18 @@ def shape_search() -> ShapeSearch:
             _shape(3, "uniform", (6, 6, 6), (1536, 1536, 1536), speed=1.95, divergence=0.5),
         ),
         seconds={"moments": 20.0, "damage": 100.5},
+        trials=(
+            TrialTimes(part="moments", seconds=(20.0,)),
+            TrialTimes(part="damage", seconds=(50.25, 50.25)),
+            TrialTimes(part="candidates 1", seconds=(4000.0,)),
+        ),
+        on_workers=(
+            OnWorkers(
+                workers=8,
+                seconds=4070.25,
+                parts={"moments": 20.0, "damage": 50.25, "candidates 1": 4000.0},
+            ),
+        ),
         tools={"onnxruntime": "1.23.0"},
         cpu={"model": "Some <CPU> & more", "features": ["avx512_vnni"]},
     )

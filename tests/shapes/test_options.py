@@ -11,9 +11,11 @@ def test_networks_are_offered_very_few_neurons() -> None:
 
 
 def test_heads_go_one_by_one() -> None:
-    """Every number of heads is offered."""
+    """Every number of up to twelve heads is offered; of more, every other."""
     block = Block(layer=0, kind="attention", path="l", units=4, size=32, hidden=128)
     assert unit_counts(block, 128) == [4, 3, 2, 1, 0]
+    block = Block(layer=0, kind="attention", path="l", units=16, size=64, hidden=1024)
+    assert unit_counts(block, 128) == [16, 14, 12, 10, 8, 6, 4, 2, 0]
 
 
 def test_small_networks_are_offered_what_they_have() -> None:

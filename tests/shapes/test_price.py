@@ -1,11 +1,12 @@
-"""The price of the teacher is what the teacher was measured to cost."""
+"""Prices add up to what whole models were measured to cost."""
 
 import onnx_ir as ir
 import pytest
 
 from quantkit.shapes import price
+from quantkit.shapes.block_model import BlockRequest
 from quantkit.shapes.blocks import Block
-from quantkit.shapes.price import Load, WholeModel, prices_of, request
+from quantkit.shapes.price import Load, WholeModel, prices_of
 
 BLOCK = Block(layer=0, kind="feed_forward", path="l", units=64, size=1, hidden=32)
 
@@ -16,16 +17,18 @@ def whole(name: str) -> WholeModel:
 
 
 @pytest.mark.parametrize(
-    ("teacher", "beside"), [(17.0, 7.0), (11.0, 2.0)], ids=["the remainder", "never below its own part"]
+    ("empty", "teacher", "missing", "full"),
+    [(3.0, 12.0, 1.0, 10.0), (3.0, 10.0, 2.0, 9.0), (3.0, 13.0, 0.0, 10.0), (1.0, 8.0, 1.0, 8.0)],
+    ids=["adds up", "no more than its own", "no less than nothing", "no more than there is"],
 )
-def test_what_is_beside_blocks(monkeypatch: pytest.MonkeyPatch, teacher: float, beside: float) -> None:
-    """It is the teacher less its blocks, and at least the model without blocks less its residuals."""
-    monkeypatch.setattr(price, "measure_beside", lambda *_, **__: [10.0, 1.0, 3.0, teacher])
+def test_both_whole_models_come_out(
+    monkeypatch: pytest.MonkeyPatch, empty: float, teacher: float, missing: float, full: float
+) -> None:
+    """The price of all blocks is the teacher's time, and that of none the time without blocks."""
+    monkeypatch.setattr(price, "measure_beside", lambda *_, **__: [10.0, 2.0, empty, teacher])
     wanted = {
-        BLOCK: {
-            units: request(BLOCK, units, activation="BiasGelu", grid="int8", layout="onnxruntime")
-            for units in (64, 0)
-        }
+        BLOCK: {units: BlockRequest(kind=BLOCK.kind, hidden=BLOCK.hidden, units=units) for units in (64, 0)}
     }
     prices = prices_of(wanted, whole("empty"), [whole("teacher")], Load(rows=1, tokens=8), seconds=0.0)
-    assert prices.beside == beside
+    assert prices.blocks == {BLOCK: {64: full, 0: missing}}
+    assert (prices.of({BLOCK: 64}), prices.of({BLOCK: 0})) == (teacher, empty)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from quantkit.allocation.journal import Journal
 from quantkit.shapes import trials
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.trials import Trials
@@ -27,6 +28,8 @@ def test_what_was_compared_is_not_quantized_again(monkeypatch: pytest.MonkeyPatc
         return SimpleNamespace(divergence=0.1 if model == better else 0.2)
 
     monkeypatch.setattr(trials, "heal", lambda *_: {block: "healed"})
+    monkeypatch.setattr(trials, "as_written", lambda part: part)
+    monkeypatch.setattr(trials, "write_parts", lambda *_: None)
     monkeypatch.setattr(trials, "sat", divergence)
     monkeypatch.setattr(trials, "save_model", lambda model, _: saved.append(model))
     bench: Any = SimpleNamespace(model=None, observations=SimpleNamespace(job=SimpleNamespace(rows=[])))
@@ -39,7 +42,7 @@ def test_what_was_compared_is_not_quantized_again(monkeypatch: pytest.MonkeyPatc
         ladders={block: ladder},
         exam=nothing,
         held_out=nothing,
-        journal=nothing,
+        journal=Journal("key"),
         load=nothing,
     )
     one.built(units, Path("model.onnx"))

@@ -23,7 +23,9 @@ from quantkit.files import cache_folder
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model
 from quantkit.mixed_precision import options
+from quantkit.mixed_precision.finalists import elected
 from quantkit.mixed_precision.group_model import CostRequest
+from quantkit.quantization.observe import calibration
 from quantkit.recipe.settings import (
     AutoSettings,
     EvaluateSettings,
@@ -147,7 +149,7 @@ def test_report_is_about_what_was_made(searched: Artifact, fp32: Artifact) -> No
 
 
 def test_candidates_were_measured(searched: Artifact) -> None:
-    """Every candidate has marks, a throughput and a coverage; within the slack the least divergent is chosen."""
+    """Every candidate has marks, a throughput and a coverage; the finalists' throughput decides."""
     report = report_of(searched)
     assert len(report.candidates) >= 3
     for number, candidate in enumerate(report.candidates):
@@ -161,7 +163,10 @@ def test_candidates_were_measured(searched: Artifact) -> None:
     passed = [candidate for candidate in report.candidates if candidate.passed]
     limit = (1 + AutoSettings().slack) * min(candidate.predicted_cost_us for candidate in passed)
     affordable = [candidate for candidate in passed if candidate.predicted_cost_us <= limit]
-    assert min(affordable, key=lambda candidate: candidate.divergence).number == report.chosen
+    best = min(affordable, key=lambda candidate: candidate.divergence).number
+    together = [candidate for candidate in report.candidates if candidate.finalist]
+    assert {best, 0} <= {candidate.number for candidate in together}
+    assert elected(together, best, slack=AutoSettings().slack) == report.chosen
 
 
 def test_damage_is_priced_by_noise(searched: Artifact) -> None:
@@ -237,7 +242,7 @@ def test_a_kept_layer_keeps_its_group(
     assert {query, query.replace("query", "key"), query.replace("query", "value")} <= set(facts["kept_float"])
 
 
-@pytest.mark.parametrize("stage", ["alone", "candidate"])
+@pytest.mark.parametrize("stage", ["noise", "candidate", "finalists"])
 def test_interrupted_search_goes_on(
     stage: str,
     tiny_classifier: Path,
@@ -248,7 +253,15 @@ def test_interrupted_search_goes_on(
 ) -> None:
     """Ctrl-C leaves no artifact; the same command then measures only what was not measured, to the same end."""
     measured: list[str] = []
-    stop_after = {"alone": 4, "candidate": 1}
+    calibrated: list[str] = []
+    stop_after = {"noise": 3, "candidate": 1, "finalists": 0}
+    run_observed = calibration._run_observed
+
+    def counted_run(*arguments: Any, **options: Any) -> None:
+        calibrated.append("calibrated")
+        run_observed(*arguments, **options)
+
+    monkeypatch.setattr(calibration, "_run_observed", counted_run)
     remembered = Journal.remembered
 
     def counted(journal: Journal, of: Any, measure: Any) -> dict[str, Any]:
@@ -275,6 +288,7 @@ def test_interrupted_search_goes_on(
     measured.clear()
     resumed = True
     made = quantize(fp32, out, settings=settings)
+    assert calibrated == ["calibrated"]
     after = journal_lines()
     # Nothing that was in the journal was measured again, and everything that was measured is new in it.
     assert before == after[: len(before)]

@@ -21,6 +21,13 @@ def option_table() -> str:
     return table_text()
 
 
+def keywords() -> str:
+    """Return quantkit/api/keywords.py."""
+    from quantkit.cli.options.keywords import keywords_text
+
+    return keywords_text()
+
+
 def schema() -> str:
     """Return docs/recipe.schema.json, as `quantkit schema` prints it."""
     from quantkit.files import pretty_json
@@ -38,6 +45,7 @@ def document() -> str:
 
 FILES: dict[str, Callable[[], str]] = {
     "quantkit/cli/options/table.py": option_table,
+    "quantkit/api/keywords.py": keywords,
     "docs/recipe.schema.json": schema,
     "docs/cli.md": document,
 }

@@ -107,13 +107,23 @@ def merged_heads(mixed: ir.Node, features: int) -> tuple[ir.Node, ...]:
 
 
 def _on_the_way(value: ir.Value, source: ir.Node) -> list[ir.Node]:
-    """Return the nodes by which `value` is computed of what `source` makes."""
-    node = value.producer()
-    if node is None or node is source:
-        return []
-    reads = [part for part in node.inputs if part is not None]
-    found = [inner for part in reads for inner in _on_the_way(part, source)]
-    return [*found, node] if found or any(part.producer() is source for part in reads) else []
+    """Return the nodes by which `value` is computed of what `source` makes, each once."""
+    before: set[ir.Node] = set()
+    waiting = [value.producer()]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node is not source and node not in before:
+            before.add(node)
+            waiting.extend(part.producer() for part in node.inputs if part is not None)
+    found: dict[ir.Node, None] = {}
+    reached = [source]
+    while reached:
+        for output in reached.pop().outputs:
+            for reader in output.consumers():
+                if reader in before and reader not in found:
+                    found[reader] = None
+                    reached.append(reader)
+    return list(found)
 
 
 def _next(node: ir.Node, op_type: str) -> ir.Node:

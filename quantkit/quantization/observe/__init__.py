@@ -7,6 +7,7 @@ remember what they saw in a cache.
 
 from quantkit.quantization.observe.calibration import calibrate, observe
 from quantkit.quantization.observe.job import CalibrationJob
+from quantkit.quantization.observe.kept import forget
 from quantkit.quantization.observe.observations import Observations, observe_model
 from quantkit.quantization.observe.range import Range, RangeRule
 from quantkit.quantization.observe.statistics import Detail, Statistics
@@ -19,6 +20,7 @@ __all__ = [
     "RangeRule",
     "Statistics",
     "calibrate",
+    "forget",
     "observe",
     "observe_model",
 ]

@@ -1,6 +1,5 @@
 """The cache of calibration: what was seen of the same model on the same rows is not looked at again."""
 
-import io
 import logging
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from quantkit.errors import OutputError
-from quantkit.files import cache_folder, digest_of, write_bytes, write_json
+from quantkit.files import cache_folder, digest_of, write_json, write_stream
 from quantkit.quantization.observe.range import Range
 from quantkit.quantization.observe.statistics import Statistics, as_arrays, from_arrays
 from quantkit.runtime.cpu import cpu_facts
@@ -46,7 +45,7 @@ def read_statistics(path: Path, names: Sequence[str]) -> dict[str, Statistics] |
     """Return the cached statistics; None when there are none, or the file is broken or of other tensors."""
     try:
         # A file of a single array is no mapping: TypeError.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = from_arrays(arrays)
         return {name: found[name] for name in names}
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
@@ -55,10 +54,9 @@ def read_statistics(path: Path, names: Sequence[str]) -> dict[str, Statistics] |
 
 def write_statistics(path: Path, statistics: Mapping[str, Statistics]) -> None:
     """Keep statistics, less moments and sample; a warning when that cannot be done."""
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **as_arrays(statistics))
+    arrays = as_arrays(statistics)
     try:
-        write_bytes(path, content.getvalue())
+        write_stream(path, lambda stream: np.savez(stream, allow_pickle=False, **arrays))
     except OutputError as error:
         _LOG.warning("the calibration is not cached: %s", error)
 

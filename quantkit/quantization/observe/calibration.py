@@ -25,6 +25,7 @@ from quantkit.quantization.observe.cache import (
 )
 from quantkit.quantization.observe.histogram import Histogram
 from quantkit.quantization.observe.job import CalibrationJob
+from quantkit.quantization.observe.kept import KeptSums, forget
 from quantkit.quantization.observe.range import Range
 from quantkit.quantization.observe.ranges import METHODS
 from quantkit.quantization.observe.reductions import NumberedJob, Summaries, histograms
@@ -95,9 +96,17 @@ def calibrate(
 
 
 def observe(
-    model: ir.Model, tensors: Sequence[ir.Value], job: CalibrationJob, *, key: str, detail: Detail
+    model: ir.Model,
+    tensors: Sequence[ir.Value],
+    job: CalibrationJob,
+    *,
+    key: str,
+    detail: Detail,
+    keep: bool = False,
 ) -> dict[str, Statistics]:
     """Return the statistics of each tensor; cached like the ranges, but for moments and sample, which are large.
+
+    One that is interrupted goes on where it was (`quantkit.quantization.observe.kept`).
 
     Args:
         model: the FP32 model; its graph outputs are changed while this runs, and put back.
@@ -105,6 +114,7 @@ def observe(
         job: the rows; its method is not used.
         key: digest of the model, the rows and the settings: what the cache compares.
         detail: how much is kept; moments take memory of width² numbers a tensor.
+        keep: moments and sample stay on disk until `forget` is told that they are not needed any more.
 
     Raises:
         DatasetError: there is no row, or every row is padding.
@@ -118,13 +128,21 @@ def observe(
     if found is None:
         batches = job.batches()
         observer = StatisticsObserver(names, batches, detail=detail)
+        sums = KeptSums(key, observer)
         reduced = None
         if detail < Detail.MOMENTS:
             summaries = Summaries(detail=detail, per_row=observer.per_row)
-            reduced = _Reduced(reduction=summaries, consume=observer.consume_summary)
-        _run_observed(model, tensors, job, observer.consume, reduced)
+            reduced = _Reduced(reduction=summaries, consume=sums.consuming(observer.consume_summary))
+        if observer.done < len(batches):
+            with sums.on_interrupt():
+                consume = sums.consuming(observer.consume)
+                _run_observed(model, tensors, job, consume, reduced, done=observer.done)
         found = observer.statistics()
         write_statistics(path, found)
+        if keep and detail > Detail.CHANNELS:
+            sums.write()
+        else:
+            forget(key)
     return found
 
 
@@ -147,13 +165,18 @@ def _run_observed(
     job: CalibrationJob,
     consume: Callable[[Batch, Arrays], None],
     reduced: _Reduced | None,
+    *,
+    done: int = 0,
 ) -> None:
-    """Run every row alone and unpadded, and hand the tensors' values to `consume`, or what was made of them."""
+    """Run every row alone and unpadded, and hand the tensors' values to `consume`, or what was made of them.
+
+    Those that are `done` already are left out.
+    """
     names = tuple(tensor.name or "" for tensor in tensors)
     batches = job.batches()
     numbered = NumberedJob(
         rows=job.rows,
-        batches=batches,
+        batches=batches[done:],
         pad_id=job.pad_id,
         name=lambda index: f"calibration row {index}",
         places={batch.indices[0]: place for place, batch in enumerate(batches)},

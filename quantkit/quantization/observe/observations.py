@@ -43,6 +43,7 @@ def observe_model(
     *,
     detail: Detail,
     where: Where = HERE,
+    keep: bool = False,
 ) -> Observations:
     """Run the calibration rows through the model, once.
 
@@ -52,6 +53,7 @@ def observe_model(
         calibration_set: the examples.
         detail: how much is kept of every tensor (`Choice.detail`).
         where: they run; what is seen is the same.
+        keep: all that is seen stays on disk until `forget` is told the key: for work that goes on for hours.
 
     Raises:
         DatasetError: the set holds no text, or too few tokens for second moments.
@@ -82,4 +84,5 @@ def observe_model(
         **tool_versions(*_TOOLS),
     }
     key = calibration_key(artifact.digest, calibration_set.dataset.digest, matters)
-    return Observations(statistics=observe(model, tensors, job, key=key, detail=detail), job=job, key=key)
+    statistics = observe(model, tensors, job, key=key, detail=detail, keep=keep)
+    return Observations(statistics=statistics, job=job, key=key)

@@ -7,7 +7,8 @@ in a fixed order whatever thread ran them, so sums are the same every time.
 
 import enum
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,6 +128,43 @@ class StatisticsObserver:
                         sums.add_moments(values)
                 self._next += 1
 
+    @property
+    def done(self) -> int:
+        """How many rows were added."""
+        return self._next
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the sums take."""
+        return sum(sums.bytes for sums in self._sums)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let no row be added while the block runs."""
+        with self._lock:
+            yield
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all that was seen so far, for `restore`; nothing may be added meanwhile."""
+        arrays = {"names": np.array(self._tensors), "done": np.asarray(self._next)}
+        for place, sums in enumerate(self._sums):
+            arrays |= {f"{place}.{what}": array for what, array in sums.arrays().items()}
+        return arrays
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on where the observer was whose `arrays` these are.
+
+        Raises:
+            KeyError: something is missing.
+            ValueError: they are of other tensors.
+        """
+        if arrays["names"].tolist() != list(self._tensors):
+            raise ValueError("of other tensors")
+        restored = [_Sums(detail=self.detail) for _ in self._tensors]
+        for place, sums in enumerate(restored):
+            sums.restore(arrays, f"{place}.")
+        self._sums, self._next = restored, int(arrays["done"])
+
     def statistics(self) -> dict[str, Statistics]:
         """Return tensor name → statistics."""
         return {name: sums.statistics() for name, sums in zip(self._tensors, self._sums, strict=True)}
@@ -162,6 +200,35 @@ class _Sums:
             self._products = products
         else:
             self._products += products
+
+    @property
+    def bytes(self) -> int:
+        """Memory that they take, vectors not counted."""
+        products = 0 if self._products is None else self._products.nbytes
+        return products + sum(part.nbytes for part in self._sample)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return them by name."""
+        arrays = {
+            "low": np.asarray(self._low),
+            "high": np.asarray(self._high),
+            "sum": np.asarray(self._sum),
+            "squares": np.asarray(self._squares),
+            "tokens": np.asarray(self._tokens),
+        }
+        if self._products is not None:
+            arrays["products"] = self._products
+        if self._sample:
+            arrays["sample"] = np.concatenate(self._sample)
+        return arrays
+
+    def restore(self, arrays: Mapping[str, np.ndarray], prefix: str) -> None:
+        """Take what `arrays` returned."""
+        self._low, self._high = arrays[f"{prefix}low"], arrays[f"{prefix}high"]
+        self._sum, self._squares = arrays[f"{prefix}sum"], arrays[f"{prefix}squares"]
+        self._tokens = int(arrays[f"{prefix}tokens"])
+        self._products = arrays[f"{prefix}products"] if self._detail >= Detail.MOMENTS else None
+        self._sample = [arrays[f"{prefix}sample"]] if self._detail >= Detail.SAMPLE else []
 
     def statistics(self) -> Statistics:
         """Return the sums as means."""

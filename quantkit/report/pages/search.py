@@ -45,6 +45,7 @@ def _words(report: SearchReport) -> dict[str, Any]:
     named = places([group.sensitivity for group in report.groups])
     labels = tuple(dict.fromkeys(option.label for group in report.groups for option in group.options))
     total = sum(report.seconds.values())
+    together = any(found.finalist for found in report.candidates)
     return {
         "title": f"{score} {kept(chosen.ratio)} at {speed} · quantkit search",
         "met": report.met,
@@ -52,14 +53,18 @@ def _words(report: SearchReport) -> dict[str, Any]:
         "headline": f"{kept(chosen.ratio)} of the FP32 {score} at {speed} its throughput",
         "lead": (
             f"Candidate {chosen.number} of {len(report.candidates)}, "
-            f"{'the fastest that meets the target' if report.met else 'the best there was'}, on "
+            f"{_place(report, chosen)}, on "
             f"{report.selection_questions:,} questions of {report.selection} that the gate does not use. "
             f"FP32 scores {cut(report.baseline_score, 3)} there.{_judged(report, chosen)}"
         ),
         "numbers": _numbers(report, chosen),
         "picture_words": f"{score} against throughput of {len(report.candidates)} candidates and of FP32",
         "caption": f"Every candidate on {report.selection}; the numbers are those of the table.",
-        "candidates": [_candidate(found, chosen=found is chosen) for found in report.candidates],
+        "candidates": [
+            _candidate(found, chosen=found is chosen, alone=together and not found.finalist)
+            for found in report.candidates
+        ],
+        "together": together,
         "labels": labels,
         "groups": [
             _group(group, place, labels, first=row == 0 or place.layer != named[row - 1].layer)
@@ -76,6 +81,15 @@ def _words(report: SearchReport) -> dict[str, Any]:
         ],
         "facts": _facts(report),
     }
+
+
+def _place(report: SearchReport, chosen: CandidateRecord) -> str:
+    """Say which of the candidates was chosen, as the table shows it."""
+    if not report.met:
+        return "the best there was"
+    if chosen.throughput >= max(found.throughput for found in report.candidates if found.passed):
+        return "the fastest that meets the target"
+    return "which diverges least of the fast ones that meet the target"
 
 
 def _judged(report: SearchReport, chosen: CandidateRecord) -> str:
@@ -115,7 +129,7 @@ def _numbers(report: SearchReport, chosen: CandidateRecord) -> list[_Fact]:
     ]
 
 
-def _candidate(found: CandidateRecord, *, chosen: bool) -> dict[str, Any]:
+def _candidate(found: CandidateRecord, *, chosen: bool, alone: bool) -> dict[str, Any]:
     slow, fast = found.throughput_spread
     met = "met" if found.passed else "missed"
     return {
@@ -127,7 +141,7 @@ def _candidate(found: CandidateRecord, *, chosen: bool) -> dict[str, Any]:
         "expected": kept(found.expected_ratio),
         "expected_low": kept(found.expected_ratio_low),
         "throughput": times(found.throughput),
-        "spread": f"{slow:.2f} to {fast:.2f}",
+        "spread": f"{slow:.2f} to {fast:.2f}{', alone' if alone else ''}",
         "changed": f"{100 * found.changed:.2f} %",
         "divergence": nats(found.divergence),
         "predicted": nats(found.predicted_damage),

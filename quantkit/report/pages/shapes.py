@@ -3,7 +3,7 @@
 from typing import Any
 
 from quantkit.records import Sanity, ShapeBlock, ShapeCandidate, ShapeSearch
-from quantkit.records.shapes import UNHEALED
+from quantkit.records.shapes import UNHEALED, OnWorkers
 from quantkit.report.digits import MINUS, NONE, cut, kept, nats, parameters, short, size, times
 from quantkit.report.figures.shapes import shapes_svg
 from quantkit.report.groups import score_name
@@ -72,7 +72,20 @@ def _words(report: ShapeSearch) -> dict[str, Any]:
             {"name": name, "weight": f"{seconds:.3f}", "seconds": f"{seconds:,.1f} s"}
             for name, seconds in report.seconds.items()
         ],
+        "workers": [_on_workers(one) for one in report.on_workers],
         "facts": _facts(report),
+    }
+
+
+def _on_workers(one: OnWorkers) -> dict[str, str]:
+    built = sum(seconds for part, seconds in one.parts.items() if part.startswith("candidates"))
+    damage = one.parts.get("damage", 0.0)
+    return {
+        "workers": f"{one.workers:,}",
+        "all": _clock(one.seconds),
+        "damage": _clock(damage),
+        "candidates": _clock(built),
+        "rest": _clock(one.seconds - damage - built),
     }
 
 
@@ -201,5 +214,12 @@ def _fact(name: str, value: str, note: str = "") -> dict[str, str]:
 
 
 def _duration(seconds: float) -> str:
+    return f"{_clock(seconds)} in all."
+
+
+def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s in all." if minutes else f"{rest} s in all."
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -29,6 +29,7 @@ from quantkit.errors import ArtifactError
 from quantkit.files import digest_of, naming, naming_output_errors, require_free, sha256_file
 from quantkit.graph.kernels import Execution, trace_execution
 from quantkit.graph.model import load_model
+from quantkit.progress import phases
 from quantkit.recipe.import_settings import ImportSettings
 from quantkit.recipe.marks import in_key
 from quantkit.runtime.cpu import cpu_facts
@@ -53,6 +54,8 @@ from quantkit.tasks.tokenizer import Tokenizer
 from quantkit.tasks.tokenizer_files import read_json
 
 STAGE = "import"
+# Seconds that each takes of a small model on two slow cores.
+_PHASES = {"copy the model": 1, "compare token ids": 12, "run batches": 4}
 _TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy", "torch", "transformers")
 _TRIED = ((2, 7), (1, 3))
 """Batches that a model must take, as [rows, tokens]: traced graphs may have a length baked in."""
@@ -116,7 +119,7 @@ def import_folder(
         OutputError: `out` cannot be written.
     """
     require_free(out, force=force)
-    with measuring() as watch:
+    with measuring() as watch, phases("import", _PHASES) as phase:
         source = find_source(folder, settings.model_file, settings.companions)
         where = str(source.model)
         files = source.files()
@@ -126,15 +129,17 @@ def import_folder(
         signature = read_signature(model, settings.rename, where)
         require_encoder(signature, task_named(task), where)
         with new_artifact(out, force=force) as draft:
-            rewritten = _write_model(source, signature, draft)
-            _copy_companions(source, draft, files)
-            with naming(draft.path, source.folder):
+            with phase("copy the model"):
+                rewritten = _write_model(source, signature, draft)
+                _copy_companions(source, draft, files)
+            with phase("compare token ids"), naming(draft.path, source.folder):
                 ids = _compare_ids(draft, family, Config(values=config, where=where), source.folder.name)
                 lengths = fit(task_named(task), Tokenizer.load(draft.path), settings.asked())
-            _try_batches(draft.model_path, task_named(task), where)
-            execution = trace_execution(
-                draft.model_path, outputs=task_named(task).outputs, config=config, name=where
-            )
+            with phase("run batches"):
+                _try_batches(draft.model_path, task_named(task), where)
+                execution = trace_execution(
+                    draft.model_path, outputs=task_named(task).outputs, config=config, name=where
+                )
             _require_whole(execution, family, Config(values=config, where=where), where)
             found = precision.look(execution, stored_tensors(model.graph))
             decided = precision.decide(found, settings.precision, where)

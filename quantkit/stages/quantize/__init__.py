@@ -21,7 +21,7 @@ from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.graph.shared_weights import share_again, sharing
 from quantkit.mixed_precision import Chosen, find
 from quantkit.quantization.grids import Grid
-from quantkit.quantization.observe import Range, observe_model
+from quantkit.quantization.observe import Range, forget, observe_model
 from quantkit.quantization.treatments import WHOLE_MODEL, Treated, treat
 from quantkit.quantization.write import (
     apply,
@@ -151,6 +151,7 @@ def _quantize(
     if chosen:
         for name, content in search_files(chosen.report, recipe=dump_section(settings)).items():
             made.write_report(name, content)
+        forget(chosen.treated.observations.key)
     return made
 
 

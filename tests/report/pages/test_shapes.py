@@ -36,6 +36,7 @@ def test_page_says_what_the_report_says(shape_search) -> None:
         "✓ 2,304 0.016 576 µs",
         "\N{MINUS SIGN}0.50",
         "2 min 0 s in all.",
+        "8 1 h 7 min 50 s 1 h 6 min 20 s",
         "Some <CPU> & more",
         "avx512_vnni",
     )
