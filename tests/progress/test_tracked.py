@@ -83,3 +83,14 @@ def test_a_library_says_nothing_where_there_is_no_terminal() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PATH": ""}, cwd="."
     )
     assert done.stdout == "False True\n"
+
+
+def test_a_word_that_nobody_knows_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A slip in the variable changes nothing, and a warning says so."""
+    monkeypatch.setattr(lines, "_speaking", False)
+    monkeypatch.setenv(lines.HOW, "loud")
+    lines.speak()
+    assert caplog.messages == ["$QUANTKIT_PROGRESS: 'loud' is none of bar, lines, off, and changes nothing"]
+    assert lines.spoken()
