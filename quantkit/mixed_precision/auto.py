@@ -157,8 +157,8 @@ def _found(
         )
     clock.lap("search")
     best = found.best
-    with phase("finalists"):
-        compared = finalists(trials.candidates, best)
+    compared = finalists(trials.candidates, best)
+    with phase("finalists", works=1 + len(compared)):
         if len(compared) > 1:
             trials.time_again({number: found.solutions[number] for number in compared})
             best = elected([trials.candidates[number] for number in compared], best, slack=asked.slack)
