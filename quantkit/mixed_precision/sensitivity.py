@@ -104,7 +104,7 @@ def _exam(
 ) -> tuple[Exam, Remembered]:
     """Return an exam of as many questions as can be afforded, and what remembers what was found by it."""
     few = Exam(
-        workbench.artifact, questions.limit(_LEAST_QUESTIONS), confidence=0.8, judged=False, label="FP32"
+        workbench.artifact, questions.limit(_LEAST_QUESTIONS), confidence=0.8, judged=False, label="answer"
     )
     largest = max(workbench.groups, key=lambda group: group.macs)
 
@@ -124,7 +124,7 @@ def _exam(
     exam = (
         few
         if count == len(few.dataset.questions)
-        else Exam(workbench.artifact, questions.limit(count), confidence=0.8, judged=False, label="FP32")
+        else Exam(workbench.artifact, questions.limit(count), confidence=0.8, judged=False, label="answer")
     )
 
     def remembered(names: tuple[str, ...], measure: Callable[[], Marks]) -> tuple[Marks, float]:

@@ -10,6 +10,8 @@ _REMEMBERED = 1.0
 """A phase that took fewer seconds was remembered, and says nothing of how long others take."""
 _TELLING_SHARE = 0.02
 """Of a phase that must be done before its pace is believed."""
+_TELLING_SECONDS = 0.5
+"""Within which no speed is told."""
 _AT_ONCE = 0.1
 """Seconds from the beginning within which units that are told of were done before."""
 
@@ -74,7 +76,7 @@ class Work:
         """Units per second, of late."""
         (began, first), (_, last) = self._samples[0], self._samples[-1]
         seconds = time.monotonic() - began
-        return (last - first) / seconds if seconds > 0 else 0.0
+        return (last - first) / seconds if seconds > _TELLING_SECONDS else 0.0
 
     @property
     def left(self) -> float | None:
