@@ -19,7 +19,7 @@ WORK ?= runs
 .PHONY: quickstart check test test-all test-avx2 fuzz site style generate clean
 
 quickstart: $(VENV)/.run
-	@echo "3 of 3: running recipes/quickstart.yaml (about two minutes)"
+	@echo "3 of 3: running recipes/quickstart.yaml (a minute or so)"
 	$(BIN)/quantkit run recipes/quickstart.yaml --work $(WORK)/quickstart
 
 check: $(VENV)/.dev
