@@ -56,6 +56,7 @@ clean:
 	rm -rf $(VENV) runs registry build dist *.egg-info
 
 $(VENV)/.run: setup.cfg constraints.txt
+	@echo "installing into $(VENV): 1.5 GB, most of it torch; some minutes without a word"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e ".[export,auto]"
 	touch $@
