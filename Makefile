@@ -61,7 +61,7 @@ clean:
 $(VENV)/.run: setup.cfg constraints.txt
 	@echo "1 of 3: making $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	@echo "2 of 3: installing quantkit with torch, transformers and onnxruntime (some minutes)"
+	@echo "2 of 3: installing quantkit with torch, transformers and onnxruntime (1.5 GB, some minutes)"
 	$(PIP) -e ".[export,auto]"
 	touch $@
 
