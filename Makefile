@@ -19,7 +19,7 @@ WORK ?= runs
 .PHONY: quickstart check test test-all test-avx2 fuzz site style generate clean
 
 quickstart: $(VENV)/.run
-	@echo "3 of 3: running recipes/quickstart.yaml (about two minutes)"
+	@echo "3 of 3: running recipes/quickstart.yaml (a minute or so)"
 	$(BIN)/quantkit run recipes/quickstart.yaml --work $(WORK)/quickstart
 
 check: $(VENV)/.dev
@@ -61,7 +61,7 @@ clean:
 $(VENV)/.run: setup.cfg constraints.txt
 	@echo "1 of 3: making $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	@echo "2 of 3: installing quantkit with torch, transformers and onnxruntime (some minutes)"
+	@echo "2 of 3: installing quantkit with torch, transformers and onnxruntime (1.5 GB, some minutes)"
 	$(PIP) -e ".[export,auto]"
 	touch $@
 

@@ -283,7 +283,7 @@ def _candidate(number: int, *, met: bool, collapsed: bool) -> CandidateRecord:
     speed = 2.06 - 0.03 * number - 0.004 * number**2
     return CandidateRecord(
         number=number,
-        origin="fastest" if number == 1 else f"damage <= {0.004 * 0.7**number:.4f} nats",
+        origin="fastest options" if number == 1 else f"damage <= {0.004 * 0.7**number:.4f} nats",
         choices={"static": 26 - 2 * number, "blockwise 128": number - 1, "float": number},
         predicted_damage=0.004 * 0.7**number,
         predicted_cost_us=9000.0 + 400 * number,

@@ -145,7 +145,7 @@ class _Visits:
         if solution is None:
             limits = "; ".join(str(limit) for limit in self._asked.limits)
             raise UsageError(f"no choice of options is within the limits ({limits}); ask for less")
-        self._visit("fastest", solution)
+        self._visit("fastest options", solution)
 
     def visit_within(self, damage: float) -> None:
         """Visit the cheapest within a damage, or else the least damaging, unless time is up or it is known."""

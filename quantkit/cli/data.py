@@ -1,11 +1,15 @@
 """quantkit data: what is in a dataset file, as quantkit reads it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from quantkit.cli import options, show
 from quantkit.tables import TASKS
+
+if TYPE_CHECKING:
+    from quantkit.tasks.rows.findings import Findings
 
 
 @click.command("data")
@@ -50,7 +54,7 @@ def command(
         (_counted(task), f"{found.questions:,}"),
         (
             "without an answer",
-            f"{found.unanswered:,}" + (" (for calibration only)" if found.unanswered else ""),
+            f"{found.unanswered:,}{_calibration_only(found, dataset.path)}",
         ),
         *([("impossible", f"{found.impossible:,} (SQuAD 2.0)")] if found.impossible else []),
         ("repeated", f"{found.repeated:,}"),
@@ -74,6 +78,16 @@ def command(
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         show.put(f"{name:<{width}}  {value}")
+
+
+def _calibration_only(found: "Findings", path: Path) -> str:
+    """Return what rows without a right answer are good for, and how its column would be named if there is one."""
+    if not found.unanswered:
+        return ""
+    from quantkit.tasks.rows.columns import answer_column
+
+    column = answer_column(found.task, path)
+    return f" (for calibration only{'' if column is None else f', unless you name the column: {column}'})"
 
 
 def _counted(task: str) -> str:

@@ -116,9 +116,9 @@ class _Commands(click.Group):
         """Run the command; what click would swallow or dress up is passed on plainly."""
         from quantkit.progress import speak
 
-        speak()
         try:
             with _warnings_on_stderr():
+                speak()
                 return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise _Interrupted from error

@@ -131,7 +131,7 @@ def _found(
     limits = limits_of(workbench, asked.min_int8_coverage)
     journal = Journal(_key(workbench, settings, judged.digest))
     clock.lap("observe")
-    with phase("prices", works=3):
+    with phase("prices", works=4):
         options = list_options(workbench, journal, seconds=_COST_SHARE * clock.left)
     clock.lap("options")
     reference = {group: found[0] for group, found in options.items()}
@@ -145,7 +145,7 @@ def _found(
     )
     clock.lap("sensitivity")
     with phase("candidates", works=1 + _USUAL_CANDIDATES):
-        exam = Exam(artifact, judged, confidence=asked.confidence, label="FP32")
+        exam = Exam(artifact, judged, confidence=asked.confidence, label="answer")
         slots = slots_of(workbench, options, damages, asked.min_int8_coverage)
         trials = Trials(workbench, options, exam, journal, asked)
         found = walk(
@@ -157,8 +157,8 @@ def _found(
         )
     clock.lap("search")
     best = found.best
-    with phase("finalists"):
-        compared = finalists(trials.candidates, best)
+    compared = finalists(trials.candidates, best)
+    with phase("finalists", works=1 + len(compared)):
         if len(compared) > 1:
             trials.time_again({number: found.solutions[number] for number in compared})
             best = elected([trials.candidates[number] for number in compared], best, slack=asked.slack)

@@ -69,7 +69,7 @@ class Trials:
             with self._workbench.built(chosen) as path:
                 return self._measured(path)
 
-        with step(f"{number + 1}, {origin}", works=2):
+        with step(f"{number + 1}, {origin}", works=3):
             found = self._journal.remembered(of, measure)
         marks = Marks.from_json(found["marks"])
         self._seen.append(marks)

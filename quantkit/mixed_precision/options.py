@@ -69,7 +69,11 @@ def list_options(workbench: Workbench, journal: Journal, *, seconds: float) -> O
     Raises:
         QuantizationError: onnxruntime does not run a scheme's kernels.
     """
-    offered = {group.name: _offered(workbench, group) for group in workbench.groups}
+    offered = {}
+    with track("choices", len(workbench.groups), "groups") as advance:
+        for group in workbench.groups:
+            offered[group.name] = _offered(workbench, group)
+            advance(1)
     wanted = [_request(group, choice) for group in workbench.groups for choice in offered[group.name]]
     costs = measure_costs(wanted, tokens=TOKEN_BUDGET, seconds_budget=seconds)
     found = {}

@@ -78,11 +78,11 @@ def damages_of(
         UsageError: the time is not enough for one pass over each kind of layer.
     """
     with phases("damages", {"try": 6, "groups": 94}) as phase:
-        with phase("try", works=3):
+        with phase("try", works=4):
             exam, remembered = _exam(
                 workbench, reference, calibration_set.dataset, journal, _Time(seconds, budget, most_questions)
             )
-        with phase("groups"):
+        with phase("groups", works=1 + len(workbench.groups)):
             found = _measure(workbench, reference, exam, seconds=seconds, remembered=remembered)
     return found, len(exam.dataset.questions)
 
@@ -104,7 +104,7 @@ def _exam(
 ) -> tuple[Exam, Remembered]:
     """Return an exam of as many questions as can be afforded, and what remembers what was found by it."""
     few = Exam(
-        workbench.artifact, questions.limit(_LEAST_QUESTIONS), confidence=0.8, judged=False, label="FP32"
+        workbench.artifact, questions.limit(_LEAST_QUESTIONS), confidence=0.8, judged=False, label="answer"
     )
     largest = max(workbench.groups, key=lambda group: group.macs)
 
@@ -124,7 +124,7 @@ def _exam(
     exam = (
         few
         if count == len(few.dataset.questions)
-        else Exam(workbench.artifact, questions.limit(count), confidence=0.8, judged=False, label="FP32")
+        else Exam(workbench.artifact, questions.limit(count), confidence=0.8, judged=False, label="answer")
     )
 
     def remembered(names: tuple[str, ...], measure: Callable[[], Marks]) -> tuple[Marks, float]:
@@ -176,7 +176,8 @@ def _measure(
         return remembered(names, run)
 
     # The largest group: no pass takes longer.
-    _, pass_seconds = measure([max(workbench.groups, key=lambda group: group.macs)])
+    with step("the largest", works=2):
+        _, pass_seconds = measure([max(workbench.groups, key=lambda group: group.macs)])
     bundles = bundled(workbench.groups, most=int((seconds - pass_seconds) / max(pass_seconds, 1e-3)))
     if bundles is None:
         kinds = len({group.kind for group in workbench.groups})
@@ -186,11 +187,10 @@ def _measure(
             f"takes {needed} s; raise it in proportion, or take fewer questions"
         )
     found: dict[str, Damage] = {}
-    with step("one by one", works=len(bundles)):
-        for number, bundle in enumerate(bundles, 1):
-            with step(f"{number} of {len(bundles)}"):
-                marks, _ = measure(bundle)
-            found |= _shared(bundle, marks, reference)
+    for number, bundle in enumerate(bundles, 1):
+        with step(f"{number} of {len(bundles)}", works=2):
+            marks, _ = measure(bundle)
+        found |= _shared(bundle, marks, reference)
     return {group.name: found[group.name] for group in workbench.groups}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from quantkit.printable import one_line
-from quantkit.progress.lines import HOW, clock
+from quantkit.progress.lines import HOW, WAYS, clock
 from quantkit.progress.work import Work
 
 _WIDTH = 12
@@ -18,7 +18,7 @@ def on_terminal() -> bool:
     from rich.console import Console
 
     asked = os.environ.get(HOW)
-    if asked:
+    if asked in WAYS:
         return asked == "bar"
     return Console(stderr=True).is_terminal and os.environ.get("CI", "") in ("", "false", "0")
 

@@ -1,5 +1,6 @@
 """Lines: progress where there is no terminal, such as a job's log: at first soon, then less and less often."""
 
+import logging
 import os
 import sys
 import threading
@@ -7,35 +8,32 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from quantkit.errors import UsageError
 from quantkit.printable import one_line
 from quantkit.progress.work import Work
 
 HOW = "QUANTKIT_PROGRESS"
 """The variable that says how progress is shown: `bar`, `lines` or `off`."""
-_WAYS = ("bar", "lines", "off")
+WAYS = ("bar", "lines", "off")
 _FIRST, _MOST, _GROWTH = 2.0, 60.0, 1.6
 """Seconds of silence: before the first line, at most, and how they grow."""
 _LOOK = 0.25
+_LOG = logging.getLogger(__name__)
 _speaking = False
 
 
 def speak() -> None:
-    """Print lines from now on where there is no terminal: a command does, a library in somebody's program does not.
-
-    Raises:
-        UsageError: what `HOW` says is none of the ways.
-    """
+    """Print lines from now on where there is no terminal: a command does, a library in somebody's program does not."""
     global _speaking  # noqa: PLW0603 - of the process, as stderr is
     _speaking = True
     asked = os.environ.get(HOW)
-    if asked and asked not in _WAYS:
-        raise UsageError(f"${HOW}: {asked!r} is none of {', '.join(_WAYS)}")
+    if asked and asked not in WAYS:
+        _LOG.warning("$%s: %r is none of %s, and changes nothing", HOW, asked, ", ".join(WAYS))
 
 
 def spoken() -> bool:
     """Tell whether lines are printed where there is no terminal."""
-    return os.environ.get(HOW) == "lines" if os.environ.get(HOW) else _speaking
+    asked = os.environ.get(HOW)
+    return asked == "lines" if asked in WAYS else _speaking
 
 
 @contextmanager

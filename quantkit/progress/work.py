@@ -8,6 +8,10 @@ from typing import Protocol
 _SAMPLES = 50
 _REMEMBERED = 1.0
 """A phase that took fewer seconds was remembered, and says nothing of how long others take."""
+_TELLING_SHARE = 0.02
+"""Of a phase that must be done before its pace is believed."""
+_TELLING_SECONDS = 0.5
+"""Within which no speed is told."""
 _AT_ONCE = 0.1
 """Seconds from the beginning within which units that are told of were done before."""
 
@@ -72,7 +76,7 @@ class Work:
         """Units per second, of late."""
         (began, first), (_, last) = self._samples[0], self._samples[-1]
         seconds = time.monotonic() - began
-        return (last - first) / seconds if seconds > 0 else 0.0
+        return (last - first) / seconds if seconds > _TELLING_SECONDS else 0.0
 
     @property
     def left(self) -> float | None:
@@ -85,7 +89,9 @@ class Work:
     def label(self) -> str:
         """What is going on, from the outermost to the innermost."""
         own, inner = f"{self.what}: {self.note}" if self.note else self.what, self.inner
-        return own if inner is None else f"{own}: {inner.label}"
+        if inner is None:
+            return own
+        return inner.label if inner.what == own else f"{own}: {inner.label}"
 
     @property
     def phase(self) -> str:
@@ -174,7 +180,7 @@ class Whole(Work):
         rest = 0.0
         if inner is not None:
             took, share = time.monotonic() - inner.started, inner.share
-            if share > 0 and took >= _REMEMBERED:
+            if share >= _TELLING_SHARE and took >= _REMEMBERED:
                 here = self._weights.get(inner.what, 0.0)
                 seconds, weight, later = seconds + took, weight + here * share, later - here
                 rest = took * (1 - share) / share

@@ -32,7 +32,9 @@ class CandidateRecord(Record):
     """One assignment of choices to groups, built and judged on the selection questions."""
 
     number: int
-    origin: str = Field(description="where it comes from, such as 'fastest' or 'damage <= 0.0031 nats'")
+    origin: str = Field(
+        description="where it comes from, such as 'fastest options' or 'damage <= 0.0031 nats'"
+    )
     choices: dict[str, int] = Field(description="label → groups that have it")
     predicted_damage: float
     predicted_cost_us: float

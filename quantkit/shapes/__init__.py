@@ -4,7 +4,8 @@ A client of `allocation` (blocks are slots, numbers of units are options), `late
 
 * `find`: the whole search, from a teacher's fused artifact; `search`: its walk; `goal`: what is asked.
 * `blocks`, `order`, `options`: what can be removed, in which order, and what is left.
-* `damage`, `price`, `block_model`, `slots`, `correct`: what each option does and costs, for the solver.
+* `damage`, `onward`, `rest`: what each option does to the answers; `price`, `wanted`, `block_model`: what it costs.
+* `slots`, `correct`: options for the solver.
 * `rewrite`, `quantized`, `heal`, `trials`: candidates as graphs and INT8 models, and judged.
 * `kept`: healed candidates on disk, for a search that goes on; `phases`, `hours`: how long it takes, here and on more
   machines.

@@ -64,12 +64,12 @@ def search(
     require_head(checkpoint.task, "search")
     with phases("search", expected(checkpoint.shape, settings)) as phase:
         started = time.monotonic()
-        with phase("export"):
+        with phase("export", works=2):
             exported = export(checkpoint.folder, work / "teacher")
         around = {"export": time.monotonic() - started}
         with hold(exported) as teacher:
             found = find(teacher, settings, data_dir=data_dir, phase=phase)
-            with new_folder(out, force=force) as folder, phase("check"):
+            with new_folder(out, force=force) as folder, phase("check", works=6):
                 started = time.monotonic()
                 folders = _write(checkpoint, found, folder)
                 sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)

@@ -21,9 +21,11 @@ from quantkit.errors import DatasetError, EvaluationError, UsageError
 from quantkit.files import digest_of
 from quantkit.metrics.distributions import Outcome
 from quantkit.metrics.metric import Metric
+from quantkit.tasks.rows.columns import answer_column
 from quantkit.tasks.tokenizer import Tokenizer
 
 _THRESHOLD = "null_score_diff_threshold"
+_IN_NO_COLUMN = ("right answer", "second text")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -287,8 +289,11 @@ def unanswered(dataset: Dataset, question: Question, what: str) -> DatasetError:
         question: the first such one.
         what: it lacks, such as "label".
     """
+    column = None if what in _IN_NO_COLUMN else answer_column(dataset.task, dataset.path)
+    name_it = "" if column is None else f"say which column it is ({column}), or "
     return DatasetError(
-        f"{dataset.path}: {question.id}: has no {what}, so there is nothing to score; use the file for calibration only"
+        f"{dataset.path}: {question.id}: has no {what}, so there is nothing to score; "
+        f"{name_it}use the file for calibration only"
     )
 
 

@@ -58,7 +58,7 @@ def test_fastest_that_passes_is_the_result_and_others_give_context() -> None:
     fake = Fake(lambda solution: 0.0)
     found = fake.search()
     assert (found.best, found.met, len(found.verdicts)) == (0, True, CONTEXT)
-    assert fake.origins[0] == "fastest"
+    assert fake.origins[0] == "fastest options"
     assert sorted(costs(found)) == costs(found)
 
 

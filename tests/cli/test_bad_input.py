@@ -457,6 +457,7 @@ def _write_datasets() -> None:
     Path("stars.csv").write_text("words,stars\ngood,1\n", encoding="utf-8")
     Path("short.csv").write_text("text,label\ngood\n", encoding="utf-8")
     Path("cut.jsonl.gz").write_bytes(gzip.compress(TEXTS.encode())[:-4])
+    Path("graded.csv").write_text("text,grade\ngood,1\n", encoding="utf-8")
     Path("calls.txt").write_text("good\nbad\n", encoding="utf-8")
     rows: dict[str, list[dict[str, object]]] = {
         "sets": [{"text": "good", "labels": {"joy": 1}}],

@@ -58,7 +58,7 @@ def asked(folder: Path, *words: str) -> list[str]:
         (("run", "minilm-s"), ["plain,minilm-search", "plain,minilm-static", "file,minilm-s"]),
         (("export", "qu"), ["plain,quickstart", "dir,qu"]),
         (("evaluate", "int8", "--data", "squad"), ["plain,squad", "plain,squad-train", "file,squad"]),
-        (("quantize", "int8", "--calib", "call"), ["plain,callcentre", "file,call"]),
+        (("quantize", "int8", "--calib", "callcentre-n"), ["plain,callcentre-names", "file,callcentre-n"]),
         (("quantize", "int8", "--calib-method", "m"), ["plain,minmax", "plain,mse"]),
         (("quantize", "int8", "--smooth-quant", "a"), ["plain,auto"]),
         (("quantize", "int8", "--calib-m"), ["plain,--calib-method"]),

@@ -81,3 +81,11 @@ def test_what_was_remembered_counts_as_done_and_not_as_fast(clock: _Clock) -> No
     clock.now += 10
     passes.advance(1)
     assert whole.left == pytest.approx(90, abs=1e-9)
+
+
+def test_a_word_is_not_said_twice() -> None:
+    """Work inside of a phase of the same name shows once."""
+    whole, phase = Whole("auto", {"calibrate": 1}), Parts("calibrate")
+    whole.enter(phase)
+    phase.enter(Work("calibrate", 60, "windows"))
+    assert whole.label == "auto: calibrate 0/60 windows"

@@ -71,7 +71,10 @@ def test_expected_scores_are_the_right_label_s_probabilities(tmp_path: Path, tok
         (["{"], "is not JSON \\(.*\\); give"),
         ([LINES[0], {"id": "2", "text": "x"}], "line 2: label is None, not a label; give"),
         ([{**LINES[0], "id": True}], "line 1: the id is True; give"),
-        ([{"id": "1", "txet": "x"}], "no column is the text; say .* has id, txet"),
+        (
+            [{"id": "1", "txet": "x"}],
+            r"no column is the text; say 'FILE\?text=COLUMN&label=COLUMN' \(it has id, txet",
+        ),
         ([LINES[0], LINES[0]], "line 2: id '1' was used before; give"),
     ],
 )

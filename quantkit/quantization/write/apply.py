@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from quantkit.files import digest_of, sha256_bytes
 from quantkit.graph.linear import Linear, linear_layers
+from quantkit.progress import track
 from quantkit.quantization.choice import INTEGER, Assignment, Choice, grouped
 from quantkit.quantization.grids import QuantizedWeight
 from quantkit.quantization.observe.calibration import calibrate
@@ -55,9 +56,11 @@ def apply(model: ir.Model, assignment: Assignment, treated: Treated) -> dict[str
     groups = _treated_groups(model, assignment, treated)
     ranges = _ranges(model, groups, treated)
     weights: dict[str, QuantizedWeight] = {}
-    for place, group in enumerate(groups):
-        if group.choice.scheme in INTEGER:
-            weights |= _rounded(model.graph, group, ranges.get(place), treated)
+    with track("round", len(groups), "groups") as advance:
+        for place, group in enumerate(groups):
+            if group.choice.scheme in INTEGER:
+                weights |= _rounded(model.graph, group, ranges.get(place), treated)
+            advance(1)
     found: dict[str, Range] = {}
     for place, group in enumerate(groups):
         for decision in group.reading.decisions if group.reading else ():

@@ -20,6 +20,7 @@ from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.graph.shared_weights import share_again, sharing
 from quantkit.mixed_precision import Chosen, find
+from quantkit.progress import phases
 from quantkit.quantization.grids import Grid
 from quantkit.quantization.observe import Range, forget, observe_model
 from quantkit.quantization.treatments import WHOLE_MODEL, Treated, treat
@@ -51,6 +52,9 @@ from quantkit.tasks.calibration_set import CalibrationSet, select
 from quantkit.tasks.data_places import DataPlaces
 
 STAGE = "quantize"
+
+# Seconds that each takes of a small model on two slow cores.
+_PHASES = {"calibrate": 15, "round": 10, "write": 1, "read kernels": 2}
 
 
 def quantize(
@@ -107,17 +111,19 @@ def _quantize(
         model = load_model(artifact.model_path)
         opened = open_embed_layer_norm(model)
         assignment = assign(artifact, model, settings, grid)
-        with new_artifact(out, force=force) as draft:
-            treated = (
-                chosen.treated
-                if chosen
-                else _observed(artifact, model, calibration_set, assignment, settings)
-            )
+        with new_artifact(out, force=force) as draft, phases("quantize", _PHASES) as phase:
+            with phase("calibrate"):
+                treated = (
+                    chosen.treated
+                    if chosen
+                    else _observed(artifact, model, calibration_set, assignment, settings)
+                )
             assignment = assignment.settled(model, treated.statistics)
             facts = grid_facts(grid, settings, target, cpu)
             facts |= treatment_facts(artifact, settings, assignment, treated)
             shared = sharing(linear_layers(model.graph))
-            rewritten = _rewrite(model, assignment, treated)
+            with phase("round"):
+                rewritten = _rewrite(model, assignment, treated)
             if assignment.scores:
                 facts["attention"] = {"qk": len(assignment.scores)}
             if calibration_set is not None and treated.observations.job is not None:
@@ -125,10 +131,12 @@ def _quantize(
                 ids = {"ids": list(calibration_set.ids)}
                 write_json(draft.path / CALIBRATION, {**facts["calibration"], **ids, **rewritten.as_json()})
             layout = settings.layout_for(target.name)
-            facts["layout"] = {"name": layout, **lay_out(model, layout)}
-            share_again(model.graph, shared)
-            save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
-            facts |= read_back(artifact, draft.model_path, assignment)
+            with phase("write"):
+                facts["layout"] = {"name": layout, **lay_out(model, layout)}
+                share_again(model.graph, shared)
+                save_model(model, draft.model_path, external=has_external_data(artifact.model_path))
+            with phase("read kernels"):
+                facts |= read_back(artifact, draft.model_path, assignment)
             facts["expected"] = expected(artifact, opened, facts)
             if chosen:
                 facts["search"] = search_facts(asked, chosen)

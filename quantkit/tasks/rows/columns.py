@@ -10,6 +10,15 @@ from quantkit.files import digest_of
 from quantkit.tasks.rows.formats import Row
 
 _ID_LETTERS = 16
+# Task → the meaning that a score needs and calibration does not. Not of NER: the columns of CoNLL have no names.
+_RIGHT_ANSWER: Mapping[str, str] = {
+    "squad": "answers",
+    "text-classification": "label",
+    "multi-label-classification": "label",
+    "text-regression": "score",
+    "reranking": "relevance",
+    "sentence-similarity": "score",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +63,32 @@ def called(
         column = asked.get(meaning.name) or _first(meaning.known, free)
         if column is None and meaning.needed:
             raise DatasetError(
-                f"{path}: no column is the {meaning.name}; say FILE?{meaning.name}=COLUMN (it has {', '.join(columns)})"
+                f"{path}: no column is the {meaning.name}; say {_wanted(columns, meanings, asked)} "
+                f"(it has {', '.join(columns)})"
             )
         if column is not None:
             found[meaning.name] = column
     return found
+
+
+def answer_column(task: str, path: Path) -> str | None:
+    """Return how the column of right answers is named behind a file; None where its columns have no names."""
+    meaning = None if path.suffix == ".txt" else _RIGHT_ANSWER.get(task)
+    return None if meaning is None else f"'FILE?{meaning}=COLUMN'"
+
+
+def _wanted(columns: Sequence[str], meanings: Sequence[Meaning], asked: Mapping[str, str]) -> str:
+    """Return how to name every column that is looked for and not found, so that one try mends all."""
+    free = [name for name in columns if name not in asked.values()]
+    missing = [
+        meaning.name
+        for meaning in meanings
+        if (meaning.needed or meaning.name in _RIGHT_ANSWER.values())
+        and meaning.name not in asked
+        and _first(meaning.known, free) is None
+    ]
+    given = [f"{name}={column}" for name, column in asked.items()]
+    return "'FILE?" + "&".join([*given, *(f"{name}=COLUMN" for name in missing)]) + "'"
 
 
 def _first(known: Sequence[str | tuple[str, ...]], free: Sequence[str]) -> str | None:

@@ -107,3 +107,29 @@ def test_missing_extra_is_one_line(make_search, monkeypatch, missing: str) -> No
     monkeypatch.delitem(sys.modules, "matplotlib.style", raising=False)
     with pytest.raises(UsageError, match=rf'{missing}.*pip install "quantkit\[report\]"'):
         search_page(make_search())
+
+
+def test_times_of_another_moment_are_marked(make_search) -> None:
+    """Finalists were timed together; a candidate that was timed alone says so, where it may contradict them."""
+    report = make_search()
+    before = " ".join(_Reader(search_page(report)).text)
+    finalists = tuple(
+        found.model_copy(update={"finalist": place < 2}) for place, found in enumerate(report.candidates)
+    )
+    text = " ".join(_Reader(search_page(report.model_copy(update={"candidates": finalists}))).text)
+    assert (before.count(", alone"), text.count(", alone")) == (0, len(report.candidates) - 2)
+    assert "finalists and FP32 all in turns" in " ".join(text.split())
+
+
+def test_the_fastest_is_said_of_the_fastest_alone(make_search) -> None:
+    """Where another that passed shows more throughput, the page does not call the chosen one the fastest."""
+    report = make_search()
+    faster = tuple(
+        found
+        if found.number == report.chosen
+        else found.model_copy(update={"throughput": 2.45, "passed": True})
+        for found in report.candidates
+    )
+    text = " ".join(_Reader(search_page(report.model_copy(update={"candidates": faster}))).text)
+    assert "the fastest that meets" not in text
+    assert "which diverges least of the fast ones that meet the target" in " ".join(text.split())

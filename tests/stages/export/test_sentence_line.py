@@ -116,7 +116,23 @@ def test_half_of_the_scores_are_no_file(line: Path, tmp_path: Path) -> None:
     (tmp_path / "half.jsonl").write_text("\n".join([rows[0], json.dumps(bare), *rows[2:]]))
     result = run(f"evaluate {line}/fp32 --data {tmp_path}/half.jsonl")
     assert result.exit_code == 2
-    assert "has no score, so there is nothing to score" in result.stderr
+    assert "half.jsonl: line 2: score is None, not a number" in result.stderr
+
+
+@pytest.mark.slow
+def test_mode_auto_needs_no_scores(line: Path, tmp_path: Path) -> None:
+    """Texts alone say how far a candidate's embeddings are from FP32's; the target is their mean cosine."""
+    pytest.importorskip("scipy")
+    asked = "--calib-questions 20 --select-questions 30 --target 0.95 --budget 120 --json"
+    result = run(
+        f"quantize {line}/fp32 -o {tmp_path}/auto --mode auto --calib {line}/texts.jsonl "
+        f"--gate-data {line}/pairs.jsonl {asked}"
+    )
+    assert result.exit_code == 0, result.stderr
+    report = json.loads((tmp_path / "auto" / "reports" / "search.json").read_text())
+    chosen = next(one for one in report["candidates"] if one["number"] == report["chosen"])
+    assert (report["met"], report["baseline_score"], chosen["ratio"]) == (True, 100.0, 1.0)
+    assert 0.95 <= chosen["expected_ratio_low"] <= chosen["expected_ratio"] < 1
 
 
 @pytest.mark.parametrize("name", ["fp32", "int8"])
