@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,17 +131,15 @@ def make(folder: Path, script: Path, *arguments: str | Path) -> None:
     )
 
 
-def run_page(page: str, folder: Path, environments: Path, seen: set[Command]) -> list[Done]:
+def run_page(page: str, folder: Path, environments: Path, seen: set[Command]) -> Iterator[Done]:
     """Run the commands of a page that no page before it had."""
     read = read_page(PAGES / f"{page}.md", {OWN, *REQUIREMENTS})
     for name, content in read.files.items():
         (folder / name).write_text(content, encoding="utf-8")
-    done = []
     for command in read.commands:
         if command not in seen:
             seen.add(command)
-            done.append(run(page, command, folder, programs(command.environment, environments)))
-    return done
+            yield run(page, command, folder, programs(command.environment, environments))
 
 
 def programs(environment: str, environments: Path) -> Path:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 @options.settings("EvaluateSettings")
 @click.option("--refresh", is_flag=True, help="Evaluate again, also what was evaluated before.")
 @trust_options(untrusted=False)
-@options.allow_code_option
 @options.json_option
 def command(
     *,
@@ -26,7 +25,6 @@ def command(
     given: options.Given,
     refresh: bool,
     trust: Trust,
-    allow_code: bool,
     as_json: bool,
 ) -> None:
     """Measure F1 and exact match of an artifact.
@@ -41,7 +39,7 @@ def command(
     from quantkit.tasks.own_metric import OwnMetric
 
     settings, limits = given.build(EvaluateSettings), trust.limits()
-    own = OwnMetric.allowed(settings.metric, allow_code=allow_code)
+    own = OwnMetric.allowed(settings.metric, allow_code=trust.allow_code)
     with show.working(), contextlib.ExitStack() as stack:
         opened = Artifact.open(artifact)
         process = None if limits is None else stack.enter_context(Confined(limits, (opened,)))

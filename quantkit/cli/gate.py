@@ -29,7 +29,6 @@ class Files:
     click.option("--markdown", type=options.FILE, help="Also write the Markdown summary to this file."),
 )
 @trust_options(untrusted=True)
-@options.allow_code_option
 @options.json_option
 def command(
     *,
@@ -38,7 +37,6 @@ def command(
     given: options.Given,
     files: Files,
     trust: Trust,
-    allow_code: bool,
     as_json: bool,
 ) -> int:
     """Judge a candidate against its FP32 baseline.
@@ -56,7 +54,7 @@ def command(
     evaluation = given.build(EvaluateSettings)
     terms = Terms(
         evaluate=evaluation,
-        own=OwnMetric.allowed(evaluation.metric, allow_code=allow_code),
+        own=OwnMetric.allowed(evaluation.metric, allow_code=trust.allow_code),
         gate=given.build(GateSettings),
         cached=not trust.no_cache,
         limits=trust.limits(),

@@ -87,7 +87,8 @@ def require_evidence(artifact: Artifact) -> Evidence:
     if report.verdict != "pass":
         failed = ", ".join(check.name for check in report.checks if check.decides and check.verdict != "pass")
         raise PublishRefused(
-            f"{artifact.path}: its gate report says {report.verdict} ({failed or 'no check'})"
+            f"{artifact.path}: its gate report says {report.verdict} ({failed or 'no check'}); "
+            f"what to do is in its {REPORTS}/gate.md"
         )
     evidence, settings = read_evidence(artifact, sources), _settings(artifact, report)
     try:

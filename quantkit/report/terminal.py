@@ -7,6 +7,7 @@ from rich.text import Text
 
 from quantkit.printable import cell
 from quantkit.records.gate import GateReport, Verdict
+from quantkit.report.advice import advice
 from quantkit.report.digits import cut, short
 
 STYLES: dict[Verdict, str] = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
@@ -14,7 +15,7 @@ STYLES: dict[Verdict, str] = {"pass": "bold green", "fail": "bold red", "inconcl
 
 def render(report: GateReport) -> RenderableType:
     """Return what `rich.console.Console.print` shows. Text of the report is never read as markup."""
-    return Group(_headline(report), _numbers(report), _checks(report))
+    return Group(_headline(report), _numbers(report), _checks(report), *map(_advised, advice(report)))
 
 
 def show(report: GateReport, console: Console | None = None) -> None:
@@ -34,6 +35,10 @@ def _headline(report: GateReport) -> Text:
     return line
 
 
+def _advised(line: str) -> Text:
+    return Text(f"→ {cell(line)}")
+
+
 def _numbers(report: GateReport) -> Table:
     table = Table.grid(padding=(0, 2))
     interval, kept = report.interval, report.questions - report.excluded
@@ -45,7 +50,7 @@ def _numbers(report: GateReport) -> Table:
         ("ratio, kept", f"{cut(report.kept_ratio)} on the {kept:,} that were not calibrated on"),
         (
             f"{interval.confidence:.0%} interval",
-            f"{cut(interval.low)} to {cut(interval.high)}, {report.clusters} articles, by {report.resampled}",
+            f"{cut(interval.low)} to {cut(interval.high)}, {_units(report, kept)}",
         ),
         ("p", f"{report.p_value:.4f} that the ratio is below {report.min_ratio}"),
         ("changed", f"{report.changed:.2%} of the questions"),
@@ -54,6 +59,13 @@ def _numbers(report: GateReport) -> Table:
     for name, value in rows:
         table.add_row(Text(name, style="dim"), Text(cell(value)))
     return table
+
+
+def _units(report: GateReport, kept: int) -> str:
+    """Return what the bootstrap drew: articles, or questions where each belongs to nothing."""
+    if report.clusters == kept:
+        return f"of {kept:,} questions"
+    return f"{report.clusters:,} articles, by {report.resampled}"
 
 
 def _checks(report: GateReport) -> Table:

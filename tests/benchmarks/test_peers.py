@@ -117,3 +117,24 @@ def test_every_peer_is_pinned(path: Path) -> None:
     names = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
     loose = {name for name in names if name and "==" not in name}
     assert loose == set()
+
+
+def test_a_page_says_what_to_type(tmp_path: Path) -> None:
+    """Files, commands of fences and of tables in the order of the page, and what they print and end with."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        '```python title="a.py"\nprint(1)\n```\n'
+        "| to | other | quantkit |\n|---|---|---|\n| do | `other x`, `other y` | (`--no`) |\n\n"
+        "| | other |\n|---|---|\n| code | `not run` |\n"
+        '```console\n$ quantkit z\nFAIL  it\n```\n```console title="other"\n$ python a.py\n1 … 2\n```\n'
+    )
+    read = script("pages").read_page(page, {"other", "quantkit"})
+    assert read.files == {"a.py": "print(1)\n"}
+    assert [(each.environment, each.line, each.code) for each in read.commands] == [
+        ("other", "other x", 0),
+        ("other", "other y", 0),
+        ("quantkit", "quantkit z", 3),
+        ("other", "python a.py", 0),
+    ]
+    assert read.commands[3].not_printed("  1 and 2\n") == []
+    assert read.commands[3].not_printed("1 and 3\n") == ["1 … 2"]

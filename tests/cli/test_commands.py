@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from quantkit.artifact import Artifact
 from quantkit.cli.main import COMMANDS, main
 from quantkit.errors import FusionError, PublishRefused
+from quantkit.pinned import DATASETS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "cli.md").read_text()
@@ -377,7 +378,7 @@ def test_doctor_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("requests.Session.get", fail)
     facts = json.loads(invoke("doctor", "--json").stdout)
-    assert set(facts["data"]) == {"squad", "squad-train", "callcentre"}
+    assert set(facts["data"]) == set(DATASETS)
     assert facts["data"]["squad"] is None
     assert facts["packages"]["onnxruntime"]
     table = invoke("doctor")

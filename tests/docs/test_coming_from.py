@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import re
 import shlex
 import shutil
@@ -14,7 +13,9 @@ from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
+from tiny_models import save_tiny
 
+import quantkit
 from quantkit.cli.main import main
 from quantkit.shipped import calibration_folder, quickstart_model
 
@@ -107,28 +108,38 @@ def test_our_side_is_run() -> None:
     assert {line for line in lines if re.match(shipped, line)} == set(OURS)
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    ("module", "name", "answer"),
+    ("task", "head", "kind", "asked"),
     [
-        ("optimum.onnxruntime", "optimum_answer.py", "round vacuum"),
-        ("optimum.onnxruntime", "optimum_classify.py", "delivery"),
-        ("sentence_transformers", "sentences_embed.py", "ok 384"),
+        (
+            "text-classification",
+            "ORTModelForSequenceClassification",
+            "text-classification",
+            ("bad bad good",),
+        ),
+        ("squad", "ORTModelForQuestionAnswering", "question-answering", ("who wrote it?", "ann wrote it.")),
     ],
 )
-def test_in_another_tool(request: pytest.FixtureRequest, module: str, name: str, answer: str) -> None:
-    """A script of a page does in this environment what the page says, where its tool is installed."""
-    pytest.importorskip(module, reason=f"{module} is not installed beside quantkit; coming_from.py runs it")
-    folder: Path = request.getfixturevalue("made")
-    content = next(page.files[name] for page in EVERY.values() if name in page.files)
-    needed = re.search(r'"([\w-]+-int8)"', content)
-    if needed is not None and not (folder / needed[1]).exists():
-        pytest.skip(f"{needed[1]} does not ship; coming_from.py makes it")
-    said = subprocess.run(
-        [sys.executable, "-c", content],
-        cwd=folder,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
+def test_optimum_loads_an_artifact(
+    tmp_path: Path, task: str, head: str, kind: str, asked: tuple[str, ...]
+) -> None:
+    """Unchanged, in an ORTModel and transformers' pipeline, it answers as `quantkit.load` does."""
+    # Its transformers is older than export's, so what stands on the pages is run by coming_from.py.
+    optimum = pytest.importorskip(
+        "optimum.onnxruntime", reason="needs pip install 'optimum-onnx[onnxruntime]'"
     )
-    assert (said.returncode, said.stdout.strip()) == (0, answer), said.stderr
+    transformers = pytest.importorskip("transformers")
+    folder = save_tiny(tmp_path / "tiny", task=task).path
+    model = getattr(optimum, head).from_pretrained(folder, file_name="model.onnx")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    answering = transformers.pipeline(kind, model=model, tokenizer=tokenizer)
+    with quantkit.load(folder) as loaded:
+        if task == "squad":
+            question, context = asked
+            said = answering(question=question, context=context, max_answer_len=30, align_to_words=False)
+            assert said["answer"] == loaded.answer(question, context).text
+            return
+        (said,) = answering(*asked)
+        best = loaded.classify(*asked)[0]
+        assert (said["label"], said["score"]) == (best.name, pytest.approx(best.score, abs=1e-6))

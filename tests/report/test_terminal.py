@@ -31,6 +31,15 @@ def test_terminal_shows_both_policies_in_80_columns() -> None:
         assert word in plain
 
 
+def test_terminal_says_what_was_drawn_and_what_to_do() -> None:
+    """Where every question stands for itself there is no talk of articles; a failure ends with what to do."""
+    text = terminal(gate_report(clusters=10_470), is_terminal=False)
+
+    assert "articles" not in text
+    assert "to 1.000500, of 10,470 questions" in text
+    assert "→ f1 mlperf: the answers changed too much" in text
+
+
 def test_terminal_is_plain_when_it_is_none() -> None:
     """In a pipe there are no escape sequences, and rows are not folded at 80 columns."""
     text = terminal(gate_report(), is_terminal=False)

@@ -51,6 +51,11 @@ def searched(teacher: Artifact, settings: SearchSettings) -> tuple[list[Candidat
     """Search, and take the blocks of every candidate, as is done to write them."""
     found = find(teacher, settings)
     parts = [found.search.parts(one) for one in found.search.candidates]
+    # Every trial's seconds are known, whichever run measured it.
+    assert len(found.trials["damage"]) == 1 + sum(len(by_units) - 1 for by_units in found.damages.values())
+    built = [seconds for part, seconds in found.trials.items() if part.startswith("candidates")]
+    assert sum(map(len, built)) == len(found.search.candidates)
+    assert all(second > 0 for seconds in built for second in seconds)
     return found.search.candidates, parts
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quantkit.cli.options import KNOWN, Decorator, Known, grouped
+from quantkit.cli.options import KNOWN, Decorator, Known, allow_code_option, grouped
 from quantkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ class Trust(Known):
 
     Attributes:
         untrusted: models and tokenizers are run by a process with limits.
+        allow_code: a Python function that the settings name may be run, by this process.
         time_limit: seconds for each piece of its work; None: as the models are large and the questions many.
         memory_limit: GiB that it may take; None: as the models are large.
     """
@@ -25,6 +26,7 @@ class Trust(Known):
     untrusted: bool
     time_limit: float | None
     memory_limit: float | None
+    allow_code: bool
 
     def limits(self) -> "Limits | None":
         """Return the limits; None for what is trusted.
@@ -44,7 +46,7 @@ class Trust(Known):
 
 
 def trust_options(*, untrusted: bool) -> Decorator:
-    """Add --untrusted, --trusted, --time-limit, --memory-limit, --no-cache and --data-dir; the function gets a `Trust`.
+    """Add what a `Trust` holds: --untrusted, --trusted, limits, --allow-code, --no-cache, --data-dir.
 
     Args:
         untrusted: what holds when neither is said. The function's parameter is `trust`.
@@ -71,5 +73,6 @@ def trust_options(*, untrusted: bool) -> Decorator:
             type=click.FloatRange(min=0.5, max=1e5),
             help="GiB of memory that it may write; default: 4, and eight times the size of the models.",
         ),
+        allow_code_option,
         *KNOWN,
     )

@@ -2,6 +2,7 @@
 
 from quantkit.printable import spelled_out
 from quantkit.records.gate import GateReport
+from quantkit.report.advice import advice
 from quantkit.report.digits import cut, short
 from quantkit.report.markdown.text import SIGNS, escape
 
@@ -38,4 +39,5 @@ def gate_markdown(report: GateReport) -> str:
         verdict = f"{SIGNS[check.verdict]} {check.verdict}" + ("" if check.decides else " (not counted)")
         cells = (escape(check.name), escape(check.required), escape(check.observed), verdict)
         lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", *(f"* {escape(line)}" for line in advice(report))] if advice(report) else []
     return spelled_out("\n".join(lines) + "\n")
