@@ -10,7 +10,7 @@ import quantkit
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 SLOW = {"03-find-a-smaller-architecture"}
-"""They search and train: more than a minute."""
+"""They search and train: minutes."""
 
 
 @pytest.mark.parametrize(
