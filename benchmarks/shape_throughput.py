@@ -20,10 +20,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from quantkit.architectures import Config, architecture
 from quantkit.artifact.measure import tool_versions
@@ -38,6 +37,9 @@ from quantkit.runtime.session import ATTENTION_MASK, open_model
 from quantkit.shapes.block_model import INPUT, BlockRequest, float_blocks, round_all
 from quantkit.shapes.trials import TOKEN_BUDGET
 from quantkit.strict_json import read_json
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 _LAYERS, _HIDDEN, _HEADS, _HEAD_SIZE, _WIDTH = 24, 1024, 16, 64, 4096
 _PADDED = 384
@@ -58,7 +60,7 @@ class Rung:
     """One encoder on one kind of rows, and the CPU seconds of a row in every round."""
 
     name: str
-    session: onnxruntime.InferenceSession
+    session: "onnxruntime.InferenceSession"
     rows: int
     tokens: int
     seconds: list[float] = field(default_factory=list)
@@ -99,7 +101,7 @@ def blocks_of(heads: Sequence[int], widths: Sequence[int]) -> list[BlockRequest]
     ]
 
 
-def opened(blocks: Sequence[BlockRequest], folder: Path, *, int8: bool) -> onnxruntime.InferenceSession:
+def opened(blocks: Sequence[BlockRequest], folder: Path, *, int8: bool) -> "onnxruntime.InferenceSession":
     """Return an encoder, open on one thread."""
     model = float_blocks(blocks)
     if int8:

@@ -166,6 +166,7 @@ def test_evaluate(made: Artifact, stage, pass_gate) -> None:
         "refresh": True,
         "cached": True,
         "elsewhere": None,
+        "own": None,
     } == calls[0][1]
     table = invoke("evaluate", "-m", made.path)
     assert "100.000" in table.stdout

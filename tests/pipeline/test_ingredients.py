@@ -15,9 +15,12 @@ from quantkit.pipeline.line import Line
 from quantkit.pipeline.steps import STEPS
 from quantkit.pipeline.work import WorkFolder
 from quantkit.recipe import Recipe
+from quantkit.recipe.distill_settings import DistillSettings
 from quantkit.recipe.fields import mark_of, section_in
+from quantkit.recipe.lengths import LengthSettings
 from quantkit.recipe.marks import NotInKey
 from quantkit.recipe.places import place_fields
+from quantkit.recipe.search_settings import SearchSettings
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.stages.bench import ingredients as bench_ingredients
 from quantkit.tasks.data_places import DataPlaces
@@ -47,7 +50,8 @@ def leaves(model: type[BaseModel], above: Location = ()) -> Iterator[tuple[Locat
 
 
 SETTINGS = dict(leaves(Recipe))
-PLACES = place_fields(Recipe)
+METRIC = ("evaluate", "metric")
+PLACES = [location for location in place_fields(Recipe) if location != METRIC]
 
 
 def with_other(value: Any, location: Location) -> Any:
@@ -122,8 +126,14 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
 
 
 def steps_of(location: Location) -> set[str]:
-    """Return the steps that a setting decides: those that are named after its section."""
-    return TOP.get(location[0]) or {step.name for step in STEPS if step.name.split()[0] == location[0]}
+    """Return the steps that a setting decides: those named after its section, and what is as long as the export's."""
+    if location[0] in TOP:
+        return TOP[location[0]]
+    found = {step.name for step in STEPS if step.name.split()[0] == location[0]}
+    if location[0] == "export" and location[1] in LengthSettings.model_fields:
+        smaller = {"search": SearchSettings, "distill": DistillSettings}
+        found |= {name for name, section in smaller.items() if location[1] in section.model_fields}
+    return found
 
 
 def test_the_walk_sees_every_section() -> None:
@@ -137,7 +147,9 @@ def test_the_walk_sees_every_section() -> None:
     assert [location for location, marks in SETTINGS.items() if not (marks or steps_of(location))] == []
 
 
-@pytest.mark.parametrize("location", [place for place in SETTINGS if place not in PLACES], ids=".".join)
+@pytest.mark.parametrize(
+    "location", [place for place in SETTINGS if place not in (*PLACES, METRIC)], ids=".".join
+)
 def test_another_value_is_another_key(
     recipe: Recipe, keys: Callable[[Recipe], dict[str, str]], location: Location
 ) -> None:
@@ -170,6 +182,19 @@ def test_data_counts_by_what_is_in_it(
     (copy / "model.safetensors" if copy.is_dir() else copy).write_bytes(b"other")
     left_out = [mark for mark in SETTINGS[location] if mark.unless is None]
     assert changed(before, keys(moved)) == (set() if left_out else steps_of(location))
+
+
+def test_an_own_metric_counts_by_its_source(
+    recipe: Recipe, keys: Callable[[Recipe], dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function that was changed is another metric, under the same name."""
+    monkeypatch.chdir(tmp_path)
+    Path("scoring.py").write_text("def score(predictions, references): return 1.0\n")
+    asked = moved_to(recipe, METRIC, "scoring:score")
+    before = keys(asked)
+    assert changed(keys(recipe), before) == steps_of(METRIC)
+    Path("scoring.py").write_text("def score(predictions, references): return 0.5\n")
+    assert changed(before, keys(asked)) == steps_of(METRIC)
 
 
 def moved_to(section: Any, location: Location, place: Any) -> Any:
