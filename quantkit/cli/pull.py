@@ -27,3 +27,7 @@ def command(
         registry, within = at.find(reference)
         artifact = registry.pull(within, output.path, force=output.force, expected=expected)
     show.print_artifact(artifact, as_json=output.as_json)
+    if not output.as_json:
+        signer = asked.require_signer
+        signed = [] if signer is None else [("signature", f"valid, of {signer}")]
+        show.print_facts("", [("state", "verified: bytes, release and gate"), *signed])

@@ -56,6 +56,8 @@ def test_tables_tell_the_same(passed: Path, tmp_path: Path) -> None:
     assert "verified" in verified.stdout
     pulled = invoke("pull", "tiny:1.0", "-o", tmp_path / "out", "--registry", registry)
     assert str(tmp_path / "out") in pulled.stdout
+    assert "verified: bytes, release and gate" in pulled.stdout
+    assert "signature" not in pulled.stdout
 
 
 def test_refusals_have_their_exit_codes(passed: Path, tmp_path: Path, make_artifact, pass_gate) -> None:
