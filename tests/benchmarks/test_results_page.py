@@ -28,7 +28,7 @@ def test_the_page_has_the_kept_numbers(script: ModuleType) -> None:
     assert script.main(["--check"]) == 0
 
 
-@pytest.mark.parametrize("table", ["lines"])
+@pytest.mark.parametrize("table", ["lines", "shapes", "ladders"])
 def test_every_table_is_on_the_page(script: ModuleType, table: str) -> None:
     """No kind of row is kept and never shown."""
     shown = [found.group(2) for found in script.BLOCK.finditer(script.PAGE.read_text(encoding="utf-8"))]
