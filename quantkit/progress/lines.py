@@ -65,13 +65,13 @@ def clock(seconds: float | None) -> str:
 
 
 def _speak(work: Work, over: threading.Event) -> None:
-    silence, last, said = _FIRST, time.monotonic(), ""
+    silence, last, said, line = _FIRST, time.monotonic(), "", ""
     while not over.wait(_LOOK):
-        phase, now = work.phase, time.monotonic()
-        # What is new is told soon, what goes on less and less often.
-        if now - last >= (_FIRST if phase != said else silence):
+        phase, now, told = work.phase, time.monotonic(), line_of(work)
+        # What is new is told soon, what goes on less and less often, and the same words once in the longest silence.
+        if now - last >= (_FIRST if phase != said else _MOST if told == line else silence):
             with suppress(OSError, ValueError):
-                sys.stderr.write(f"{line_of(work)}\n")
+                sys.stderr.write(f"{told}\n")
                 sys.stderr.flush()
             silence = _FIRST if phase != said else min(_MOST, silence * _GROWTH)
-            last, said = now, phase
+            last, said, line = now, phase, told

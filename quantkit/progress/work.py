@@ -107,7 +107,8 @@ class Work:
             return "" if inner is None else inner.numbers
         if self.unit == "bytes":
             return f"{self.done / 1e6:,.1f}/{self.total / 1e6:,.1f} MB"
-        return f"{self.done:,.0f}/{self.total:,.0f} {self.unit}".rstrip()
+        # More than was foreseen: rounds of a bench that is not sure yet.
+        return f"{self.done:,.0f}/{max(self.total, self.done):,.0f} {self.unit}".rstrip()
 
     @property
     def pace(self) -> str:

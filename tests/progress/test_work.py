@@ -89,3 +89,10 @@ def test_a_word_is_not_said_twice() -> None:
     whole.enter(phase)
     phase.enter(Work("calibrate", 60, "windows"))
     assert whole.label == "auto: calibrate 0/60 windows"
+
+
+def test_more_than_was_foreseen_is_no_fraction_above_one() -> None:
+    """A bench that is not sure yet makes further passes."""
+    one = Work("bench", 12, "passes")
+    one.advance(18)
+    assert (one.numbers, one.share) == ("18/18 passes", 1.0)
