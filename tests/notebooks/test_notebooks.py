@@ -11,8 +11,17 @@ import quantkit
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 
+SLOW = {"03-find-a-smaller-architecture"}
+"""They search and train: minutes. `.ci/run` runs them too."""
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+        for path in NOTEBOOKS
+    ],
+)
 @pytest.mark.filterwarnings("ignore")
 def test_runs(path: Path, tmp_path: Path) -> None:
     """Every cell runs without an error, and pictures are drawn."""
