@@ -1,7 +1,8 @@
 """Folders and files on their way: made beside their place, locked while somebody works on them, put there whole.
 
 A maker that was killed leaves `.<name>.partial-…` behind. Whether it is dead its lock tells: the system lets go of it
-with the process, whichever way that ended. Without locks (some network file systems) what was left stays.
+with the process, whichever way that ended. The next folder that is made for the same place clears it away. Without
+locks (some network file systems) what was left stays.
 """
 
 import contextlib
@@ -23,9 +24,12 @@ _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 def partial_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path`, locked; what is there under its name when the block ends is removed.
 
+    What makers that died have left on the way to `path` is removed first.
+
     Raises:
         OSError: it cannot be made.
     """
+    remove_abandoned(path.parent, {path.name})
     folder, handle = _locked_folder(path)
     try:
         yield folder
@@ -50,9 +54,12 @@ def _locked_folder(path: Path) -> tuple[Path, int]:
 
 
 def lock(handle: int) -> None:
-    """Lock what is being made until its handle is closed; where there are no locks, go on without."""
+    """Lock what is being made until its handle is closed; where there are no locks, go on without.
+
+    Somebody who holds it already is clearing it away, which takes a moment.
+    """
     with contextlib.suppress(OSError):
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def remove_abandoned(folder: Path, made: Collection[str] | None = None) -> None:

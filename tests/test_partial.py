@@ -15,6 +15,17 @@ from quantkit.files import new_folder
 from quantkit.partial import PARTIAL, exchange, partial_folder, remove_abandoned
 
 ROOT = Path(__file__).resolve().parent.parent
+# Is on its way to the folder in argv until it is killed.
+KILLED_AT_WORK = """
+import sys, time
+from pathlib import Path
+from quantkit.files import new_folder
+
+with new_folder(Path(sys.argv[1])) as folder:
+    (folder / "half").write_text("half")
+    print("at work", flush=True)
+    time.sleep(600)
+"""
 # Replaces the folder in argv by a new one, and is killed before the step in argv: a call that changes a file system,
 # or the look-up of the one that lets two folders change places.
 KILLED = """
@@ -125,6 +136,27 @@ def test_who_is_at_work_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [f".file{PARTIAL}dead"]
     remove_abandoned(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_maker_clears_away_what_a_killed_one_left(tmp_path: Path) -> None:
+    """Whoever makes the same folder leaves a maker at work alone, and removes its folder once it was killed."""
+    others = tmp_path / f".other{PARTIAL}dead"
+    others.mkdir()
+    arguments = [sys.executable, "-c", KILLED_AT_WORK, str(tmp_path / "out")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        try:
+            (left,) = tmp_path.glob(f".out{PARTIAL}*")
+            with new_folder(tmp_path / "out"):
+                assert (left / "half").is_file()
+        finally:
+            child.kill()
+    assert left.is_dir()
+    with new_folder(tmp_path / "out"):
+        assert not left.exists()
+    assert sorted(tmp_path.iterdir()) == [others, tmp_path / "out"]
 
 
 def test_links_and_pipes_stay(tmp_path: Path) -> None:

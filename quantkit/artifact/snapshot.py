@@ -20,7 +20,7 @@ from quantkit.artifact.artifact import Artifact
 from quantkit.artifact.manifest import FileRecord
 from quantkit.errors import ArtifactError
 from quantkit.files import inside, naming, naming_output_errors
-from quantkit.partial import partial_folder, remove_abandoned
+from quantkit.partial import partial_folder
 
 _NAME = "quantkit-held"
 _FICLONE = 0x40049409
@@ -44,7 +44,6 @@ def snapshot(artifact: Artifact) -> Iterator[Artifact]:
     with contextlib.ExitStack() as stack:
         place = Path(tempfile.gettempdir()).resolve()
         with naming_output_errors(place):
-            remove_abandoned(place, {_NAME})
             folder = stack.enter_context(partial_folder(place / _NAME))
             for name, record in artifact.manifest.files.items():
                 _take(inside(artifact.path, name), folder / name, record)

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from quantkit import errors
 from quantkit.errors import EvaluationError, QuantkitError
 from quantkit.files import naming_output_errors
-from quantkit.partial import partial_folder, remove_abandoned
+from quantkit.partial import partial_folder
 from quantkit.progress import Bars
 from quantkit.strict_json import LARGEST, parse_object
 
@@ -143,7 +143,6 @@ class Confinement:
         """Start it, with a folder of its own for what it leaves."""
         place = Path(tempfile.gettempdir()).resolve()
         with naming_output_errors(place):
-            remove_abandoned(place, {_NAME})
             folder = self._open.enter_context(partial_folder(place / _NAME))
         ours, theirs = socket.socketpair()
         specification = {
