@@ -12,8 +12,20 @@ from quantkit.cli import options, show
 @options.settings("Recipe", only=("task",))
 @options.settings("SearchSettings")
 @options.data_dir_option
+@click.option(
+    "--live",
+    type=options.FILE,
+    help="Page of the search while it runs, removed when it is done.  [default: OUTPUT.live.html]",
+)
 @options.output_options
-def command(*, checkpoint: str, given: options.Given, data_dir: Path | None, output: options.Output) -> None:
+def command(
+    *,
+    checkpoint: str,
+    given: options.Given,
+    data_dir: Path | None,
+    live: Path | None,
+    output: options.Output,
+) -> None:
     """Search smaller architectures of a checkpoint.
 
     Each layer keeps its own number of attention heads and width of the feed-forward network, or goes without. What
@@ -24,8 +36,10 @@ def command(*, checkpoint: str, given: options.Given, data_dir: Path | None, out
     from quantkit.recipe.places import checkpoint_named
     from quantkit.recipe.search_settings import SearchSettings
     from quantkit.recipe.settings import Recipe
+    from quantkit.report.live import LivePage
 
     settings = given.build(SearchSettings)
+    page = live or output.path.with_name(f"{output.path.name}.live.html")
     with show.working():
         report = search_checkpoint(
             checkpoint_named(checkpoint),
@@ -34,6 +48,7 @@ def command(*, checkpoint: str, given: options.Given, data_dir: Path | None, out
             settings=settings,
             data_dir=data_dir,
             force=output.force,
+            live=LivePage(page, show.say),
         )
     if output.as_json:
         show.print_json(report.as_json())

@@ -5,6 +5,7 @@ from pathlib import Path
 from quantkit.artifact import Artifact, Ingredients
 from quantkit.artifact.measure import tool_versions
 from quantkit.checkpoint import read_checkpoint, require_torch
+from quantkit.errors import UsageError
 from quantkit.files import digest_of, naming_output_errors, require_free
 from quantkit.partial import partial_folder
 from quantkit.pipeline.fusing import ExportRequest, export_and_fuse
@@ -12,13 +13,14 @@ from quantkit.recipe.marks import in_key
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.recipe.settings import ExportSettings, FuseSettings
 from quantkit.records import ShapeSearch
+from quantkit.report.live import LivePage
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.where import Where
 from quantkit.shapes.blocks import require_searchable
 from quantkit.shapes.goal import asked_of
 from quantkit.stages.export import Source
 from quantkit.stages.export import ingredients as export_ingredients
-from quantkit.stages.search import search
+from quantkit.stages.search import Output, search
 from quantkit.tasks.data_places import DataPlaces
 
 _TOOLS = ("torch", "transformers", "onnxruntime", "onnx", "onnx-ir", "numpy", "scipy", "safetensors")
@@ -51,13 +53,19 @@ def search_checkpoint(
     settings: SearchSettings,
     data_dir: Path | None = None,
     force: bool = False,
+    live: LivePage | None = None,
 ) -> ShapeSearch:
     """Search smaller checkpoints of a teacher; see `quantkit.stages.search`.
 
     Raises:
+        UsageError: the page that is written meanwhile, `live`, would be in the folder that is made at the end.
         QuantkitError: as export, fuse and the stage do.
     """
     require_free(out, force=force)
+    if live is not None and live.path.resolve().is_relative_to(out.resolve()):
+        raise UsageError(
+            f"--live {live.path}: is in the output folder, which is made when the search is done; name a file beside it"
+        )
     asked_of(settings)
     Where.of(settings)
     checkpoint = read_checkpoint(name, task=task)
@@ -73,5 +81,10 @@ def search_checkpoint(
         out.parent.mkdir(parents=True, exist_ok=True)
     with partial_folder(out) as work:
         return search(
-            checkpoint, out, settings=settings, export=export, work=work, data_dir=data_dir, force=force
+            checkpoint,
+            Output(path=out, force=force, live=live),
+            settings=settings,
+            export=export,
+            work=work,
+            data_dir=data_dir,
         )

@@ -8,7 +8,7 @@
 
 from quantkit.progress.lines import speak
 from quantkit.progress.other import Bars, Listener
-from quantkit.progress.tracked import Phase, phases, step, tell, track
+from quantkit.progress.tracked import Phase, phases, standing, step, tell, track
 from quantkit.progress.work import Advance
 
-__all__ = ["Advance", "Bars", "Listener", "Phase", "phases", "speak", "step", "tell", "track"]
+__all__ = ["Advance", "Bars", "Listener", "Phase", "phases", "speak", "standing", "step", "tell", "track"]

@@ -14,6 +14,7 @@ Phase = Callable[..., AbstractContextManager[None]]
 """Begins a phase by its name; `works` says how many tracked works are in it, where it is more than one."""
 _listeners: list[Listener] = []
 _current: ContextVar[Work | None] = ContextVar("quantkit_progress", default=None)
+_outermost: ContextVar[Work | None] = ContextVar("quantkit_progress_outermost", default=None)
 
 
 def tell(listener: Listener) -> None:
@@ -82,14 +83,28 @@ def phases(what: str, weights: Mapping[str, float]) -> Iterator[Phase]:
         yield step
 
 
+def standing() -> tuple[str, float] | None:
+    """Return the phase that runs, and the share that is done of its `phases`; None outside of any."""
+    work, found = _outermost.get(), None
+    while work is not None:
+        if isinstance(work, Whole):
+            found = work
+        work = work.inner
+    return None if found is None or found.inner is None else (found.inner.what, found.share)
+
+
 @contextmanager
 def _shown(work: Work) -> Iterator[None]:
     outer = _current.get()
     token = _current.set(work)
     try:
         if outer is None:
-            with _display(work):
-                yield
+            outermost = _outermost.set(work)
+            try:
+                with _display(work):
+                    yield
+            finally:
+                _outermost.reset(outermost)
         else:
             outer.enter(work)
             try:

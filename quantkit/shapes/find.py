@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
@@ -70,8 +71,23 @@ class Found:
         return self.search.trials.blocks
 
 
+class Watch(Protocol):
+    """Somebody who watches a search."""
+
+    def begin(self) -> None:
+        """The questions are there, and measuring begins."""
+
+    def show(self, found: Found) -> None:
+        """One more candidate was measured."""
+
+
 def find(
-    artifact: Artifact, settings: SearchSettings, *, data_dir: Path | None = None, phase: Phase = step
+    artifact: Artifact,
+    settings: SearchSettings,
+    *,
+    data_dir: Path | None = None,
+    phase: Phase = step,
+    watch: Watch | None = None,
 ) -> Found:
     """Search architectures for a teacher.
 
@@ -80,6 +96,7 @@ def find(
         settings: data, limits, budget.
         data_dir: looked into first for data.
         phase: begins a part of the search (`quantkit.shapes.phases`), to show it.
+        watch: somebody who is told what is found, while it is.
 
     Raises:
         UsageError: nothing is asked, the limits are beyond what can be built, or the solver is not installed.
@@ -99,6 +116,8 @@ def find(
         )
         grid = signed_grid(saturates=resolve_target(NATIVE, cpu_facts()).saturates)
         bench = Bench(model=model, observations=observations, grid=grid)
+    if watch is not None:
+        watch.begin()
     journal = laps.journal = Journal(key_of(bench, questions, settings))
     with laps.part("order"):
         options = ladders(bench, blocks, step=settings.step, journal=journal)
@@ -162,23 +181,31 @@ def find(
         deadline=laps.started + settings.budget,
         most=settings.candidates,
     )
+
+    def so_far() -> Found:
+        return Found(
+            search=search,
+            chosen=search.chosen(),
+            goal=goal,
+            questions=questions,
+            ladders=options,
+            damages=damages,
+            beside=beside,
+            baseline=exam.baseline,
+            seconds=laps.seconds,
+            trials={
+                **{name: seconds for name, seconds in laps.trials.items() if name != "candidates"},
+                **{
+                    f"candidates {number}": tuple(wave) for number, wave in enumerate(search.waves, 1) if wave
+                },
+            },
+        )
+
     with laps.part("candidates"):
-        chosen = search.run()
-    return Found(
-        search=search,
-        chosen=chosen,
-        goal=goal,
-        questions=questions,
-        ladders=options,
-        damages=damages,
-        beside=beside,
-        baseline=exam.baseline,
-        seconds=laps.seconds,
-        trials={
-            **{name: seconds for name, seconds in laps.trials.items() if name != "candidates"},
-            **{f"candidates {number}": tuple(wave) for number, wave in enumerate(search.waves, 1) if wave},
-        },
-    )
+        for _ in search.run():
+            if watch is not None:
+                watch.show(so_far())
+    return so_far()
 
 
 def questions_of(task: str, settings: SearchSettings, data_dir: Path | None) -> Questions:

@@ -82,8 +82,8 @@ class Search:
     waves: list[list[float]] = field(default_factory=list)
     """Seconds of the candidates that depended on none of each other: of each round, then of the baselines."""
 
-    def run(self) -> Candidate:
-        """Search, and return the chosen candidate; `candidates` has all of them.
+    def run(self) -> Iterator[Candidate]:
+        """Search; yield each candidate as soon as it was measured. `candidates` has all, `chosen()` is the result.
 
         Raises:
             UsageError: a limit is beyond what can be built, or two contradict each other.
@@ -92,13 +92,17 @@ class Search:
         with track("candidates", self.most + len(BASELINES), "candidates") as advance:
             for origin, units in self._proposals():
                 try:
-                    self.candidates.append(self.measured(origin, units))
+                    one = self.measured(origin, units)
                 except (QuantizationError, np.linalg.LinAlgError) as error:
                     if origin not in BASELINES:
                         raise
                     # Its activations collapsed; the result is not lost for want of it.
                     _LOG.warning("%s is left out: it cannot be quantized (%s)", origin, error)
+                    advance(1)
+                    continue
+                self.candidates.append(one)
                 advance(1)
+                yield one
         chosen = self.chosen()
         if self.missed(chosen):
             _LOG.warning(
@@ -106,7 +110,6 @@ class Search:
                 "raise --candidates, or ask for less",
                 100 * self.missed(chosen),
             )
-        return chosen
 
     def chosen(self) -> Candidate:
         """Return the candidate that keeps every limit and is nearest to the teacher.

@@ -5,7 +5,9 @@ The folder: `search.json` (the report), `search.html`, `shape.png`, and a checkp
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from quantkit.artifact import Artifact
@@ -16,6 +18,7 @@ from quantkit.progress import phases
 from quantkit.quantization.observe.kept import forget
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.records import Sanity, ShapeSearch
+from quantkit.report.live import LivePage
 from quantkit.report.shape_files import write_shape_files
 from quantkit.runtime.hold import hold
 from quantkit.shapes import Found, find
@@ -32,26 +35,39 @@ Export = Callable[[Path, Path], Artifact]
 """Exports and fuses a checkpoint folder into an artifact folder."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """Where a search is written.
+
+    Attributes:
+        path: the folder that is made.
+        force: replace what is there.
+        live: the page that is written while it runs, and removed when the folder is in place; None: none.
+    """
+
+    path: Path
+    force: bool = False
+    live: LivePage | None = None
+
+
 def search(
     checkpoint: Checkpoint,
-    out: Path,
+    out: Output,
     *,
     settings: SearchSettings,
     export: Export,
     work: Path,
     data_dir: Path | None = None,
-    force: bool = False,
 ) -> ShapeSearch:
     """Search, and write the candidates as checkpoints.
 
     Args:
         checkpoint: the teacher.
-        out: the folder that is made.
+        out: the folder that is made, and the page until then.
         settings: data, limits, budget.
         export: makes a fused FP32 artifact of a checkpoint.
         work: a temporary folder.
         data_dir: looked into first for data.
-        force: replace what is at `out`.
 
     Raises:
         UsageError: nothing is asked, the limits are beyond what can be built, or contradict each other.
@@ -62,14 +78,18 @@ def search(
         OutputError: `out` cannot be written.
     """
     require_head(checkpoint.task, "search")
-    with phases("search", expected(checkpoint.shape, settings)) as phase:
+    live = out.live
+    with phases("search", expected(checkpoint.shape, settings)) as phase, _closed(live):
         started = time.monotonic()
         with phase("export", works=2):
             exported = export(checkpoint.folder, work / "teacher")
         around = {"export": time.monotonic() - started}
         with hold(exported) as teacher:
-            found = find(teacher, settings, data_dir=data_dir, phase=phase)
-            with new_folder(out, force=force) as folder, phase("check", works=6):
+            watch = None if live is None else _Watch(live, teacher, checkpoint, around)
+            found = find(teacher, settings, data_dir=data_dir, phase=phase, watch=watch)
+            with new_folder(out.path, force=out.force) as folder, phase("check", works=6):
+                if watch is not None:
+                    watch.show(found)
                 started = time.monotonic()
                 folders = _write(checkpoint, found, folder)
                 sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)
@@ -77,7 +97,38 @@ def search(
                 report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity, around=around)
                 write_shape_files(report, folder)
             forget(found.search.trials.bench.observations.key)
+    if live is not None:
+        live.remove()
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Puts what is found so far on the page."""
+
+    live: LivePage
+    teacher: Artifact
+    checkpoint: Checkpoint
+    around: Mapping[str, float]
+
+    def begin(self) -> None:
+        self.live.begin()
+
+    def show(self, found: Found) -> None:
+        self.live.write(
+            report_of(found, self.teacher, self.checkpoint, folders={}, sanity=None, around=self.around)
+        )
+
+
+@contextmanager
+def _closed(live: LivePage | None) -> Iterator[None]:
+    """Let the page say so when the block ends with an error, Ctrl-C too."""
+    try:
+        yield
+    except BaseException:
+        if live is not None:
+            live.close()
+        raise
 
 
 def _write(checkpoint: Checkpoint, found: Found, folder: Path) -> dict[int, str]:

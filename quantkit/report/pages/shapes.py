@@ -7,6 +7,7 @@ from quantkit.records.shapes import UNHEALED, OnWorkers
 from quantkit.report.digits import MINUS, NONE, cut, kept, nats, parameters, short, size, times
 from quantkit.report.figures.shapes import shapes_svg
 from quantkit.report.groups import score_name
+from quantkit.report.pages.running import REFRESH_SECONDS, Running
 from quantkit.report.pages.template import render, require_jinja
 
 _LIMITS = {
@@ -19,8 +20,12 @@ _LIMITS = {
 }
 
 
-def shapes_page(report: ShapeSearch) -> str:
+def shapes_page(report: ShapeSearch, running: Running | None = None) -> str:
     """Return the page.
+
+    Args:
+        report: the search, or what is known of one that is not done.
+        running: how far it is; None: it is done.
 
     Raises:
         UsageError: jinja2 or matplotlib is not installed.
@@ -30,10 +35,10 @@ def shapes_page(report: ShapeSearch) -> str:
 
     # The one thing that is markup: drawn here, from numbers and from names of this package.
     picture = Markup(shapes_svg(report))  # noqa: S704
-    return render("shapes", {**_words(report), "picture": picture})
+    return render("shapes", {**_words(report, running), "picture": picture})
 
 
-def _words(report: ShapeSearch) -> dict[str, Any]:
+def _words(report: ShapeSearch, running: Running | None) -> dict[str, Any]:
     """Return everything the page says, as text."""
     chosen = next(one for one in report.candidates if one.number == report.chosen)
     score = score_name(report.task)
@@ -44,7 +49,10 @@ def _words(report: ShapeSearch) -> dict[str, Any]:
     return {
         "title": f"{headline} · quantkit search",
         "met": report.met,
-        "verdict": "✓ every limit kept" if report.met else "✕ no candidate keeps every limit",
+        "running": "" if running is None else running.told("search"),
+        "refresh": REFRESH_SECONDS if running is not None and not running.over else None,
+        "verdict": ("✓ every limit kept" if report.met else "✕ no candidate keeps every limit")
+        + ("" if running is None else " so far"),
         "headline": headline,
         "lead": (
             f"Asked: {asked}. Candidate {chosen.number} is "
@@ -72,7 +80,8 @@ def _words(report: ShapeSearch) -> dict[str, Any]:
             {"name": name, "weight": f"{seconds:.3f}", "seconds": f"{seconds:,.1f} s"}
             for name, seconds in report.seconds.items()
         ],
-        "workers": [_on_workers(one) for one in report.on_workers],
+        # The trials of a search that is not done say nothing of how long it takes.
+        "workers": [] if running is not None else [_on_workers(one) for one in report.on_workers],
         "facts": _facts(report),
     }
 
