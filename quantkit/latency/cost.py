@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ from quantkit.files import digest_of
 from quantkit.graph.model import save_model
 from quantkit.latency.snippet import BATCH, SEQUENCE, Snippet
 from quantkit.latency.table import Row, Table
+from quantkit.latency.turns import in_turns
 from quantkit.progress import track
 from quantkit.runtime.session import Written, open_model
 
@@ -107,6 +109,32 @@ def measure_beside(
     The table is neither read nor written; arguments and errors are those of `measure_costs`.
     """
     return _measure(snippets, {BATCH: rows, SEQUENCE: tokens}, seconds_budget)
+
+
+def times_the_first(
+    snippets: Sequence[Snippet], *, tokens: int, rows: int, rounds: int, seconds_budget: float
+) -> list[list[float]]:
+    """Return how many times as fast as the first snippet each of the others is on one thread, once for each round.
+
+    Args:
+        snippets: open at once, each run once a round.
+        tokens: how many tokens a row has.
+        rows: how many rows run at once.
+        rounds: so many at most.
+        seconds_budget: the time to stop after; a few rounds are measured in any case.
+
+    Raises:
+        QuantizationError: onnxruntime does not run what a snippet asks for.
+    """
+    opened = [_open(snippet, {BATCH: rows, SEQUENCE: tokens}) for snippet in snippets]
+    clock = _clock()
+
+    def seconds(of: _Open) -> float:
+        begun = clock()
+        of.run()
+        return clock() - begun
+
+    return in_turns([partial(seconds, one) for one in opened], rounds=rounds, seconds=seconds_budget)
 
 
 def _measure(snippets: Sequence[Snippet], sizes: Mapping[str, int], budget: float | None) -> list[float]:

@@ -8,7 +8,6 @@ candidate's loss is bounded in two ways, and the better bound counts:
    grows in proportion while it is small. Candidates that lost more than `_SMALL` do not count for this.
 """
 
-import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -24,6 +23,7 @@ from quantkit.exam.exam import Exam
 from quantkit.exam.marks import Marks
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.model import has_external_data
+from quantkit.latency.turns import Pace
 from quantkit.mixed_precision.options import Options
 from quantkit.mixed_precision.timed import times_the_first
 from quantkit.mixed_precision.workbench import Workbench
@@ -107,13 +107,14 @@ class Trials:
         session = self._exam.open(path)
         marks = self._exam.sit(session)
         (ratios,) = self._beside_float([session], rounds=_ROUNDS)
+        pace = Pace.of(ratios)
         size = path.stat().st_size
         if has_external_data(path):
             size += (path.parent / EXTERNAL_DATA).stat().st_size
         return {
             "marks": marks.as_json(),
-            "throughput": statistics.median(ratios),
-            "throughput_spread": [min(ratios), max(ratios)],
+            "throughput": pace.median,
+            "throughput_spread": list(pace.spread),
             "int8_coverage": execution.int8_coverage,
             "size_bytes": size,
         }
@@ -137,11 +138,11 @@ class Trials:
                 return {"throughput": self._beside_float(sessions, rounds=_FINAL_ROUNDS)}
 
         found = self._journal.remembered(of, measure)["throughput"]
-        for number, ratios in zip(chosen, found, strict=True):
+        for number, pace in zip(chosen, map(Pace.of, found), strict=True):
             self.candidates[number] = self.candidates[number].model_copy(
                 update={
-                    "throughput": statistics.median(ratios),
-                    "throughput_spread": (min(ratios), max(ratios)),
+                    "throughput": pace.median,
+                    "throughput_spread": pace.spread,
                     "finalist": True,
                 }
             )

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
-from quantkit.progress import track
+from quantkit.latency.turns import in_turns
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, run_once
@@ -26,12 +27,4 @@ def times_the_first(sessions: Sequence[Session], job: Job, *, rounds: int) -> li
             run_once(engine, job, feeds)
             return time.perf_counter() - started
 
-    ratios: list[list[float]] = [[] for _ in sessions[1:]]
-    with track("time", rounds + 1, "rounds") as advance:
-        for number in range(rounds + 1):
-            first, *others = [seconds(session) for session in sessions]
-            if number > 0:
-                for found, taken in zip(ratios, others, strict=True):
-                    found.append(first / taken)
-            advance(1)
-    return ratios
+    return in_turns([partial(seconds, session) for session in sessions], rounds=rounds)

@@ -51,6 +51,14 @@ class ShapeCandidate(Record):
     predicted_cost_us: float
     cost_us: float = Field(description="measured whole, per 1,000 tokens")
     throughput: float = Field(description="over the INT8 teacher, measured whole in the same run")
+    finalist: bool = Field(
+        default=False,
+        description="timed once more, in turns with the INT8 teacher and what else the result was between: cost and "
+        "throughput are then by the median of these rounds",
+    )
+    throughput_spread: tuple[float, float] | None = Field(
+        default=None, description="of a finalist: least and most of the rounds"
+    )
     meets: bool = Field(description="whether it keeps every limit, as measured")
     front: bool = Field(description="no other that was measured is as fast and nearer to the teacher")
     folder: str = Field(default="", description="of its checkpoint, where one was written")

@@ -23,13 +23,14 @@ from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.runtime.footprint import model_bytes
 from quantkit.runtime.where import Where
 from quantkit.shapes.blocks import Block, blocks_of
+from quantkit.shapes.candidate import Candidate
 from quantkit.shapes.damage import damages_of
 from quantkit.shapes.goal import Beside, Goal, goal_of
 from quantkit.shapes.options import Ladder, ladders
 from quantkit.shapes.phases import Laps
 from quantkit.shapes.price import Load, Prices, prices_of
 from quantkit.shapes.quantized import Bench
-from quantkit.shapes.search import Candidate, Search
+from quantkit.shapes.search import Search
 from quantkit.shapes.slots import Damages, size_of, space_of
 from quantkit.shapes.trials import TOKEN_BUDGET, Trials
 from quantkit.shapes.wanted import wanted_of
@@ -205,6 +206,8 @@ def find(
         for _ in search.run():
             if watch is not None:
                 watch.show(so_far())
+    with laps.part("finalists"):
+        search.decide()
     return so_far()
 
 

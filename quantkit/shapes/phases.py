@@ -23,7 +23,7 @@ _ORDER, _PRICE = 0.5, 0.1
 """Of a block, and of an option."""
 _BUILT = 25.0
 """Of a candidate: healed, twice quantized as well as can be, timed."""
-_CHECK = 30.0
+_FINALISTS, _CHECK = 15.0, 30.0
 
 
 class Laps:
@@ -78,6 +78,7 @@ def expected(shape: EncoderShape, settings: SearchSettings) -> dict[str, float]:
         "price": _PRICE * options,
         "teacher": judged / 2,
         "candidates": judged * (settings.candidates + len(BASELINES)),
+        "finalists": _FINALISTS,
         "check": _CHECK,
     }
 

@@ -12,9 +12,9 @@ from quantkit.records import Sanity, ShapeBlock, ShapeCandidate, ShapeOption, Sh
 from quantkit.records.shapes import UNHEALED, TrialTimes
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.candidate import Candidate
 from quantkit.shapes.find import TOOLS, Found
 from quantkit.shapes.hours import WORKERS, on_workers
-from quantkit.shapes.search import Candidate
 
 
 def report_of(
@@ -132,6 +132,8 @@ def _candidate(
         predicted_cost_us=one.predicted,
         cost_us=one.cost,
         throughput=search.teacher.cost / one.cost,
+        finalist=one.again is not None,
+        throughput_spread=None if one.again is None else one.again.spread,
         meets=search.meets(one),
         front=not any(
             other.cost < one.cost and other.judged.marks.divergence < marks.divergence for other in everyone

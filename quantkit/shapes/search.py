@@ -5,56 +5,39 @@
 3. What whole candidates showed corrects damages and the price; solve again, until nothing new comes, as many were
    built as asked for, or time is up.
 
-Baselines of the same predicted price are built and judged beside them.
+Baselines of the same predicted price are built and judged beside them. What the result is between is timed once more,
+together, before it is chosen.
 """
 
 import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from quantkit.allocation.slots import Priced
 from quantkit.allocation.solver import cheapest
 from quantkit.errors import QuantizationError
+from quantkit.files import digest_of
 from quantkit.progress import track
 from quantkit.records.shapes import BASELINES, MAGNITUDE, SHALLOW, UNHEALED, UNIFORM
 from quantkit.shapes.baselines import without_layers
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.candidate import Candidate
 from quantkit.shapes.correct import factors
 from quantkit.shapes.feasible import require_feasible
+from quantkit.shapes.finalists import finalists
 from quantkit.shapes.goal import Goal
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Prices
 from quantkit.shapes.slots import Space, Units, named, pool, uniform
-from quantkit.shapes.trials import Judged, Trials
+from quantkit.shapes.trials import Trials
 
 _LOG = logging.getLogger(__name__)
 _POOL = 2
 """Solutions that are built in each round."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """One architecture as it was measured.
-
-    Attributes:
-        origin: where it comes from.
-        units: block → units.
-        damage: predicted before any correction, nats.
-        predicted: cost of the whole model, microseconds per 1,000 tokens.
-        cost: the same measured.
-        judged: on the selection.
-    """
-
-    origin: str
-    units: Units
-    damage: float
-    predicted: float
-    cost: float
-    judged: Judged
 
 
 @dataclass(kw_only=True, slots=True)
@@ -83,7 +66,7 @@ class Search:
     """Seconds of the candidates that depended on none of each other: of each round, then of the baselines."""
 
     def run(self) -> Iterator[Candidate]:
-        """Search; yield each candidate as soon as it was measured. `candidates` has all, `chosen()` is the result.
+        """Search; yield each candidate as soon as it was measured. `candidates` has all of them.
 
         Raises:
             UsageError: a limit is beyond what can be built, or two contradict each other.
@@ -103,6 +86,20 @@ class Search:
                 self.candidates.append(one)
                 advance(1)
                 yield one
+
+    def decide(self) -> None:
+        """Time what the result is between once more, all beside the INT8 teacher; `chosen()` is then the result."""
+        compared = finalists(self.candidates, self.chosen(), most=self.goal.cost, ratio=self.goal.ratio)
+        if compared:
+            # Candidates of one shape and other weights take the same time.
+            shapes = {digest_of(named(one.units)): one.units for one in compared}
+            paces = dict(zip(shapes, self.trials.paces([self.teacher.units, *shapes.values()]), strict=True))
+            self.candidates = [
+                replace(one, cost=self.teacher.cost / pace.median, again=pace)
+                if (pace := paces.get(digest_of(named(one.units))))
+                else one
+                for one in self.candidates
+            ]
         chosen = self.chosen()
         if self.missed(chosen):
             _LOG.warning(

@@ -15,7 +15,8 @@ from quantkit.exam.marks import Marks
 from quantkit.files import digest_of
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import save_model
-from quantkit.latency.cost import measure_beside
+from quantkit.latency.cost import measure_beside, times_the_first
+from quantkit.latency.turns import Pace
 from quantkit.quantization.observe import Detail, Observations, observe
 from quantkit.runtime.footprint import footprint
 from quantkit.shapes.baselines import by_magnitude
@@ -31,6 +32,8 @@ from quantkit.shapes.slots import Units, named
 
 _HEALED_ROWS, _OBSERVED_ROWS = 128, 100
 _TIMED_SECONDS = 10.0
+_FINAL_ROUNDS, _FINAL_SECONDS = 31, 60.0
+"""Of the finalists together, at most."""
 TOKEN_BUDGET = 1024
 
 
@@ -202,6 +205,23 @@ class Trials:
         of = {"costs": [named(units) for units in models], "load": [self.load.rows, self.load.tokens]}
         found: list[float] = self.journal.timed(of, measure)["costs"]
         return found
+
+    def paces(self, models: Sequence[Units]) -> list[Pace]:
+        """Return how many times as fast as the first of whole candidates each of the others is, all timed in turns."""
+
+        def measure() -> dict[str, Any]:
+            return {
+                "ratios": times_the_first(
+                    [self.whole(units) for units in models],
+                    tokens=self.load.tokens,
+                    rows=self.load.rows,
+                    rounds=_FINAL_ROUNDS,
+                    seconds_budget=_FINAL_SECONDS,
+                )
+            }
+
+        of = {"finalists": [named(units) for units in models], "load": [self.load.rows, self.load.tokens]}
+        return [Pace.of(ratios) for ratios in self.journal.timed(of, measure)["ratios"]]
 
     def whole(self, units: Units) -> WholeModel:
         """Return a candidate as a snippet whose time is that of its shape; its weights are not healed."""

@@ -46,3 +46,9 @@ def cost(snippet: Any) -> float:
     """Return a cost that grows with the weights: of this machine's speed nothing is known."""
     graph = snippet.build().graph
     return 1.0 + sum(value.const_value.size for value in graph.initializers.values()) / 1000
+
+
+def ratios(snippets: Any, **_: Any) -> list[list[float]]:
+    """Return by these costs how many times as fast as the first each of the others is, in three rounds."""
+    first, *others = map(cost, snippets)
+    return [[first / (share * one) for share in (0.5, 1.0, 4.0)] for one in others]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from letters import MakeCheckpoint
-from shapes.conftest import cost
+from shapes.conftest import cost, ratios
 
 from quantkit.artifact import Artifact
 from quantkit.checkpoint import read_checkpoint
@@ -23,6 +23,7 @@ class Watched(LivePage):
     """Keeps what the page was whenever it was written."""
 
     def write(self, report: ShapeSearch) -> None:
+        """Write it, and keep it."""
         super().write(report)
         self.pages = [*getattr(self, "pages", []), (len(report.candidates), self.path.read_text())]
 
@@ -42,6 +43,7 @@ def test_the_page_from_the_first_candidate_to_the_end(
         monkeypatch.setattr(quantized, quality, QuantizeSettings(plain=True))
     for module in (price, trials):
         monkeypatch.setattr(module, "measure_beside", lambda snippets, **_: [cost(one) for one in snippets])
+    monkeypatch.setattr(trials, "times_the_first", ratios)
     # What is checked exports two checkpoints, and is another test's.
     monkeypatch.setattr(stage, "_checked", lambda *_: None)
     monkeypatch.setenv("QUANTKIT_CACHE", str(tmp_path / "cache"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shapes.conftest import cost
+from shapes.conftest import cost, ratios
 
 from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
@@ -15,8 +15,8 @@ from quantkit.quantization.observe import calibration
 from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.shapes import damage, options, price, quantized, trials
+from quantkit.shapes.candidate import Candidate
 from quantkit.shapes.find import find
-from quantkit.shapes.search import Candidate
 
 
 @pytest.fixture
@@ -44,6 +44,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         count(module, "sat")
     for module in (price, trials):
         count(module, "measure_beside", lambda snippets, **_: [cost(snippet) for snippet in snippets])
+    count(trials, "times_the_first", ratios)
     return made
 
 
@@ -55,11 +56,15 @@ def searched(teacher: Artifact, settings: SearchSettings) -> tuple[list[Candidat
     assert len(found.trials["damage"]) == 1 + sum(len(by_units) - 1 for by_units in found.damages.values())
     built = [seconds for part, seconds in found.trials.items() if part.startswith("candidates")]
     assert sum(map(len, built)) == len(found.search.candidates)
+    assert len(found.trials["finalists"]) == 1
+    assert any(
+        one.again is not None and one.again.spread[0] < one.again.median for one in found.search.candidates
+    )
     assert all(second > 0 for seconds in built for second in seconds)
     return found.search.candidates, parts
 
 
-KILLED = {"order": 2, "alone": 4, "prices": 0, "healed": 1, "candidate": 2, "costs": 2}
+KILLED = {"order": 2, "alone": 4, "prices": 0, "healed": 1, "candidate": 2, "costs": 2, "finalists": 0}
 """Kind of measurement → so many of it are begun in all before the search is killed in the next."""
 
 

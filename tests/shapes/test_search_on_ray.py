@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shapes.conftest import cost
+from shapes.conftest import cost, ratios
 
 from quantkit.artifact import Artifact
 from quantkit.exam.exam import Exam
@@ -57,6 +57,7 @@ def test_the_same_search(
         monkeypatch.setattr(
             module, "measure_beside", lambda snippets, **_: [cost(snippet) for snippet in snippets]
         )
+    monkeypatch.setattr(trials, "times_the_first", ratios)
     found: list[Found] = []
     for engine in ("threads", "ray"):
         # A cache of its own: what was measured here must not answer.

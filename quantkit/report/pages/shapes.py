@@ -70,6 +70,7 @@ def _words(report: ShapeSearch, running: Running | None) -> dict[str, Any]:
             "Each candidate as predicted (small) and as measured (large), INT8, before training; below, the chosen "
             "model's layers over the teacher's. The numbers are those of the tables."
         ),
+        "finalists": any(one.finalist for one in report.candidates),
         "candidates": [_candidate(one, chosen=one is chosen) for one in report.candidates],
         "score": score,
         "blocks": [_block(block, _left(block, chosen), first) for block, first in _firsts(report)],
@@ -130,6 +131,7 @@ def _candidate(one: ShapeCandidate, *, chosen: bool) -> dict[str, Any]:
         "size": size(one.size_bytes),
         "l3": size(one.l3_bytes),
         "throughput": times(one.throughput),
+        "spread": NONE if one.throughput_spread is None else " to ".join(map(times, one.throughput_spread)),
         "cost": f"{one.cost_us:,.0f}",
         "foretold_cost": f"{one.predicted_cost_us:,.0f}",
         "divergence": nats(one.divergence),

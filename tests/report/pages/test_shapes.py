@@ -44,6 +44,17 @@ def test_page_says_what_the_report_says(shape_search) -> None:
     assert text.count("✓ ") == 1 + len(shape_search.blocks)
 
 
+def test_finalists_have_a_spread(shape_search) -> None:
+    """Where some were timed together their least and most are shown, and dashes for the others."""
+    times = "\N{MULTIPLICATION SIGN}"
+    candidates = list(shape_search.candidates)
+    candidates[2] = candidates[2].model_copy(update={"finalist": True, "throughput_spread": (1.875, 2.125)})
+    text = said(shapes_page(shape_search.model_copy(update={"candidates": tuple(candidates)})))
+    assert "timed together, in turns" in text
+    assert text.count(f"2.00 {times} 1.88 {times} to 2.12 {times}") == 1
+    assert "timed together" not in said(shapes_page(shape_search))
+
+
 def test_page_is_whole(shape_search) -> None:
     """Nothing is fetched, the dark has its colours, and the same report gives the same page."""
     page = shapes_page(shape_search)
