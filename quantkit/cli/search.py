@@ -39,7 +39,7 @@ def command(
     from quantkit.report.live import LivePage
 
     settings = given.build(SearchSettings)
-    page = live or output.path.with_name(f"{output.path.name}.live.html")
+    page = live or Path(f"{output.path}.live.html")
     with show.working():
         report = search_checkpoint(
             checkpoint_named(checkpoint),

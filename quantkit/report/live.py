@@ -8,6 +8,7 @@ from pathlib import Path
 
 from quantkit.errors import OutputError, UsageError
 from quantkit.files import write_text
+from quantkit.partial import remove_abandoned
 from quantkit.progress import standing
 from quantkit.records import ShapeSearch
 from quantkit.report.pages.running import Running
@@ -32,7 +33,8 @@ class LivePage:
         self._warned = False
 
     def begin(self) -> None:
-        """Tell where the page will be."""
+        """Tell where the page will be, and clear away what a killed search has left on the way to it."""
+        remove_abandoned(self.path.parent, {self.path.name})
         self._say(f"{self.path}: shows the search while it runs, from the first candidate on")
 
     def write(self, report: ShapeSearch) -> None:

@@ -28,7 +28,9 @@ def finalists(
     Returns:
         At most four, and the uniform one; nothing where there is no second one to compare with.
     """
-    could = [one for one in candidates if one is not chosen and one.cost <= (1 + _NEAR) * most]
+    # Where none keeps the limit, others that miss it by little more may miss it less.
+    allowed = (1 + _NEAR) * max(most, chosen.cost)
+    could = [one for one in candidates if one is not chosen and one.cost <= allowed]
     near = [
         one
         for one in could

@@ -39,6 +39,12 @@ def test_finalists_are_on_the_front_or_near_it() -> None:
     assert [one.origin for one in found] == ["chosen", "near, too slow", "behind by little", "fast", UNIFORM]
 
 
+def test_where_none_keeps_the_limit_those_that_miss_it_by_little_more_are_compared() -> None:
+    """Which of them misses it least is what the result is chosen by."""
+    found = finalists([NEAR, CHOSEN, FAST, SLOW], CHOSEN, most=50, ratio=None)
+    assert [one.origin for one in found] == ["chosen", "near, too slow", "fast"]
+
+
 def test_without_a_limit_on_speed_the_fast_ones_that_keep_the_ratio_come_first() -> None:
     """What fails the ratio is last."""
     found = finalists([CHOSEN, FAST, ALIKE], FAST, most=math.inf, ratio=0.975)
