@@ -234,6 +234,9 @@ class DistillKeywords(TypedDict, total=False):
     """how often the selection is answered, evenly over the steps"""
     patience: int
     """evaluations without a better one after which the training ends"""
+    keep: Literal["best", "last"]
+    """weights that are kept: the best on the selection, or the last, where the teacher was trained on the
+    selection and whoever answers as it does looks better than it is"""
     precision: Literal["auto", "float32", "bfloat16"]
     """of products; auto: bfloat16 where the device multiplies it faster"""
     device: Literal["auto", "cpu", "cuda"]

@@ -14,6 +14,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 import safetensors.torch
 from pydantic import ValidationError
@@ -40,6 +41,7 @@ class Progress(Record):
     blocks: int
     whole: int
     threads: int
+    keep: Literal["best", "last"] = "best"
     speeds: Speeds
     teacher: Evaluated
     evaluated: tuple[Evaluated, ...]
@@ -53,7 +55,9 @@ class Progress(Record):
 
     @property
     def best(self) -> Evaluated:
-        """The best evaluation, the first of equal ones."""
+        """The best evaluation, the first of equal ones; or the last one, where that is what is kept."""
+        if self.keep == "last":
+            return self.evaluated[-1]
         return max(self.evaluated, key=lambda found: found.merit)
 
     @property

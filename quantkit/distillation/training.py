@@ -122,6 +122,7 @@ class _Training:
             blocks=0,
             whole=0,
             threads=self.threads,
+            keep=self.settings.keep,
             speeds=Speeds(),
             teacher=_evaluated(0, teacher),
             evaluated=(_evaluated(0, first),),

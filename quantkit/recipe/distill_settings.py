@@ -100,6 +100,11 @@ class DistillSettings(Section):
     patience: int = Field(
         default=4, ge=1, description="evaluations without a better one after which the training ends"
     )
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="weights that are kept: the best on the selection, or the last, where the teacher was trained on "
+        "the selection and whoever answers as it does looks better than it is",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="of products; auto: bfloat16 where the device multiplies it faster"
     )

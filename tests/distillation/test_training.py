@@ -239,6 +239,13 @@ def test_no_better_evaluation_ends_it(distil: Distil, tmp_path: Path) -> None:
     assert report.best_step == report.evaluations[-3].step
 
 
+def test_the_last_weights_are_kept_where_asked(distil: Distil, tmp_path: Path) -> None:
+    """Though the selection says that they are worse, the last ones are taken, and nothing ends early."""
+    report = distil(tmp_path / "out", steps=12, evaluations=4, patience=1, learning_rate=0.5, keep="last")
+    assert (report.ended, report.best_step) == ("finished", 12)
+    assert report.evaluations[-1].merit < report.evaluations[0].merit
+
+
 def test_a_budget_gives_the_steps(distil: Distil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without steps they are counted by the measured speed; timing them teaches nothing, so the first score stays."""
     asked = []

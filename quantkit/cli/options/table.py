@@ -58,6 +58,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                help='How often the selection is answered, evenly over the steps.'),
         Option(path=('patience',), names=('--patience',), kind='integer', default='4',
                help='Evaluations without a better one after which the training ends.'),
+        Option(path=('keep',), names=('--keep',), kind='choice', choices=('best', 'last'), default='best',
+               help='Weights that are kept: the best on the selection, or the last, where the teacher was trained on the selection and whoever answers as it does looks better than it is.'),
         Option(path=('precision',), names=('--precision',), kind='choice', choices=('auto', 'float32', 'bfloat16'), default='auto',
                help='Of products; auto: bfloat16 where the device multiplies it faster.'),
         Option(path=('device',), names=('--device',), kind='choice', choices=('auto', 'cpu', 'cuda'), default='auto',
