@@ -14,6 +14,7 @@ from quantkit.artifact import Artifact
 from quantkit.checkpoint import Checkpoint
 from quantkit.errors import QuantizationError
 from quantkit.files import new_folder
+from quantkit.one_blas_thread import one_blas_thread
 from quantkit.progress import phases
 from quantkit.quantization.observe.kept import forget
 from quantkit.recipe.search_settings import SearchSettings
@@ -84,7 +85,7 @@ def search(
         with phase("export", works=2):
             exported = export(checkpoint.folder, work / "teacher")
         around = {"export": time.monotonic() - started}
-        with hold(exported) as teacher:
+        with hold(exported) as teacher, one_blas_thread():
             watch = None if live is None else _Watch(live, teacher, checkpoint, around)
             found = find(teacher, settings, data_dir=data_dir, phase=phase, watch=watch)
             with new_folder(out.path, force=out.force) as folder, phase("check", works=6):

@@ -11,6 +11,7 @@ from quantkit.files import digest_of
 from quantkit.mixed_precision.options import references
 from quantkit.mixed_precision.sensitivity import as_records, damages_of
 from quantkit.mixed_precision.workbench import set_up
+from quantkit.one_blas_thread import one_blas_thread
 from quantkit.progress import Phase, phases
 from quantkit.quantization.grids import signed_grid
 from quantkit.quantization.observe import forget
@@ -46,7 +47,7 @@ def sensitivity(
         raise UsageError("--calib: is missing; give questions, such as --calib squad or a file")
     started = time.monotonic()
     calibration_set = select(settings.calib, artifact.task, settings.calib_questions, data_dir, settings.seed)
-    with hold(artifact) as held, phases("sensitivity", _PHASES) as phase:
+    with hold(artifact) as held, one_blas_thread(), phases("sensitivity", _PHASES) as phase:
         return _measured(held, settings, calibration_set, started, phase)
 
 

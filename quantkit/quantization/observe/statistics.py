@@ -8,6 +8,7 @@ in a fixed order whatever thread ran them, so sums are the same every time.
 import enum
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.runtime.batching import Batch
+from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.session import Arrays
 
 SAMPLE_TOKENS = 1024
+_AT_ONCE = 8
+"""Tensors whose sums are worked on at a time: each needs the products of its row beside them, width² numbers."""
 _LOW, _HIGH, _SUM, _SQUARES, _TOKENS, _FIRST_SAMPLE = range(6)
 
 
@@ -118,15 +122,25 @@ class StatisticsObserver:
         with self._lock:
             self._waiting[self._places[batch.indices[0]]] = arrays
             while (found := self._waiting.pop(self._next, None)) is not None:
-                for sums, array in zip(self._sums, found, strict=True):
-                    if summarized:
+                if summarized:
+                    for sums, array in zip(self._sums, found, strict=True):
                         sums.add(array[0])
-                        continue
-                    values = array.reshape(-1, array.shape[-1])
-                    sums.add(summarize(values, detail=self.detail, per_row=self.per_row, place=self._next))
-                    if self.detail >= Detail.MOMENTS:
-                        sums.add_moments(values)
+                else:
+                    self._add_values(found)
                 self._next += 1
+
+    def _add_values(self, arrays: Arrays) -> None:
+        """Add a row to every tensor's sums, several tensors at a time: none depends on another."""
+
+        def add(pair: tuple["_Sums", np.ndarray]) -> None:
+            sums, array = pair
+            values = array.reshape(-1, array.shape[-1])
+            sums.add(summarize(values, detail=self.detail, per_row=self.per_row, place=self._next))
+            if self.detail >= Detail.MOMENTS:
+                sums.add_moments(values)
+
+        with ThreadPoolExecutor(min(_AT_ONCE, cpu_facts().cores), thread_name_prefix="quantkit-sums") as pool:
+            list(pool.map(add, zip(self._sums, arrays, strict=True)))
 
     @property
     def done(self) -> int:

@@ -20,6 +20,7 @@ from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import has_external_data, load_model, save_model
 from quantkit.graph.shared_weights import share_again, sharing
 from quantkit.mixed_precision import Chosen, find
+from quantkit.one_blas_thread import one_blas_thread
 from quantkit.progress import phases
 from quantkit.quantization.grids import Grid
 from quantkit.quantization.observe import Range, forget, observe_model
@@ -93,7 +94,7 @@ def quantize(
     require_free(out, force=force)
     require_apart(out, artifact)
     require_usable(artifact, settings)
-    with hold(artifact) as held:
+    with hold(artifact) as held, one_blas_thread():
         return _quantize(held, out, settings=settings, data_dir=data_dir, force=force)
 
 
