@@ -3,7 +3,8 @@
     python benchmarks/models/priced_shape.py --max-parameters 115000000 --min-throughput 6.5 -o shape.json
     python benchmarks/models/decibert_shape.py -o found --shape shape.json --tokenizer BERT
 
-Every option of a block is priced on this machine as INT8, as `quantkit search` prices it. What a block is worth needs
+Every option of a block is priced on this machine as INT8, as `quantkit search` prices it, beside all blocks one after
+the other and all of them missing: prices add up to what these two take. What a block is worth needs
 trained weights, which are not at hand for this size. So it is assumed: damage is the squared share of the units that
 go, and the first layer is worth `--fall` times as much as the last, falling evenly between. (In MiniLM the error of a
 halved feed-forward network falls a hundred times from the first layers to the last.) The program of the search takes
@@ -25,17 +26,18 @@ from quantkit.allocation.slots import Limit
 from quantkit.allocation.solver import least_damage_within
 from quantkit.errors import QuantkitError
 from quantkit.files import write_json
-from quantkit.latency.cost import measure_costs
 from quantkit.quantization.grids import signed_grid
 from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
-from quantkit.shapes.block_model import BlockRequest
+from quantkit.shapes.block_model import BlockRequest, float_blocks, round_all
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.options import unit_counts
+from quantkit.shapes.price import Load, Prices, WholeModel, prices_of
 from quantkit.shapes.slots import PARAMETERS, PRESENT, space_of
 from quantkit.shapes.trials import TOKEN_BUDGET
 
 _HEAD_SIZE, _POSITIONS, _TYPES = 64, 512, 2
+_PRICE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,8 +83,8 @@ def list_blocks(options: Options) -> list[Block]:
     ]
 
 
-def price(blocks: Sequence[Block], options: Options) -> dict[Block, dict[int, float]]:
-    """Return block → units → microseconds per 1,000 tokens."""
+def price(blocks: Sequence[Block], options: Options) -> Prices:
+    """Return prices of blocks that add up to what all of them, one after the other, and none of them take."""
     target = resolve_target(NATIVE, cpu_facts())
     grid, layout = signed_grid(saturates=target.saturates).name, QuantizeSettings().layout_for(target.name)
     wanted = {
@@ -99,15 +101,21 @@ def price(blocks: Sequence[Block], options: Options) -> dict[Block, dict[int, fl
         }
         for block in blocks
     }
-    asked = dict.fromkeys(one for by_units in wanted.values() for one in by_units.values())
-    rows = max(1, TOKEN_BUDGET // options.tokens)
-    costs = measure_costs(asked, tokens=options.tokens, rows=rows)
-    return {
-        block: {units: costs[one] for units, one in by_units.items()} for block, by_units in wanted.items()
-    }
+    load = Load(rows=max(1, TOKEN_BUDGET // options.tokens), tokens=options.tokens)
+    none, every = (
+        whole_model([by_units[pick(by_units)] for by_units in wanted.values()]) for pick in (min, max)
+    )
+    return prices_of(wanted, none, [every], load, seconds=_PRICE_SECONDS)
 
 
-def choose(costs: dict[Block, dict[int, float]], options: Options) -> tuple[dict[Block, int], float]:
+def whole_model(requests: Sequence[BlockRequest]) -> WholeModel:
+    """Return blocks one after the other, as INT8."""
+    model = float_blocks(requests)
+    round_all(model, grid=requests[0].grid, layout=requests[0].layout)
+    return WholeModel(model, tuple(str(request) for request in requests))
+
+
+def choose(prices: Prices, options: Options) -> tuple[dict[Block, int], float]:
     """Return block → units, and the predicted throughput over the whole.
 
     Raises:
@@ -120,22 +128,23 @@ def choose(costs: dict[Block, dict[int, float]], options: Options) -> tuple[dict
             * (1 - units / block.units) ** 2
             for units in by_units
         }
-        for block, by_units in costs.items()
+        for block, by_units in prices.blocks.items()
     }
-    space = space_of(damages, costs)
+    space = space_of(damages, prices.blocks)
     hidden = options.hidden
     beside = (
         hidden * (options.vocab + _POSITIONS + _TYPES + 2) + options.layers * 4 * hidden + 2 * (hidden + 1)
     )
-    whole = options.beside + sum(by_units[max(by_units)] for by_units in costs.values())
+    around = options.beside + prices.beside
+    whole = options.beside + prices.of({block: block.units for block in prices.blocks})
     limits = [
         *(Limit(name=name, at_least=1) for name in PRESENT.values()),
         Limit(name=PARAMETERS, at_most=options.max_parameters - beside),
     ]
-    found = least_damage_within(space.slots, whole / options.min_throughput - options.beside, limits)
+    found = least_damage_within(space.slots, whole / options.min_throughput - around, limits)
     if found is None:
         sys.exit("no shape keeps both limits; ask for less")
-    return space.chosen(found), whole / (found.cost + options.beside)
+    return space.chosen(found), whole / (found.cost + around)
 
 
 def config(units: dict[Block, int], options: Options) -> dict[str, Any]:
@@ -163,8 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Choose, write and print; return the exit code."""
     options = read_options(arguments)
     try:
-        costs = price(list_blocks(options), options)
-        units, throughput = choose(costs, options)
+        prices = price(list_blocks(options), options)
+        units, throughput = choose(prices, options)
         found = config(units, options)
         write_json(options.output, found)
     except QuantkitError as error:
