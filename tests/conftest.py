@@ -1,8 +1,6 @@
 """Fixtures for everybody: where the real data is, and an environment that never leaves the test folder."""
 
-import importlib.util
 import signal
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from scripts import load_script
 
 from quantkit.artifact import Artifact, StageRecord, new_artifact
 from quantkit.quantization.grids import GRIDS
@@ -119,13 +118,7 @@ def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     torch = pytest.importorskip("torch")
     pytest.importorskip("transformers")
-    where = ROOT / "benchmarks" / "models" / "classifier.py"
-    spec = importlib.util.spec_from_file_location("tiny_classifier_script", where)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = script
-    spec.loader.exec_module(script)
+    script = load_script("benchmarks/models/classifier.py", "tiny_classifier_script")
     folder = tmp_path_factory.mktemp("classifier") / "tiny"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,28 +1,19 @@
 """The soak notices what is lost, doubled or wrong, and memory that grows."""
 
-import importlib.util
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+from scripts import load_script
 
 
 @pytest.fixture
 def soak() -> Iterator[ModuleType]:
     """Return benchmarks/soak.py as a module."""
-    specification = importlib.util.spec_from_file_location("soak", FOLDER / "soak.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["soak"] = module
-    specification.loader.exec_module(module)
-    yield module
+    yield load_script("benchmarks/soak.py")
     del sys.modules["soak"]
 
 

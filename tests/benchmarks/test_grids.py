@@ -1,28 +1,18 @@
 """benchmarks/grids.py: orders that are free move nothing across a block, and every form is measured against int8."""
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from scripts import load_script
 
 from quantkit.graph.linear import Linear
-
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "grids.py"
 
 
 @pytest.fixture(scope="module")
 def grids() -> ModuleType:
     """Return the script as a module."""
-    spec = importlib.util.spec_from_file_location("grids_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = script
-    spec.loader.exec_module(script)
-    return script
+    return load_script("benchmarks/grids.py", "grids_script")
 
 
 @pytest.mark.parametrize(("sizes", "order"), [([1, 4, 2, 3], [0, 1, 2, 3]), ([5, 1, 9], [1, 2, 0])])

@@ -1,37 +1,22 @@
 """The ladder and the time table: ratios are taken within rounds, and limits from the shapes of the trace."""
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
-
-def load(name: str) -> ModuleType:
-    """Return a script of the folder as a module."""
-    specification = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    return module
+from scripts import load_script
 
 
 @pytest.fixture(scope="module")
 def ladder() -> ModuleType:
     """Return benchmarks/ladder.py."""
-    return load("ladder")
+    return load_script("benchmarks/ladder.py")
 
 
 @pytest.fixture(scope="module")
 def where() -> ModuleType:
     """Return benchmarks/where_time_goes.py."""
-    return load("where_time_goes")
+    return load_script("benchmarks/where_time_goes.py")
 
 
 def test_ratios_within_rounds(ladder: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,14 @@
 """Tests of the scripts that make models: their promises, on the smallest sizes."""
 
-import importlib.util
 import itertools
 import json
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from scripts import load_script
 
 torch = pytest.importorskip("torch", reason="the models are made with torch (pip install quantkit[export])")
 
@@ -30,24 +28,13 @@ from quantkit.tasks.text_classification import TASK as TEXT_CLASSIFICATION  # no
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def load_script(name: str) -> ModuleType:
-    """Import a script of `benchmarks/models`, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / "models" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-bert_large_shape = load_script("bert_large_shape")
-classifier = load_script("classifier")
-callers = load_script("callers")
-decibert_shape = load_script("decibert_shape")
-outliers = load_script("outliers")
-halved = load_script("halved")
-roberta_qa = load_script("roberta_qa")
+bert_large_shape = load_script("benchmarks/models/bert_large_shape.py")
+classifier = load_script("benchmarks/models/classifier.py")
+callers = load_script("benchmarks/models/callers.py")
+decibert_shape = load_script("benchmarks/models/decibert_shape.py")
+outliers = load_script("benchmarks/models/outliers.py")
+halved = load_script("benchmarks/models/halved.py")
+roberta_qa = load_script("benchmarks/models/roberta_qa.py")
 
 
 @pytest.fixture(autouse=True)

@@ -1,27 +1,19 @@
 """The pure parts of the comparison with other tools: ratios, the table, what scripts say, environments' names."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from scripts import load_script
 
 PEERS = Path(__file__).resolve().parents[2] / "benchmarks" / "peers"
 
 
 def script(name: str) -> ModuleType:
     """Return a script of the comparison, imported under a name nobody else has."""
-    path = PEERS / f"{name}.py"
-    known = f"peers_{path.stem}"
-    spec = importlib.util.spec_from_file_location(known, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[known] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script(f"benchmarks/peers/{name}.py", f"peers_{Path(name).stem}")
 
 
 ROWS = script("rows")

@@ -1,30 +1,13 @@
 """The comparison of predicted and measured throughput, on invented prices."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
+from scripts import load_script
 
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.price import Prices
 
 pytest.importorskip("scipy", reason="shapes are drawn with the solver")
-PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "predicted_throughput.py"
-
-
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(PATH.stem, PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[PATH.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load_script()
+script = load_script("benchmarks/predicted_throughput.py")
 BLOCKS = [
     Block(layer=layer, kind=kind, path=f"layer.{layer}", units=units, size=size, hidden=32)  # type: ignore[arg-type]
     for layer in range(3)

@@ -1,30 +1,16 @@
 """The hours of a larger search, from invented times of a smaller one."""
 
-import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from scripts import load_script
 
 from quantkit.architectures import EncoderShape, LayerShape
 from quantkit.records.shapes import TrialTimes
 
-PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "search_hours.py"
-
-
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(PATH.stem, PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[PATH.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load_script()
+script = load_script("benchmarks/search_hours.py")
 SMALL = EncoderShape(layers=(LayerShape(hidden=32, heads=4, head_size=8, feed_forward=64),) * 2)
 LARGE = EncoderShape(layers=(LayerShape(hidden=64, heads=8, head_size=8, feed_forward=128),) * 4)
 

@@ -1,16 +1,15 @@
 """docs/how-to/: every command is one that quantkit has, and does what its page says."""
 
-import importlib.util
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import click
 import pytest
+from scripts import load_script
 
 from quantkit.cli.main import main
 from quantkit.shipped import calibration_folder, quickstart_model
@@ -20,19 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOW_TO = ("own-model", "gate-fails")
 
 
-def script() -> ModuleType:
-    """Return what reads the commands of a page."""
-    path = ROOT / "benchmarks" / "peers" / "pages.py"
-    spec = importlib.util.spec_from_file_location("how_to_pages", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-PAGES = script()
+PAGES = load_script("benchmarks/peers/pages.py", "how_to_pages")
 EVERY = [
     pytest.param(page, id=page.relative_to(ROOT / "docs").as_posix())
     for folder in ("how-to", "coming-from")
