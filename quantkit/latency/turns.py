@@ -1,43 +1,16 @@
 """Turns: several things timed one after the other, round after round, and how many times as fast as the first each is.
 
 What slows the machine down for longer than a round slows all of them, so the ratio of one round hardly changes with it;
-of the ratios of all rounds the median counts.
+of the ratios of all rounds the median counts (`quantkit.throughput.spread`).
 """
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from quantkit.progress import track
 
 _LEAST_ROUNDS = 5
 """That are measured, however little time there is."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pace:
-    """How many times as fast as another something is.
-
-    Attributes:
-        median: of the rounds.
-        low: the least.
-        high: the most.
-    """
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, ratios: Sequence[float]) -> "Pace":
-        """Return what the ratios of all rounds come to."""
-        return cls(median=statistics.median(ratios), low=min(ratios), high=max(ratios))
-
-    @property
-    def spread(self) -> tuple[float, float]:
-        """The least and the most."""
-        return self.low, self.high
 
 
 def in_turns(

@@ -23,7 +23,6 @@ from quantkit.exam.exam import Exam
 from quantkit.exam.marks import Marks
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.model import has_external_data
-from quantkit.latency.turns import Pace
 from quantkit.mixed_precision.options import Options
 from quantkit.mixed_precision.timed import times_the_first
 from quantkit.mixed_precision.workbench import Workbench
@@ -33,6 +32,7 @@ from quantkit.recipe.settings import AutoSettings
 from quantkit.records import CandidateRecord
 from quantkit.runtime.session import Session
 from quantkit.tasks import task
+from quantkit.throughput import spread_of
 
 # Windows of a timed pass, and interleaved rounds of FP32 and the candidate; one more warms up.
 _TIMED_WINDOWS, _PASS_SECONDS = 64, 5.0
@@ -107,14 +107,14 @@ class Trials:
         session = self._exam.open(path)
         marks = self._exam.sit(session)
         (ratios,) = self._beside_float([session], rounds=_ROUNDS)
-        pace = Pace.of(ratios)
+        pace = spread_of(ratios)
         size = path.stat().st_size
         if has_external_data(path):
             size += (path.parent / EXTERNAL_DATA).stat().st_size
         return {
             "marks": marks.as_json(),
             "throughput": pace.median,
-            "throughput_spread": list(pace.spread),
+            "throughput_spread": [pace.low, pace.high],
             "int8_coverage": execution.int8_coverage,
             "size_bytes": size,
         }
@@ -138,11 +138,11 @@ class Trials:
                 return {"throughput": self._beside_float(sessions, rounds=_FINAL_ROUNDS)}
 
         found = self._journal.remembered(of, measure)["throughput"]
-        for number, pace in zip(chosen, map(Pace.of, found), strict=True):
+        for number, pace in zip(chosen, map(spread_of, found), strict=True):
             self.candidates[number] = self.candidates[number].model_copy(
                 update={
                     "throughput": pace.median,
-                    "throughput_spread": pace.spread,
+                    "throughput_spread": (pace.low, pace.high),
                     "finalist": True,
                 }
             )

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from quantkit.latency.turns import Pace
 from quantkit.shapes.slots import Units
 from quantkit.shapes.trials import Judged
+from quantkit.throughput import Spread
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,4 +28,4 @@ class Candidate:
     predicted: float
     cost: float
     judged: Judged
-    again: Pace | None = None
+    again: Spread | None = None

@@ -133,7 +133,7 @@ def _candidate(
         cost_us=one.cost,
         throughput=search.teacher.cost / one.cost,
         finalist=one.again is not None,
-        throughput_spread=None if one.again is None else one.again.spread,
+        throughput_spread=None if one.again is None else (one.again.low, one.again.high),
         meets=search.meets(one),
         front=not any(
             other.cost < one.cost and other.judged.marks.divergence < marks.divergence for other in everyone

@@ -16,7 +16,6 @@ from quantkit.files import digest_of
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import save_model
 from quantkit.latency.cost import measure_beside, times_the_first
-from quantkit.latency.turns import Pace
 from quantkit.quantization.observe import Detail, Observations, observe
 from quantkit.runtime.footprint import footprint
 from quantkit.shapes.baselines import by_magnitude
@@ -29,6 +28,7 @@ from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Load, WholeModel
 from quantkit.shapes.quantized import Bench
 from quantkit.shapes.slots import Units, named
+from quantkit.throughput import Spread, spread_of
 
 _HEALED_ROWS, _OBSERVED_ROWS = 128, 100
 _TIMED_SECONDS = 10.0
@@ -206,7 +206,7 @@ class Trials:
         found: list[float] = self.journal.timed(of, measure)["costs"]
         return found
 
-    def paces(self, models: Sequence[Units]) -> list[Pace]:
+    def paces(self, models: Sequence[Units]) -> list[Spread]:
         """Return how many times as fast as the first of whole candidates each of the others is, all timed in turns."""
 
         def measure() -> dict[str, Any]:
@@ -221,7 +221,7 @@ class Trials:
             }
 
         of = {"finalists": [named(units) for units in models], "load": [self.load.rows, self.load.tokens]}
-        return [Pace.of(ratios) for ratios in self.journal.timed(of, measure)["ratios"]]
+        return [spread_of(ratios) for ratios in self.journal.timed(of, measure)["ratios"]]
 
     def whole(self, units: Units) -> WholeModel:
         """Return a candidate as a snippet whose time is that of its shape; its weights are not healed."""

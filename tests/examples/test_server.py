@@ -1,7 +1,6 @@
 """The example server: right answers in shared batches, refusals when full, a graceful end; its load test."""
 
 import asyncio
-import importlib.util
 import json
 import re
 import signal
@@ -12,7 +11,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -22,6 +20,7 @@ pytest.importorskip("prometheus_client", reason="the server needs pip install qu
 pytest.importorskip("torch", reason="the model is exported with torch (pip install quantkit[export])")
 
 import httpx
+from scripts import load_script
 
 from quantkit.artifact import Artifact
 from quantkit.recipe.settings import EvaluateSettings, ExportSettings, FuseSettings
@@ -36,19 +35,8 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "server"
 DATA = ROOT / "quantkit" / "quickstart" / "data" / "callcentre-heldout.json"
 
-
-def _script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 sys.path.insert(0, str(EXAMPLE))
-SERVER, LOAD = _script("server"), _script("load")
+SERVER, LOAD = (load_script(EXAMPLE / f"{name}.py", f"example_{name}") for name in ("server", "load"))
 
 
 def _count(text: str, name: str) -> float:

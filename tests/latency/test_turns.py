@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from quantkit.latency import turns
-from quantkit.latency.turns import Pace, in_turns
+from quantkit.latency.turns import in_turns
 
 
 def test_ratios_are_of_one_round_and_the_first_round_warms_up() -> None:
@@ -28,9 +28,3 @@ def test_a_few_rounds_however_little_time_there_is(monkeypatch: pytest.MonkeyPat
     """The budget ends it after the least number of rounds."""
     found = in_turns([lambda: 1.0, lambda: 1.0], rounds=50, seconds=0.0)
     assert found == [[1.0] * turns._LEAST_ROUNDS]
-
-
-def test_pace_is_the_median_with_its_spread() -> None:
-    """One disturbed round moves the spread alone."""
-    pace = Pace.of([1.5, 9.0, 1.4])
-    assert (pace.median, pace.spread) == (1.5, (1.4, 9.0))

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from quantkit.latency.turns import Pace
 from quantkit.records.shapes import UNIFORM
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.candidate import Candidate
 from quantkit.shapes.finalists import finalists
 from quantkit.shapes.search import Search
+from quantkit.throughput import Spread
 
 BLOCK = Block(layer=0, kind="feed_forward", path="", units=64, size=1, hidden=32)
 
@@ -61,9 +61,12 @@ def test_the_choice_is_by_what_was_timed_together(near: float, chosen: str) -> N
     """One that seemed too slow and keeps the limit beside the others is chosen; equal shapes have equal times."""
     medians = {50: 2.5, 60: near}
 
-    def paces(models: Any) -> list[Pace]:
+    def paces(models: Any) -> list[Spread]:
         assert models[0] == {BLOCK: 64}
-        return [Pace(median=medians[units[BLOCK]], low=1.0, high=3.0) for units in models[1:]]
+        return [
+            Spread(median=medians[units[BLOCK]], low=1.0, high=3.0, interval=(1.0, 3.0))
+            for units in models[1:]
+        ]
 
     search = object.__new__(Search)
     search.goal = SimpleNamespace(cost=100, ratio=None)  # type: ignore[assignment]
