@@ -165,6 +165,8 @@ class SearchKeywords(TypedDict, total=False):
     """tokens of the rows that are timed; default: the data's mean"""
     step: int
     """widths of feed-forward networks are multiples of it"""
+    float_blocks: bool
+    """blocks may stay float too, measured as such: scheme and width are chosen together"""
     candidates: int
     """candidates that are built and judged at most"""
     budget: float

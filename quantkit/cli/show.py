@@ -240,14 +240,15 @@ def _number(value: Any) -> str:
 def print_shapes(report: "ShapeSearch") -> None:
     """Print the candidates of an architecture search, the chosen one marked, and what was checked."""
     from quantkit.report.digits import kept, nats, times
+    from quantkit.report.widths import NOTE, feed_forward_of, heads_of
 
     rows = [
         (
             "→" if one.number == report.chosen else "",
             str(one.number),
             one.origin,
-            " ".join(map(str, one.heads)),
-            " ".join(map(str, one.feed_forward)),
+            heads_of(one),
+            feed_forward_of(one),
             f"{one.parameters / 1e6:,.1f} M",
             times(one.throughput),
             nats(one.divergence),
@@ -258,4 +259,6 @@ def print_shapes(report: "ShapeSearch") -> None:
     ]
     columns = ("", "", "from", "heads", "feed-forward", "parameters", "speed", "damage", "score", "folder")
     title = f"{len(report.candidates)} candidates as INT8 on {report.selection_questions:,} questions, before training"
+    if any(one.float_blocks for one in report.candidates):
+        title = f"{title}; {NOTE}"
     print_table(title, columns, rows, right=(1, 5, 6, 7, 8))

@@ -1,5 +1,6 @@
 """The line: a recipe, where it runs, and what its steps have made so far; `steps` has the order."""
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 from quantkit.artifact import Artifact
@@ -15,6 +16,7 @@ from quantkit.recipe.settings import GateSettings, QuantizeSettings, Recipe
 from quantkit.records import BenchReport, Evaluation, GateReport, Inspection
 from quantkit.shapes.find import questions_of
 from quantkit.shapes.goal import asked_of
+from quantkit.shapes.keep_float import read_kept
 from quantkit.stages.distill import Family
 from quantkit.stages.distill.questions import choose_questions
 from quantkit.stages.export import Source
@@ -145,6 +147,14 @@ class Line:
             return settings
         gate_data = settings.auto.model_copy(update={"gate_data": self.recipe.evaluate.data})
         return settings.model_copy(update={"auto": gate_data})
+
+    @property
+    def candidate_settings(self) -> QuantizeSettings:
+        """The same for what is published: blocks of a searched shape that the search keeps float stay float."""
+        folder = self.searched.folder if self.searched else self.recipe.student
+        kept = read_kept(Path(folder)) if folder else ()
+        settings = self.quantize_settings
+        return settings.model_copy(update={"keep_float": (*settings.keep_float, *kept)}) if kept else settings
 
     @property
     def search_settings(self) -> SearchSettings:

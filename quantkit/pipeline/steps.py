@@ -160,7 +160,7 @@ STEPS = (
         name="quantize",
         stage=QUANTIZE,
         takes=lambda line: line.plain,
-        settings=lambda line: line.quantize_settings,
+        settings=lambda line: line.candidate_settings,
         needs=_PLAIN,
         folder="03-int8",
     ),

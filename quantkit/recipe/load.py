@@ -170,11 +170,16 @@ def recipe_schema() -> dict[str, Any]:
     return {"$schema": SCHEMA_ID, **Recipe.model_json_schema(), "title": "quantkit recipe"}
 
 
-def dump_section(section: Section) -> str:
-    """Return a section as YAML that reads back the same: every value spelt out, less those that are not set."""
+def dump_section(section: Section, *, only: str | None = None) -> str:
+    """Return a section as YAML that reads back the same: every value spelt out, less those that are not set.
+
+    Args:
+        section: the settings.
+        only: the one key that is written; None: all.
+    """
     import yaml
 
-    values = section.model_dump(mode="json", exclude_none=True)
+    values = section.model_dump(mode="json", exclude_none=True, include={only} if only else None)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
 
 

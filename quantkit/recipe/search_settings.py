@@ -11,6 +11,9 @@ from quantkit.recipe.marks import NotInKey
 from quantkit.tables import ENGINES, OneOf
 
 ONLY_REFUSES = NotInKey(because="the gate's questions are refused, and change nothing that is made")
+ALL_INT8 = NotInKey(
+    because="without it all is as it was before there was a choice", unless=("float_blocks", True)
+)
 SAME_SEARCH = NotInKey(because="where models answer changes no answer")
 Questions = Annotated[str, Place("calibration set"), Cli(metavar="SET|FILE")]
 
@@ -58,6 +61,10 @@ class SearchSettings(LengthSettings):
         default=None, ge=1, description="tokens of the rows that are timed; default: the data's mean"
     )
     step: int = Field(default=128, ge=16, description="widths of feed-forward networks are multiples of it")
+    float_blocks: Annotated[bool, ALL_INT8] = Field(
+        default=False,
+        description="blocks may stay float too, measured as such: scheme and width are chosen together",
+    )
     candidates: int = Field(default=6, ge=1, description="candidates that are built and judged at most")
     budget: Seconds = Field(default=1800.0, gt=0, description="time for the whole search")
     confidence: float = Field(

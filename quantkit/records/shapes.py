@@ -1,6 +1,6 @@
 """ShapeSearch: what `quantkit search` measured, tried and chose."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -14,12 +14,16 @@ UNHEALED = (SHALLOW, MAGNITUDE)
 
 
 class ShapeOption(Record):
-    """One block with so many units."""
+    """One block with so many units, as INT8 or in float."""
 
     units: int = Field(description="heads or neurons; 0: the block is missing")
+    scheme: Literal["int8", "float"] = Field(
+        default="int8", description="how its layers are computed; float only of a search with float_blocks"
+    )
     error: float = Field(description="expected squared error of the block's output over its variance")
     damage: float = Field(
-        description="nats that the answers move when this block alone is so narrow, as INT8"
+        description="nats that the INT8 teacher's answers move when this block alone is so; below 0 where float "
+        "brings them nearer to the FP32 teacher's"
     )
     cost_us: float = Field(description="microseconds per 1,000 tokens on one thread, measured here")
 
@@ -33,14 +37,18 @@ class ShapeBlock(Record):
 
 
 class ShapeCandidate(Record):
-    """One architecture, built as INT8 and judged on the selection questions before any training."""
+    """One architecture, built as INT8 but for its float blocks, and judged on the selection before any training."""
 
     number: int
     origin: str = Field(description="where it comes from, such as 'solution 1 of round 2', 'uniform'")
     heads: tuple[int, ...] = Field(description="of each layer")
     feed_forward: tuple[int, ...] = Field(description="width of each layer's network")
+    float_blocks: tuple[str, ...] = Field(
+        default=(),
+        description="slots of the blocks that stay float, such as layer.3.attention; others are INT8",
+    )
     parameters: int
-    size_bytes: int = Field(description="of the INT8 model")
+    size_bytes: int = Field(description="of the INT8 model, with the blocks that stay float")
     l3_bytes: int = Field(description="weights and the activations of a batch")
     predicted_damage: float
     divergence: float = Field(description="nats, of its INT8 answers from the teacher's FP32 answers")

@@ -6,20 +6,23 @@
   observed.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.in_float import units_of
 from quantkit.shapes.order import Narrowed, Projection
 from quantkit.shapes.quantized import Bench
 from quantkit.shapes.rewrite import projection_of, read_by
 from quantkit.shapes.slots import Costs, Units
 
 
-def without_layers(costs: Costs, cost: float) -> Units | None:
+def without_layers(costs: Costs, cost: float) -> Mapping[Block, int] | None:
     """Return the teacher without its last layers, as few as bring the blocks' cost down to this.
 
     Args:
-        costs: block → units → microseconds per 1,000 tokens.
+        costs: block → option → microseconds per 1,000 tokens.
         cost: most that the blocks may cost together.
 
     Returns:
@@ -38,10 +41,10 @@ def by_magnitude(bench: Bench, units: Units) -> dict[Block, Narrowed]:
     return {
         block: largest(
             projection_of(bench.model, block, bench.observations.statistics[read_by(bench.model, block)]),
-            count,
+            units_of(option),
         )
-        for block, count in units.items()
-        if count < block.units
+        for block, option in units.items()
+        if units_of(option) < block.units
     }
 
 

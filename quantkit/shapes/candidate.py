@@ -13,7 +13,7 @@ class Candidate:
 
     Attributes:
         origin: where it comes from.
-        units: block → units.
+        units: block → option.
         damage: predicted before any correction, nats.
         predicted: cost of the whole model, microseconds per 1,000 tokens.
         cost: the same measured.

@@ -1,15 +1,17 @@
-"""Damage: how far the answers move, as INT8, when one block alone is narrowed."""
+"""Damage: how far the answers of the INT8 teacher move when one block alone is narrowed, kept float, or both."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import accumulate
 
 from quantkit.allocation.journal import Journal
 from quantkit.exam.exam import Exam
 from quantkit.exam.marks import Marks
 from quantkit.progress import track
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.in_float import InFloat, Option, floats_of, units_of
 from quantkit.shapes.onward import Onward, sat
 from quantkit.shapes.options import Ladder
 from quantkit.shapes.quantized import Bench
@@ -20,8 +22,10 @@ __all__ = ["damages_of", "sat"]
 
 def damages_of(
     bench: Bench, ladders: Mapping[Block, Ladder], exam: Exam, journal: Journal
-) -> dict[Block, dict[int, float]]:
-    """Return block → units → the nats that keeping so many adds to the divergence of the INT8 teacher.
+) -> dict[Block, dict[Option, float]]:
+    """Return block → option → the nats that it adds to the divergence of the INT8 teacher.
+
+    In float it may take some away.
 
     One model at a time is run from the block on that differs; on a cluster whole models are, to the same answers.
 
@@ -36,10 +40,12 @@ def damages_of(
 
     def marks(asked: Units) -> Marks:
         if exam.at_once == 1:
-            for block, units in asked.items():
-                return onward.marks(block, ladders[block].parts[units])
+            for block, option in asked.items():
+                part = ladders[block].parts[units_of(option)]
+                return onward.marks(block, part, in_float=isinstance(option, InFloat))
         with building:
-            model = bench.quick({block: ladders[block].parts[units] for block, units in asked.items()})
+            parts = {block: ladders[block].parts[units_of(option)] for block, option in asked.items()}
+            model = bench.quick(parts, floats=floats_of(asked))
         return sat(exam, model)
 
     def measured(asked: Units) -> float:
@@ -51,26 +57,31 @@ def damages_of(
     # The teacher itself first.
     asked: list[Units] = [{}]
     asked += [
-        {block: units} for block, ladder in ladders.items() for units in ladder.parts if units < block.units
+        {block: option}
+        for block, ladder in ladders.items()
+        for option in ladder.options
+        if option != block.units
     ]
-    alone: dict[Block, dict[int, float]] = {block: {} for block in ladders}
+    alone: dict[Block, dict[Option, float]] = {block: {} for block in ladders}
     with track("damage", len(asked), "options") as advance, _in_line(exam.at_once) as each:
         for of, divergence in zip(asked, each(measured, asked), strict=True):
             if not of:
                 teacher = divergence
-            for block, units in of.items():
-                alone[block][units] = divergence - teacher
+            for block, option in of.items():
+                alone[block][option] = divergence - teacher
             advance(1)
-    found: dict[Block, dict[int, float]] = {}
-    for block, ladder in ladders.items():
-        rising = 0.0
-        found[block] = {}
-        for units in ladder.parts:
-            if units < block.units:
-                # Fewer units hurt no less; what says otherwise is noise of rounding.
-                rising = max(rising, alone[block][units])
-            found[block][units] = rising
-    return found
+    return {
+        block: {
+            **_rising({units: alone[block].get(units, 0.0) for units in ladder.parts}),
+            **_rising({option: alone[block][option] for option in map(InFloat, ladder.floats)}),
+        }
+        for block, ladder in ladders.items()
+    }
+
+
+def _rising(damages: Mapping[Option, float]) -> dict[Option, float]:
+    """Return damages of one scheme, most units first: fewer hurt no less; what says otherwise is noise of rounding."""
+    return dict(zip(damages, accumulate(damages.values(), max), strict=True))
 
 
 @contextmanager

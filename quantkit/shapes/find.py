@@ -121,7 +121,7 @@ def find(
         watch.begin()
     journal = laps.journal = Journal(key_of(bench, questions, settings))
     with laps.part("order"):
-        options = ladders(bench, blocks, step=settings.step, journal=journal)
+        options = ladders(bench, blocks, step=settings.step, journal=journal, in_float=settings.float_blocks)
     with laps.part("answers", works=2):
         judged_on = Exam(
             artifact,
@@ -255,7 +255,7 @@ def questions_of(task: str, settings: SearchSettings, data_dir: Path | None) -> 
 
 
 def _prices(trials: Trials) -> Prices:
-    wanted = wanted_of(trials.bench, {block: ladder.parts for block, ladder in trials.ladders.items()})
+    wanted = wanted_of(trials.bench, {block: ladder.options for block, ladder in trials.ladders.items()})
     whole = {block: block.units for block in trials.blocks}
     empty = dict.fromkeys(trials.blocks, 0)
     return prices_of(

@@ -33,7 +33,7 @@ Stream = Mapping[bytes, np.ndarray]
 
 @dataclass(kw_only=True, slots=True)
 class Onward:
-    """Judges the INT8 teacher with one block narrowed.
+    """Judges the INT8 teacher with one block narrowed, or in float.
 
     Attributes:
         bench: what candidates are made of.
@@ -46,10 +46,10 @@ class Onward:
     blocks: Sequence[Block]
     _streams: dict[str, Stream] = field(default_factory=dict)
 
-    def marks(self, block: Block, part: Narrowed) -> Marks:
-        """Return the marks of an option of a block."""
+    def marks(self, block: Block, part: Narrowed, *, in_float: bool = False) -> Marks:
+        """Return the marks of an option of a block, as INT8 or in float."""
         name = stream_of(self.bench.model, block)
-        model = self.bench.quick({block: part}, since=name)
+        model = self.bench.quick({block: part}, since=name, floats=[block] if in_float else [])
         if name not in {value.name for value in model.graph.inputs}:
             return sat(self.exam, model)
         with _written(model) as path:

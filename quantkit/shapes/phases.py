@@ -14,7 +14,7 @@ from quantkit.progress import Phase
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.records.shapes import BASELINES
 from quantkit.shapes.blocks import Block
-from quantkit.shapes.options import unit_counts
+from quantkit.shapes.options import float_counts, unit_counts
 
 _EXPORT = 15.0
 _OBSERVED, _ANSWERED = 12.0, 2.0
@@ -84,8 +84,10 @@ def expected(shape: EncoderShape, settings: SearchSettings) -> dict[str, float]:
 
 
 def options_of(shape: EncoderShape, settings: SearchSettings) -> int:
-    """Return how many options a search has the damage of: all but whole blocks."""
-    return sum(len(unit_counts(block, settings.step)) - 1 for block in _blocks(shape))
+    """Return how many options a search has the damage of: all but whole blocks as INT8."""
+    blocks, step = list(_blocks(shape)), settings.step
+    in_float = sum(len(float_counts(block, step)) for block in blocks) if settings.float_blocks else 0
+    return in_float + sum(len(unit_counts(block, step)) - 1 for block in blocks)
 
 
 def _blocks(shape: EncoderShape) -> Iterator[Block]:

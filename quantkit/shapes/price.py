@@ -1,4 +1,4 @@
-"""Price: microseconds of each block by its units, as INT8 on one thread of this CPU, and of all that is not in blocks.
+"""Price: microseconds of each block by its option, on one thread of this CPU, and of all that is not in blocks.
 
 Blocks, the INT8 teacher and the same without any block are measured together, in turn, in one run. The prices of both
 whole models are what they were measured to be, and all between them adds up:
@@ -22,6 +22,7 @@ from quantkit.allocation.journal import Journal
 from quantkit.latency.cost import measure_beside
 from quantkit.shapes.block_model import BlockRequest
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.in_float import Option
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,16 +61,16 @@ class Prices:
     """Microseconds per 1,000 tokens on one thread.
 
     Attributes:
-        blocks: block → units → the block with its residual.
+        blocks: block → option → the block with its residual.
         beside: what is not in any block.
         whole: of the models that were measured whole, in their order.
     """
 
-    blocks: Mapping[Block, Mapping[int, float]]
+    blocks: Mapping[Block, Mapping[Option, float]]
     beside: float
     whole: tuple[float, ...]
 
-    def of(self, units: Mapping[Block, int]) -> float:
+    def of(self, units: Mapping[Block, Option]) -> float:
         """Return the predicted cost of a model."""
         return self.beside + sum(prices[units[block]] for block, prices in self.blocks.items())
 
@@ -83,7 +84,7 @@ class Load:
 
 
 def prices_of(
-    wanted: Mapping[Block, Mapping[int, BlockRequest]],
+    wanted: Mapping[Block, Mapping[Option, BlockRequest]],
     empty: WholeModel,
     whole: Sequence[WholeModel],
     load: Load,
@@ -96,7 +97,7 @@ def prices_of(
     Other prices would lead to other candidates, and what was measured of the first would be for nothing.
 
     Args:
-        wanted: block → units → what is asked.
+        wanted: block → option → what is asked.
         empty: the model with every block missing.
         whole: models to measure beside it, the INT8 teacher first.
         load: what runs at once.
@@ -121,16 +122,19 @@ def prices_of(
     return _summed(blocks, costs[empty], tuple(costs[model] for model in whole))
 
 
-def _summed(blocks: Mapping[Block, Mapping[int, float]], empty: float, whole: tuple[float, ...]) -> Prices:
+def _summed(blocks: Mapping[Block, Mapping[Option, float]], empty: float, whole: tuple[float, ...]) -> Prices:
     """Return prices that add up to what both whole models were measured to cost: without any block, and with all.
 
     Args:
-        blocks: block → units → the block with its residual, as a model of its own.
+        blocks: block → option → the block with its residual, as a model of its own.
         empty: the model without any block.
         whole: the teacher, and other whole models.
     """
     count = len(blocks)
-    full = sum(by_units[max(by_units)] for by_units in blocks.values())
+    full = sum(
+        by_units[max(option for option in by_units if isinstance(option, int))]
+        for by_units in blocks.values()
+    )
     alone = sum(by_units[0] for by_units in blocks.values()) / count
     missing = min(max((empty + full - whole[0]) / count, 0.0), alone, empty / count)
     left = full - count * missing

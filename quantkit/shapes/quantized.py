@@ -1,6 +1,6 @@
-"""Quantized: a candidate's float graph as INT8, on the grid of this CPU."""
+"""Quantized: a candidate's float graph as INT8, but for blocks that stay float, on the grid of this CPU."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
@@ -8,6 +8,7 @@ import onnx_ir as ir
 from quantkit.graph.layout import lay_out
 from quantkit.graph.linear import embedding_tables, linear_layers
 from quantkit.quantization.assignment import section_choice
+from quantkit.quantization.choice import FLOAT
 from quantkit.quantization.grids import Grid, QuantizedWeight
 from quantkit.quantization.observe import Observations
 from quantkit.quantization.treatments import WHOLE_MODEL, Treated, settled, treat
@@ -48,12 +49,15 @@ class Bench:
         narrow(model, parts)
         return model
 
-    def quick(self, parts: Mapping[Block, Narrowed], *, since: str | None = None) -> ir.Model:
+    def quick(
+        self, parts: Mapping[Block, Narrowed], *, since: str | None = None, floats: Collection[Block] = ()
+    ) -> ir.Model:
         """Return the same as INT8, rounded to nearest; ranges are the teacher's, cut to the columns that are left.
 
         Args:
             parts: block → what is left of it.
             since: a residual stream that the graph begins at, where what follows needs nothing else.
+            floats: blocks that stay float.
         """
         model = self.narrowed(parts)
         if since is not None:
@@ -68,25 +72,30 @@ class Bench:
             _weights=dict(self._weights) if parts else self._weights,
             _readings=known,
         )
-        self._write(model, treated, _QUICK)
+        self._write(model, treated, _QUICK, floats)
         if not parts:
             self._readings.update(known)
         return model
 
-    def good(self, model: ir.Model, observations: Observations) -> None:
+    def good(self, model: ir.Model, observations: Observations, *, floats: Collection[Block] = ()) -> None:
         """Make a float graph INT8 in place, as `quantkit quantize` does by default.
 
         Args:
             model: the graph.
             observations: of it, with moments.
+            floats: blocks that stay float, as `keep_float` has it.
         """
         kinds = [kind for kind in WHOLE_MODEL if getattr(_GOOD, kind.setting)]
-        self._write(model, treat(model, observations, kinds), _GOOD)
+        self._write(model, treat(model, observations, kinds), _GOOD, floats)
 
-    def _write(self, model: ir.Model, treated: Treated, settings: QuantizeSettings) -> None:
+    def _write(
+        self, model: ir.Model, treated: Treated, settings: QuantizeSettings, floats: Collection[Block]
+    ) -> None:
         layers = linear_layers(model.graph)
         choice = section_choice(settings, self.grid)
-        assignment = settled(layers, {layer.name: choice for layer in layers}, treated.statistics)
+        kept = {name for block in floats for name in (*block.readers, block.projection)}
+        asked = {layer.name: FLOAT if layer.name in kept else choice for layer in layers}
+        assignment = settled(layers, asked, treated.statistics)
         apply(model, assignment, treated)
         quantize_tables(model, embedding_tables(model.graph))
         lay_out(model, self.layout)

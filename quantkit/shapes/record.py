@@ -15,6 +15,7 @@ from quantkit.shapes.blocks import Block
 from quantkit.shapes.candidate import Candidate
 from quantkit.shapes.find import TOOLS, Found
 from quantkit.shapes.hours import WORKERS, on_workers
+from quantkit.shapes.in_float import InFloat, floats_of, units_of
 
 
 def report_of(
@@ -91,18 +92,19 @@ def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _block(found: Found, block: Block) -> ShapeBlock:
-    prices = found.search.prices.blocks[block]
+    prices, ladder = found.search.prices.blocks[block], found.ladders[block]
     return ShapeBlock(
         slot=block.slot,
         units=block.units,
         options=tuple(
             ShapeOption(
-                units=units,
-                error=part.error,
-                damage=found.damages[block][units],
-                cost_us=prices[units],
+                units=units_of(option),
+                scheme="float" if isinstance(option, InFloat) else "int8",
+                error=ladder.parts[units_of(option)].error,
+                damage=found.damages[block][option],
+                cost_us=prices[option],
             )
-            for units, part in found.ladders[block].parts.items()
+            for option in ladder.options
         ),
     )
 
@@ -112,7 +114,7 @@ def _candidate(
 ) -> ShapeCandidate:
     search = found.search
     layers = range(1 + max(block.layer for block in found.blocks))
-    counts = {(block.layer, block.kind): count for block, count in one.units.items()}
+    counts = {(block.layer, block.kind): units_of(option) for block, option in one.units.items()}
     marks = one.judged.marks
     return ShapeCandidate(
         number=number,
@@ -120,7 +122,8 @@ def _candidate(
         heads=tuple(counts.get((layer, "attention"), 0) for layer in layers),
         feed_forward=tuple(counts.get((layer, "feed_forward"), 0) for layer in layers),
         parameters=found.beside.parameters
-        + sum(block.parameters(count) for block, count in one.units.items()),
+        + sum(block.parameters(units_of(option)) for block, option in one.units.items()),
+        float_blocks=tuple(block.slot for block in floats_of(one.units)),
         size_bytes=one.judged.size,
         l3_bytes=one.judged.l3,
         predicted_damage=one.damage,

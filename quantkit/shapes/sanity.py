@@ -8,6 +8,7 @@
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -19,6 +20,8 @@ from quantkit.runtime.session import Session
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.damage import sat
 from quantkit.shapes.find import Found
+from quantkit.shapes.in_float import floats_of, units_of
+from quantkit.shapes.options import parts_of
 from quantkit.shapes.order import Narrowed, keeping
 from quantkit.shapes.rewrite import projection_of, read_by
 from quantkit.shapes.slots import named
@@ -30,7 +33,8 @@ def in_reverse(found: Found) -> dict[Block, Narrowed]:
     """Return the chosen widths with the units that the order removes first; solved, and not healed."""
     bench = found.search.trials.bench
     parts = {}
-    for block, count in found.chosen.units.items():
+    for block, option in found.chosen.units.items():
+        count = units_of(option)
         if 0 < count < block.units:
             of = projection_of(bench.model, block, bench.observations.statistics[read_by(bench.model, block)])
             parts[block] = keeping(of, np.sort(found.ladders[block].order[::-1][:count]))
@@ -41,20 +45,17 @@ def in_reverse(found: Found) -> dict[Block, Narrowed]:
 
 def in_order(found: Found) -> dict[Block, Narrowed]:
     """Return the chosen widths with the units in order, not healed."""
-    return {
-        block: found.ladders[block].parts[count]
-        for block, count in found.chosen.units.items()
-        if count < block.units
-    }
+    return parts_of(found.ladders, found.chosen.units)
 
 
 def divergence(found: Found, kept: Callable[[Found], dict[Block, Narrowed]]) -> float:
-    """Return how far the answers of `in_reverse` or `in_order` are from the teacher's, as INT8, nats."""
-    trials = found.search.trials
-    measured = trials.journal.timed(
-        {"sanity": kept.__name__, "units": named(found.chosen.units)},
-        lambda: {"marks": sat(trials.exam, trials.bench.quick(kept(found))).as_json()},
-    )
+    """Return how far the answers of `in_reverse` or `in_order` are from the teacher's, by their schemes, nats."""
+    trials, units = found.search.trials, found.chosen.units
+
+    def measure() -> dict[str, Any]:
+        return {"marks": sat(trials.exam, trials.bench.quick(kept(found), floats=floats_of(units))).as_json()}
+
+    measured = trials.journal.timed({"sanity": kept.__name__, "units": named(units)}, measure)
     return Marks.from_json(measured["marks"]).divergence
 
 

@@ -30,6 +30,7 @@ from quantkit.shapes.correct import factors
 from quantkit.shapes.feasible import require_feasible
 from quantkit.shapes.finalists import finalists
 from quantkit.shapes.goal import Goal
+from quantkit.shapes.in_float import Option
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Prices
 from quantkit.shapes.slots import Space, Units, named, pool, uniform
@@ -157,7 +158,7 @@ class Search:
 
     def _proposals(self) -> Iterator[tuple[str, Units]]:
         """Yield architectures to measure; each time what was measured of those before is known."""
-        built: list[dict[str, int]] = []
+        built: list[dict[str, int | str]] = []
         number = 0
         while len(built) < self.most:
             number += 1
@@ -213,15 +214,21 @@ class Search:
     def _damage(self, units: Units) -> float:
         return sum(self._option(self.space, block, count).damage for block, count in units.items())
 
-    def _option(self, space: Space, block: Block, count: int) -> Priced:
-        return space.slots[block.slot][list(space.units[block]).index(count)]
+    def _option(self, space: Space, block: Block, option: Option) -> Priced:
+        return space.slots[block.slot][list(space.units[block]).index(option)]
 
     def _corrected(self) -> Space:
         """Return the space with damages as the candidates that were measured say."""
         slots = list(self.space.slots)
-        base = self.teacher.judged.marks.divergence
+        # Damages are counted from the least of each block: 0, or what it takes away in float.
+        least = {slot: min(option.damage for option in options) for slot, options in self.space.slots.items()}
+        teacher = self.teacher.judged.marks.divergence
+        base = min(teacher, max(0.0, teacher + sum(least.values())))
         rows = [
-            {block.slot: self._option(self.space, block, count).damage for block, count in one.units.items()}
+            {
+                block.slot: self._option(self.space, block, option).damage - least[block.slot]
+                for block, option in one.units.items()
+            }
             for one in self.candidates
         ]
         found = factors(
@@ -229,7 +236,7 @@ class Search:
         )
         corrected: Mapping[str, list[Priced]] = {
             slot: [
-                Priced(damage=option.damage * found[slot], cost=option.cost, uses=option.uses)
+                Priced(damage=(option.damage - least[slot]) * found[slot], cost=option.cost, uses=option.uses)
                 for option in options
             ]
             for slot, options in self.space.slots.items()

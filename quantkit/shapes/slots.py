@@ -6,31 +6,34 @@ from dataclasses import dataclass
 from quantkit.allocation.slots import Limit, Priced, Solution
 from quantkit.allocation.solver import least_damage_within
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.in_float import InFloat, Option, units_of
 
-PARAMETERS, SIZE = "parameters", "INT8 bytes"
+PARAMETERS, SIZE = "parameters", "bytes"
 PRESENT = {"attention": "attention blocks", "feed_forward": "feed-forward blocks"}
 """Kind of block → the use that counts those that are there; a model needs one of each."""
 _WEIGHT_BYTES, _OUTPUT_BYTES = 1, 9
 """Of an INT8 layer: its weights; and for each output a scale, a zero point and a float bias."""
-Damages = Mapping[Block, Mapping[int, float]]
-Costs = Mapping[Block, Mapping[int, float]]
-Units = Mapping[Block, int]
+_FLOAT_BYTES = 4
+"""Of a float layer: each weight, and each output's bias."""
+Damages = Mapping[Block, Mapping[Option, float]]
+Costs = Mapping[Block, Mapping[Option, float]]
+Units = Mapping[Block, Option]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Space:
-    """All architectures: every block's numbers of units, with what each does and costs.
+    """All architectures: every block's options, with what each does and costs.
 
     Attributes:
-        units: block → numbers of units, in the order that a `Solution` counts them by.
+        units: block → its options, in the order that a `Solution` counts them by.
         slots: the same for the solver.
     """
 
-    units: Mapping[Block, Sequence[int]]
+    units: Mapping[Block, Sequence[Option]]
     slots: Mapping[str, Sequence[Priced]]
 
-    def chosen(self, solution: Solution) -> dict[Block, int]:
-        """Return block → units of a solution."""
+    def chosen(self, solution: Solution) -> dict[Block, Option]:
+        """Return block → option of a solution."""
         return {block: counts[solution.chosen[block.slot]] for block, counts in self.units.items()}
 
 
@@ -45,9 +48,9 @@ def space_of(damages: Damages, costs: Costs) -> Space:
                     damage=damages[block][count],
                     cost=costs[block][count],
                     uses={
-                        PARAMETERS: float(block.parameters(count)),
+                        PARAMETERS: float(block.parameters(units_of(count))),
                         SIZE: float(size_of(block, count)),
-                        PRESENT[block.kind]: float(count > 0),
+                        PRESENT[block.kind]: float(units_of(count) > 0),
                     },
                 )
                 for count in counts
@@ -57,17 +60,22 @@ def space_of(damages: Damages, costs: Costs) -> Space:
     )
 
 
-def size_of(block: Block, units: int) -> int:
-    """Return the bytes of a block as INT8."""
-    inner = units * block.size
+def size_of(block: Block, option: Option) -> int:
+    """Return the bytes of a block, as INT8 or in float."""
+    inner = units_of(option) * block.size
     readers = len(block.readers)
-    weights = (readers + 1) * inner * block.hidden * _WEIGHT_BYTES
-    return weights + (readers * inner + block.hidden) * _OUTPUT_BYTES
+    weights = (readers + 1) * inner * block.hidden
+    outputs = readers * inner + block.hidden
+    if isinstance(option, InFloat):
+        return (weights + outputs) * _FLOAT_BYTES
+    return weights * _WEIGHT_BYTES + outputs * _OUTPUT_BYTES
 
 
-def named(units: Units) -> dict[str, int]:
-    """Return slot → units."""
-    return {block.slot: count for block, count in units.items()}
+def named(units: Units) -> dict[str, int | str]:
+    """Return slot → units, in words where they stay float."""
+    return {
+        block.slot: str(option) if isinstance(option, InFloat) else option for block, option in units.items()
+    }
 
 
 def pool(space: Space, cost: float, limits: Sequence[Limit], *, count: int, apart: int = 2) -> list[Solution]:
@@ -100,7 +108,7 @@ def pool(space: Space, cost: float, limits: Sequence[Limit], *, count: int, apar
 
 
 def uniform(space: Space, cost: float, limits: Sequence[Limit]) -> dict[Block, int] | None:
-    """Return the least damaging architecture within the limits whose layers are all alike; None when there is none."""
+    """Return the least damaging architecture within the limits with all layers alike, all INT8; None without one."""
     heads = _common(space, "attention")
     widths = _common(space, "feed_forward")
     best: tuple[float, dict[Block, int]] | None = None
@@ -122,5 +130,9 @@ def uniform(space: Space, cost: float, limits: Sequence[Limit]) -> dict[Block, i
 
 
 def _common(space: Space, kind: str) -> list[int]:
-    counts = [set(units) for block, units in space.units.items() if block.kind == kind]
+    counts = [
+        {option for option in options if isinstance(option, int)}
+        for block, options in space.units.items()
+        if block.kind == kind
+    ]
     return sorted(set.intersection(*counts), reverse=True) if counts else [0]

@@ -22,8 +22,9 @@ from quantkit.shapes.baselines import by_magnitude
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.damage import sat
 from quantkit.shapes.heal import heal
+from quantkit.shapes.in_float import floats_of
 from quantkit.shapes.kept import as_written, read_parts, write_parts
-from quantkit.shapes.options import Ladder
+from quantkit.shapes.options import Ladder, parts_of
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Load, WholeModel
 from quantkit.shapes.quantized import Bench
@@ -90,18 +91,14 @@ class Trials:
         projection was solved on.
 
         Args:
-            units: block → units.
+            units: block → option.
             magnitude: keep the units whose weights are largest, as they are, and heal nothing.
         """
         if magnitude:
             return by_magnitude(self.bench, units)
         key = digest_of(named(units))
         if key not in self._healed:
-            parts = {
-                block: self.ladders[block].parts[count]
-                for block, count in units.items()
-                if count < block.units
-            }
+            parts = parts_of(self.ladders, units)
             self._healed[key] = self._kept(units, parts, key) if parts else parts
         return self._healed[key]
 
@@ -169,7 +166,7 @@ class Trials:
         }
         key = digest_of([self.bench.observations.key, named(units), solved, _OBSERVED_ROWS])
         seen = observe(model, tensors, job, key=key, detail=Detail.MOMENTS)
-        self.bench.good(model, Observations(statistics=seen, job=job, key=key))
+        self.bench.good(model, Observations(statistics=seen, job=job, key=key), floats=floats_of(units))
         return model
 
     def judged(self, units: Units, *, magnitude: bool = False) -> Judged:
@@ -225,10 +222,7 @@ class Trials:
 
     def whole(self, units: Units) -> WholeModel:
         """Return a candidate as a snippet whose time is that of its shape; its weights are not healed."""
-        parts = {
-            block: self.ladders[block].parts[count] for block, count in units.items() if count < block.units
-        }
         return WholeModel(
-            self.bench.quick(parts),
+            self.bench.quick(parts_of(self.ladders, units), floats=floats_of(units)),
             (self.bench.observations.key, self.bench.grid.name, *sorted(named(units).items())),
         )

@@ -7,33 +7,35 @@ import onnx_ir as ir
 from quantkit.graph.linear import linear_layers
 from quantkit.shapes.block_model import BlockRequest
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.in_float import InFloat, Option, units_of
 from quantkit.shapes.quantized import Bench
 
 
 def wanted_of(
-    bench: Bench, counts: Mapping[Block, Iterable[int]]
-) -> Mapping[Block, Mapping[int, BlockRequest]]:
-    """Return block → units → what is asked of the table of prices.
+    bench: Bench, counts: Mapping[Block, Iterable[Option]]
+) -> Mapping[Block, Mapping[Option, BlockRequest]]:
+    """Return block → option → what is asked of the table of prices.
 
     Args:
         bench: what candidates are made of.
-        counts: block → numbers of units.
+        counts: block → options.
     """
     activation = _activation(bench.model)
     return {
         block: {
-            units: BlockRequest(
+            option: BlockRequest(
                 kind=block.kind,
                 hidden=block.hidden,
-                units=units,
+                units=units_of(option),
                 size=block.size,
                 activation=activation,
                 grid=bench.grid.name,
                 layout=bench.layout,
+                scheme="float" if isinstance(option, InFloat) else "static",
             )
-            for units in numbers
+            for option in options
         }
-        for block, numbers in counts.items()
+        for block, options in counts.items()
     }
 
 

@@ -1,7 +1,7 @@
 """search: a trained checkpoint → smaller ones within limits, priced as INT8 on this machine.
 
 The folder: `search.json` (the report), `search.html`, `shape.png`, and a checkpoint for each candidate, `candidate-N/`;
-`chosen/` is the one that was asked for.
+`chosen/` is the one that was asked for. With `float_blocks` each has a `quantize.yaml`: which of its layers stay float.
 """
 
 import time
@@ -23,6 +23,7 @@ from quantkit.report.live import LivePage
 from quantkit.report.shape_files import write_shape_files
 from quantkit.runtime.hold import hold
 from quantkit.shapes import Found, find
+from quantkit.shapes.keep_float import kept_float, write_kept
 from quantkit.shapes.materialise import materialise
 from quantkit.shapes.phases import expected
 from quantkit.shapes.record import report_of
@@ -92,7 +93,7 @@ def search(
                 if watch is not None:
                     watch.show(found)
                 started = time.monotonic()
-                folders = _write(checkpoint, found, folder)
+                folders = _write(checkpoint, found, folder, in_float=settings.float_blocks)
                 sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)
                 around["check"] = time.monotonic() - started
                 report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity, around=around)
@@ -132,8 +133,8 @@ def _closed(live: LivePage | None) -> Iterator[None]:
         raise
 
 
-def _write(checkpoint: Checkpoint, found: Found, folder: Path) -> dict[int, str]:
-    """Write the checkpoints of the front and of the chosen one; return number → folder."""
+def _write(checkpoint: Checkpoint, found: Found, folder: Path, *, in_float: bool) -> dict[int, str]:
+    """Write every candidate's checkpoint, and which blocks stay float where some may; return number → folder."""
     search = found.search
     folders: dict[int, str] = {}
     for number, one in enumerate([search.teacher, *search.candidates]):
@@ -142,6 +143,8 @@ def _write(checkpoint: Checkpoint, found: Found, folder: Path) -> dict[int, str]
         name = CHOSEN if one is found.chosen else f"candidate-{number}"
         (folder / name).mkdir()
         materialise(checkpoint, found.blocks, search.parts(one), folder / name)
+        if in_float:
+            write_kept(folder / name, kept_float(found, one))
         folders[number] = name
     return folders
 

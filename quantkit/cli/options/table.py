@@ -244,6 +244,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                help="Tokens of the rows that are timed; default: the data's mean."),
         Option(path=('step',), names=('--step',), kind='integer', default='128',
                help='Widths of feed-forward networks are multiples of it.'),
+        Option(path=('float_blocks',), names=('--float-blocks', '--no-float-blocks'), kind='switch', default='no-float-blocks',
+               help='Blocks may stay float too, measured as such: scheme and width are chosen together.'),
         Option(path=('candidates',), names=('--candidates',), kind='integer', default='6',
                help='Candidates that are built and judged at most.'),
         Option(path=('budget',), names=('--budget',), kind='number', default='1800', metavar='SECONDS',

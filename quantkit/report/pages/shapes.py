@@ -9,6 +9,7 @@ from quantkit.report.figures.shapes import shapes_svg
 from quantkit.report.groups import score_name
 from quantkit.report.pages.running import REFRESH_SECONDS, Running
 from quantkit.report.pages.template import render, require_jinja
+from quantkit.report.widths import FLOAT, NOTE, feed_forward_of, heads_of, offers_float
 
 _LIMITS = {
     "min_throughput": "throughput at least {:g} times the INT8 teacher's",
@@ -73,7 +74,8 @@ def _words(report: ShapeSearch, running: Running | None) -> dict[str, Any]:
         "finalists": any(one.finalist for one in report.candidates),
         "candidates": [_candidate(one, chosen=one is chosen) for one in report.candidates],
         "score": score,
-        "blocks": [_block(block, _left(block, chosen), first) for block, first in _firsts(report)],
+        "schemes": NOTE if offers_float(report) else "",
+        "blocks": [_block(block, chosen, first) for block, first in _firsts(report)],
         "options": max((len(block.options) for block in report.blocks), default=1),
         "checks": _checks(report, report.sanity),
         "time": _duration(sum(report.seconds.values())),
@@ -124,8 +126,8 @@ def _candidate(one: ShapeCandidate, *, chosen: bool) -> dict[str, Any]:
         "chosen": chosen,
         "limits": NONE if not one.number else "kept" if one.meets else "not kept",
         "origin": one.origin,
-        "heads": " ".join(map(str, one.heads)),
-        "feed_forward": " ".join(map(str, one.feed_forward)),
+        "heads": heads_of(one),
+        "feed_forward": feed_forward_of(one),
         "folder": one.folder,
         "parameters": parameters(one.parameters),
         "size": size(one.size_bytes),
@@ -158,17 +160,18 @@ def _left(block: ShapeBlock, chosen: ShapeCandidate) -> int:
     return of[int(_layer(block))]
 
 
-def _block(block: ShapeBlock, left: int, first: bool) -> dict[str, Any]:
+def _block(block: ShapeBlock, chosen: ShapeCandidate, first: bool) -> dict[str, Any]:
+    left = _left(block, chosen), "float" if block.slot in chosen.float_blocks else "int8"
     return {
         "layer": _layer(block) if first else "",
         "first": first,
         "kind": block.slot.split(".")[2].replace("_", "-"),
         "cells": [
             {
-                "units": f"{option.units:,}",
+                "units": f"{option.units:,}{FLOAT if option.scheme == 'float' else ''}",
                 "damage": nats(option.damage),
                 "cost": f"{option.cost_us:,.0f}",
-                "chosen": option.units == left,
+                "chosen": (option.units, option.scheme) == left,
             }
             for option in block.options
         ],
