@@ -20,10 +20,12 @@ from quantkit.pipeline import smaller as smaller_module
 from quantkit.pipeline.run import plan, run
 from quantkit.pipeline.work import WorkFolder
 from quantkit.recipe.load import load_recipe
+from quantkit.recipe.settings import KeepFloat
 from quantkit.records import DistillReport, ShapeSearch
 from quantkit.records.distill import Evaluated, Speeds
 from quantkit.records.shapes import ShapeCandidate
 from quantkit.registry import DirectoryRegistry
+from quantkit.shapes.keep_float import write_kept
 from quantkit.shipped import quickstart_model
 
 WHOLE = [
@@ -43,6 +45,7 @@ class SmallerFakes(Fakes):
     """The stages with those that make a smaller checkpoint. `met` is what the search says, `ended` the training."""
 
     met = True
+    kept: tuple[KeepFloat, ...] = ()
     ended = "finished"
     teacher: str | None = None
 
@@ -55,6 +58,8 @@ class SmallerFakes(Fakes):
         report = search_report(self.teacher or self.digest(name), met=self.met)
         (out / "search.json").write_text(json.dumps(report.as_json()))
         self.record(out / "chosen" / "student.json", name)
+        if self.kept:
+            write_kept(out / "chosen", self.kept)
         self.note("search")
         return report
 
@@ -66,6 +71,13 @@ class SmallerFakes(Fakes):
         if self.ended == "nan":
             raise TrainingError("the loss became NaN")
         return report
+
+    def quantize(self, artifact: Artifact, out: Path, *, settings: Any, data_dir: Path | None) -> Artifact:
+        self.quantized = {
+            **getattr(self, "quantized", {}),
+            out.name: [entry.pattern for entry in settings.keep_float],
+        }
+        return super().quantize(artifact, out, settings=settings, data_dir=data_dir)
 
     def record(self, path: Path, teacher: str) -> None:
         path.write_text(json.dumps({"teacher": self.teacher or self.digest(teacher)}))
@@ -192,6 +204,31 @@ def test_the_original_is_the_baseline(fakes: SmallerFakes, smaller: Any, tmp_pat
     assert exported.facts["teacher_digest"] == fakes.digest("checkpoint")
     # The original comes first, and the candidate's ratio is to it.
     assert report.qps_ratio == 4.0
+
+
+@pytest.mark.parametrize("distilled", [True, False])
+def test_blocks_that_the_search_keeps_float_stay_float(
+    fakes: SmallerFakes, smaller: Any, tmp_path: Path, distilled: bool
+) -> None:
+    """In the student, trained or not, beside what the recipe keeps; never in the original, and in no second run."""
+    fakes.kept = (KeepFloat(pattern="layer.0.attention.*", because="damage 0.1 nats as INT8"),)
+    asked = {"quantize": {"mode": "dynamic", "keep_float": [{"pattern": "pooler"}]}, "publish": None}
+    recipe = smaller(**asked, **({} if distilled else {"distill": None}))
+    run(recipe, work=tmp_path / "work")
+    assert fakes.quantized == {"00-original-int8": ["pooler"], "03-int8": ["pooler", "layer.0.attention.*"]}
+    before = fakes.finished()
+    run(recipe, work=tmp_path / "work")
+    assert fakes.finished() == before
+
+
+def test_a_named_student_brings_its_float_blocks(fakes: SmallerFakes, smaller: Any, tmp_path: Path) -> None:
+    """What an earlier search chose is quantized as it was judged."""
+    student = tmp_path / "mine"
+    student.mkdir()
+    fakes.record(student / "student.json", "checkpoint")
+    write_kept(student, (KeepFloat(pattern="layer.0.attention.*"),))
+    run(smaller(search=None, student=str(student), publish=None), work=tmp_path / "work")
+    assert fakes.quantized == {"00-original-int8": [], "03-int8": ["layer.0.attention.*"]}
 
 
 def test_a_second_run_keeps_all_of_it(fakes: SmallerFakes, smaller: Any, tmp_path: Path) -> None:

@@ -68,6 +68,22 @@ def test_the_rest_gives_what_the_whole_gives(
             assert one.marks(block, part) == sat(exam, bench.quick({block: part}))
 
 
+@pytest.mark.parametrize("share", [1, 2])
+def test_a_block_in_float_is_float(teacher: tuple[Bench, tuple[Block, ...], Exam], share: int) -> None:
+    """Whole and halved, as damage is measured and as candidates are built: its linear layers, and no others."""
+    bench, blocks, exam = teacher
+    kept = blocks[1]
+    wanted = {*kept.readers, kept.projection}
+    parts = {kept: parts_of(bench, kept)[kept.units // share]}
+    quick = bench.quick(parts, floats=[kept])
+    assert {layer.name for layer in linear_layers(quick.graph)} == wanted
+    one = Onward(bench=bench, exam=exam, blocks=blocks)
+    assert one.marks(kept, parts[kept], in_float=True) == sat(exam, quick)
+    good = bench.model.clone()
+    bench.good(good, bench.observations, floats=[kept])
+    assert {layer.name for layer in linear_layers(good.graph)} == wanted
+
+
 def test_only_the_rest_is_in_the_graph(teacher: tuple[Bench, tuple[Block, ...], Exam]) -> None:
     """What comes before a block is neither quantized nor written: its readers and all after them are left."""
     bench, blocks, _ = teacher

@@ -55,6 +55,27 @@ def test_finalists_have_a_spread(shape_search) -> None:
     assert "timed together" not in said(shapes_page(shape_search))
 
 
+def test_blocks_in_float_are_marked(shape_search) -> None:
+    """Behind heads, widths and options of blocks, with a word on what the mark means; without any there is neither."""
+    first = shape_search.blocks[0]
+    option = first.options[0].model_copy(update={"scheme": "float"})
+    blocks = (first.model_copy(update={"options": (*first.options, option)}), *shape_search.blocks[1:])
+    chosen = shape_search.candidates[shape_search.chosen]
+    heads = " ".join(map(str, chosen.heads))
+    kept = chosen.model_copy(
+        update={"float_blocks": (first.slot,), "heads": (option.units, *chosen.heads[1:])}
+    )
+    candidates = [kept if one is chosen else one for one in shape_search.candidates]
+    text = said(
+        shapes_page(shape_search.model_copy(update={"blocks": blocks, "candidates": tuple(candidates)}))
+    )
+    marked = " ".join([f"{option.units}f", *map(str, chosen.heads[1:])])
+    assert (marked in text, marked in heads) == (True, False)
+    assert f"✓ {option.units}f" in text
+    assert text.count("f: in float; the others are INT8.") == 2
+    assert "in float" not in said(shapes_page(shape_search))
+
+
 def test_page_is_whole(shape_search) -> None:
     """Nothing is fetched, the dark has its colours, and the same report gives the same page."""
     page = shapes_page(shape_search)
