@@ -167,6 +167,8 @@ class SearchKeywords(TypedDict, total=False):
     """widths of feed-forward networks are multiples of it"""
     float_blocks: bool
     """blocks may stay float too, measured as such: scheme and width are chosen together"""
+    min_int8_coverage: float
+    """with float blocks: least share of the blocks' linear MACs that are INT8, as the gate will ask for"""
     candidates: int
     """candidates that are built and judged at most"""
     budget: float

@@ -23,7 +23,7 @@ class NotInKey:
     """
 
     because: str
-    unless: tuple[str, str] | None = None
+    unless: tuple[str, str | bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,6 +65,12 @@ class SearchSettings(LengthSettings):
         default=False,
         description="blocks may stay float too, measured as such: scheme and width are chosen together",
     )
+    min_int8_coverage: Annotated[float, ALL_INT8] = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="with float blocks: least share of the blocks' linear MACs that are INT8, as the gate will ask for",
+    )
     candidates: int = Field(default=6, ge=1, description="candidates that are built and judged at most")
     budget: Seconds = Field(default=1800.0, gt=0, description="time for the whole search")
     confidence: float = Field(

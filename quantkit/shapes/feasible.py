@@ -1,5 +1,6 @@
 """Feasible: whether anything keeps the limits, before any candidate is built; if not, which do not and what is near."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -8,7 +9,7 @@ from quantkit.allocation.slots import Limit, Priced, Slots
 from quantkit.allocation.solver import cheapest
 from quantkit.errors import UsageError
 from quantkit.shapes.goal import COST, Goal
-from quantkit.shapes.slots import PRESENT, Space
+from quantkit.shapes.slots import Space
 
 
 def require_feasible(space: Space, goal: Goal) -> None:
@@ -25,7 +26,8 @@ def require_feasible(space: Space, goal: Goal) -> None:
         slot: [replace(option, uses={**option.uses, COST: option.cost}) for option in options]
         for slot, options in space.slots.items()
     }
-    present = [Limit(name=name, at_least=1) for name in PRESENT.values()]
+    # What is asked of every search: a block of each kind, and enough of them INT8.
+    present = [limit for limit in goal.limits if math.isfinite(limit.at_least)]
     bounds = goal.bounds
     if cheapest(slots, [*present, *(bound.limit for bound in bounds)]) is not None:
         return

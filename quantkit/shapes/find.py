@@ -174,7 +174,7 @@ def find(
     )
     goal = goal_of(settings, beside, teacher.cost, tokens)
     search = Search(
-        space=space_of(damages, prices.blocks),
+        space=space_of(damages, prices.blocks, coverage=settings.min_int8_coverage),
         goal=goal,
         prices=prices,
         trials=trials,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from quantkit.allocation.slots import Limit
 from quantkit.errors import UsageError
 from quantkit.recipe.search_settings import SearchSettings
-from quantkit.shapes.slots import PARAMETERS, PRESENT, SIZE
+from quantkit.shapes.slots import COVERAGE, PARAMETERS, PRESENT, SIZE
 
 COST = "cost"
 """The use that limits on speed are on: microseconds per 1,000 tokens."""
@@ -104,6 +104,8 @@ def goal_of(settings: SearchSettings, beside: Beside, teacher_cost: float, token
     bounds = list(_speeds(settings, beside.cost, teacher_cost, tokens))
     cost = min([float("inf"), *(bound.limit.at_most + beside.cost for bound in bounds)])
     limits = [Limit(name=name, at_least=1) for name in PRESENT.values()]
+    if settings.float_blocks:
+        limits.append(Limit(name=COVERAGE, at_least=0))
     for option, name, most, taken in (
         ("--max-parameters", PARAMETERS, settings.max_parameters, beside.parameters),
         ("--max-size-mb", SIZE, _bytes(settings.max_size_mb), beside.size),

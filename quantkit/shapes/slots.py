@@ -9,6 +9,8 @@ from quantkit.shapes.blocks import Block
 from quantkit.shapes.in_float import InFloat, Option, units_of
 
 PARAMETERS, SIZE = "parameters", "bytes"
+COVERAGE = "INT8 multiplications"
+"""The use that is 0 or more where enough of all blocks' multiplications are INT8."""
 PRESENT = {"attention": "attention blocks", "feed_forward": "feed-forward blocks"}
 """Kind of block → the use that counts those that are there; a model needs one of each."""
 _WEIGHT_BYTES, _OUTPUT_BYTES = 1, 9
@@ -37,8 +39,14 @@ class Space:
         return {block: counts[solution.chosen[block.slot]] for block, counts in self.units.items()}
 
 
-def space_of(damages: Damages, costs: Costs) -> Space:
-    """Return the space of the options that have a damage."""
+def space_of(damages: Damages, costs: Costs, *, coverage: float = 0.0) -> Space:
+    """Return the space of the options that have a damage.
+
+    Args:
+        damages: block → option → nats.
+        costs: block → option → microseconds per 1,000 tokens.
+        coverage: least share of the multiplications of linear layers that are INT8.
+    """
     units = {block: list(by_units) for block, by_units in damages.items()}
     return Space(
         units=units,
@@ -50,6 +58,7 @@ def space_of(damages: Damages, costs: Costs) -> Space:
                     uses={
                         PARAMETERS: float(block.parameters(units_of(count))),
                         SIZE: float(size_of(block, count)),
+                        COVERAGE: (isinstance(count, int) - coverage) * multiplications_of(block, count),
                         PRESENT[block.kind]: float(units_of(count) > 0),
                     },
                 )
@@ -62,13 +71,16 @@ def space_of(damages: Damages, costs: Costs) -> Space:
 
 def size_of(block: Block, option: Option) -> int:
     """Return the bytes of a block, as INT8 or in float."""
-    inner = units_of(option) * block.size
-    readers = len(block.readers)
-    weights = (readers + 1) * inner * block.hidden
-    outputs = readers * inner + block.hidden
+    weights = multiplications_of(block, option)
+    outputs = len(block.readers) * units_of(option) * block.size + block.hidden
     if isinstance(option, InFloat):
         return (weights + outputs) * _FLOAT_BYTES
     return weights * _WEIGHT_BYTES + outputs * _OUTPUT_BYTES
+
+
+def multiplications_of(block: Block, option: Option) -> int:
+    """Return the multiply-accumulates of a block's linear layers for each token: one for each of their weights."""
+    return (len(block.readers) + 1) * units_of(option) * block.size * block.hidden
 
 
 def named(units: Units) -> dict[str, int | str]:

@@ -74,7 +74,7 @@ def test_what_int8_hurts_is_built_timed_and_written_as_float(
     report = stage.search(
         read_checkpoint(str(make_checkpoint()), task="squad"),
         stage.Output(path=tmp_path / "found"),
-        settings=settings.model_copy(update={"float_blocks": True}),
+        settings=settings.model_copy(update={"float_blocks": True, "min_int8_coverage": 0.1}),
         export=lambda *_: teacher,
         work=tmp_path,
     )

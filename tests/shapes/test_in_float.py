@@ -12,6 +12,8 @@ from quantkit.recipe.search_settings import SearchSettings
 from quantkit.shapes.block_model import BlockRequest
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.damage import _rising
+from quantkit.shapes.feasible import require_feasible
+from quantkit.shapes.goal import Beside, goal_of
 from quantkit.shapes.in_float import InFloat, Option
 from quantkit.shapes.keep_float import patterns
 from quantkit.shapes.options import Ladder, float_counts, unit_counts
@@ -25,7 +27,7 @@ BLOCKS = [
 HURT = BLOCKS[1]
 
 
-def space() -> Space:
+def space(coverage: float = 0.0) -> Space:
     """Return a space where float costs three times as much, and `HURT` is hurt by INT8 alone."""
     damages: dict[Block, dict[Option, float]] = {}
     costs: dict[Block, dict[Option, float]] = {}
@@ -38,7 +40,7 @@ def space() -> Space:
             **{count: float(count / block.units) for count in counts},
             **{InFloat(count): 3.0 * count / block.units for count in counts[:2]},
         }
-    return space_of(damages, costs)
+    return space_of(damages, costs, coverage=coverage)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,23 @@ def test_what_int8_hurts_stays_float_where_the_limit_allows(cost: float, kept: O
     assert [
         block for block, option in chosen.items() if isinstance(option, InFloat) and block is not HURT
     ] == []
+
+
+@pytest.mark.parametrize(
+    ("coverage", "kept"), [(0.66, InFloat(32)), (0.67, InFloat(16)), (0.79, InFloat(16)), (0.81, 32)]
+)
+def test_enough_stays_int8(coverage: float, kept: Option) -> None:
+    """Of 1,536 multiplications for a token `HURT` has 512; halved in float, 256 of 1,280."""
+    found = space(coverage)
+    goal = goal_of(
+        SearchSettings(min_throughput="1x", float_blocks=True),
+        Beside(parameters=0, size=0, activations=0, cost=0.0),
+        100.0,
+        10,
+    )
+    require_feasible(found, goal)
+    (solution,) = pool(found, goal.cost, goal.limits, count=1)
+    assert found.chosen(solution)[HURT] == kept
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.slot)
@@ -82,6 +101,7 @@ def test_int8_is_called_what_it_was() -> None:
     assert "scheme" not in BlockRequest(**asked).describe()
     assert BlockRequest(**asked, scheme="float").describe()["scheme"] == "float"
     assert "float_blocks" not in in_key(SearchSettings())
+    assert "min_int8_coverage" not in in_key(SearchSettings())
     assert in_key(SearchSettings(float_blocks=True))["float_blocks"] is True
 
 

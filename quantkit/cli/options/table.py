@@ -246,6 +246,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                help='Widths of feed-forward networks are multiples of it.'),
         Option(path=('float_blocks',), names=('--float-blocks', '--no-float-blocks'), kind='switch', default='no-float-blocks',
                help='Blocks may stay float too, measured as such: scheme and width are chosen together.'),
+        Option(path=('min_int8_coverage',), names=('--min-int8-coverage',), kind='number', default='0.9',
+               help="With float blocks: least share of the blocks' linear MACs that are INT8, as the gate will ask for."),
         Option(path=('candidates',), names=('--candidates',), kind='integer', default='6',
                help='Candidates that are built and judged at most.'),
         Option(path=('budget',), names=('--budget',), kind='number', default='1800', metavar='SECONDS',
