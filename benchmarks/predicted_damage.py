@@ -58,7 +58,8 @@ def markdown(shapes: Sequence[ShapeCandidate], found: Mapping[str, float]) -> st
     for one in shapes:
         lines.append(
             f"| {heads_of(one)} | {feed_forward_of(one)} | {one.origin} | "
-            f"{one.predicted_damage:.3f} | {one.divergence:.3f} | {100 * one.expected_ratio:.1f} % | {100 * one.ratio:.1f} % |"
+            f"{one.predicted_damage:.3f} | {one.divergence:.3f} | "
+            f"{100 * one.expected_ratio:.1f} % | {100 * one.ratio:.1f} % |"
         )
     said = ", ".join(f"{value:.3f} with {name}" for name, value in found.items())
     return "\n".join([*lines, "", f"{len(shapes)} shapes; rank correlation of the predicted damage: {said}"])

@@ -56,8 +56,15 @@ def draw(report: ShapeSearch) -> Any:
     grid = figure.add_gridspec(2, 2, height_ratios=(_FRONT, 0.6 + layers * _LAYER))
     _front(figure, figure.add_subplot(grid[0, :]), report, chosen)
     heads = figure.add_subplot(grid[1, 0])
-    _layers(heads, teacher.heads, chosen.heads, "heads by layer")
-    _layers(figure.add_subplot(grid[1, 1]), teacher.feed_forward, chosen.feed_forward, "feed-forward width")
+    widths = figure.add_subplot(grid[1, 1])
+    _layers(heads, teacher.heads, chosen.heads, "heads by layer", _colors(chosen, "attention"))
+    _layers(
+        widths,
+        teacher.feed_forward,
+        chosen.feed_forward,
+        "feed-forward width",
+        _colors(chosen, "feed_forward"),
+    )
     heads.set_ylabel("layer")
     return figure
 
@@ -95,15 +102,25 @@ def _front(figure: Any, axes: Any, report: ShapeSearch, chosen: ShapeCandidate) 
     _key(figure, report)
 
 
-def _layers(axes: Any, whole: Sequence[int], left: Sequence[int], title: str) -> None:
+def _colors(chosen: ShapeCandidate, kind: str) -> list[str]:
+    """Return the colour of each layer's bar: blocks that stay float are dark."""
+    slots = [f"layer.{layer}.{kind}" for layer in range(len(chosen.heads))]
+    return [INK if slot in chosen.float_blocks else ACCENT for slot in slots]
+
+
+def _layers(axes: Any, whole: Sequence[int], left: Sequence[int], title: str, colors: Sequence[str]) -> None:
     places = range(len(whole))
     axes.barh(places, whole, height=0.72, color=GRID, zorder=1)
-    axes.barh(places, left, height=0.72, color=ACCENT, zorder=2)
+    axes.barh(places, left, height=0.72, color=colors, zorder=2)
     axes.set_ylim(len(whole) - 0.4, -0.6)
     axes.set_yticks(list(places), [str(place) for place in places], fontsize=7 if len(whole) > 12 else 8)
     axes.tick_params(axis="y", length=0)
     axes.locator_params(axis="x", nbins=4, integer=True)
     axes.set_title(title, pad=6)
+
+
+def _in_float(report: ShapeSearch) -> bool:
+    return any(one.float_blocks for one in report.candidates if one.number == report.chosen)
 
 
 def _key(figure: Any, report: ShapeSearch) -> None:
@@ -123,6 +140,7 @@ def _key(figure: Any, report: ShapeSearch) -> None:
         *((mark(shape, BLUE), origin) for origin, shape in MARKS.items() if origin in origins),
         (Line2D([], [], color=SOFT, linewidth=1.2), "Pareto frontier"),
         (Patch(color=ACCENT), "kept"),
+        *([(Patch(color=INK), "kept, in float")] if _in_float(report) else []),
         (Patch(color=GRID), "of the teacher's"),
     ]
     figure.legend(

@@ -68,3 +68,22 @@ def test_svg_has_the_colours_of_the_page(shape_search) -> None:
     text = shapes_svg(shape_search)
     assert ET.fromstring(text).tag.endswith("svg")
     assert [color for color in THEME if color in text] == []
+
+
+def test_blocks_in_float_are_dark(shape_search) -> None:
+    """In the bars of the chosen one, and in the key; without any the key has no such word."""
+    candidates = [
+        one.model_copy(update={"float_blocks": ("layer.2.attention",)}) if one.number == 2 else one
+        for one in shape_search.candidates
+    ]
+    mixed = draw(shape_search.model_copy(update={"candidates": tuple(candidates)}))
+    plain = draw(shape_search)
+
+    def colors(figure, place: int) -> list[tuple[float, ...]]:
+        return [bar.get_facecolor() for bar in figure.axes[place].patches[3:]]
+
+    usual = colors(plain, 1)[0]
+    assert [color == usual for color in colors(mixed, 1)] == [True, True, False]
+    assert colors(mixed, 2) == colors(plain, 2)
+    said = [{text.get_text() for text in figure.legends[0].get_texts()} for figure in (mixed, plain)]
+    assert said[0] - said[1] == {"kept, in float"}
