@@ -224,16 +224,18 @@ class Search:
         least = {slot: min(option.damage for option in options) for slot, options in self.space.slots.items()}
         teacher = self.teacher.judged.marks.divergence
         base = min(teacher, max(0.0, teacher + sum(least.values())))
-        rows = [
-            {
+        rows: list[dict[str, float]] = []
+        measured: list[float] = []
+        for one in self.candidates:
+            row = {
                 block.slot: self._option(self.space, block, option).damage - least[block.slot]
                 for block, option in one.units.items()
             }
-            for one in self.candidates
-        ]
-        found = factors(
-            rows, [max(one.judged.marks.divergence - base, 1e-9) for one in self.candidates], slots
-        )
+            # Where float takes some away, one that is at the least everywhere tells of no factor.
+            if base == teacher or any(row.values()):
+                rows.append(row)
+                measured.append(max(one.judged.marks.divergence - base, 1e-9))
+        found = factors(rows, measured, slots)
         corrected: Mapping[str, list[Priced]] = {
             slot: [
                 Priced(damage=(option.damage - least[slot]) * found[slot], cost=option.cost, uses=option.uses)

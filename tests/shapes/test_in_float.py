@@ -1,5 +1,6 @@
 """Options that keep a block in float: how they are counted, named, priced and chosen."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import onnx
@@ -17,6 +18,7 @@ from quantkit.shapes.goal import Beside, goal_of
 from quantkit.shapes.in_float import InFloat, Option
 from quantkit.shapes.keep_float import patterns
 from quantkit.shapes.options import Ladder, float_counts, unit_counts
+from quantkit.shapes.search import Search
 from quantkit.shapes.slots import SIZE, Space, named, pool, size_of, space_of, uniform
 
 BLOCKS = [
@@ -72,6 +74,36 @@ def test_enough_stays_int8(coverage: float, kept: Option) -> None:
     require_feasible(found, goal)
     (solution,) = pool(found, goal.cost, goal.limits, count=1)
     assert found.chosen(solution)[HURT] == kept
+
+
+def corrected(of: Space, measured: list[tuple[dict[Block, Option], float]]) -> Space:
+    """Return the space as candidates say that had these divergences, of an INT8 teacher that has 1.0."""
+
+    def judged(divergence: float) -> Any:
+        return SimpleNamespace(marks=SimpleNamespace(divergence=divergence))
+
+    search = object.__new__(Search)
+    search.space = of
+    search.teacher = SimpleNamespace(judged=judged(1.0))  # type: ignore[assignment]
+    search.candidates = [SimpleNamespace(units=units, judged=judged(found)) for units, found in measured]  # type: ignore[misc]
+    return search._corrected()
+
+
+def test_what_float_takes_away_is_corrected_too() -> None:
+    """Counted from the least of each block no damage is below 0; nothing measured, options differ as before."""
+    found = space()
+    shifted = corrected(found, [])
+    for slot, options in found.slots.items():
+        least = min(option.damage for option in options)
+        assert [one.damage for one in shifted.slots[slot]] == [one.damage - least for one in options]
+    # Of the 2 nats that float was to take from HURT there was 1; all in float tells of no factor.
+    whole: dict[Block, Option] = {block: InFloat(block.units) for block in BLOCKS}
+    measured = corrected(found, [(whole, 0.0), ({**whole, HURT: 32}, 1.0)])
+    damages = [option.damage for options in measured.slots.values() for option in options]
+    assert min(damages) == 0
+    float_gain = measured.slots[HURT.slot][0].damage - measured.slots[HURT.slot][3].damage
+    assert 0 < float_gain < 2.0
+    assert measured.slots == corrected(found, [({**whole, HURT: 32}, 1.0)]).slots
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.slot)
