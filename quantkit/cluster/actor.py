@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from quantkit.cluster.cluster import Seats, pieces
@@ -50,16 +51,36 @@ class Shipment:
 class Actor:
     """A handle to an actor on some node."""
 
-    def __init__(self, ray: Any, seats: Seats, seat: int) -> None:
-        """Ask for it; `prepare` waits until it is there."""
+    def __init__(
+        self,
+        ray: Any,
+        seats: Seats,
+        seat: int,
+        *,
+        kind: type[RayInstance] = RayInstance,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Ask for it; `prepare` waits until it is there.
+
+        Args:
+            ray: the module, connected.
+            seats: reserved for it and others.
+            seat: its own.
+            kind: what it is.
+            environment: variables that its process begins with.
+        """
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         self._ray = ray
-        self.pid = 0
+        self.pid, self.node = 0, ""
         # No cores of its own: those of the seat are shared by the actors of all engines that are open.
         placed = PlacementGroupSchedulingStrategy(seats.group, placement_group_bundle_index=seat)
-        wanted = ray.remote(RayInstance).options(
-            num_cpus=0, max_restarts=0, max_task_retries=0, scheduling_strategy=placed
+        wanted = ray.remote(kind).options(
+            num_cpus=0,
+            max_restarts=0,
+            max_task_retries=0,
+            scheduling_strategy=placed,
+            runtime_env={"env_vars": dict(environment)} if environment else None,
         )
         self.handle = wanted.remote()
 
@@ -75,7 +96,7 @@ class Actor:
         try:
             facts = self._wait(self.handle.describe.remote(packages))
             _check_node(opening.name, facts, version_facts(packages))
-            self.pid = facts["pid"]
+            self.pid, self.node = facts["pid"], facts["node"]
             if not self._wait(self.handle.sees.remote(opening.files)):
                 for name, piece in shipment.pieces():
                     self._wait(self.handle.receive.remote(name, piece))

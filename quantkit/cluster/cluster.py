@@ -81,8 +81,25 @@ def cluster_seats(address: str | None, *, threads: int = 1) -> int:
     return _room(connect(address), threads)
 
 
+def shares(ray: Any, most: int) -> tuple[int, int]:
+    """Return how many workers a cluster has room for, at most so many, and how many cores each of them may have.
+
+    Raises:
+        UsageError: there is no room for one.
+    """
+    workers = min(most, _room(ray, 1))
+    cores = _cores(ray)
+    threads = max(n for n in range(1, max(cores) + 1) if sum(count // n for count in cores) >= workers)
+    return workers, threads
+
+
+def _cores(ray: Any) -> list[int]:
+    """Return how many cores each node has."""
+    return [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+
+
 def _room(ray: Any, threads: int) -> int:
-    cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    cores = _cores(ray)
     seats = sum(count // threads for count in cores)
     if not seats:
         raise UsageError(

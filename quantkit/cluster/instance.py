@@ -79,14 +79,22 @@ class RayInstance:
         with (self._folder / name).open("ab") as file:
             file.write(piece.data)
 
+    def places(self, opening: Opening) -> tuple[list[Path], str]:
+        """Return where the files of the model are here, and what is wrong with them, if anything."""
+        own = self._folder
+        places = [Path(file.path) if own is None else own / file.name for file in opening.files]
+        for place, file in zip(places, opening.files, strict=True):
+            if not _is_same(place, file):
+                return places, f"{file.name} did not arrive as it was sent (sha256 differs)"
+        return places, ""
+
     def open(self, opening: Opening) -> dict[str, Any]:
         """Open the model; return its outputs, or what is wrong with it."""
         own = self._folder
-        places = [Path(file.path) if own is None else own / file.name for file in opening.files]
+        places, broken = self.places(opening)
         try:
-            for place, file in zip(places, opening.files, strict=True):
-                if not _is_same(place, file):
-                    return {"broken": f"{file.name} did not arrive as it was sent (sha256 differs)"}
+            if broken:
+                return {"broken": broken}
             self._session = open_session(
                 opening.runtime,
                 places[0],
