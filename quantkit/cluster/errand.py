@@ -2,12 +2,16 @@
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from quantkit.cluster.instance import Opening, RayInstance
 from quantkit.errors import QuantkitError
+from quantkit.partial import partial_folder
 from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.sessions import told
 
@@ -62,7 +66,7 @@ class RayWorker(RayInstance):
         return {"outputs": (), "by_position": ()}
 
     def take(self, place: int, threads: int) -> None:
-        """Work on so many cores from now on, which are those of this place among the workers of the node."""
+        """Work on so many cores from now on: those of this place among the workers of the machine."""
         if hasattr(os, "sched_setaffinity"):
             cores = sorted(os.sched_getaffinity(0))
             mine = {cores[(place * threads + number) % len(cores)] for number in range(threads)}
@@ -71,6 +75,20 @@ class RayWorker(RayInstance):
 
     def do(self, errand: Any) -> dict[str, Any]:
         """Do an errand; return what it `gave`, or why it cannot be done (see `told`)."""
-        kit = self._kit
-        assert kit is not None
-        return told(lambda: {"gave": kit.do(self._begun, errand)})
+        return told(lambda: {"gave": self._done(errand)})
+
+    def _done(self, errand: Any) -> Any:
+        assert self._kit is not None
+        with _cleared():
+            return self._kit.do(self._begun, errand)
+
+
+@contextmanager
+def _cleared() -> Iterator[None]:
+    """Put all that is temporary into one folder while the block runs, and clear away what killed workers left."""
+    with partial_folder(Path(tempfile.gettempdir(), "quantkit-worker")) as folder:
+        before, tempfile.tempdir = tempfile.tempdir, os.fspath(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before

@@ -1,6 +1,10 @@
-"""Errands: work that needs more than a session, done by a few workers on a cluster, each with a share of its cores."""
+"""Errands: work that needs more than a session, done by a few workers on a cluster, each with a share of its cores.
 
-import os
+An errand whose worker ends is first in line again, for whichever worker is free; another worker is started in its
+place, and where there is no place any more the others go on. One in which `MOST_DEATHS` workers have ended is an error.
+"""
+
+import logging
 import queue
 import threading
 from collections import Counter, deque
@@ -13,14 +17,14 @@ from quantkit.cluster.actor import Actor, ActorDied, NoStart, Shipment
 from quantkit.cluster.cluster import Seats, connect, files_of, shares
 from quantkit.cluster.errand import Kit, RayWorker, Workplace
 from quantkit.errors import EvaluationError, QuantkitError, UsageError
-from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine.child import mistake
 from quantkit.runtime.session import SessionOptions
 
 MOST_DEATHS = 3
 """So often at most an errand is begun on a worker that ends."""
 _STARTS = 3
-_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_PACKAGES = ("quantkit", "numpy", "onnx", "onnx-ir")
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +44,8 @@ class Errands:
     ) -> Generator[tuple[int, Any], None, None]:
         """Do errands, and yield the number of each with what came of it, or its error, as soon as it is done.
 
+        Closing the generator ends what is still at work.
+
         Args:
             model: a file that every worker begins with.
             kit: what they need beside it, pickled.
@@ -58,6 +64,7 @@ class Errands:
             threads=threads,
             options=SessionOptions(),
             name=self.name,
+            packages=_PACKAGES,
             kit=kit,
         )
         seats = Seats.reserve(ray, instances=workers, threads=threads)
@@ -78,11 +85,13 @@ class _Line:
     seats: Seats
     errands: Sequence[Any]
     _waiting: deque[int] = field(default_factory=deque)
+    _missing: int = 0
     _deaths: Counter[int] = field(default_factory=Counter)
-    _nodes: Counter[str] = field(default_factory=Counter)
     _actors: dict[int, Actor] = field(default_factory=dict)
+    _places: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """Of each seat, the machine it is on and its place among the seats there."""
     _told: queue.SimpleQueue[tuple[int | None, Any]] = field(default_factory=queue.SimpleQueue)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
     _threads: list[threading.Thread] = field(default_factory=list)
     _ending: bool = False
 
@@ -93,13 +102,12 @@ class _Line:
             QuantkitError: no worker is left for those in line.
         """
         self._waiting.extend(range(len(self.errands)))
+        self._missing = missing = len(self.errands)
         for seat in range(workers):
             self._threads.append(
                 threading.Thread(target=self._serve, args=(seat,), name="quantkit-ray", daemon=True)
             )
             self._threads[-1].start()
-        missing = len(self.errands)
-        fault: QuantkitError | None = None
         while missing:
             number, answer = self._told.get()
             if number is not None:
@@ -107,15 +115,16 @@ class _Line:
                 yield number, answer
                 continue
             workers -= 1
-            fault = answer or fault
             # Of a node of another kind, as any engine on the cluster says it; else only when nobody is left.
-            if isinstance(answer, UsageError) or (fault is not None and not workers):
-                raise fault
+            if isinstance(answer, UsageError) or not workers:
+                raise answer
+            _LOG.warning("goes on with %d workers on Ray: %s", workers, answer)
 
     def end(self) -> None:
         """End the workers, whatever they do."""
-        with self._lock:
+        with self._changed:
             self._ending = True
+            self._changed.notify_all()
             actors = list(self._actors.values())
         for actor in actors:
             actor.kill()
@@ -123,53 +132,52 @@ class _Line:
             thread.join()
 
     def _serve(self, seat: int) -> None:
-        """Give one worker errands until none waits; say in the end why it had to stop, if it had to."""
-        fault: QuantkitError | None = None
-        actor: Actor | None = None
+        """Give one worker errands until all are done; say why it had to stop, if it had to."""
         try:
+            actor = self._started(seat)
             while (number := self._next()) is not None:
-                try:
-                    actor = actor or self._started(seat)
-                except QuantkitError as error:
-                    fault = error
-                    self._again(number)
-                    return
                 try:
                     answer = actor.answer(actor.handle.do.remote(self.errands[number]))
                 except ActorDied as death:
                     actor.kill()
-                    actor = None
                     self._died(number, str(death))
+                    actor = self._started(seat)
                 else:
-                    self._told.put((number, self._read(answer)))
+                    self._tell(number, _read(answer))
+        except QuantkitError as error:
+            self._told.put((None, error))
         except BaseException as error:  # noqa: BLE001 - raised where the answers are waited for
-            fault = QuantkitError(f"{self.shipment.opening.name}: {error}")
-        finally:
-            self._told.put((None, fault))
+            self._told.put((None, QuantkitError(f"{self.shipment.opening.name}: {error}")))
 
     def _next(self) -> int | None:
-        with self._lock:
+        """Wait for an errand; None when there will be none."""
+        with self._changed:
+            while self._missing and not (self._waiting or self._ending):
+                self._changed.wait()
             return self._waiting.popleft() if self._waiting and not self._ending else None
 
-    def _again(self, number: int) -> None:
-        with self._lock:
-            self._waiting.appendleft(number)
+    def _tell(self, number: int, answer: Any) -> None:
+        with self._changed:
+            self._missing -= 1
+            self._changed.notify_all()
+        self._told.put((number, answer))
 
     def _died(self, number: int, death: str) -> None:
         """Put an errand back in line whose worker ended, unless that came too often."""
-        self._deaths[number] += 1
-        if self._deaths[number] < MOST_DEATHS:
-            self._again(number)
-            return
-        self._told.put(
-            (
-                number,
-                EvaluationError(
-                    f"{self.shipment.opening.name}: {MOST_DEATHS} workers on Ray ended ({death}); "
-                    "give the nodes more memory"
-                ),
-            )
-        )
+        name = self.shipment.opening.name
+        with self._changed:
+            if self._ending:
+                return
+            self._deaths[number] += 1
+            again = self._deaths[number] < MOST_DEATHS
+            if again:
+                self._waiting.appendleft(number)
+                self._changed.notify_all()
+        if again:
+            _LOG.warning("%s: a worker on Ray ended (%s); its work goes to another", name, death)
+        else:
+            fault = f"{name}: {MOST_DEATHS} workers on Ray ended ({death}); give the nodes more memory"
+            self._tell(number, EvaluationError(fault))
 
     def _started(self, seat: int) -> Actor:
         """Return a worker that is ready.
@@ -178,37 +186,36 @@ class _Line:
             UsageError: its node has other kernels or versions than this machine.
             EvaluationError: none comes up.
         """
-        fault = ""
+        fault = "it was closed"
         for _ in range(_STARTS):
-            with self._lock:
+            with self._changed:
                 if self._ending:
                     break
-                actor = Actor(self.ray, self.seats, seat, kind=RayWorker, environment=_as_many_threads())
-                self._actors[seat] = actor
+                # Known to `end` from its first moment, so that it is ended like any other.
+                actor = self._actors[seat] = Actor(self.ray, self.seats, seat, kind=RayWorker)
             try:
                 actor.prepare(self.shipment)
-                with self._lock:
-                    place = self._nodes[actor.node]
-                    self._nodes[actor.node] += 1
+                place = self._placed(seat, actor.machine)
                 actor.answer(actor.handle.take.remote(place, self.shipment.opening.threads))
             except (NoStart, ActorDied) as error:
                 actor.kill()
                 fault = str(error)
             else:
                 return actor
-        raise EvaluationError(
-            f"{self.shipment.opening.name}: no worker is left on the Ray cluster; {fault or 'it was closed'}"
-        )
+        raise EvaluationError(f"{self.shipment.opening.name}: no worker is left on the Ray cluster; {fault}")
 
-    def _read(self, answer: dict[str, Any]) -> Any:
-        if "gave" in answer:
-            return answer["gave"]
-        if "mistake" in answer:
-            return mistake(answer)
-        return RuntimeError(answer.get("broken") or answer["refused"])
+    def _placed(self, seat: int, machine: str) -> int:
+        """Return the first place on a machine that no other seat has."""
+        with self._changed:
+            taken = {place for other, place in self._places.items() if other != seat}
+            place = next(place for place in range(len(taken) + 1) if (machine, place) not in taken)
+            self._places[seat] = machine, place
+            return place
 
 
-def _as_many_threads() -> dict[str, str]:
-    """Return the variables by which matrix products are cut as on this machine: their last digits depend on it."""
-    given = next((os.environ[name] for name in _THREADS if os.environ.get(name)), str(cpu_facts().cores))
-    return dict.fromkeys(_THREADS, given)
+def _read(answer: dict[str, Any]) -> Any:
+    if "gave" in answer:
+        return answer["gave"]
+    if "mistake" in answer:
+        return mistake(answer)
+    return RuntimeError(answer.get("broken") or answer["refused"])

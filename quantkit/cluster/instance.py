@@ -7,6 +7,7 @@ Either way its sha256 is checked before it is opened.
 
 import importlib.metadata
 import os
+import platform
 import shutil
 import tempfile
 import time
@@ -37,7 +38,7 @@ class ModelFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opening:
-    """What an instance opens; the first of `files` is the graph."""
+    """What an instance opens; the first of `files` is the graph, and versions of `packages` decide what comes out."""
 
     files: tuple[ModelFile, ...]
     outputs: tuple[str, ...]
@@ -45,6 +46,7 @@ class Opening:
     threads: int
     options: SessionOptions
     name: str
+    packages: tuple[str, ...] = ("quantkit", "numpy")
     reduction: Reduction | None = None
 
 
@@ -65,6 +67,7 @@ class RayInstance:
             "kernels": cpu_facts().kernels_json(),
             "tools": version_facts(packages),
             "node": ray.get_runtime_context().get_node_id(),
+            "machine": _machine(),
             "pid": os.getpid(),
         }
 
@@ -125,6 +128,14 @@ class RayInstance:
             "outputs": outputs if self._reduction is None else self._reduction(feeds, outputs),
             "ran": ran,
         }
+
+
+def _machine() -> str:
+    """Return what nodes have in common that are on one machine, in containers too."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return platform.node()
 
 
 def version_facts(packages: tuple[str, ...]) -> dict[str, str]:

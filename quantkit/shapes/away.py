@@ -18,6 +18,7 @@ import onnx_ir as ir
 from quantkit.allocation.journal import Journal
 from quantkit.exam.exam import Exam
 from quantkit.graph.model import load_model, save_model
+from quantkit.one_blas_thread import one_blas_thread
 from quantkit.progress import track
 from quantkit.quantization.grids import Grid
 from quantkit.quantization.observe import Observations
@@ -115,7 +116,7 @@ class TrialKit:
 
     def do(self, begun: ir.Model, errand: Errand) -> Done:
         """Heal and judge a candidate."""
-        with _cache_of_its_own():
+        with _cache_of_its_own(), one_blas_thread():
             trials = _There(
                 bench=Bench(model=begun, observations=self.observations, grid=self.grid),
                 blocks=self.blocks,

@@ -183,9 +183,7 @@ def find(
         teacher=teacher,
         deadline=laps.started + settings.budget,
         most=settings.candidates,
-        away=None
-        if where.engine != "ray"
-        else Away(trials=trials, workers=Errands(address=where.address, name="search")),
+        away=_away(trials, where),
     )
 
     def so_far() -> Found:
