@@ -9,6 +9,7 @@ import pytest
 from shapes.conftest import cost, ratios
 
 from quantkit.artifact import Artifact
+from quantkit.one_blas_thread import one_blas_thread
 from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.shapes import find as finding
@@ -50,7 +51,8 @@ def test_found_as_here(
         monkeypatch.setenv("QUANTKIT_CACHE", str(tmp_path / where))
         if where == "away":
             monkeypatch.setattr(finding, "_away", lambda trials, _: Away(trials=trials, workers=workers))
-        one = find(teacher, asked)
+        with one_blas_thread():
+            one = find(teacher, asked)
         healed = [
             (part.units.tolist(), part.matrix.tobytes(), part.bias.tobytes())
             for candidate in one.search.candidates
