@@ -56,7 +56,7 @@ def connect(address: str | None) -> Any:
                 "use that one, or call ray.shutdown() first"
             )
         return ray
-    if wanted == "local" or "://" in wanted:
+    if wanted != "auto" and ("://" in wanted or not wanted.rpartition(":")[2].isdecimal()):
         raise UsageError(
             f"Ray at {wanted}: is not the address of a running cluster (host:port, or auto); {_START}"
         )

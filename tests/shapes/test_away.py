@@ -1,5 +1,6 @@
 """Candidates of a round go out together, and come back as if they had been built here."""
 
+import importlib
 import pickle
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,6 @@ from quantkit.artifact import Artifact
 from quantkit.one_blas_thread import one_blas_thread
 from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.recipe.search_settings import SearchSettings
-from quantkit.shapes import find as finding
 from quantkit.shapes import price, quantized, trials
 from quantkit.shapes.away import Away, Errand, TrialKit
 from quantkit.shapes.find import find
@@ -50,7 +50,9 @@ def test_found_as_here(
     for where in ("here", "away", "away"):
         monkeypatch.setenv("QUANTKIT_CACHE", str(tmp_path / where))
         if where == "away":
-            monkeypatch.setattr(finding, "_away", lambda trials, _: Away(trials=trials, workers=workers))
+            # The package has a function of the module's name.
+            module = importlib.import_module("quantkit.shapes.find")
+            monkeypatch.setattr(module, "_away", lambda trials, _: Away(trials=trials, workers=workers))
         with one_blas_thread():
             one = find(teacher, asked)
         healed = [
