@@ -7,8 +7,10 @@ Cores are reserved once for all engines of a process that want the same seats (`
 that are open at once, as in a bench, take turns on the same cores, and other users of the cluster are respected.
 """
 
+import contextlib
 import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -64,12 +66,24 @@ def connect(address: str | None) -> Any:
     if reached is not None:
         _reach(reached)
     try:
-        ray.init(address=wanted, log_to_driver=False, logging_level=logging.ERROR)
+        with _own_sigterm():
+            ray.init(address=wanted, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if wanted != "auto" else "none is running on this machine"
         raise UsageError(f"Ray at {wanted}: no cluster there ({reason}); {_START}") from None
     _NAMES[ray.get_runtime_context().gcs_address] = wanted
     return ray
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Let SIGTERM do after the block what it did before: Ray takes it for an end of its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def cluster_seats(address: str | None, *, threads: int = 1) -> int:

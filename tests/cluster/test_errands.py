@@ -224,7 +224,7 @@ def test_on_a_cluster(address: str, save_encoder: Any, tmp_path: Path) -> None:
     """Errands are done by a process on each node, one core each; another does what a killed one was at."""
     import ray
 
-    path = save_encoder()
+    path, sigterm = save_encoder(), signal.getsignal(signal.SIGTERM)
     asked = [(what, tmp_path) for what in ("meet", "meet", "deadly", "mistake")]
     found = dict(Errands(address=address, name="search")(path, kit(), asked))
     assert (type(found[3]), str(found[3])) == (UsageError, "it is wrong")
@@ -234,6 +234,8 @@ def test_on_a_cluster(address: str, save_encoder: Any, tmp_path: Path) -> None:
     assert [one["cores"] for one in done] == [1, 1, 1]
     assert {one["model"] for one in done} == {path.read_bytes()}
     assert len(list(tmp_path.glob("deadly-*"))) == 2
+    # Ray would take it for itself.
+    assert signal.getsignal(signal.SIGTERM) is sigterm
 
 
 @pytest.mark.slow
