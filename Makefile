@@ -40,9 +40,10 @@ test-avx2: $(VENV)/.dev
 	$$prefix $(BIN)/python -m pytest -m "avx2 and not real" $$(grep -rlw "mark.avx2" --include "test_*.py" tests)
 
 FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 0
 
 fuzz: $(VENV)/.dev
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -m fuzz tests/fuzz
+	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) $(BIN)/python -m pytest -m fuzz tests/fuzz
 
 site: $(VENV)/.dev
 	$(BIN)/zensical build --strict

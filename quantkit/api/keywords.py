@@ -233,7 +233,7 @@ class DistillKeywords(TypedDict, total=False):
     evaluations: int
     """how often the selection is answered, evenly over the steps"""
     patience: int
-    """evaluations without a better one after which the training ends"""
+    """evaluations without a better one after which the training ends, unless the last weights are kept"""
     keep: Literal["best", "last"]
     """weights that are kept: the best on the selection, or the last, where the teacher was trained on the
     selection and whoever answers as it does looks better than it is"""

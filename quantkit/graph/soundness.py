@@ -4,10 +4,13 @@ Libraries find out late, each in its own way, and some walks over a cycle would 
 """
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 
 from quantkit.errors import ArtifactError
 from quantkit.runtime.model_files import stored_tensors
@@ -21,9 +24,12 @@ def require_sound(path: Path, graph: onnx.GraphProto) -> None:
     """Check a graph; `path` is what messages call it.
 
     Raises:
-        ArtifactError: a weight is of no kind, or not as large as its dimensions say; weights are sparse; or nodes
-            read each other in a circle.
+        ArtifactError: a weight is of no kind, or not as large as its dimensions say; weights are sparse; a name is not
+            UTF-8; or nodes read each other in a circle.
     """
+    for name in _names(graph):
+        if isinstance(name, bytes):
+            raise ArtifactError(f"{path}: has a name that is not UTF-8 ({name[:40]!r}); export it again")
     if graph.sparse_initializer:
         raise ArtifactError(f"{path}: holds sparse weights, which quantkit does not read; export it again")
     for tensor in stored_tensors(graph):
@@ -31,6 +37,21 @@ def require_sound(path: Path, graph: onnx.GraphProto) -> None:
         if why:
             raise ArtifactError(f"{path}: its weight {tensor.name!r} {why}; export it again")
     _require_order(path, graph)
+
+
+def _names(message: Message) -> Iterator[str | bytes]:
+    """Yield every name in a message and in those inside it; one that is not UTF-8 as bytes, as protobuf gives it."""
+    if isinstance(message, onnx.TensorProto):
+        # Its numbers are many, and are not looked at.
+        yield message.name
+        return
+    for field, value in message.ListFields():
+        many = value if field.is_repeated else (value,)
+        if field.type == FieldDescriptor.TYPE_STRING and field.name != "doc_string":
+            yield from many
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            for inside in many:
+                yield from _names(inside)
 
 
 def _wrong(tensor: onnx.TensorProto) -> str | None:

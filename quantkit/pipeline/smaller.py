@@ -12,6 +12,7 @@ from quantkit.pipeline.stage import Stage
 from quantkit.recipe.distill_settings import DistillSettings
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.records import DistillReport, ShapeSearch
+from quantkit.report.live import LivePage
 from quantkit.stages.distill import Family, distill
 from quantkit.stages.distill import ingredients as distill_ingredients
 from quantkit.stages.export import Source
@@ -59,7 +60,12 @@ class Learned:
 
 def _search(original: Source, settings: SearchSettings, data: DataPlaces, out: Path) -> Searched:
     report = search_checkpoint(
-        original.checkpoint, out, task=original.task, settings=settings, data_dir=data.data_dir
+        original.checkpoint,
+        out,
+        task=original.task,
+        settings=settings,
+        data_dir=data.data_dir,
+        live=LivePage(Path(f"{out}.live.html"), _LOG.info),
     )
     if not report.met:
         chosen = report.candidates[report.chosen]

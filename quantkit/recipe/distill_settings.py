@@ -98,7 +98,9 @@ class DistillSettings(Section):
         default=10, ge=1, description="how often the selection is answered, evenly over the steps"
     )
     patience: int = Field(
-        default=4, ge=1, description="evaluations without a better one after which the training ends"
+        default=4,
+        ge=1,
+        description="evaluations without a better one after which the training ends, unless the last weights are kept",
     )
     keep: Literal["best", "last"] = Field(
         default="best",

@@ -37,7 +37,7 @@ ONNXRUNTIME_ERRORS: tuple[type[Exception], ...] = (
     state.NoSuchFile,
     state.NotImplemented,
     state.RuntimeException,
-    UnicodeDecodeError,  # its message has a name of the graph that is not UTF-8
+    UnicodeDecodeError,  # a name, or its message with a name in it, is not UTF-8
 )
 _INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _ERRORS_ONLY = 3
@@ -261,7 +261,8 @@ def _open(path: Path, name: str, options: onnxruntime.SessionOptions) -> onnxrun
     if not path.is_file():
         raise ArtifactError(f"{name}: no such model; make the artifact again")
     try:
-        return _start(path, options)
+        session = _start(path, options)
+        _read_names(session)
     except ONNXRUNTIME_ERRORS as error:
         if _NOT_WRITTEN in str(error):
             folder = Path(options.optimized_model_filepath).parent
@@ -269,6 +270,17 @@ def _open(path: Path, name: str, options: onnxruntime.SessionOptions) -> onnxrun
                 f"{folder}: onnxruntime cannot write there; free some space, or choose another place with TMPDIR"
             ) from error
         raise ArtifactError(f"{name}: {_reason(error)}") from error
+    return session
+
+
+def _read_names(session: onnxruntime.InferenceSession) -> None:
+    """Read every name that a caller may ask for: the binding decodes a name when it is read.
+
+    Raises:
+        UnicodeDecodeError: one is not UTF-8.
+    """
+    for entry in (*session.get_inputs(), *session.get_outputs()):
+        _ = entry.name, entry.type, entry.shape
 
 
 def _start(model: Path | bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
@@ -279,6 +291,8 @@ def _start(model: Path | bytes, options: onnxruntime.SessionOptions) -> onnxrunt
 
 def _reason(error: Exception) -> str:
     """Return what to tell the user about a model that onnxruntime does not open."""
+    if isinstance(error, UnicodeDecodeError):
+        return "has a name that is not UTF-8; make or copy it again"
     said = first_line(error)
     if _SHARED in said:
         return (

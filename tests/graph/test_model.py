@@ -182,3 +182,13 @@ def test_graph_that_contradicts_itself(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(ArtifactError, match=r"not a usable ONNX model .*redeclared"):
         load_model(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("name", [b"node_1", b"rows", b"Tanh", b"tiny"])
+def test_a_name_that_is_not_utf8(tmp_path: Path, name: bytes) -> None:
+    """Whatever is called so (a node, a dimension, an operator, the graph), one line says it."""
+    content = proto().SerializeToString()
+    assert name in content
+    (tmp_path / "model.onnx").write_bytes(content.replace(name, name[:-2] + b"\xf0\xc5"))
+    with pytest.raises(ArtifactError, match=r"has a name that is not UTF-8 .*export it again"):
+        load_model(tmp_path / "model.onnx")

@@ -24,6 +24,7 @@ from quantkit.records import DistillReport, ShapeSearch
 from quantkit.records.distill import Evaluated, Speeds
 from quantkit.records.shapes import ShapeCandidate
 from quantkit.registry import DirectoryRegistry
+from quantkit.report.live import LivePage
 from quantkit.shipped import quickstart_model
 
 WHOLE = [
@@ -50,7 +51,10 @@ class SmallerFakes(Fakes):
         record = Path(checkpoint) / "distill.json"
         return digest_of([self.checkpoint, checkpoint, record.read_text() if record.is_file() else ""])
 
-    def search(self, name: str, out: Path, *, task: str, settings: Any, data_dir: Path | None) -> ShapeSearch:
+    def search(
+        self, name: str, out: Path, *, task: str, settings: Any, data_dir: Path | None, live: LivePage
+    ) -> ShapeSearch:
+        assert live.path == Path(f"{out}.live.html")
         (out / "chosen").mkdir(parents=True)
         report = search_report(self.teacher or self.digest(name), met=self.met)
         (out / "search.json").write_text(json.dumps(report.as_json()))

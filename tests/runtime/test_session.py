@@ -77,9 +77,19 @@ def test_a_name_that_is_not_utf8(save_encoder: SaveEncoder, capfd: pytest.Captur
     """The message of onnxruntime has the name in it and cannot be decoded: one line of ours, and nothing on stdout."""
     path = save_encoder()
     path.write_bytes(path.read_bytes().replace(b"\x05table", b"\x05t\x9able", 1))
-    with pytest.raises(ArtifactError, match="onnxruntime cannot open it"):
+    with pytest.raises(ArtifactError, match="not UTF-8"):
         Session(path, outputs=("start_logits", "end_logits"))
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["input_ids", "start_logits", "batch"])
+def test_inputs_outputs_and_dimensions_that_are_not_utf8(save_encoder: SaveEncoder, name: str) -> None:
+    """A session opens such a model, and cannot say the names of what it takes: one line of ours."""
+    path = save_encoder()
+    old = name.encode()
+    path.write_bytes(path.read_bytes().replace(old, old[:-2] + b"\xf0\xc5"))
+    with pytest.raises(ArtifactError, match="not UTF-8"):
+        Session(path, outputs=SPAN)
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(path=('evaluations',), names=('--evaluations',), kind='integer', default='10',
                help='How often the selection is answered, evenly over the steps.'),
         Option(path=('patience',), names=('--patience',), kind='integer', default='4',
-               help='Evaluations without a better one after which the training ends.'),
+               help='Evaluations without a better one after which the training ends, unless the last weights are kept.'),
         Option(path=('keep',), names=('--keep',), kind='choice', choices=('best', 'last'), default='best',
                help='Weights that are kept: the best on the selection, or the last, where the teacher was trained on the selection and whoever answers as it does looks better than it is.'),
         Option(path=('precision',), names=('--precision',), kind='choice', choices=('auto', 'float32', 'bfloat16'), default='auto',
