@@ -83,6 +83,7 @@ class Trials:
     _last: tuple[str, ir.Model] | None = None
     """The candidate that was compared last, by its key, and the better of its two models: it is built next."""
     _taken: dict[str, dict[Block, Narrowed]] = field(default_factory=dict)
+    """What was healed elsewhere, also where it cannot be kept on disk."""
 
     def parts(self, units: Units, *, magnitude: bool = False) -> dict[Block, Narrowed]:
         """Return the narrowed blocks of a candidate, healed where that helps; nothing for the teacher itself.
