@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ class Journal:
 
     def __init__(self, key: str) -> None:
         """Read what there is."""
-        self._key = key
+        self.key = key
         self._lock = threading.Lock()
+        self.written: list[dict[str, Any]] = []
+        """The lines that were added here, in order."""
         self._counted: set[str] = set()
         self.times: list[float] = []
         """Seconds of each measurement that was asked for here, once each, whenever it was made."""
@@ -50,12 +52,23 @@ class Journal:
                 # The line that was being written when the search was killed.
                 continue
 
+    def knows(self, of: Any) -> bool:
+        """Tell whether `of` was measured."""
+        return digest_of(of) in self._known
+
+    def take(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Add lines that a journal of the same search has `written` elsewhere."""
+        for line in lines:
+            if line["of"] not in self._known:
+                self._known[line["of"]] = line["found"]
+                self._append(line)
+
     def remembered(self, of: Any, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return what is known of `of` (plain JSON), or measure it and write it down."""
         key = digest_of(of)
         if key not in self._known:
             self._known[key] = measure()
-            self._append({"search": self._key, "of": key, "what": of, "found": self._known[key]})
+            self._append({"search": self.key, "of": key, "what": of, "found": self._known[key]})
         return self._known[key]
 
     def timed(self, of: Any, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -73,6 +86,7 @@ class Journal:
         return found
 
     def _append(self, entry: dict[str, Any]) -> None:
+        self.written.append(entry)
         try:
             with self._lock, naming_output_errors(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -178,7 +178,7 @@ class SearchKeywords(TypedDict, total=False):
     seed: int
     """seed of the samples"""
     engine: Literal["threads", "ray"]
-    """where calibration and questions run; what is found is the same"""
+    """where calibration and questions run and candidates are made; what is found is the same"""
     ray_address: str | None
     """engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here"""
 

@@ -50,15 +50,22 @@ class Shipment:
 class Actor:
     """A handle to an actor on some node."""
 
-    def __init__(self, ray: Any, seats: Seats, seat: int) -> None:
-        """Ask for it; `prepare` waits until it is there."""
+    def __init__(self, ray: Any, seats: Seats, seat: int, *, kind: type[RayInstance] = RayInstance) -> None:
+        """Ask for it; `prepare` waits until it is there.
+
+        Args:
+            ray: the module, connected.
+            seats: reserved for it and others.
+            seat: its own.
+            kind: what it is.
+        """
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         self._ray = ray
-        self.pid = 0
+        self.pid, self.machine = 0, ""
         # No cores of its own: those of the seat are shared by the actors of all engines that are open.
         placed = PlacementGroupSchedulingStrategy(seats.group, placement_group_bundle_index=seat)
-        wanted = ray.remote(RayInstance).options(
+        wanted = ray.remote(kind).options(
             num_cpus=0, max_restarts=0, max_task_retries=0, scheduling_strategy=placed
         )
         self.handle = wanted.remote()
@@ -71,11 +78,11 @@ class Actor:
             NoStart: it ended, or there is no place for it.
         """
         opening, errors = shipment.opening, self._ray.exceptions
-        packages = ("quantkit", "numpy", opening.runtime)
+        packages = (*opening.packages, opening.runtime)
         try:
             facts = self._wait(self.handle.describe.remote(packages))
             _check_node(opening.name, facts, version_facts(packages))
-            self.pid = facts["pid"]
+            self.pid, self.machine = facts["pid"], facts["machine"]
             if not self._wait(self.handle.sees.remote(opening.files)):
                 for name, piece in shipment.pieces():
                     self._wait(self.handle.receive.remote(name, piece))

@@ -7,8 +7,10 @@ Cores are reserved once for all engines of a process that want the same seats (`
 that are open at once, as in a bench, take turns on the same cores, and other users of the cluster are respected.
 """
 
+import contextlib
 import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -56,7 +58,7 @@ def connect(address: str | None) -> Any:
                 "use that one, or call ray.shutdown() first"
             )
         return ray
-    if wanted == "local" or "://" in wanted:
+    if wanted != "auto" and ("://" in wanted or not wanted.rpartition(":")[2].isdecimal()):
         raise UsageError(
             f"Ray at {wanted}: is not the address of a running cluster (host:port, or auto); {_START}"
         )
@@ -64,12 +66,24 @@ def connect(address: str | None) -> Any:
     if reached is not None:
         _reach(reached)
     try:
-        ray.init(address=wanted, log_to_driver=False, logging_level=logging.ERROR)
+        with _own_sigterm():
+            ray.init(address=wanted, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if wanted != "auto" else "none is running on this machine"
         raise UsageError(f"Ray at {wanted}: no cluster there ({reason}); {_START}") from None
     _NAMES[ray.get_runtime_context().gcs_address] = wanted
     return ray
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Let SIGTERM do after the block what it did before: Ray takes it for an end of its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def cluster_seats(address: str | None, *, threads: int = 1) -> int:
@@ -81,8 +95,25 @@ def cluster_seats(address: str | None, *, threads: int = 1) -> int:
     return _room(connect(address), threads)
 
 
+def shares(ray: Any, most: int) -> tuple[int, int]:
+    """Return how many workers a cluster has room for, at most so many, and how many cores each of them may have.
+
+    Raises:
+        UsageError: there is no room for one.
+    """
+    workers = min(most, _room(ray, 1))
+    cores = _cores(ray)
+    threads = max(n for n in range(1, max(cores) + 1) if sum(count // n for count in cores) >= workers)
+    return workers, threads
+
+
+def _cores(ray: Any) -> list[int]:
+    """Return how many cores each node has."""
+    return [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+
+
 def _room(ray: Any, threads: int) -> int:
-    cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    cores = _cores(ray)
     seats = sum(count // threads for count in cores)
     if not seats:
         raise UsageError(

@@ -7,6 +7,7 @@ Either way its sha256 is checked before it is opened.
 
 import importlib.metadata
 import os
+import platform
 import shutil
 import tempfile
 import time
@@ -37,7 +38,7 @@ class ModelFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opening:
-    """What an instance opens; the first of `files` is the graph."""
+    """What an instance opens; the first of `files` is the graph, and versions of `packages` decide what comes out."""
 
     files: tuple[ModelFile, ...]
     outputs: tuple[str, ...]
@@ -45,6 +46,7 @@ class Opening:
     threads: int
     options: SessionOptions
     name: str
+    packages: tuple[str, ...] = ("quantkit", "numpy")
     reduction: Reduction | None = None
 
 
@@ -65,6 +67,7 @@ class RayInstance:
             "kernels": cpu_facts().kernels_json(),
             "tools": version_facts(packages),
             "node": ray.get_runtime_context().get_node_id(),
+            "machine": _machine(),
             "pid": os.getpid(),
         }
 
@@ -79,14 +82,22 @@ class RayInstance:
         with (self._folder / name).open("ab") as file:
             file.write(piece.data)
 
+    def places(self, opening: Opening) -> tuple[list[Path], str]:
+        """Return where the files of the model are here, and what is wrong with them, if anything."""
+        own = self._folder
+        places = [Path(file.path) if own is None else own / file.name for file in opening.files]
+        for place, file in zip(places, opening.files, strict=True):
+            if not _is_same(place, file):
+                return places, f"{file.name} did not arrive as it was sent (sha256 differs)"
+        return places, ""
+
     def open(self, opening: Opening) -> dict[str, Any]:
         """Open the model; return its outputs, or what is wrong with it."""
         own = self._folder
-        places = [Path(file.path) if own is None else own / file.name for file in opening.files]
+        places, broken = self.places(opening)
         try:
-            for place, file in zip(places, opening.files, strict=True):
-                if not _is_same(place, file):
-                    return {"broken": f"{file.name} did not arrive as it was sent (sha256 differs)"}
+            if broken:
+                return {"broken": broken}
             self._session = open_session(
                 opening.runtime,
                 places[0],
@@ -117,6 +128,14 @@ class RayInstance:
             "outputs": outputs if self._reduction is None else self._reduction(feeds, outputs),
             "ran": ran,
         }
+
+
+def _machine() -> str:
+    """Return what nodes have in common that are on one machine, in containers too."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return platform.node()
 
 
 def version_facts(packages: tuple[str, ...]) -> dict[str, str]:

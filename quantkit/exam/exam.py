@@ -1,5 +1,6 @@
 """Exam: labelled questions, what FP32 answers to them, and how another model's answers compare."""
 
+import copy
 import time
 from pathlib import Path
 
@@ -93,6 +94,12 @@ class Exam:
     def lengths(self) -> list[int]:
         """Tokens of each row."""
         return self._prepared.lengths
+
+    def here(self) -> "Exam":
+        """Return the same exam, held in the process at hand."""
+        exam = copy.copy(self)
+        exam._where = HERE
+        return exam
 
     def timed_job(self, seconds: float, *, most: int) -> Job:
         """Return a part of the job for timing: about so many seconds in FP32, and no more than `most` windows."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from quantkit.artifact import Artifact, Ingredients
 from quantkit.artifact.measure import tool_versions
 from quantkit.checkpoint import read_checkpoint, require_torch
+from quantkit.engines import seats
 from quantkit.errors import UsageError
 from quantkit.files import digest_of, naming_output_errors, require_free
 from quantkit.partial import partial_folder
@@ -67,7 +68,8 @@ def search_checkpoint(
             f"--live {live.path}: is in the output folder, which is made when the search is done; name a file beside it"
         )
     asked_of(settings)
-    Where.of(settings)
+    # No cluster is an error before minutes of work, and not behind them.
+    seats(Where.of(settings))
     checkpoint = read_checkpoint(name, task=task)
     require_searchable(checkpoint.architecture.model_type, str(checkpoint.folder / "config.json"))
     require_torch()

@@ -80,7 +80,7 @@ class SearchSettings(LengthSettings):
     engine: Annotated[str, OneOf(ENGINES, only=("threads", "ray")), SAME_SEARCH] = Field(
         default="threads",
         exclude=True,
-        description="where calibration and questions run; what is found is the same",
+        description="where calibration and questions run and candidates are made; what is found is the same",
     )
     ray_address: Annotated[RayAddress | None, SAME_SEARCH] = Field(
         default=None,

@@ -7,6 +7,7 @@ A client of `allocation` (blocks are slots, numbers of units are options), `late
 * `damage`, `onward`, `rest`: what each option does to the answers; `price`, `wanted`, `block_model`: what it costs.
 * `slots`, `correct`: options for the solver.
 * `rewrite`, `quantized`, `heal`, `trials`: candidates as graphs and INT8 models, and judged.
+* `away`: candidates of a round made on a cluster, together, as `trials` makes them here.
 * `kept`: healed candidates on disk, for a search that goes on; `phases`, `hours`: how long it takes, here and on more
   machines.
 * `materialise`: candidates as checkpoints; `sanity`: what must hold of every search; `record`: the report.

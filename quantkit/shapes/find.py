@@ -8,6 +8,7 @@ from typing import Protocol
 from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
+from quantkit.cluster.errands import Errands
 from quantkit.errors import DatasetError, UsageError
 from quantkit.exam.exam import Exam
 from quantkit.exam.overlap import gate_questions, require_not_the_gates
@@ -22,6 +23,7 @@ from quantkit.recipe.search_settings import SearchSettings
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.runtime.footprint import model_bytes
 from quantkit.runtime.where import Where
+from quantkit.shapes.away import Away
 from quantkit.shapes.blocks import Block, blocks_of
 from quantkit.shapes.candidate import Candidate
 from quantkit.shapes.damage import damages_of
@@ -181,6 +183,7 @@ def find(
         teacher=teacher,
         deadline=laps.started + settings.budget,
         most=settings.candidates,
+        away=_away(trials, where),
     )
 
     def so_far() -> Found:
@@ -252,6 +255,13 @@ def questions_of(task: str, settings: SearchSettings, data_dir: Path | None) -> 
         damage=both.dataset.only(list(both.ids[cut:])),
         selection=select_questions(asked, both, data_dir),
     )
+
+
+def _away(trials: Trials, where: Where) -> Away | None:
+    """Return what builds candidates on a cluster; None where they are built here."""
+    if where.engine != "ray":
+        return None
+    return Away(trials=trials, workers=Errands(address=where.address, name="search"))
 
 
 def _prices(trials: Trials) -> Prices:

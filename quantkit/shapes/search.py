@@ -12,7 +12,7 @@ together, before it is chosen.
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -53,6 +53,8 @@ class Search:
         teacher: the INT8 teacher as a candidate.
         deadline: `time.monotonic()` after which no candidate is begun.
         most: candidates that are built at most.
+        away: heals and judges candidates together, elsewhere; returns origin → why one cannot be built. None: they are
+            built here, one after the other.
     """
 
     space: Space
@@ -62,9 +64,11 @@ class Search:
     teacher: Candidate
     deadline: float
     most: int
+    away: Callable[[Mapping[str, Units]], Mapping[str, Exception]] | None = None
     candidates: list[Candidate] = field(default_factory=list)
     waves: list[list[float]] = field(default_factory=list)
     """Seconds of the candidates that depended on none of each other: of each round, then of the baselines."""
+    _failed: dict[str, Exception] = field(default_factory=dict)
 
     def run(self) -> Iterator[Candidate]:
         """Search; yield each candidate as soon as it was measured. `candidates` has all of them.
@@ -137,6 +141,8 @@ class Search:
 
     def measured(self, origin: str, units: Units) -> Candidate:
         """Build, judge and time an architecture."""
+        if origin in self._failed:
+            raise self._failed.pop(origin)
         times = self.trials.journal.times
         before = len(times)
         judged = self.trials.judged(units, magnitude=origin in UNHEALED)
@@ -170,8 +176,11 @@ class Search:
             if not new:
                 break
             self.waves.append([])
+            begun = not self._is_over(built) and self._sent(
+                {f"solution {place} of round {number}": units for place, units in enumerate(new, 1)}
+            )
             for place, units in enumerate(new, 1):
-                if built and time.monotonic() >= self.deadline:
+                if not begun and self._is_over(built):
                     _LOG.warning(
                         "the budget is spent after %d candidates; raise --budget for more", len(built)
                     )
@@ -179,7 +188,20 @@ class Search:
                 built.append(named(units))
                 yield f"solution {place} of round {number}", units
         self.waves.append([])
-        yield from self._baselines(self.chosen().predicted - self.prices.beside)
+        baselines = dict(self._baselines(self.chosen().predicted - self.prices.beside))
+        self._sent(baselines)
+        yield from baselines.items()
+
+    def _is_over(self, built: Sequence[dict[str, int]]) -> bool:
+        """Tell whether the budget is spent; a first candidate is built in any case."""
+        return bool(built) and time.monotonic() >= self.deadline
+
+    def _sent(self, asked: Mapping[str, Units]) -> bool:
+        """Let candidates that depend on none of each other be built elsewhere; return whether they were."""
+        if self.away is None:
+            return False
+        self._failed.update(self.away(asked))
+        return True
 
     def _baselines(self, cost: float) -> Iterator[tuple[str, Units]]:
         """Yield what the search must beat, where it can be built at this predicted price of the blocks."""

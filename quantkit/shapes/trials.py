@@ -83,6 +83,8 @@ class Trials:
     _healed: dict[str, dict[Block, Narrowed]] = field(default_factory=dict)
     _last: tuple[str, ir.Model] | None = None
     """The candidate that was compared last, by its key, and the better of its two models: it is built next."""
+    _taken: dict[str, dict[Block, Narrowed]] = field(default_factory=dict)
+    """What was healed elsewhere, also where it cannot be kept on disk."""
 
     def parts(self, units: Units, *, magnitude: bool = False) -> dict[Block, Narrowed]:
         """Return the narrowed blocks of a candidate, healed where that helps; nothing for the teacher itself.
@@ -114,11 +116,35 @@ class Trials:
 
         # Written down too, for the seconds it took.
         self.journal.timed({"healed": named(units)}, measure)
-        if not made and (found := read_parts(path, self.blocks)) is not None:
+        if not made and (found := self._left(units)) is not None:
             return found
         if not made:
             measure()
         return made[0]
+
+    def _left(self, units: Units) -> dict[Block, Narrowed] | None:
+        """Return the healed blocks of a candidate that somebody else left; None where there are none."""
+        key = digest_of(named(units))
+        return self._taken.get(key) or read_parts(self.journal.folder / f"{key}.npz", self.blocks)
+
+    def left(self, units: Units) -> dict[Block, Narrowed] | None:
+        """Return the healed blocks of a candidate that an earlier search left; None where they are to be made."""
+        return self._left(units) if self.journal.knows({"healed": named(units)}) else None
+
+    def is_judged(self, units: Units, *, magnitude: bool = False) -> bool:
+        """Tell whether nothing is left to do of a candidate but to time it."""
+        of = _judged(units, magnitude=magnitude)
+        return self.journal.knows(of) and (magnitude or self.left(units) is not None)
+
+    def take(
+        self, units: Units, parts: dict[Block, Narrowed] | None, lines: Sequence[dict[str, Any]]
+    ) -> None:
+        """Take what other trials of the same search found of a candidate: healed blocks, and lines of the journal."""
+        if parts is not None:
+            key = digest_of(named(units))
+            write_parts(self.journal.folder / f"{key}.npz", parts)
+            self._taken[key] = parts
+        self.journal.take(lines)
 
     def _compared(self, units: Units, parts: dict[Block, Narrowed], key: str) -> dict[Block, Narrowed]:
         """Return the better of a candidate's blocks healed and not; its model is remembered, to be built next."""
@@ -185,8 +211,7 @@ class Trials:
                     "l3": footprint(path, TOKEN_BUDGET).bytes,
                 }
 
-        of = {"magnitude" if magnitude else "candidate": named(units), "healed": "held out"}
-        return Judged.from_json(self.journal.timed(of, measure))
+        return Judged.from_json(self.journal.timed(_judged(units, magnitude=magnitude), measure))
 
     def costs(self, models: Sequence[Units]) -> list[float]:
         """Return microseconds per 1,000 tokens of whole candidates, measured beside each other."""
@@ -226,3 +251,8 @@ class Trials:
             self.bench.quick(parts_of(self.ladders, units), floats=floats_of(units)),
             (self.bench.observations.key, self.bench.grid.name, *sorted(named(units).items())),
         )
+
+
+def _judged(units: Units, *, magnitude: bool) -> dict[str, Any]:
+    """Return what the journal calls the marks of a candidate."""
+    return {"magnitude" if magnitude else "candidate": named(units), "healed": "held out"}

@@ -137,3 +137,20 @@ def test_lines_say_what_they_are_about() -> None:
     journal.remembered({"alone": ["encoder.layer.0.output"]}, Counter().measure)
     entry = json.loads(lines(journal)[0])
     assert (entry["what"], entry["found"]) == ({"alone": ["encoder.layer.0.output"]}, {"value": 1})
+
+
+def test_what_another_has_written_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Lines of a journal elsewhere are added once, and known here and in the next process."""
+    counter, here = Counter(), Journal("key")
+    here.remembered({"group": "a"}, counter.measure)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("QUANTKIT_CACHE", str(tmp_path))
+        there = Journal("key")
+        for group in "ab":
+            there.remembered({"group": group}, counter.measure)
+    for _ in range(2):
+        here.take(there.written)
+    assert [here.knows({"group": group}) for group in "abc"] == [True, True, False]
+    again = Journal("key")
+    assert [again.remembered({"group": group}, counter.measure)["value"] for group in "ab"] == [1, 3]
+    assert len(lines(again)) == 2

@@ -487,6 +487,8 @@ def test_bad_input_prints_what_the_document_says(
     run: Callable[[str], Any], world: Path, pass_gate: Any, command: str, line: str, code: str
 ) -> None:
     """One line on stderr as documented, nothing on stdout, its exit code, and no file more or less."""
+    if "--engine ray" in command:
+        pytest.importorskip("ray", reason="needs the extra [ray]")
     if "borrowed" in command:
         from quantkit.artifact import Artifact
 

@@ -27,7 +27,7 @@ from quantkit.runtime.session import INPUT_IDS
 
 pytest.importorskip("ray", reason="needs the extra [ray]")
 
-# All tests that need a cluster are in this file, so that there is one at a time, and one process that waits for it.
+# All tests that need a cluster are in this group, so that there is one at a time, and one process that waits for it.
 pytestmark = pytest.mark.xdist_group("ray")
 
 OUTPUTS = ("start_logits", "end_logits")

@@ -257,7 +257,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(path=('seed',), names=('--seed',), kind='integer', default='0',
                help='Seed of the samples.'),
         Option(path=('engine',), names=('--engine',), kind='choice', choices=('threads', 'ray'), default='threads',
-               help='Where calibration and questions run; what is found is the same (threads: in one process, which holds the weights once; ray: on a Ray cluster).'),
+               help='Where calibration and questions run and candidates are made; what is found is the same (threads: in one process, which holds the weights once; ray: on a Ray cluster).'),
         Option(path=('ray_address',), names=('--ray-address',), metavar='HOST:PORT',
                help='Engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here.'),
     ),
