@@ -26,7 +26,7 @@ from quantkit.records.shapes import UNHEALED
 from quantkit.runtime.where import HERE
 from quantkit.shapes.baselines import by_magnitude
 from quantkit.shapes.blocks import Block
-from quantkit.shapes.options import Ladder
+from quantkit.shapes.options import Ladder, parts_of
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Load
 from quantkit.shapes.quantized import Bench
@@ -44,7 +44,7 @@ class Errand:
     """A candidate to be healed and judged.
 
     Attributes:
-        units: block → units.
+        units: block → option.
         narrowed: its narrowed blocks, before they are healed.
         magnitude: as in `Trials.parts`.
         final: the blocks that it is judged with, where they are known; None: they are to be healed.
@@ -154,7 +154,7 @@ class Away:
         """Send candidates out together, and write down what is found of each as soon as it is there.
 
         Args:
-            asked: origin → block → units; what is known of them already is not found again.
+            asked: origin → block → option; what is known of them already is not found again.
 
         Returns:
             Origin → why a candidate cannot be built or judged.
@@ -193,9 +193,7 @@ class Away:
 
     def _errand(self, units: Units, *, magnitude: bool) -> Errand:
         trials = self.trials
-        narrowed = {
-            block: trials.ladders[block].parts[count] for block, count in units.items() if count < block.units
-        }
+        narrowed = parts_of(trials.ladders, units)
         final = by_magnitude(trials.bench, units) if magnitude else trials.left(units)
         return Errand(units=units, narrowed={} if magnitude else narrowed, magnitude=magnitude, final=final)
 

@@ -192,7 +192,7 @@ class Search:
         self._sent(baselines)
         yield from baselines.items()
 
-    def _is_over(self, built: Sequence[dict[str, int]]) -> bool:
+    def _is_over(self, built: Sequence[dict[str, int | str]]) -> bool:
         """Tell whether the budget is spent; a first candidate is built in any case."""
         return bool(built) and time.monotonic() >= self.deadline
 

@@ -134,7 +134,9 @@ class Trials:
     def is_judged(self, units: Units, *, magnitude: bool = False) -> bool:
         """Tell whether nothing is left to do of a candidate but to time it."""
         of = _judged(units, magnitude=magnitude)
-        return self.journal.knows(of) and (magnitude or self.left(units) is not None)
+        # Of one with all its units nothing is healed.
+        healed = magnitude or not parts_of(self.ladders, units) or self.left(units) is not None
+        return healed and self.journal.knows(of)
 
     def take(
         self, units: Units, parts: dict[Block, Narrowed] | None, lines: Sequence[dict[str, Any]]

@@ -16,6 +16,7 @@ from quantkit.recipe.search_settings import SearchSettings
 from quantkit.shapes import price, quantized, trials
 from quantkit.shapes.away import Away, Errand, TrialKit
 from quantkit.shapes.find import find
+from quantkit.shapes.in_float import floats_of
 
 
 class Workers:
@@ -35,16 +36,25 @@ class Workers:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("in_float", [False, True])
 def test_found_as_here(
-    teacher: Artifact, settings: SearchSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    teacher: Artifact,
+    settings: SearchSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    in_float: bool,
 ) -> None:
-    """Candidates, healed blocks and the chosen one are those of a search without workers; a second run asks nobody."""
+    """Candidates, healed blocks and the chosen one are those of a search without workers; a second run asks nobody.
+
+    Those with blocks in float too, which to these costs are as cheap as INT8.
+    """
     for quality in ("_QUICK", "_GOOD"):
         monkeypatch.setattr(quantized, quality, QuantizeSettings(plain=True))
     for module in (price, trials):
         monkeypatch.setattr(module, "measure_beside", lambda snippets, **_: [cost(one) for one in snippets])
     monkeypatch.setattr(trials, "times_the_first", ratios)
-    asked = settings.model_copy(update={"candidates": 2})
+    floats = {"float_blocks": True, "min_int8_coverage": 0.5} if in_float else {}
+    asked = settings.model_copy(update={"candidates": 2, **floats})
     workers = Workers()
     found = []
     for where in ("here", "away", "away"):
@@ -63,3 +73,4 @@ def test_found_as_here(
         found.append((one.search.candidates, one.chosen, healed, [len(wave) for wave in one.search.waves]))
     assert found == [found[0]] * 3
     assert workers.sent == [2, 3]
+    assert in_float is any(floats_of(one.units) for one in found[0][0])
