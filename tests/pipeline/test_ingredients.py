@@ -91,7 +91,12 @@ def recipe(tmp_path: Path) -> Recipe:
             "name": "r",
             "checkpoint": str(checkpoint),
             "student": str(student),
-            "search": {"data": files["learn"], "select": files["select"], "gate_data": files["gate"]},
+            "search": {
+                "float_blocks": True,
+                "data": files["learn"],
+                "select": files["select"],
+                "gate_data": files["gate"],
+            },
             "distill": {"data": [files["learn"]], "select": files["select"], "gate_data": files["gate"]},
             "quantize": {
                 "mode": "auto",
