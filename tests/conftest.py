@@ -2,7 +2,7 @@
 
 import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -108,6 +108,20 @@ def minilm_fp32(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Artif
         warnings.simplefilter("ignore")
         plain = export(checkpoint, folder / "plain", task="squad", settings=ExportSettings())
     return fuse(plain, folder / "fused", settings=FuseSettings())
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Yield the address of a cluster of two nodes on Ray with one core each."""
+    ray = pytest.importorskip("ray", reason="needs the extra [ray]")
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 80 << 20}
+    nodes = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    nodes.add_node(**node)
+    yield nodes.address
+    ray.shutdown()
+    nodes.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -168,20 +168,6 @@ def test_closed_at_work(begin: Callable[..., Iterator[tuple[int, Any]]]) -> None
     assert len(begun) <= 3
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Yield the address of a cluster of two nodes with one core each."""
-    ray = pytest.importorskip("ray", reason="needs the extra [ray]")
-    from ray.cluster_utils import Cluster
-
-    node = {"num_cpus": 1, "object_store_memory": 80 << 20}
-    nodes = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    nodes.add_node(**node)
-    yield nodes.address
-    ray.shutdown()
-    nodes.shutdown()
-
-
 def kit() -> Any:
     """Return a kit of a class that travels by value: nodes do not have this file."""
 

@@ -25,20 +25,6 @@ pytest.importorskip("ray", reason="needs the extra [ray]")
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Yield the address of a cluster of two nodes with one core each."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    node = {"num_cpus": 1, "object_store_memory": 80 << 20}
-    nodes = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    nodes.add_node(**node)
-    yield nodes.address
-    ray.shutdown()
-    nodes.shutdown()
-
-
 @pytest.mark.slow
 def test_marks(address: str, teacher: Artifact, settings: SearchSettings) -> None:
     """An exam that is held on the cluster gives the same marks."""

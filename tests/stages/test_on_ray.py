@@ -1,6 +1,6 @@
 """Stages on a Ray cluster of two nodes make what they make here, to the last byte."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +27,6 @@ pytest.importorskip("ray", reason="needs the extra [ray]")
 pytestmark = pytest.mark.xdist_group("ray")
 
 Make = Callable[..., Artifact]
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Yield the address of a cluster of two nodes with one core each."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    node = {"num_cpus": 1, "object_store_memory": 80 << 20}
-    nodes = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    nodes.add_node(**node)
-    yield nodes.address
-    ray.shutdown()
-    nodes.shutdown()
 
 
 def test_evaluate(
