@@ -19,6 +19,8 @@ from quantkit.errors import ArtifactError, OutputError, QuantkitError, UsageErro
 from quantkit.hub_cache import is_blob
 from quantkit.partial import PARTIAL, exchange, lock, partial_folder
 
+CACHE = "QUANTKIT_CACHE"
+"""The variable that says where what is kept between commands lies."""
 _LOG = logging.getLogger(__name__)
 _CHUNK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -277,7 +279,7 @@ def sole_user(folder: Path, lock_file: str, *, busy: str) -> Iterator[None]:
 
 def cache_folder() -> Path:
     """Return the user's cache folder: `$QUANTKIT_CACHE`, or the platform's own."""
-    chosen = os.environ.get("QUANTKIT_CACHE")
+    chosen = os.environ.get(CACHE)
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("quantkit"))
 
 

@@ -6,8 +6,8 @@ back: so whoever asks here finds it known, as after an earlier search. Nothing i
 
 import os
 import tempfile
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import onnx_ir as ir
 
 from quantkit.allocation.journal import Journal
 from quantkit.exam.exam import Exam
+from quantkit.files import CACHE
 from quantkit.graph.model import load_model, save_model
 from quantkit.one_blas_thread import one_blas_thread
 from quantkit.progress import track
@@ -33,7 +34,6 @@ from quantkit.shapes.quantized import Bench
 from quantkit.shapes.slots import Units
 from quantkit.shapes.trials import Trials
 
-_CACHE = "QUANTKIT_CACHE"
 Parts = dict[Block, Narrowed]
 Workers = Callable[[Path, "TrialKit", Sequence["Errand"]], Generator[tuple[int, Any], None, None]]
 """Does errands, as `quantkit.cluster.errands.Errands` does."""
@@ -198,19 +198,16 @@ class Away:
         return Errand(units=units, narrowed={} if magnitude else narrowed, magnitude=magnitude, final=final)
 
 
-class _cache_of_its_own:  # noqa: N801
-    """A cache for what is not needed afterwards, while the block runs: what is kept is kept where the search is."""
-
-    def __init__(self) -> None:
-        self._before = os.environ.get(_CACHE)
-        self._folder = tempfile.TemporaryDirectory(prefix="quantkit-search-")
-
-    def __enter__(self) -> None:
-        os.environ[_CACHE] = self._folder.name
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is None:
-            del os.environ[_CACHE]
-        else:
-            os.environ[_CACHE] = self._before
-        self._folder.cleanup()
+@contextmanager
+def _cache_of_its_own() -> Iterator[None]:
+    """Let there be a cache for what is not needed afterwards: what is kept is kept where the search is."""
+    before = os.environ.get(CACHE)
+    with tempfile.TemporaryDirectory(prefix="quantkit-search-") as folder:
+        os.environ[CACHE] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[CACHE]
+            else:
+                os.environ[CACHE] = before
