@@ -204,6 +204,10 @@ def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
         near = difflib.get_close_matches(str(problem["input"]), re.findall("'([^']+)'", expected))
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"expected {expected}, got {_show(problem['input'])}{hint}"
+    if kind == "string_pattern_mismatch":
+        example = _section_at(model, location[:-1]).model_fields[str(location[-1])].examples
+        if example:
+            return f"expected something like {example[0]}, got {_show(problem['input'])}"
     message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
     return f"{message}, got {_show(problem['input'])}"
 
