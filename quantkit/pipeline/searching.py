@@ -4,7 +4,7 @@ from pathlib import Path
 
 from quantkit.artifact import Artifact, Ingredients
 from quantkit.artifact.measure import tool_versions
-from quantkit.checkpoint import read_checkpoint, require_torch
+from quantkit.checkpoint import read_checkpoint
 from quantkit.engines import seats
 from quantkit.errors import UsageError
 from quantkit.files import digest_of, naming_output_errors, require_free
@@ -72,7 +72,6 @@ def search_checkpoint(
     seats(Where.of(settings))
     checkpoint = read_checkpoint(name, task=task)
     require_searchable(checkpoint.architecture.model_type, str(checkpoint.folder / "config.json"))
-    require_torch()
 
     def export(folder: Path, made: Path) -> Artifact:
         lengths = ExportSettings(**settings.asked())
