@@ -206,11 +206,10 @@ def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
         return f"expected {expected}, got {_show(problem['input'])}{hint}"
     if kind == ALONE:
         return problem["msg"]
-    if kind == "string_pattern_mismatch":
-        example = _section_at(model, location[:-1]).model_fields[str(location[-1])].examples
-        if example:
-            return f"expected something like {example[0]}, got {_show(problem['input'])}"
     message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        examples = _section_at(model, location[:-1]).model_fields[str(location[-1])].examples
+        message = f"expected something like {examples[0]}" if examples else message
     return f"{message}, got {_show(problem['input'])}"
 
 
