@@ -50,6 +50,19 @@ def test_every_shape_once_and_in_order(shape_search: Any) -> None:
     assert "| 4 |" in script.markdown(shapes, script.correlations(shapes))
 
 
+def test_figure(shape_search: Any) -> None:
+    """Every kind of shape has its mark and its name, and the same shapes give the same bytes."""
+    kinds = (
+        (4, "solution 1 of round 1", 0.5, 0.4),
+        (8, "uniform", 0.1, 0.1),
+        (2, "without the last layers", 4.0, 3.0),
+    )
+    shapes = script.built([with_shapes(shape_search, *kinds)])
+    drawn = script.figure_svg(shapes)
+    assert drawn == script.figure_svg(shapes)
+    assert drawn.count("<use ") > script.figure_svg(shapes[:1]).count("<use ")
+
+
 def test_predictions_that_order_the_other_way(shape_search: Any) -> None:
     """Where the shape that was predicted worst is the best, the correlation says so."""
     shapes = script.built(
