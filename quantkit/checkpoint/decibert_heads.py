@@ -72,10 +72,13 @@ class DeciBertForQuestionAnswering(DeciBertPreTrainedModel):
 class _Classifier(DeciBertPreTrainedModel):
     """An encoder with a linear layer that gives labels."""
 
+    _pooled = True
+    """Whether the head reads what the pooler makes of the first token."""
+
     def __init__(self, config: DeciBertConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.decibert = DeciBertModel(config)
+        self.decibert = DeciBertModel(config, add_pooling_layer=self._pooled)
         dropout = (
             config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
         )
@@ -113,6 +116,8 @@ class DeciBertForSequenceClassification(_Classifier):
 
 class DeciBertForTokenClassification(_Classifier):
     """Which label each token has."""
+
+    _pooled = False
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(

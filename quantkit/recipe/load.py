@@ -207,6 +207,9 @@ def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
     if kind == ALONE:
         return problem["msg"]
     message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        examples = _section_at(model, location[:-1]).model_fields[str(location[-1])].examples
+        message = f"expected something like {examples[0]}" if examples else message
     return f"{message}, got {_show(problem['input'])}"
 
 

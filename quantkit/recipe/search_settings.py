@@ -29,7 +29,8 @@ class SearchSettings(LengthSettings):
     )
     min_throughput: Annotated[str, Cli(metavar="TIMES")] | None = Field(
         default=None,
-        pattern=r"^\d+(\.\d+)?x?$",
+        pattern=r"^(0*[1-9]\d*(\.\d+)?|0+\.0*[1-9]\d*)x?$",  # above 0
+        examples=["1.5x"],
         description="least throughput as INT8, such as 1.5x that of the INT8 teacher, measured here",
     )
     max_latency: Annotated[float, Cli(metavar="MS")] | None = Field(

@@ -32,7 +32,7 @@ from quantkit.shapes.sanity import difference, divergence, in_order, in_reverse
 from quantkit.tasks.heads import require_head
 
 CHOSEN = "chosen"
-_SAME = 1e-3
+SAME = 1e-3
 """Largest difference of a logit between the sliced graph and the exported checkpoint."""
 Export = Callable[[Path, Path], Artifact]
 """Exports and fuses a checkpoint folder into an artifact folder."""
@@ -182,7 +182,7 @@ def _checked(
         full_difference=difference(trials.exam.job, outputs, teacher.model_path, full.model_path),
     )
     for what, value in (("chosen", sanity.sliced_difference), ("full", sanity.full_difference)):
-        if value > _SAME:
+        if value > SAME:
             raise QuantizationError(
                 f"{chosen.parent}: the {what} checkpoint differs from what was searched by {value:.3g}; "
                 "this is a bug, please report it"
