@@ -70,7 +70,7 @@ def find_weights(folder: Path, *, allow_pickle: bool = False) -> WeightFiles:
     if pickled and not allow_pickle:
         raise CheckpointError(
             f"{folder}: holds its weights only as a pickle ({pickled[0]}), and unpickling can run code; "
-            "save it as safetensors, or allow it with --allow-pickle"
+            "save it as safetensors, or allow export to load it with --allow-pickle"
         )
     if (folder / PICKLE).is_file():
         return WeightFiles(paths=(folder / PICKLE,), index=None, pickled=True)

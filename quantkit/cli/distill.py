@@ -53,19 +53,20 @@ def command(
 
 def _print(report: "DistillReport", out: Path, metric: str) -> None:
     """Print what was learned, and what it cost."""
-    best = max(report.evaluations, key=lambda found: found.merit)
+    # With --keep last these are not the best.
+    kept = next(found for found in report.evaluations if found.step == report.best_step)
     first, teacher = report.evaluations[0], report.teacher_score
     asked = f"{report.selection_questions:,} selection questions"
     facts = [
         ("checkpoint", str(out)),
-        (metric, f"{first.f1:.2f} before, {best.f1:.2f} after, teacher {teacher.f1:.2f}, on {asked}"),
+        (metric, f"{first.f1:.2f} before, {kept.f1:.2f} after, teacher {teacher.f1:.2f}, on {asked}"),
         (
             f"expected {metric}",
-            f"{first.expected_f1:.2f} before, {best.expected_f1:.2f} after, teacher {teacher.expected_f1:.2f}",
+            f"{first.expected_f1:.2f} before, {kept.expected_f1:.2f} after, teacher {teacher.expected_f1:.2f}",
         ),
         (
             "steps",
-            f"{report.block_steps:,} by block, {report.whole_steps:,} as a whole; the best are those of step "
+            f"{report.block_steps:,} by block, {report.whole_steps:,} as a whole; kept are those of step "
             f"{report.best_step:,} ({report.ended})",
         ),
         ("blocks", f"{len(report.blocks)} differ from the teacher's"),

@@ -238,7 +238,7 @@ def _number(value: Any) -> str:
 
 
 def print_shapes(report: "ShapeSearch") -> None:
-    """Print the candidates of an architecture search, the chosen one marked, and what was checked."""
+    """Print the candidates of an architecture search; a warning when the chosen one misses what was asked."""
     from quantkit.report.digits import kept, nats, times
     from quantkit.report.widths import NOTE, feed_forward_of, heads_of
 
@@ -262,3 +262,9 @@ def print_shapes(report: "ShapeSearch") -> None:
     if any(one.float_blocks for one in report.candidates):
         title = f"{title}; {NOTE}"
     print_table(title, columns, rows, right=(1, 5, 6, 7, 8))
+    if not report.met:
+        asked = ", ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in report.limits.items())
+        say(
+            f"warning: no candidate keeps all that was asked ({asked}), as measured; chosen is the nearest: give more "
+            "--candidates, or relax a limit"
+        )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from quantkit.artifact import Artifact, Ingredients
 from quantkit.artifact.measure import tool_versions
-from quantkit.checkpoint import read_checkpoint, require_torch
+from quantkit.checkpoint import read_checkpoint
 from quantkit.engines import seats
 from quantkit.errors import UsageError
 from quantkit.files import digest_of, naming_output_errors, require_free
@@ -21,7 +21,7 @@ from quantkit.shapes.blocks import require_searchable
 from quantkit.shapes.goal import asked_of
 from quantkit.stages.export import Source
 from quantkit.stages.export import ingredients as export_ingredients
-from quantkit.stages.search import Output, search
+from quantkit.stages.search import SAME, Output, search
 from quantkit.tasks.data_places import DataPlaces
 
 _TOOLS = ("torch", "transformers", "onnxruntime", "onnx", "onnx-ir", "numpy", "scipy", "safetensors")
@@ -59,7 +59,8 @@ def search_checkpoint(
     """Search smaller checkpoints of a teacher; see `quantkit.stages.search`.
 
     Raises:
-        UsageError: the page that is written meanwhile, `live`, would be in the folder that is made at the end.
+        UsageError: rows that are timed are longer than the model takes, or the page that is written meanwhile, `live`,
+            would be in the folder that is made at the end.
         QuantkitError: as export, fuse and the stage do.
     """
     require_free(out, force=force)
@@ -72,10 +73,15 @@ def search_checkpoint(
     seats(Where.of(settings))
     checkpoint = read_checkpoint(name, task=task)
     require_searchable(checkpoint.architecture.model_type, str(checkpoint.folder / "config.json"))
-    require_torch()
+    if settings.tokens is not None and settings.tokens > checkpoint.max_positions:
+        raise UsageError(
+            f"--tokens {settings.tokens}: the model takes rows of {checkpoint.max_positions} tokens at most; give so "
+            "many or fewer"
+        )
 
     def export(folder: Path, made: Path) -> Artifact:
-        lengths = ExportSettings(**settings.asked())
+        # By how much a candidate may differ is the search's to say.
+        lengths = ExportSettings(**settings.asked(), atol=SAME)
         asked = ExportRequest(checkpoint=str(folder), task=task, export=lengths, fuse=FuseSettings())
         return export_and_fuse(asked, made)
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from quantkit.errors import QuantkitError, RecipeError, UsageError
-from quantkit.recipe.fields import Section, section_in
+from quantkit.recipe.fields import ALONE, Section, section_in
 from quantkit.recipe.new_names import with_new_name, with_new_names
 from quantkit.recipe.places import checkpoint_named, kind_of, resolve_places, with_value
 from quantkit.recipe.settings import Recipe
@@ -204,7 +204,12 @@ def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
         near = difflib.get_close_matches(str(problem["input"]), re.findall("'([^']+)'", expected))
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"expected {expected}, got {_show(problem['input'])}{hint}"
+    if kind == ALONE:
+        return problem["msg"]
     message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        examples = _section_at(model, location[:-1]).model_fields[str(location[-1])].examples
+        message = f"expected something like {examples[0]}" if examples else message
     return f"{message}, got {_show(problem['input'])}"
 
 

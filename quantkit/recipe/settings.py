@@ -258,10 +258,13 @@ class PublishSettings(Section):
         default=None, description="file with the policy that an OCI registry is held to; a folder has its own"
     )
     name: str = Field(
-        pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="name in the registry, such as minilm-squad"
+        pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$",
+        examples=["minilm-squad"],
+        description="name in the registry, such as minilm-squad",
     )
     version: str = Field(
         pattern=r"^[0-9A-Za-z]+(?:[._+-][0-9A-Za-z]+)*$",
+        examples=["1.0.0"],
         description="version, such as 1.0.0; never overwritten",
     )
     layout: Layout = Field(
@@ -275,7 +278,11 @@ class Recipe(Section):
 
     name: Annotated[
         str, Cli(option=False), NotInKey(because="it names the work folder, and nothing in it")
-    ] = Field(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", description="names the work folder")
+    ] = Field(
+        pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$",
+        examples=["minilm-squad"],
+        description="names the work folder",
+    )
     checkpoint: Annotated[str, Place("checkpoint"), Cli(option=False)] = Field(
         min_length=1, description="checkpoint folder (relative to the recipe) or Hugging Face id"
     )

@@ -36,17 +36,17 @@ def require_feasible(space: Space, goal: Goal) -> None:
         if nearest > bound.limit.at_most:
             raise UsageError(
                 f"{bound.option}: the nearest that any architecture of this teacher comes is {bound.nearest(nearest)}; "
-                "ask for less, or give a smaller teacher"
+                f"{bound.relaxed}, or give a smaller teacher"
             )
     for one, other in combinations(bounds, 2):
         nearest = _least(slots, other.limit.name, [*present, one.limit])
         if nearest > other.limit.at_most:
             raise UsageError(
                 f"{one.option} and {other.option} contradict each other: with the first, the nearest to the second is "
-                f"{other.nearest(nearest)}; ask for less of one"
+                f"{other.nearest(nearest)}; relax one of them"
             )
     raise UsageError(
-        f"no architecture keeps {', '.join(bound.option for bound in bounds)} together; ask for less of one"
+        f"no architecture keeps {', '.join(bound.option for bound in bounds)} together; relax one of them"
     )
 
 

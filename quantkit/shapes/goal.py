@@ -51,6 +51,11 @@ class Bound:
         """Return what a sum over the blocks is in the unit of the option."""
         return self.told(blocks + self.taken)
 
+    @property
+    def relaxed(self) -> str:
+        """How to ask for what is nearer."""
+        return "ask for less" if self.option.startswith("--min") else "allow more"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Goal:
@@ -106,22 +111,22 @@ def goal_of(settings: SearchSettings, beside: Beside, teacher_cost: float, token
     limits = [Limit(name=name, at_least=1) for name in PRESENT.values()]
     if settings.float_blocks:
         limits.append(Limit(name=COVERAGE, at_least=0))
-    for option, name, most, taken in (
-        ("--max-parameters", PARAMETERS, settings.max_parameters, beside.parameters),
-        ("--max-size-mb", SIZE, _bytes(settings.max_size_mb), beside.size),
-        ("--max-l3-mb", SIZE, _bytes(settings.max_l3_mb), beside.size + beside.activations),
+    tables = "embeddings and head, which are in no layer,"
+    batch = f"{tables} and a batch's activations"
+    for option, name, most, taken, what in (
+        ("--max-parameters", PARAMETERS, settings.max_parameters, beside.parameters, tables),
+        ("--max-size-mb", SIZE, _bytes(settings.max_size_mb), beside.size, tables),
+        ("--max-l3-mb", SIZE, _bytes(settings.max_l3_mb), beside.size + beside.activations, batch),
     ):
         if most is None:
             continue
+        told = _counted if name == PARAMETERS else _megabytes
         if most <= taken:
-            unit = 1 if name == PARAMETERS else _MB
             raise UsageError(
-                f"{option} {most / unit:g}: what is in no layer (embeddings, head) takes {taken / unit:,.6g} of it; "
-                "ask for more, or give a teacher with a smaller vocabulary"
+                f"{option} {told(most).split()[0]}: {what} are {told(taken)}; allow more, or give a smaller teacher"
             )
         limit = Limit(name=name, at_most=most - taken)
         limits.append(limit)
-        told = _counted if name == PARAMETERS else _megabytes
         bounds.append(Bound(option=f"{option} {told(most).split()[0]}", limit=limit, taken=taken, told=told))
     return Goal(
         cost=cost, limits=tuple(limits), ratio=settings.min_f1_ratio, asked=asked, bounds=tuple(bounds)

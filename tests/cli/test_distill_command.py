@@ -109,5 +109,14 @@ def test_table_tells_before_and_after(calls) -> None:
     """The scores are those of the weights that were kept, not of the last ones."""
     text = invoke("distill", "ck", "--teacher", "t", "--data", "a.json", "-o", "out").stdout
     assert "50.00 before, 79.00 after, teacher 80.00, on 400 selection questions" in text
-    assert "the best are those of step 60 (finished)" in text
+    assert "kept are those of step 60 (finished)" in text
     assert "16.0 rows/s, 3,210 tokens/s, bfloat16 on cpu, 1 threads" in text
+
+
+def test_table_tells_of_the_last_weights_where_they_are_kept(calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--keep last` the folder has the last weights, though others were better on the selection."""
+    monkeypatch.setitem(globals(), "REPORT", REPORT.model_copy(update={"best_step": 100}))
+    text = invoke("distill", "ck", "--teacher", "t", "--data", "a.json", "--keep", "last", "-o", "out").stdout
+    assert "50.00 before, 79.50 after, teacher 80.00" in text
+    assert "45.00 before, 74.00 after, teacher 75.00" in text
+    assert "kept are those of step 100 (finished)" in text

@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from quantkit.errors import UsageError
+from quantkit.pipeline import searching
+from quantkit.pipeline.fusing import ExportRequest
 from quantkit.pipeline.searching import search_checkpoint
 from quantkit.recipe.search_settings import SearchSettings
+from quantkit.shipped import quickstart_model
+from quantkit.stages.search import SAME
 
 
 @pytest.mark.parametrize(
@@ -21,4 +25,27 @@ def test_refused_at_once(tmp_path: Path, asked: dict[str, str], says: str) -> No
     """The mistake is said before the checkpoint is looked for, and nothing is made."""
     with pytest.raises(UsageError, match=says):
         search_checkpoint("nowhere", tmp_path / "out", task="squad", settings=SearchSettings(**asked))  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoints_are_compared_as_closely_as_the_search_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A candidate whose logits are of 20 differs from PyTorch by more than export's own 0.0001 by rounding alone."""
+    asked: list[ExportRequest] = []
+    monkeypatch.setattr(searching, "export_and_fuse", lambda request, out: asked.append(request))
+    monkeypatch.setattr(
+        searching, "search", lambda checkpoint, out, *, export, **rest: export(checkpoint.folder, tmp_path)
+    )
+    search_checkpoint(
+        str(quickstart_model()), tmp_path / "out", task="squad", settings=SearchSettings(min_throughput="2x")
+    )
+    assert [one.export.atol for one in asked] == [SAME] == [0.001]
+
+
+def test_rows_that_are_timed_fit_the_model(tmp_path: Path) -> None:
+    """Told at once, not when prices are measured; the quickstart's model has 512 positions."""
+    settings = SearchSettings(min_throughput="2x", tokens=513)
+    with pytest.raises(UsageError, match="--tokens 513: the model takes rows of 512 tokens at most"):
+        search_checkpoint(str(quickstart_model()), tmp_path / "out", task="squad", settings=settings)
     assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from quantkit.errors import RecipeError
 from quantkit.recipe import QuantizeSettings, Recipe, load_recipe, recipe_schema
 from quantkit.recipe.load import dump_section, load_section, parse_overrides
+from quantkit.recipe.search_settings import SearchSettings
 from quantkit.recipe.strict_yaml import parse_yaml
 from quantkit.shipped import recipes_folder
 from quantkit.tables import TASKS
@@ -201,6 +202,19 @@ def test_section_survives_saving(tmp_path: Path) -> None:
     assert settings == QuantizeSettings.model_validate(load_section(path, "quantize", QuantizeSettings))
     path.write_text(SHORT)
     assert load_section(path, "quantize", QuantizeSettings) == {"mode": "dynamic"}
+
+
+@pytest.mark.parametrize("value", ["fast", "-1x", "nan", "1e9x", "0x", "0", "0.00", "1,5x", "1.5X", ""])
+def test_text_of_the_wrong_form_is_told_by_an_example(written, value: str) -> None:
+    """A form is said as people read it, not as a regular expression; a throughput of 0 asks for nothing."""
+    said = message(lambda: load_recipe(written(SHORT), {"search": {"min_throughput": value}}))
+    assert said == f"--set search.min_throughput: expected something like 1.5x, got {value!r}"
+
+
+@pytest.mark.parametrize("value", ["2", "1.5x", "0.5x", "01.0x", "10x"])
+def test_throughputs_as_they_are_said(value: str) -> None:
+    """A factor above 0, with the x or without."""
+    assert SearchSettings(min_throughput=value).throughput == float(value.removesuffix("x"))
 
 
 @given(st.text(max_size=60))

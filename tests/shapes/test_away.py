@@ -17,6 +17,7 @@ from quantkit.shapes import price, quantized, trials
 from quantkit.shapes.away import Away, Errand, TrialKit
 from quantkit.shapes.find import find
 from quantkit.shapes.in_float import floats_of
+from quantkit.shapes.questions import questions_of
 
 
 class Workers:
@@ -64,7 +65,7 @@ def test_found_as_here(
             module = importlib.import_module("quantkit.shapes.find")
             monkeypatch.setattr(module, "_away", lambda trials, _: Away(trials=trials, workers=workers))
         with one_blas_thread():
-            one = find(teacher, asked)
+            one = find(teacher, questions_of("squad", asked, None), asked)
         healed = [
             (part.units.tolist(), part.matrix.tobytes(), part.bias.tobytes())
             for candidate in one.search.candidates

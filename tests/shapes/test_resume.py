@@ -17,6 +17,7 @@ from quantkit.recipe.search_settings import SearchSettings
 from quantkit.shapes import damage, options, price, quantized, trials
 from quantkit.shapes.candidate import Candidate
 from quantkit.shapes.find import find
+from quantkit.shapes.questions import questions_of
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 def searched(teacher: Artifact, settings: SearchSettings) -> tuple[list[Candidate], list[Any]]:
     """Search, and take the blocks of every candidate, as is done to write them."""
-    found = find(teacher, settings)
+    found = find(teacher, questions_of("squad", settings, None), settings)
     parts = [found.search.parts(one) for one in found.search.candidates]
     # Every trial's seconds are known, whichever run measured it.
     assert len(found.trials["damage"]) == 1 + sum(len(by_units) - 1 for by_units in found.damages.values())

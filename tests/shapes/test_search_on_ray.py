@@ -18,7 +18,7 @@ from quantkit.recipe.search_settings import SearchSettings
 from quantkit.records import ShapeSearch
 from quantkit.runtime.where import Where
 from quantkit.shapes import price, trials
-from quantkit.shapes.find import questions_of
+from quantkit.shapes.questions import questions_of
 from quantkit.stages import search as stage
 
 pytest.importorskip("ray", reason="needs the extra [ray]")
