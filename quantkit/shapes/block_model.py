@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnx_ir.passes.common as passes
 from pydantic import NonNegativeInt, PositiveInt
 
 from quantkit.errors import QuantizationError
@@ -72,6 +73,8 @@ class BlockRequest(Record):
             round_all(model, grid=self.grid, layout=self.layout)
         else:
             lay_out(model, self.layout)
+        # Float weights that nothing reads any more; what is written to be timed never had them.
+        passes.RemoveUnusedNodesPass()(model)
         return model
 
     def check(self, executed: onnx.GraphProto) -> None:

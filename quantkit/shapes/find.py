@@ -8,7 +8,7 @@ from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.cluster.errands import Errands
-from quantkit.exam.exam import Exam
+from quantkit.exam.exam import Exam, Sitting
 from quantkit.files import digest_of
 from quantkit.graph.model import load_model
 from quantkit.progress import Phase, step
@@ -113,18 +113,15 @@ def find(
         judged_on = Exam(
             artifact,
             questions.damage,
+            Sitting(label="damage", judged=False, where=where),
             confidence=0.8,
-            judged=False,
-            label="damage",
-            where=where,
             kept=journal.folder / "damage.npz",
         )
         exam = Exam(
             artifact,
             questions.selection,
+            Sitting(label="select", where=where),
             confidence=settings.confidence,
-            label="select",
-            where=where,
             kept=journal.folder / "selection.npz",
         )
     with laps.part("damage"):

@@ -11,9 +11,8 @@ from shapes.conftest import cost, ratios
 
 from quantkit.artifact import Artifact
 from quantkit.one_blas_thread import one_blas_thread
-from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.recipe.search_settings import SearchSettings
-from quantkit.shapes import price, quantized, trials
+from quantkit.shapes import price, trials
 from quantkit.shapes.away import Away, Errand, TrialKit
 from quantkit.shapes.find import find
 from quantkit.shapes.in_float import floats_of
@@ -36,6 +35,7 @@ class Workers:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("plain")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("in_float", [False, True])
 def test_found_as_here(
@@ -49,8 +49,6 @@ def test_found_as_here(
 
     Those with blocks in float too, which to these costs are as cheap as INT8.
     """
-    for quality in ("_QUICK", "_GOOD"):
-        monkeypatch.setattr(quantized, quality, QuantizeSettings(plain=True))
     for module in (price, trials):
         monkeypatch.setattr(module, "measure_beside", lambda snippets, **_: [cost(one) for one in snippets])
     monkeypatch.setattr(trials, "times_the_first", ratios)
