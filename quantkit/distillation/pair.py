@@ -54,6 +54,10 @@ def pair_up(student: Checkpoint, teacher: Checkpoint, layers: Sequence[int] | No
     mine, theirs = Tokenizer.load(student.folder), Tokenizer.load(teacher.folder)
     if list(mine.encode_ids([_TEXT])[0]) != list(theirs.encode_ids([_TEXT])[0]):
         raise CheckpointError(f"{where}: their tokenizers cut the same text differently; {_ADVICE}")
+    # One text has few of the tokens.
+    known = theirs.vocabulary
+    for token, number in mine.vocabulary.items():
+        _require_same(where, f"the id of the token {token!r}", number, known.get(token, number))
     _require_same(where, "the labels", mine.labels, theirs.labels)
     return Pair(student=student, teacher=teacher, layers=_layers(where, student, teacher, layers))
 

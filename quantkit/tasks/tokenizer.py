@@ -101,6 +101,11 @@ class Tokenizer:
         """
         return cls(folder, read_tokenizer_files(folder))
 
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """Return token → id, added tokens too."""
+        return dict(self._tokenizer.get_vocab())
+
     def check_vocabulary(self, vocab_size: int) -> None:
         """Check that a model with `vocab_size` embeddings has one for every token.
 

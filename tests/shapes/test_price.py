@@ -35,7 +35,7 @@ def test_both_whole_models_come_out(
 
 
 def test_what_one_token_needs_is_priced_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last layer of a pooled model costs its own time at every width; what is missing elsewhere is found as ever."""
+    """The last layer of a pooled model costs its own time at every width; what is missing elsewhere, as ever."""
     last = Block(layer=1, kind="feed_forward", path="l", units=64, size=1, hidden=32)
     monkeypatch.setattr(price, "measure_beside", lambda *_, **__: [10.0, 2.0, 0.5, 0.25, 3.25, 12.5])
     wanted = {
