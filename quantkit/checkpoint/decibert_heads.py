@@ -98,17 +98,20 @@ class DeciBertForSequenceClassification(_Classifier):
         labels: torch.Tensor | None = None,
         **others: Any,
     ) -> SequenceClassifierOutput:
-        """Return the logits [batch, labels], and the cross entropy of known labels [batch].
+        """Return the logits [batch, labels], and the loss of known labels.
+
+        Which loss is as in transformers' own classes: by `problem_type` of the config, or squared error where there is
+        one label, cross entropy where labels are integers, and binary cross entropy of each where they are not.
 
         Args:
             input_ids: int64 [batch, sequence].
             attention_mask: 1 where a token is to be seen, [batch, sequence].
-            labels: known ones, [batch].
+            labels: known ones, [batch], or [batch, labels] of numbers and of many labels.
             others: as in `DeciBertModel`.
         """
         outputs = self.decibert(input_ids, attention_mask=attention_mask, **others)
         logits = self.classifier(self.dropout(outputs.pooler_output))
-        loss = None if labels is None else nn.functional.cross_entropy(logits, labels.view(-1))
+        loss = None if labels is None else self.loss_function(labels, logits, self.config)
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
