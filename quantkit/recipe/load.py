@@ -208,8 +208,9 @@ def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
         return problem["msg"]
     message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":
-        examples = _section_at(model, location[:-1]).model_fields[str(location[-1])].examples
-        message = f"expected something like {examples[0]}" if examples else message
+        # What is in a list or a mapping is no field, and has no example.
+        field = _section_at(model, location[:-1]).model_fields.get(str(location[-1]))
+        message = f"expected something like {field.examples[0]}" if field and field.examples else message
     return f"{message}, got {_show(problem['input'])}"
 
 
