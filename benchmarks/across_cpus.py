@@ -21,7 +21,7 @@ from quantkit.artifact import Artifact
 from quantkit.metrics.distributions import divergence
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.runtime.engine import ThreadEngine
-from quantkit.runtime.run import plan, run_job
+from quantkit.runtime.run import batched, run_job
 from quantkit.runtime.session import Arrays, Session
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
@@ -56,7 +56,7 @@ def _record(given: argparse.Namespace) -> None:
     prepared = Reader.of(artifact).prepare(dataset)
     session = Session(artifact.model_path, outputs=prepared.reader.task.outputs)
     with ThreadEngine([session]) as engine:
-        outputs = run_job(engine, plan(prepared, token_budget=1024), label="answer")
+        outputs = run_job(engine, batched(prepared, token_budget=1024), label="answer")
     answers = [prediction.answer for prediction in prepared.predict(outputs)]
     logits = {
         f"logits {number} {place}": array
@@ -64,7 +64,7 @@ def _record(given: argparse.Namespace) -> None:
         for place, array in enumerate(arrays)
     }
     kernels = resolve_target(NATIVE, cpu_facts()).name
-    np.savez(given.out, answers=np.array(answers), kernels=np.array(kernels), **logits)
+    np.savez(given.out, allow_pickle=False, answers=np.array(answers), kernels=np.array(kernels), **logits)
 
 
 def _compare(one: Path, other: Path) -> None:

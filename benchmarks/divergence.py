@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from quantkit.artifact import Artifact
-from quantkit.exam.exam import Exam
+from quantkit.exam.exam import Exam, Sitting
 from quantkit.runtime.openvino_session import OpenVinoSession
 from quantkit.tasks import task
 from quantkit.tasks.datasets import load
@@ -34,7 +34,7 @@ def main() -> None:
     baseline = Artifact.open(arguments.baseline)
     dataset = sample(load(arguments.data, baseline.task, arguments.data_dir), arguments.questions)
     outputs, precision = task(baseline.task).outputs, arguments.openvino
-    exam = Exam(baseline, dataset, confidence=0.95, label="answer")
+    exam = Exam(baseline, dataset, Sitting(label="answer"), confidence=0.95)
     print(
         "| artifact | divergence, nats | changed | ratio | expected ratio | at least |\n|---|---|---|---|---|---|"
     )

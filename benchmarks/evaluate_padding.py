@@ -23,11 +23,11 @@ from quantkit.runtime.cpu import cpu_facts
 from quantkit.runtime.engine import ThreadEngine
 from quantkit.runtime.run import Job, run_once
 from quantkit.runtime.session import Session
-from quantkit.stages.bench import sample
 from quantkit.tasks import task
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Prepared, Reader
 from quantkit.tasks.tokenizer import Tokenizer
+from quantkit.throughput import sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

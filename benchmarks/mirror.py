@@ -58,7 +58,7 @@ def main() -> None:
     print("| t | ratio | standard error | changed |\n|---|---|---|---|")
     for step in _STEPS:
         moved = [
-            [one + np.float32(step) * (other - one) for one, other in zip(row, changed, strict=True)]
+            tuple(one + np.float32(step) * (other - one) for one, other in zip(row, changed, strict=True))
             for row, changed in zip(before, after, strict=True)
         ]
         found = scores(moved)

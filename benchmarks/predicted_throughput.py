@@ -40,6 +40,7 @@ from quantkit.quantization.write import open_embed_layer_norm
 from quantkit.recipe.settings import ExportSettings, FuseSettings
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.shapes.blocks import Block, blocks_of
+from quantkit.shapes.in_float import units_of
 from quantkit.shapes.options import unit_counts
 from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Load, Prices, WholeModel, prices_of
@@ -121,7 +122,8 @@ def open_bench(options: Options, folder: Path) -> tuple[Bench, tuple[Block, ...]
 def first_units(bench: Bench, units: Units) -> dict[Block, Narrowed]:
     """Return the blocks that are narrowed, with their first units as they are."""
     found = {}
-    for block, count in units.items():
+    for block, option in units.items():
+        count = units_of(option)
         if count < block.units:
             of = projection_of(bench.model, block, bench.observations.statistics[read_by(bench.model, block)])
             kept = np.arange(count)
@@ -144,8 +146,8 @@ def draw_shapes(prices: Prices, count: int, seed: int) -> list[Units]:
         damages = {
             block: {
                 # A block's worth varies by two orders of magnitude, as it does in trained models.
-                units: float(weight * (1 - units / block.units) ** 2)
-                for units in costs
+                option: float(weight * (1 - units_of(option) / block.units) ** 2)
+                for option in costs
             }
             for (block, costs), weight in zip(
                 prices.blocks.items(), np.exp(random.normal(0, 1.5, len(prices.blocks))), strict=True
@@ -178,7 +180,7 @@ def compared(units: Sequence[Units], prices: Prices, costs: Sequence[float]) -> 
 
 
 def _by_layer(units: Units, kind: str) -> tuple[int, ...]:
-    return tuple(count for block, count in units.items() if block.kind == kind)
+    return tuple(units_of(option) for block, option in units.items() if block.kind == kind)
 
 
 def summed_up(shapes: Sequence[Shape]) -> dict[str, float]:

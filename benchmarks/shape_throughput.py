@@ -122,7 +122,7 @@ def open_rungs(options: Options) -> list[Rung]:
         "the shape": blocks_of([one.heads for one in layers], [one.feed_forward for one in layers]),
     }
     rows = max(1, TOKEN_BUDGET // options.tokens)
-    found = []
+    found: list[Rung] = []
     for name, blocks in encoders.items():
         for kind in ("FP32", "INT8"):
             with tempfile.TemporaryDirectory(prefix="quantkit-shape-") as folder:

@@ -11,6 +11,7 @@ that no gate uses.
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from quantkit.tasks import Dataset
 from quantkit.tasks.calibration_set import select
 from quantkit.tasks.prepared import Reader
 
-ALPHAS = ("off", 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.0, "auto")
+ALPHAS: tuple[Literal["auto", "off"] | float, ...] = ("off", 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.0, "auto")
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +162,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 number, batch = tally.issued, tally.issued % len(batches)
                 future = engine.submit(batches[batch])
                 tally.issued += 1
-                future.add_done_callback(
-                    lambda future, number=number, batch=batch: tally.take(number, batch, future)
-                )
+                future.add_done_callback(partial(tally.take, number, batch))
         finally:
             over.set()
             for thread in threads:

@@ -124,7 +124,7 @@ def probes() -> dict[str, Callable[[], object]]:
         "{ y = com.microsoft.MatMulIntegerToFloat (x, w, s, t, z) }",
         {
             "w": random.integers(-127, 128, (SIDE, SIDE)).astype(np.int8),
-            "s": np.float32(0.01).reshape(()),
+            "s": np.asarray(0.01, np.float32),
             "t": np.full(SIDE, 0.01, np.float32),
             "z": np.asarray(128, np.uint8),
         },

@@ -200,7 +200,7 @@ def _write_rows(options: Options, path: Path) -> None:
     for number, row in enumerate(prepared.rows):
         arrays[f"input_ids_{number}"] = row.input_ids[None, :]
         arrays[f"token_type_ids_{number}"] = row.token_type_ids[None, :]
-    np.savez(path, **arrays)
+    np.savez(path, allow_pickle=False, **arrays)
 
 
 def _quantkit(*arguments: str | Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from quantkit.artifact import Artifact
 from quantkit.strict_json import read_json
 from quantkit.tasks.datasets import load
 from quantkit.tasks.prepared import Reader
+from quantkit.tasks.squad.question import SquadQuestion
 
 HERE = Path(__file__).resolve().parent
 
@@ -41,7 +42,9 @@ def main() -> None:
     ours = {score["id"]: score["answer"] for score in scores}
     dataset = load(options.data, artifact.task)
     dataset = dataclasses.replace(dataset, questions=dataset.questions[: options.questions])
-    questions = dataset.questions
+    questions = [one for one in dataset.questions if isinstance(one, SquadQuestion)]
+    if len(questions) < len(dataset.questions):
+        parser.error(f"{options.release}: answers of the task {artifact.task} have no spans to compare")
     windows = Counter(row.question for row in Reader.of(artifact).prepare(dataset).rows)
     options.work.mkdir(parents=True, exist_ok=True)
     asked = options.work / "asked.json"

@@ -19,7 +19,7 @@ STATIC = {
 }
 
 
-class Rows(CalibrationDataReader):
+class Rows(CalibrationDataReader):  # type: ignore[misc]  # has no types
     """Calibration rows, one batch of one row at a time."""
 
     def __init__(self, path: str) -> None:

@@ -31,9 +31,10 @@ from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.runtime.cpu import NATIVE, cpu_facts, resolve_target
 from quantkit.shapes.block_model import BlockRequest, float_blocks, round_all
 from quantkit.shapes.blocks import Block
+from quantkit.shapes.in_float import Option, units_of
 from quantkit.shapes.options import unit_counts
 from quantkit.shapes.price import Load, Prices, WholeModel, prices_of
-from quantkit.shapes.slots import PARAMETERS, PRESENT, space_of
+from quantkit.shapes.slots import PARAMETERS, PRESENT, Units, space_of
 from quantkit.shapes.trials import TOKEN_BUDGET
 
 _HEAD_SIZE, _POSITIONS, _TYPES = 64, 512, 2
@@ -87,7 +88,7 @@ def price(blocks: Sequence[Block], options: Options) -> Prices:
     """Return prices of blocks that add up to what all of them, one after the other, and none of them take."""
     target = resolve_target(NATIVE, cpu_facts())
     grid, layout = signed_grid(saturates=target.saturates).name, QuantizeSettings().layout_for(target.name)
-    wanted = {
+    wanted: dict[Block, dict[Option, BlockRequest]] = {
         block: {
             units: BlockRequest(
                 kind=block.kind,
@@ -103,7 +104,8 @@ def price(blocks: Sequence[Block], options: Options) -> Prices:
     }
     load = Load(rows=max(1, TOKEN_BUDGET // options.tokens), tokens=options.tokens)
     none, every = (
-        whole_model([by_units[pick(by_units)] for by_units in wanted.values()]) for pick in (min, max)
+        whole_model([by_units[pick(by_units, key=units_of)] for by_units in wanted.values()])
+        for pick in (min, max)
     )
     return prices_of(wanted, none, [every], load, seconds=_PRICE_SECONDS)
 
@@ -115,7 +117,7 @@ def whole_model(requests: Sequence[BlockRequest]) -> WholeModel:
     return WholeModel(model, tuple(str(request) for request in requests))
 
 
-def choose(prices: Prices, options: Options) -> tuple[dict[Block, int], float]:
+def choose(prices: Prices, options: Options) -> tuple[Units, float]:
     """Return block → units, and the predicted throughput over the whole.
 
     Raises:
@@ -124,9 +126,9 @@ def choose(prices: Prices, options: Options) -> tuple[dict[Block, int], float]:
     """
     damages = {
         block: {
-            units: options.fall ** (1 - block.layer / max(1, options.layers - 1))
-            * (1 - units / block.units) ** 2
-            for units in by_units
+            option: options.fall ** (1 - block.layer / max(1, options.layers - 1))
+            * (1 - units_of(option) / block.units) ** 2
+            for option in by_units
         }
         for block, by_units in prices.blocks.items()
     }
@@ -147,9 +149,9 @@ def choose(prices: Prices, options: Options) -> tuple[dict[Block, int], float]:
     return space.chosen(found), whole / (found.cost + around)
 
 
-def config(units: dict[Block, int], options: Options) -> dict[str, Any]:
+def config(units: Units, options: Options) -> dict[str, Any]:
     """Return the config.json of a shape."""
-    counts = {(block.layer, block.kind): count for block, count in units.items()}
+    counts = {(block.layer, block.kind): units_of(option) for block, option in units.items()}
     layers = range(options.layers)
     return {
         "architectures": ["DeciBertForQuestionAnswering"],
@@ -179,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QuantkitError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    inner = sum(block.parameters(count) for block, count in units.items())
+    inner = sum(block.parameters(units_of(option)) for block, option in units.items())
     lists = {name: found[name] for name in ("heads_per_layer", "feed_forward_per_layer")}
     print(json.dumps({**lists, "parameters_of_blocks": inner, "predicted_throughput": round(throughput, 3)}))
     return 0

@@ -149,11 +149,17 @@ def make(peer: Peer, task: Task, environment_of: Callable[[str], Environment]) -
         for old in folder.iterdir():
             old.unlink()
         config = task.exported.config
-        arguments = [task.exported.model_path, task.calibration, model, "--artifact", peer.artifact]
-        sizes = ["--heads", config["num_attention_heads"], "--hidden", config["hidden_size"]]
+        arguments: list[str | Path] = [
+            task.exported.model_path,
+            task.calibration,
+            model,
+            "--artifact",
+            peer.artifact,
+        ]
+        sizes = ["--heads", str(config["num_attention_heads"]), "--hidden", str(config["hidden_size"])]
         if peer.from_checkpoint:
             arguments += ["--checkpoint", str(task.checkpoint)]
-        found = environment.run(peer.script, [*arguments, *map(str, sizes)], timeout=task.timeout)
+        found = environment.run(peer.script, [*arguments, *sizes], timeout=task.timeout)
         if not model.is_file():
             raise PeerFailed("ended without a model")
         known = {

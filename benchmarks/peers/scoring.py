@@ -50,6 +50,7 @@ def write_batches(exam: Exam, path: Path) -> None:
     """Write every batch's graph inputs as `<input>.<batch>`."""
     np.savez(
         path,
+        allow_pickle=False,
         **{
             f"{name}.{index}": array
             for index, batch in enumerate(exam.job.batches)

@@ -72,10 +72,13 @@ class DeciBertForQuestionAnswering(DeciBertPreTrainedModel):
 class _Classifier(DeciBertPreTrainedModel):
     """An encoder with a linear layer that gives labels."""
 
+    _pooled = True
+    """Whether the head reads what the pooler makes of the first token."""
+
     def __init__(self, config: DeciBertConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.decibert = DeciBertModel(config)
+        self.decibert = DeciBertModel(config, add_pooling_layer=self._pooled)
         dropout = (
             config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
         )
@@ -95,17 +98,20 @@ class DeciBertForSequenceClassification(_Classifier):
         labels: torch.Tensor | None = None,
         **others: Any,
     ) -> SequenceClassifierOutput:
-        """Return the logits [batch, labels], and the cross entropy of known labels [batch].
+        """Return the logits [batch, labels], and the loss of known labels.
+
+        Which loss is as in transformers' own classes: by `problem_type` of the config, or squared error where there is
+        one label, cross entropy where labels are integers, and binary cross entropy of each where they are not.
 
         Args:
             input_ids: int64 [batch, sequence].
             attention_mask: 1 where a token is to be seen, [batch, sequence].
-            labels: known ones, [batch].
+            labels: known ones, [batch], or [batch, labels] of numbers and of many labels.
             others: as in `DeciBertModel`.
         """
         outputs = self.decibert(input_ids, attention_mask=attention_mask, **others)
         logits = self.classifier(self.dropout(outputs.pooler_output))
-        loss = None if labels is None else nn.functional.cross_entropy(logits, labels.view(-1))
+        loss = None if labels is None else self.loss_function(labels, logits, self.config)
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
@@ -113,6 +119,8 @@ class DeciBertForSequenceClassification(_Classifier):
 
 class DeciBertForTokenClassification(_Classifier):
     """Which label each token has."""
+
+    _pooled = False
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(

@@ -89,7 +89,11 @@ def _smaller(report: "RunReport") -> list[tuple[str, str]]:
         facts.append(
             (
                 "training",
-                f"F1 {cut(found.before_training, 2)} before, {cut(found.after_training, 2)} after, on the selection",
+                f"{report.metric} {cut(found.before_training, 2)} before, {cut(found.after_training, 2)} after, "
+                "on the selection",
             )
         )
-    return [*facts, ("F1 of the student", f"FP32 {cut(found.f1, 3)}; the FP32 below is the original")]
+    return [
+        *facts,
+        (f"{report.metric} of the student", f"FP32 {cut(found.f1, 3)}; the FP32 below is the original"),
+    ]

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from quantkit.artifact import Artifact
@@ -26,6 +27,21 @@ TOKEN_BUDGET = 1024
 _LEAST_TIMED = 4
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sitting:
+    """How an exam is held.
+
+    Attributes:
+        label: what the progress bar says.
+        judged: a score is needed; without, only divergence and changes are.
+        where: FP32 and what sits by `sit_file` answer; the answers are the same to the last bit.
+    """
+
+    label: str
+    judged: bool = True
+    where: Where = HERE
+
+
 class Exam:
     """The questions, cut into windows, with FP32's answers; models are opened and sit it one after the other."""
 
@@ -33,11 +49,9 @@ class Exam:
         self,
         artifact: Artifact,
         dataset: Dataset,
+        sitting: Sitting,
         *,
         confidence: float,
-        label: str,
-        judged: bool = True,
-        where: Where = HERE,
         kept: Path | None = None,
     ) -> None:
         """Let the FP32 artifact answer.
@@ -45,10 +59,8 @@ class Exam:
         Args:
             artifact: FP32.
             dataset: the questions.
+            sitting: how it is held.
             confidence: of the lower bound.
-            label: what the progress bar says.
-            judged: a score is needed; without, only divergence and changes are.
-            where: FP32 and what sits by `sit_file` answer; the answers are the same to the last bit.
             kept: a file for FP32's answers, of this model and these questions only; they are taken from it.
 
         Raises:
@@ -57,8 +69,8 @@ class Exam:
         """
         self.dataset = dataset
         self._confidence = confidence
-        self._label = label
-        self._where = where
+        self._label = sitting.label
+        self._where = sitting.where
         self._prepared = Reader.of(artifact).prepare(dataset)
         self.job: Job = batched(self._prepared, token_budget=TOKEN_BUDGET)
         started = time.perf_counter()
@@ -69,7 +81,7 @@ class Exam:
         self._metric = self._prepared.metric
         self.baseline = percent(self._metric, measures_of(self._scores))
         self._scored = sum(self._expected) > 0 and self.baseline > 0
-        if judged and not self._scored:
+        if sitting.judged and not self._scored:
             raise DatasetError(
                 f"{dataset.path}: FP32 answers none of the {len(self._scores)} questions right; "
                 "choose questions of the kind the model was trained for"

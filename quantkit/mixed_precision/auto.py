@@ -15,7 +15,7 @@ from quantkit.allocation.search import Asked, walk
 from quantkit.allocation.slots import Slots
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import peak_memory, tool_versions
-from quantkit.exam.exam import Exam
+from quantkit.exam.exam import Exam, Sitting
 from quantkit.files import digest_of
 from quantkit.mixed_precision.asked import require_open, selection
 from quantkit.mixed_precision.candidate import Trials
@@ -145,7 +145,7 @@ def _found(
     )
     clock.lap("sensitivity")
     with phase("candidates", works=1 + _USUAL_CANDIDATES):
-        exam = Exam(artifact, judged, confidence=asked.confidence, label="answer")
+        exam = Exam(artifact, judged, Sitting(label="answer"), confidence=asked.confidence)
         slots = slots_of(workbench, options, damages, asked.min_int8_coverage)
         trials = Trials(workbench, options, exam, journal, asked)
         found = walk(

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from quantkit.allocation.journal import Journal
 from quantkit.errors import UsageError
-from quantkit.exam.exam import Exam
+from quantkit.exam.exam import Exam, Sitting
 from quantkit.exam.marks import Marks
 from quantkit.mixed_precision.groups import Group
 from quantkit.mixed_precision.options import Rated
@@ -104,7 +104,10 @@ def _exam(
 ) -> tuple[Exam, Remembered]:
     """Return an exam of as many questions as can be afforded, and what remembers what was found by it."""
     few = Exam(
-        workbench.artifact, questions.limit(_LEAST_QUESTIONS), confidence=0.8, judged=False, label="answer"
+        workbench.artifact,
+        questions.limit(_LEAST_QUESTIONS),
+        Sitting(label="answer", judged=False),
+        confidence=0.8,
     )
     largest = max(workbench.groups, key=lambda group: group.macs)
 
@@ -124,7 +127,9 @@ def _exam(
     exam = (
         few
         if count == len(few.dataset.questions)
-        else Exam(workbench.artifact, questions.limit(count), confidence=0.8, judged=False, label="answer")
+        else Exam(
+            workbench.artifact, questions.limit(count), Sitting(label="answer", judged=False), confidence=0.8
+        )
     )
 
     def remembered(names: tuple[str, ...], measure: Callable[[], Marks]) -> tuple[Marks, float]:

@@ -14,9 +14,9 @@ from quantkit.recipe.distill_settings import DistillSettings
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.recipe.settings import GateSettings, QuantizeSettings, Recipe
 from quantkit.records import BenchReport, Evaluation, GateReport, Inspection
-from quantkit.shapes.find import questions_of
 from quantkit.shapes.goal import asked_of
 from quantkit.shapes.keep_float import read_kept
+from quantkit.shapes.questions import questions_of
 from quantkit.stages.distill import Family
 from quantkit.stages.distill.questions import choose_questions
 from quantkit.stages.export import Source

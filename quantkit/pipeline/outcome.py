@@ -45,7 +45,9 @@ class Smaller(Record):
     throughput: float | None = Field(
         default=None, description="over the INT8 teacher, as the search measured it; None without one"
     )
-    before_training: float | None = Field(default=None, description="F1 on the selection; None without one")
+    before_training: float | None = Field(
+        default=None, description="the metric on the selection; None without one"
+    )
     after_training: float | None = None
 
 

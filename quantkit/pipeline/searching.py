@@ -4,7 +4,7 @@ from pathlib import Path
 
 from quantkit.artifact import Artifact, Ingredients
 from quantkit.artifact.measure import tool_versions
-from quantkit.checkpoint import read_checkpoint, require_torch
+from quantkit.checkpoint import read_checkpoint
 from quantkit.engines import seats
 from quantkit.errors import UsageError
 from quantkit.files import digest_of, naming_output_errors, require_free
@@ -73,7 +73,6 @@ def search_checkpoint(
     seats(Where.of(settings))
     checkpoint = read_checkpoint(name, task=task)
     require_searchable(checkpoint.architecture.model_type, str(checkpoint.folder / "config.json"))
-    require_torch()
     if settings.tokens is not None and settings.tokens > checkpoint.max_positions:
         raise UsageError(
             f"--tokens {settings.tokens}: the model takes rows of {checkpoint.max_positions} tokens at most; give so "

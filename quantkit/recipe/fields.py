@@ -9,6 +9,8 @@ from pydantic.fields import FieldInfo
 
 MarkT = TypeVar("MarkT")
 Named = Literal["checkpoint", "dataset", "calibration set", "code"]
+ALONE = "alone"
+"""What pydantic calls a value that is good for nothing without another setting; the message says which."""
 
 
 class Section(BaseModel):

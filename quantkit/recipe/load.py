@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from quantkit.errors import QuantkitError, RecipeError, UsageError
-from quantkit.recipe.fields import Section, section_in
+from quantkit.recipe.fields import ALONE, Section, section_in
 from quantkit.recipe.new_names import with_new_name, with_new_names
 from quantkit.recipe.places import checkpoint_named, kind_of, resolve_places, with_value
 from quantkit.recipe.settings import Recipe
@@ -204,11 +204,13 @@ def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
         near = difflib.get_close_matches(str(problem["input"]), re.findall("'([^']+)'", expected))
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"expected {expected}, got {_show(problem['input'])}{hint}"
-    if kind == "string_pattern_mismatch":
-        example = _section_at(model, location[:-1]).model_fields[str(location[-1])].examples
-        if example:
-            return f"expected something like {example[0]}, got {_show(problem['input'])}"
+    if kind == ALONE:
+        return problem["msg"]
     message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        # What is in a list or a mapping is no field, and has no example.
+        field = _section_at(model, location[:-1]).model_fields.get(str(location[-1]))
+        message = f"expected something like {field.examples[0]}" if field and field.examples else message
     return f"{message}, got {_show(problem['input'])}"
 
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
-from quantkit.recipe.fields import Cli, Place
+from quantkit.recipe.fields import ALONE, Cli, Place
 from quantkit.recipe.kinds import Dataset, RayAddress, Seconds
 from quantkit.recipe.lengths import LengthSettings
 from quantkit.recipe.marks import NotInKey
@@ -88,6 +89,16 @@ class SearchSettings(LengthSettings):
         exclude=True,
         description="engine ray: host:port of the cluster; default: $RAY_ADDRESS, or here",
     )
+
+    @field_validator("min_int8_coverage")
+    @classmethod
+    def _has_float_blocks(cls, share: float, info: ValidationInfo) -> float:
+        """Refuse a share that nothing is held to; the usual one says nothing, as where every value is spelt out."""
+        if share != cls.model_fields["min_int8_coverage"].default and not info.data.get("float_blocks", True):
+            raise PydanticCustomError(
+                ALONE, "changes nothing where no block may stay float; add float_blocks, or leave it out"
+            )
+        return share
 
     @property
     def throughput(self) -> float | None:

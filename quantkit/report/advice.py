@@ -7,6 +7,11 @@ _SEARCH = (
     "questions, like those that are judged"
 )
 _BASELINE = "give the FP32 artifact that the candidate was quantized from as --baseline"
+_STUDENT = (
+    "the answers changed too much: let the student learn longer, on more data, or with labels (`distill --budget`, "
+    "`--label-weight`), or ask the search for less; if its FP32 passes, it is the INT8: quantize with --mode auto"
+)
+_TEACHER = "give the FP32 artifact of the checkpoint that the student was made from as --baseline"
 _ANY_CPU = "quantize with --target-isa any, or gate on a CPU that the artifact is for"
 # The beginning of a check's name → what to do.
 _ADVICE = {
@@ -37,11 +42,17 @@ def advice(report: GateReport) -> tuple[str, ...]:
     )
 
 
+def _is_student(report: GateReport) -> bool:
+    return any(check.name == "lineage" and check.required.startswith("a student") for check in report.checks)
+
+
 def _for(check: Check, report: GateReport) -> str:
     if check.name.endswith((" mlperf", " statistical")):
         if check.verdict == "inconclusive":
             needed = report.questions_needed
             more = "more questions" if needed is None else f"about {needed:,} questions"
             return f"{report.questions:,} questions cannot tell: bring {more}, or decide by --policy mlperf"
-        return _SEARCH
+        return _STUDENT if _is_student(report) else _SEARCH
+    if check.name in ("lineage", "weights") and _is_student(report):
+        return _TEACHER
     return _ADVICE.get(check.name, "see docs/gate.md")

@@ -2,7 +2,8 @@
 
 A client of `allocation` (blocks are slots, numbers of units are options), `latency` and `exam`.
 
-* `find`: the whole search, from a teacher's fused artifact; `search`: its walk; `goal`: what is asked.
+* `questions`: what is read first; `find`: the whole search, from a teacher's fused artifact; `search`: its walk;
+  `goal`: what is asked.
 * `blocks`, `order`, `options`: what can be removed, in which order, and what is left.
 * `damage`, `onward`, `rest`: what each option does to the answers; `price`, `wanted`, `block_model`: what it costs.
 * `slots`, `correct`: options for the solver.

@@ -32,7 +32,7 @@ from quantkit.shapes.order import Narrowed
 from quantkit.shapes.price import Load
 from quantkit.shapes.quantized import Bench
 from quantkit.shapes.slots import Units
-from quantkit.shapes.trials import Trials
+from quantkit.shapes.trials import Trials, candidate_key
 
 Parts = dict[Block, Narrowed]
 Workers = Callable[[Path, "TrialKit", Sequence["Errand"]], Generator[tuple[int, Any], None, None]]
@@ -71,16 +71,6 @@ class Done:
     singular: str = ""
 
 
-class _There(Trials):
-    """Trials of a candidate whose blocks may be known."""
-
-    final: Parts | None = None
-
-    def parts(self, units: Units, *, magnitude: bool = False) -> Parts:
-        """Return those that are known, or what `Trials` make."""
-        return Trials.parts(self, units, magnitude=magnitude) if self.final is None else self.final
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialKit:
     """What trials are made of, beside the teacher's graph and the blocks of a candidate; see `Kit` of the cluster."""
@@ -117,7 +107,8 @@ class TrialKit:
     def do(self, begun: ir.Model, errand: Errand) -> Done:
         """Heal and judge a candidate."""
         with _cache_of_its_own(), one_blas_thread():
-            trials = _There(
+            key = candidate_key(errand.units, magnitude=errand.magnitude)
+            trials = Trials(
                 bench=Bench(model=begun, observations=self.observations, grid=self.grid),
                 blocks=self.blocks,
                 ladders={
@@ -128,8 +119,8 @@ class TrialKit:
                 held_out=self.held_out,
                 journal=Journal(self.key),
                 load=self.load,
+                known={} if errand.final is None else {key: errand.final},
             )
-            trials.final = errand.final
             try:
                 trials.judged(errand.units, magnitude=errand.magnitude)
                 healed = trials.parts(errand.units) if errand.final is None else None

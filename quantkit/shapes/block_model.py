@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnx_ir.passes.common as passes
 from pydantic import NonNegativeInt, PositiveInt
 
 from quantkit.errors import QuantizationError
@@ -43,6 +44,8 @@ class BlockRequest(Record):
         grid: of the weights.
         layout: of the graph.
         scheme: of its linear layers.
+        pooled: its layer is the last, and the head reads the first token alone: what no other token needs is not
+            computed (`quantkit.graph.layout.narrow_pooled`).
     """
 
     kind: Literal["attention", "feed_forward"]
@@ -53,25 +56,28 @@ class BlockRequest(Record):
     grid: str = INT8.name
     layout: str = "onnxruntime"
     scheme: Literal["static", "float"] = "static"
+    pooled: bool = False
 
     def __str__(self) -> str:
         """Return what messages call it."""
         kind = self.kind if self.scheme == "static" else f"{self.scheme} {self.kind}"
-        return f"{kind} of {self.units} in {self.hidden}"
+        return f"{kind} of {self.units} in {self.hidden}{' for one token' if self.pooled else ''}"
 
     def describe(self) -> dict[str, Any]:
         """Return the request as plain JSON, for the table of costs."""
-        # What is known of INT8 blocks was measured before there were others.
-        usual = {"scheme"} if self.scheme == "static" else set()
-        return {"snippet": "block", **self.model_dump(mode="json", exclude=usual)}
+        # What is known of INT8 blocks of all tokens was measured before there were others.
+        new = self.model_dump(mode="json", include={"scheme", "pooled"}, exclude_defaults=True)
+        return {"snippet": "block", **self.model_dump(mode="json", exclude={"scheme", "pooled"}), **new}
 
     def build(self) -> ir.Model:
-        """Return the model: x float32 [batch, sequence, hidden] → the block and its residual."""
+        """Return the model: x float32 [batch, sequence, hidden] → the block and its residual, one token's if pooled."""
         model = float_blocks([self])
         if self.scheme == "static":
             round_all(model, grid=self.grid, layout=self.layout)
         else:
             lay_out(model, self.layout)
+        # Float weights that nothing reads any more; what is written to be timed never had them.
+        passes.RemoveUnusedNodesPass()(model)
         return model
 
     def check(self, executed: onnx.GraphProto) -> None:
@@ -106,7 +112,8 @@ def round_all(model: ir.Model, *, grid: str, layout: str) -> None:
 def float_blocks(requests: Sequence[BlockRequest]) -> ir.Model:
     """Return blocks one after the other, in float, fused: of one it is a block, of a model's all the encoder.
 
-    x float32 [batch, sequence, hidden] → y of the same shape; the mask is an input where there is attention.
+    x float32 [batch, sequence, hidden] → y of the same shape, [batch, 1, hidden] of a block that is pooled; the mask is
+    an input where there is attention.
     """
     shape = ir.Shape([BATCH, SEQUENCE, requests[0].hidden])
     stream = source = ir.val(INPUT, ir.DataType.FLOAT, shape)
@@ -115,7 +122,8 @@ def float_blocks(requests: Sequence[BlockRequest]) -> ir.Model:
     for number, request in enumerate(requests):
         build.prefix = f"{number}." if number else ""
         stream = _block(build, request, stream, mask)
-    stream.name, stream.type, stream.shape = "y", ir.TensorType(ir.DataType.FLOAT), shape
+    stream.name, stream.type = "y", ir.TensorType(ir.DataType.FLOAT)
+    stream.shape = ir.Shape([BATCH, 1, requests[-1].hidden]) if requests[-1].pooled else shape
     graph = ir.Graph(
         [source, mask] if mask.uses() else [source],
         [stream],
@@ -130,20 +138,25 @@ def float_blocks(requests: Sequence[BlockRequest]) -> ir.Model:
 def _block(build: "_Graph", request: BlockRequest, source: ir.Value, mask: ir.Value) -> ir.Value:
     """Add a block and its residual; return what it gives."""
     hidden, width = request.hidden, request.units * request.size
+    stream = build.first_token(source) if request.pooled else source
     if not request.units:
-        total = build.node("Add", [source, build.vector("bias", hidden)])
+        total = build.node("Add", [stream, build.vector("bias", hidden)])
         weights = [build.vector("gamma", hidden), build.vector("beta", hidden)]
         return build.node("LayerNormalization", [total, *weights], axis=-1, epsilon=1e-12)
     if request.kind == "attention":
-        inner = [build.linear(name, source, hidden, width) for name in _READERS["attention"]]
+        # Keys and values are those of all tokens in any case.
+        inner = [
+            build.linear(name, stream if name == "query" else source, hidden, width)
+            for name in _READERS["attention"]
+        ]
         inner += [build.vector("biases", 3 * width), build.node("Cast", [mask], to=ir.DataType.INT32)]
         attended = build.node("MultiHeadAttention", inner, num_heads=request.units)
     else:
-        inner = [build.linear("intermediate", source, hidden, width)]
+        inner = [build.linear("intermediate", stream, hidden, width)]
         attended = build.node(request.activation, [inner[0], build.vector("inner_bias", width)])
     projected = build.linear("projection", attended, width, hidden)
     vectors = [build.vector(name, hidden) for name in ("gamma", "beta", "bias")]
-    return build.node("SkipLayerNormalization", [projected, source, *vectors], epsilon=1e-12)
+    return build.node("SkipLayerNormalization", [projected, stream, *vectors], epsilon=1e-12)
 
 
 class _Graph:
@@ -158,6 +171,10 @@ class _Graph:
     def vector(self, name: str, length: int) -> ir.Value:
         return self._weight(name, self._random.standard_normal(length, np.float32))
 
+    def first_token(self, source: ir.Value) -> ir.Value:
+        index = self._weight("first", np.zeros(1, np.int64))
+        return self.node("Gather", [source, index], axis=1)
+
     def linear(self, name: str, source: ir.Value, inputs: int, outputs: int) -> ir.Value:
         matrix = self._random.standard_normal((inputs, outputs), np.float32) / np.float32(inputs**0.5)
         return self.node("MatMul", [source, self._weight(f"{name}.weight", matrix)], name=name)
@@ -165,7 +182,7 @@ class _Graph:
     def node(
         self, operator: str, inputs: list[ir.Value], *, name: str = "", **attributes: int | float
     ) -> ir.Value:
-        own = operator not in ("MatMul", "Add", "LayerNormalization", "Relu", "Cast")
+        own = operator not in ("MatMul", "Add", "LayerNormalization", "Relu", "Cast", "Gather")
         node = ir.node(
             operator,
             inputs,

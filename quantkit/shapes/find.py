@@ -1,18 +1,14 @@
-"""Find: all that a search needs of a teacher, in order: questions, moments, order, damage, price; then the search."""
+"""Find: all that a search needs of a teacher, in order: moments, order, damage, price; then the search itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
 from quantkit.cluster.errands import Errands
-from quantkit.errors import DatasetError, UsageError
-from quantkit.exam.exam import Exam
-from quantkit.exam.overlap import gate_questions, require_not_the_gates
-from quantkit.exam.selection import SelectionRequest, select_questions
+from quantkit.exam.exam import Exam, Sitting
 from quantkit.files import digest_of
 from quantkit.graph.model import load_model
 from quantkit.progress import Phase, step
@@ -32,25 +28,15 @@ from quantkit.shapes.options import Ladder, ladders
 from quantkit.shapes.phases import Laps
 from quantkit.shapes.price import Load, Prices, prices_of
 from quantkit.shapes.quantized import Bench
+from quantkit.shapes.questions import Questions
 from quantkit.shapes.search import Search
 from quantkit.shapes.slots import Damages, size_of, space_of
 from quantkit.shapes.trials import TOKEN_BUDGET, Trials
 from quantkit.shapes.wanted import wanted_of
-from quantkit.tasks import Dataset
-from quantkit.tasks.calibration_set import CalibrationSet, select
 
 TOOLS = ("onnx", "onnxruntime", "numpy", "scipy", "tokenizers")
 _RULES = "3"  # of how candidates are made; another number when they change, so that no journal answers
 _PRICE_SECONDS = 60.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Questions:
-    """Three sets of questions that have none in common: for moments, for damage, and to judge candidates on."""
-
-    observed: CalibrationSet
-    damage: Dataset
-    selection: Dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +64,7 @@ class Watch(Protocol):
     """Somebody who watches a search."""
 
     def begin(self) -> None:
-        """The questions are there, and measuring begins."""
+        """Measuring begins."""
 
     def show(self, found: Found) -> None:
         """One more candidate was measured."""
@@ -86,9 +72,9 @@ class Watch(Protocol):
 
 def find(
     artifact: Artifact,
+    questions: Questions,
     settings: SearchSettings,
     *,
-    data_dir: Path | None = None,
     phase: Phase = step,
     watch: Watch | None = None,
 ) -> Found:
@@ -96,15 +82,15 @@ def find(
 
     Args:
         artifact: the teacher, fused, FP32.
-        settings: data, limits, budget.
-        data_dir: looked into first for data.
+        questions: what it is measured on.
+        settings: limits, budget.
         phase: begins a part of the search (`quantkit.shapes.phases`), to show it.
         watch: somebody who is told what is found, while it is.
 
     Raises:
         UsageError: nothing is asked, the limits are beyond what can be built, or the solver is not installed.
         CheckpointError: the family's layers cannot be searched.
-        DatasetError: a set is too small, cannot be found, or holds questions of the gate.
+        DatasetError: the teacher answers none of the selection right.
         EvaluationError: an activation or a logit is NaN or infinite.
     """
     laps = Laps(phase)
@@ -112,7 +98,6 @@ def find(
         model = load_model(artifact.model_path)
         open_embed_layer_norm(model)
         blocks = blocks_of(artifact, model)
-        questions = questions_of(artifact.task, settings, data_dir)
         where = Where.of(settings)
         observations = observe_model(
             artifact, model, questions.observed, detail=Detail.MOMENTS, where=where, keep=True
@@ -128,18 +113,15 @@ def find(
         judged_on = Exam(
             artifact,
             questions.damage,
+            Sitting(label="damage", judged=False, where=where),
             confidence=0.8,
-            judged=False,
-            label="damage",
-            where=where,
             kept=journal.folder / "damage.npz",
         )
         exam = Exam(
             artifact,
             questions.selection,
+            Sitting(label="select", where=where),
             confidence=settings.confidence,
-            label="select",
-            where=where,
             kept=journal.folder / "selection.npz",
         )
     with laps.part("damage"):
@@ -212,49 +194,6 @@ def find(
     with laps.part("finalists"):
         search.decide()
     return so_far()
-
-
-def questions_of(task: str, settings: SearchSettings, data_dir: Path | None) -> Questions:
-    """Return the three sets.
-
-    Raises:
-        UsageError: no data is named.
-        DatasetError: there are not enough questions, or some are the gate's.
-    """
-    if settings.data is None:
-        raise UsageError(
-            "--data: is missing; give questions that the gate does not use, such as squad-train or a file"
-        )
-    wanted = settings.data_questions + settings.damage_questions
-    both = select(settings.data, task, None, data_dir, settings.seed, at_most=wanted)
-    if len(both.ids) < wanted:
-        raise DatasetError(
-            f"{settings.data}: has {len(both.ids)} questions, and {wanted} are asked for: {settings.data_questions} "
-            f"with --data-questions, {settings.damage_questions} with --damage-questions; give more, or ask for fewer"
-        )
-    require_not_the_gates(
-        both.dataset.questions,
-        gate_questions(task, settings.gate_data, data_dir, what="data"),
-        source=settings.data,
-        what="questions",
-        advice="choose others with --data, or name the gate's with --gate-data",
-    )
-    asked = SelectionRequest(
-        task=task,
-        calib=settings.data,
-        select=settings.select,
-        questions=settings.select_questions,
-        gate_data=settings.gate_data,
-        seed=settings.seed,
-    )
-    cut = settings.data_questions
-    return Questions(
-        observed=CalibrationSet(
-            name=both.name, dataset=both.dataset.only(list(both.ids[:cut])), source_digest=both.source_digest
-        ),
-        damage=both.dataset.only(list(both.ids[cut:])),
-        selection=select_questions(asked, both, data_dir),
-    )
 
 
 def _away(trials: Trials, where: Where) -> Away | None:

@@ -16,7 +16,7 @@ from quantkit.records.shapes import BASELINES
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.options import float_counts, unit_counts
 
-_EXPORT = 15.0
+_QUESTIONS, _EXPORT = 1.0, 15.0
 _OBSERVED, _ANSWERED = 12.0, 2.0
 """Of a question, as FP32: with second moments of all that is read, and without; in questions answered as INT8."""
 _ORDER, _PRICE = 0.5, 0.1
@@ -70,6 +70,7 @@ def expected(shape: EncoderShape, settings: SearchSettings) -> dict[str, float]:
     one = settings.damage_questions
     judged = _BUILT + 2 + settings.select_questions / one
     return {
+        "questions": _QUESTIONS,
         "export": _EXPORT,
         "moments": _OBSERVED * settings.data_questions / one,
         "order": _ORDER * len(blocks),

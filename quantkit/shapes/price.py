@@ -7,11 +7,12 @@ whole models are what they were measured to be, and all between them adds up:
    own time is too long. It costs what lets the sum come out: the time of the model without blocks, and for every block
    its own time less this, are the teacher's.
 2. That is no less than nothing, no more than its own time, and no more than the model without blocks has for it. What
-   is left over then belongs to the blocks, each by its own time.
+   is left over then belongs to the blocks, each by its own time. Where the head reads one token, the last layer's
+   residuals are that token's: they cost their own time, which is next to nothing.
 3. What stands beside the blocks (embeddings, head) is the model without blocks less its residuals.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,34 +120,46 @@ def prices_of(
     blocks = {
         block: {units: costs[one] for units, one in by_units.items()} for block, by_units in wanted.items()
     }
-    return _summed(blocks, costs[empty], tuple(costs[model] for model in whole))
+    pooled = {block for block, by_units in wanted.items() if by_units[0].pooled}
+    return _summed(blocks, pooled, costs[empty], tuple(costs[model] for model in whole))
 
 
-def _summed(blocks: Mapping[Block, Mapping[Option, float]], empty: float, whole: tuple[float, ...]) -> Prices:
+def _summed(
+    blocks: Mapping[Block, Mapping[Option, float]],
+    pooled: Collection[Block],
+    empty: float,
+    whole: tuple[float, ...],
+) -> Prices:
     """Return prices that add up to what both whole models were measured to cost: without any block, and with all.
 
     Args:
         blocks: block → option → the block with its residual, as a model of its own.
+        pooled: those that are computed for one token.
         empty: the model without any block.
         whole: the teacher, and other whole models.
     """
-    count = len(blocks)
     full = sum(
         by_units[max(option for option in by_units if isinstance(option, int))]
         for by_units in blocks.values()
     )
-    alone = sum(by_units[0] for by_units in blocks.values()) / count
-    missing = min(max((empty + full - whole[0]) / count, 0.0), alone, empty / count)
-    left = full - count * missing
+    missing = {block: blocks[block][0] for block in pooled}
+    least = sum(missing.values())
+    others = [block for block in blocks if block not in pooled]
+    if others:
+        alone = sum(blocks[block][0] for block in others) / len(others)
+        each = min((empty + full - whole[0] - least) / len(others), alone, (empty - least) / len(others))
+        missing |= dict.fromkeys(others, max(each, 0.0))
+    all_missing = sum(missing.values())
+    left = full - all_missing
     share = max(whole[0] - empty, 0.0) / left if left > 0 else 1.0
     return Prices(
         blocks={
             block: {
-                units: missing + share * (cost - missing) if units else missing
+                units: missing[block] + share * (cost - missing[block]) if units else missing[block]
                 for units, cost in by_units.items()
             }
             for block, by_units in blocks.items()
         },
-        beside=empty - count * missing,
+        beside=empty - all_missing,
         whole=whole,
     )

@@ -228,10 +228,10 @@ class Search:
         return (min(kept) + max(failed)) / 2
 
     def _margin(self) -> float:
-        """Return by how much costs must be predicted smaller, as whole models were measured to cost."""
+        """Return how many times what is asked may be predicted: the least that whole models showed."""
         whole = self.prices.of(self.teacher.units) / self.teacher.cost
         seen = [one.predicted / one.cost / whole for one in self.candidates]
-        return min([1.0, *seen])
+        return min(seen, default=1.0)
 
     def _damage(self, units: Units) -> float:
         return sum(self._option(self.space, block, count).damage for block, count in units.items())

@@ -71,6 +71,7 @@ class Trials:
         held_out: the damage questions.
         journal: what was found before.
         load: what runs at once where whole models are timed.
+        known: candidate (`candidate_key`) → its blocks as they are built, which are then not made here.
     """
 
     bench: Bench
@@ -80,6 +81,7 @@ class Trials:
     held_out: Exam
     journal: Journal
     load: Load
+    known: Mapping[str, dict[Block, Narrowed]] = field(default_factory=dict)
     _healed: dict[str, dict[Block, Narrowed]] = field(default_factory=dict)
     _last: tuple[str, ir.Model] | None = None
     """The candidate that was compared last, by its key, and the better of its two models: it is built next."""
@@ -96,6 +98,9 @@ class Trials:
             units: block → option.
             magnitude: keep the units whose weights are largest, as they are, and heal nothing.
         """
+        known = self.known.get(candidate_key(units, magnitude=magnitude))
+        if known is not None:
+            return known
         if magnitude:
             return by_magnitude(self.bench, units)
         key = digest_of(named(units))
@@ -253,6 +258,11 @@ class Trials:
             self.bench.quick(parts_of(self.ladders, units), floats=floats_of(units)),
             (self.bench.observations.key, self.bench.grid.name, *sorted(named(units).items())),
         )
+
+
+def candidate_key(units: Units, *, magnitude: bool) -> str:
+    """Return what a candidate is known by; `magnitude` as in `Trials.parts`."""
+    return digest_of(_judged(units, magnitude=magnitude))
 
 
 def _judged(units: Units, *, magnitude: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
+from quantkit.graph.layout.narrow_pooled import narrow_pooled
 from quantkit.graph.linear import linear_layers
 from quantkit.shapes.block_model import BlockRequest
 from quantkit.shapes.blocks import Block
@@ -21,6 +22,7 @@ def wanted_of(
         counts: block → options.
     """
     activation = _activation(bench.model)
+    last = max((block.layer for block in counts), default=0) if narrow_pooled(bench.model.clone()) else None
     return {
         block: {
             option: BlockRequest(
@@ -32,6 +34,7 @@ def wanted_of(
                 grid=bench.grid.name,
                 layout=bench.layout,
                 scheme="float" if isinstance(option, InFloat) else "static",
+                pooled=block.layer == last,
             )
             for option in options
         }

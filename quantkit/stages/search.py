@@ -26,6 +26,7 @@ from quantkit.shapes import Found, find
 from quantkit.shapes.keep_float import kept_float, write_kept
 from quantkit.shapes.materialise import materialise
 from quantkit.shapes.phases import expected
+from quantkit.shapes.questions import read_questions
 from quantkit.shapes.record import report_of
 from quantkit.shapes.sanity import difference, divergence, in_order, in_reverse
 from quantkit.tasks.heads import require_head
@@ -74,7 +75,7 @@ def search(
     Raises:
         UsageError: nothing is asked, the limits are beyond what can be built, or contradict each other.
         CheckpointError: the family's layers cannot be searched, or the weights are pickles.
-        DatasetError: a set is too small, cannot be found, or holds questions of the gate.
+        DatasetError: a set is too small, cannot be found, or holds questions of the gate; before anything is exported.
         EvaluationError: an activation or a logit is NaN or infinite.
         QuantizationError: a checkpoint does not compute what its candidate computed.
         OutputError: `out` cannot be written.
@@ -82,20 +83,20 @@ def search(
     require_head(checkpoint.task, "search")
     live = out.live
     with phases("search", expected(checkpoint.shape, settings)) as phase, _closed(live):
-        started = time.monotonic()
-        with phase("export", works=2):
+        around: dict[str, float] = {}
+        with phase("questions"), _timed(around, "questions"):
+            questions = read_questions(checkpoint, settings, data_dir)
+        with phase("export", works=2), _timed(around, "export"):
             exported = export(checkpoint.folder, work / "teacher")
-        around = {"export": time.monotonic() - started}
         with hold(exported) as teacher, one_blas_thread():
             watch = None if live is None else _Watch(live, teacher, checkpoint, around)
-            found = find(teacher, settings, data_dir=data_dir, phase=phase, watch=watch)
+            found = find(teacher, questions, settings, phase=phase, watch=watch)
             with new_folder(out.path, force=out.force) as folder, phase("check", works=6):
                 if watch is not None:
                     watch.show(found)
-                started = time.monotonic()
-                folders = _write(checkpoint, found, folder, in_float=settings.float_blocks)
-                sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)
-                around["check"] = time.monotonic() - started
+                with _timed(around, "check"):
+                    folders = _write(checkpoint, found, folder, in_float=settings.float_blocks)
+                    sanity = _checked(checkpoint, found, teacher, folder / CHOSEN, export, work)
                 report = report_of(found, teacher, checkpoint, folders=folders, sanity=sanity, around=around)
                 write_shape_files(report, folder)
             forget(found.search.trials.bench.observations.key)
@@ -120,6 +121,14 @@ class _Watch:
         self.live.write(
             report_of(found, self.teacher, self.checkpoint, folders={}, sanity=None, around=self.around)
         )
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    """Note how long the block takes."""
+    started = time.monotonic()
+    yield
+    seconds[part] = time.monotonic() - started
 
 
 @contextmanager

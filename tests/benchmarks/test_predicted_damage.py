@@ -1,5 +1,6 @@
 """Predicted damage beside what was measured, from invented searches."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from scripts import load_script
 
 from quantkit.errors import UsageError
 from quantkit.records import ShapeSearch
+from quantkit.report.figures.drawing import ACCENT, BLUE, INK
 
 script = load_script("benchmarks/predicted_damage.py")
 
@@ -48,6 +50,21 @@ def test_every_shape_once_and_in_order(shape_search: Any) -> None:
         {"divergence": 1.0, "expected F1": 1.0, "F1": 1.0}, abs=1e-12
     )
     assert "| 4 |" in script.markdown(shapes, script.correlations(shapes))
+
+
+def test_figure(shape_search: Any) -> None:
+    """Every shape has the mark of its kind beside the key's, and the same shapes give the same bytes."""
+    kinds = (
+        (4, "solution 1 of round 1", 0.5, 0.4),
+        (3, "solution 2 of round 1", 0.6, 0.5),
+        (8, "uniform", 0.1, 0.1),
+        (2, "without the last layers", 4.0, 3.0),
+    )
+    shapes = script.built([with_shapes(shape_search, *kinds)])
+    drawn = script.figure_svg(shapes)
+    assert drawn == script.figure_svg(shapes)
+    uses = {color: len(re.findall(rf"<use [^>]*fill: {color}", drawn)) for color in (ACCENT, BLUE, INK)}
+    assert uses == {ACCENT: 1 + 2, BLUE: 1 + 1, INK: 1 + 1}
 
 
 def test_predictions_that_order_the_other_way(shape_search: Any) -> None:

@@ -159,6 +159,26 @@ def test_it_learns() -> None:
     assert [tuple(weights.shape[1:2]) for weights in output.attentions] == [(4,), (3,)]
 
 
+@pytest.mark.parametrize(
+    ("labels", "known"),
+    [(1, [0.5, -1.0, 3.0]), (3, [2, 0, 1]), (3, [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])],
+    ids=["one number", "one label", "any labels"],
+)
+def test_a_classifier_learns_what_berts_would(labels: int, known: Any) -> None:
+    """The loss is that of BERT's class: with one label it is no cross entropy, which would be 0."""
+    theirs = randomize(
+        transformers.BertForSequenceClassification(
+            transformers.BertConfig(**SHAPE, **ALIKE, num_labels=labels)
+        )
+    )
+    shape = {"attention_head_size": 8, "num_hidden_layers": 2, "feed_forward_per_layer": [64, 64]}
+    config = DeciBertConfig(**SHAPE, **shape, num_labels=labels)
+    ours = with_weights_of(theirs, "bert", config, DeciBertForSequenceClassification)
+    found, expected = (model(**rows(0), labels=torch.tensor(known)).loss for model in (ours, theirs))
+    assert torch.equal(found, expected)
+    assert found > 0
+
+
 def test_tokenizers_that_do_not_name_their_class_are_read_as_the_teachers(tmp_path: Path) -> None:
     """By BERT's class, or by RoBERTa's where the positions are RoBERTa's."""
     DeciBertConfig(**UNLIKE).save_pretrained(tmp_path)

@@ -95,6 +95,7 @@ def _write_recipes_of_students() -> None:
         "nobody": "distill: {data: [d.json]}\n",
         "dataless": "search: {min_throughput: 1.5x}\n",
         "askless": "search: {data: d.json}\n",
+        "all-int8": "search: {data: d.json, min_throughput: 1.5x, min_int8_coverage: 0.5}\n",
         "gates": "student: ck\ndistill: {data: [d.json], gate_data: others.json}\nevaluate: {data: third.json}\n",
         "learns": "student: ck\ndistill: {data: [d.json]}\nevaluate: {data: strange.json}\n",
         "revision": "student: ck\nexport: {revision: main}\n",

@@ -59,9 +59,8 @@ def test_two_tokens_that_changed_places_are_another_vocabulary(
 ) -> None:
     """A text without them is cut the same; the rows would still mean something else to the two models."""
     other = copied(student, tmp_path / "other")
-    swapped = {"##b": "##f", "##f": "##b"}
-    (other / "vocab.txt").write_text("\n".join(swapped.get(word, word) for word in WORDS) + "\n")
-    with pytest.raises(CheckpointError, match=r"the id of the token '##[bf]' is \d+, and \d+ in the teacher"):
+    (other / "vocab.txt").write_text("\n".join([*WORDS[:-3], WORDS[-2], WORDS[-3], WORDS[-1]]) + "\n")
+    with pytest.raises(CheckpointError, match=r"the id of the token '.+' is \d+, and \d+ in the teacher"):
         paired(other, teacher)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from quantkit.artifact import Artifact, new_artifact
 from quantkit.errors import DatasetError, EvaluationError
-from quantkit.exam.exam import Exam
+from quantkit.exam.exam import Exam, Sitting
 from quantkit.tasks import Dataset, task
 
 pytestmark = pytest.mark.avx2
@@ -78,7 +78,7 @@ ROWS = (("good good", "good"), ("bad", "bad"), ("dull", "bad"), ("dull", "good")
 def test_the_same_model_gets_full_marks(make: Callable[..., Artifact], texts: Callable[..., Dataset]) -> None:
     """FP32 against itself: no divergence, nothing changed, ratios of 1, whatever its own score."""
     artifact = make("fp32")
-    exam = Exam(artifact, texts(*ROWS), confidence=0.9, label="exam")
+    exam = Exam(artifact, texts(*ROWS), Sitting(label="exam"), confidence=0.9)
     marks = exam.sit(exam.open(artifact.model_path))
     assert (exam.windows, exam.baseline) == (4, 75.0)
     assert (marks.divergence, marks.changed, marks.score, marks.ratio) == (0.0, 0.0, 75.0, 1.0)
@@ -87,7 +87,7 @@ def test_the_same_model_gets_full_marks(make: Callable[..., Artifact], texts: Ca
 
 def test_marks_by_hand(make: Callable[..., Artifact], texts: Callable[..., Dataset]) -> None:
     """One word read otherwise: its two answers change, one to right and one to wrong, and expected scores tell."""
-    exam = Exam(make("fp32"), texts(*ROWS), confidence=0.9, label="exam")
+    exam = Exam(make("fp32"), texts(*ROWS), Sitting(label="exam"), confidence=0.9)
     marks = exam.sit(exam.open(make("other", dull=(0, 1)).model_path))
     assert (marks.changed, marks.score, marks.ratio) == (0.5, 75.0, 1.0)
     sigma = 1 / (1 + np.exp(-1.0))
@@ -101,11 +101,11 @@ def test_marks_by_hand(make: Callable[..., Artifact], texts: Callable[..., Datas
 def test_a_model_that_knows_nothing(make: Callable[..., Artifact], texts: Callable[..., Dataset]) -> None:
     """When FP32 answers nothing right there is nothing to keep."""
     with pytest.raises(DatasetError, match="FP32 answers none of the 1 questions right; choose"):
-        Exam(make("fp32"), texts(("good", "bad")), confidence=0.9, label="exam")
+        Exam(make("fp32"), texts(("good", "bad")), Sitting(label="exam"), confidence=0.9)
 
 
 def test_broken_logits(make: Callable[..., Artifact], texts: Callable[..., Dataset]) -> None:
     """NaN names the question and is no mark."""
-    exam = Exam(make("fp32"), texts(*ROWS), confidence=0.9, label="exam")
+    exam = Exam(make("fp32"), texts(*ROWS), Sitting(label="exam"), confidence=0.9)
     with pytest.raises(EvaluationError, match="NaN or Infinity for question 2"):
         exam.sit(exam.open(make("nan", dull=(np.nan, 0)).model_path))

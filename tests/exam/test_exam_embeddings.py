@@ -12,7 +12,7 @@ import onnx.parser
 import pytest
 
 from quantkit.artifact import Artifact, new_artifact
-from quantkit.exam.exam import Exam
+from quantkit.exam.exam import Exam, Sitting
 from quantkit.exam.marks import Marks
 from quantkit.metrics.embeddings import cosine
 from quantkit.tasks import Dataset, task
@@ -82,7 +82,7 @@ def embedded(table: np.ndarray) -> list[np.ndarray]:
 
 
 def sat(make: Callable[..., Artifact], asked: Dataset, table: np.ndarray) -> Marks:
-    exam = Exam(make("fp32", TABLE), asked, confidence=0.95, label="test", judged=False)
+    exam = Exam(make("fp32", TABLE), asked, Sitting(label="test", judged=False), confidence=0.95)
     return exam.sit(exam.open(make("other", table).model_path))
 
 

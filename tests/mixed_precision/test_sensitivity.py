@@ -78,7 +78,9 @@ class Bench:
         bench = self
 
         class FakeExam:
-            def __init__(self, artifact: object, dataset: "Questions", **options: object) -> None:
+            def __init__(
+                self, artifact: object, dataset: "Questions", *options: object, **more: object
+            ) -> None:
                 self.dataset = dataset
 
             def open(self, path: tuple[str, ...]) -> tuple[str, ...]:

@@ -345,11 +345,12 @@ def test_the_gates_questions_are_refused_before_anything_is_done(tmp_path: Path)
 
 def test_shipped_recipes_learn_no_question_of_the_gate() -> None:
     """What the shipped recipes search and train on is named otherwise than what their gate asks, and is there."""
-    for name in ("quickstart-search", "minilm-search"):
+    for name in ("quickstart-search", "minilm-search", "text-classification-search"):
         recipe = load_recipe(name)
         assert recipe.search is not None
         assert recipe.distill is not None
         assert recipe.evaluate.data not in recipe.distill.data
-    learned = load_recipe("quickstart-search").distill
-    assert learned is not None
-    assert Path(learned.data[0]).is_file()
+    for name in ("quickstart-search", "text-classification-search"):
+        learned = load_recipe(name).distill
+        assert learned is not None
+        assert Path(learned.data[0]).is_file()

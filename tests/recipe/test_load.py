@@ -43,13 +43,14 @@ def written(tmp_path: Path):
 
 
 def test_every_family_has_a_recipe_for_every_mode() -> None:
-    """Six families in three modes, one for each task but question answering, and the quickstart."""
+    """Six families in three modes, one for each task but question answering, the quickstart, and the searches."""
     families = ("bert-base", "bert-large", "decibert-large", "distilbert", "minilm", "roberta-base")
     modes = ("static", "dynamic", "auto")
     expected = {f"{family}-{mode}" for family in families for mode in modes} | {
         "quickstart",
         "quickstart-search",
         "minilm-search",
+        "text-classification-search",
         *(set(TASKS) - {"squad"}),
     }
     assert {path.stem for path in SHIPPED} == expected

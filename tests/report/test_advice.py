@@ -37,3 +37,12 @@ def test_what_passed_or_does_not_count_has_none() -> None:
     """Nothing is advised about checks that passed, or that the policy does not count."""
     checks = (_check("size", "pass"), _check("f1 statistical", "fail", decides=False))
     assert advice(gate_report(checks=checks)) == ()
+
+
+def test_a_student_is_told_to_learn_and_of_its_teacher() -> None:
+    """What quantization could mend is not what a student lacks, and its baseline is another checkpoint's."""
+    asked = "a student of the baseline's checkpoint, same tokenizer, FP32"
+    lineage = Check(name="lineage", required=asked, observed="", verdict="fail")
+    first, second = advice(gate_report(checks=(_check("accuracy mlperf", "fail"), lineage)))
+    assert "let the student learn longer" in first
+    assert "the checkpoint that the student was made from" in second

@@ -8,7 +8,9 @@ from distillation.conftest import make_checkpoint
 from letters import MakeCheckpoint, write_questions
 
 from quantkit.artifact import Artifact
+from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.recipe.search_settings import SearchSettings
+from quantkit.shapes import quantized
 
 __all__ = ["make_checkpoint"]
 
@@ -40,6 +42,13 @@ def settings(tmp_path: Path) -> SearchSettings:
         step=32,
         candidates=1,
     )
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every model of the search plain: smoothing and GPTQ have tests of their own."""
+    for quality in ("_QUICK", "_GOOD"):
+        monkeypatch.setattr(quantized, quality, QuantizeSettings(plain=True))
 
 
 def cost(snippet: Any) -> float:

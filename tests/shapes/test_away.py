@@ -11,12 +11,12 @@ from shapes.conftest import cost, ratios
 
 from quantkit.artifact import Artifact
 from quantkit.one_blas_thread import one_blas_thread
-from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.recipe.search_settings import SearchSettings
-from quantkit.shapes import price, quantized, trials
+from quantkit.shapes import price, trials
 from quantkit.shapes.away import Away, Errand, TrialKit
 from quantkit.shapes.find import find
 from quantkit.shapes.in_float import floats_of
+from quantkit.shapes.questions import questions_of
 
 
 class Workers:
@@ -35,6 +35,7 @@ class Workers:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("plain")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("in_float", [False, True])
 def test_found_as_here(
@@ -48,8 +49,6 @@ def test_found_as_here(
 
     Those with blocks in float too, which to these costs are as cheap as INT8.
     """
-    for quality in ("_QUICK", "_GOOD"):
-        monkeypatch.setattr(quantized, quality, QuantizeSettings(plain=True))
     for module in (price, trials):
         monkeypatch.setattr(module, "measure_beside", lambda snippets, **_: [cost(one) for one in snippets])
     monkeypatch.setattr(trials, "times_the_first", ratios)
@@ -64,7 +63,7 @@ def test_found_as_here(
             module = importlib.import_module("quantkit.shapes.find")
             monkeypatch.setattr(module, "_away", lambda trials, _: Away(trials=trials, workers=workers))
         with one_blas_thread():
-            one = find(teacher, asked)
+            one = find(teacher, questions_of("squad", asked, None), asked)
         healed = [
             (part.units.tolist(), part.matrix.tobytes(), part.bias.tobytes())
             for candidate in one.search.candidates

@@ -13,9 +13,8 @@ from quantkit.artifact import Artifact
 from quantkit.checkpoint import read_checkpoint
 from quantkit.graph.kernels import trace_execution
 from quantkit.graph.linear import matching
-from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.recipe.search_settings import SearchSettings
-from quantkit.shapes import price, quantized, trials
+from quantkit.shapes import price, trials
 from quantkit.shapes.blocks import Block
 from quantkit.shapes.in_float import InFloat, floats_of
 from quantkit.shapes.keep_float import read_kept
@@ -31,6 +30,7 @@ def bytes_of(snippet: Any) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("plain")
 @pytest.mark.filterwarnings("ignore")
 def test_what_int8_hurts_is_built_timed_and_written_as_float(
     make_checkpoint: MakeCheckpoint,
@@ -40,8 +40,6 @@ def test_what_int8_hurts_is_built_timed_and_written_as_float(
     tmp_path: Path,
 ) -> None:
     """One block that INT8 alone would ruin: it is float in what is built, timed, told and written."""
-    for quality in ("_QUICK", "_GOOD"):
-        monkeypatch.setattr(quantized, quality, QuantizeSettings(plain=True))
     timed: list[Any] = []
 
     def measured(snippets: Any, **_: Any) -> list[float]:

@@ -9,11 +9,10 @@ from shapes.conftest import cost, ratios
 
 from quantkit.artifact import Artifact
 from quantkit.checkpoint import read_checkpoint
-from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.records import ShapeSearch
 from quantkit.report.live import LivePage
-from quantkit.shapes import price, quantized, trials
+from quantkit.shapes import price, trials
 from quantkit.stages import search as stage
 
 REFRESH = '<meta http-equiv="refresh"'
@@ -28,6 +27,7 @@ class Watched(LivePage):
         self.pages = [*getattr(self, "pages", []), (len(report.candidates), self.path.read_text())]
 
 
+@pytest.mark.usefixtures("plain")
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_from_the_first_candidate_to_the_end(
     make_checkpoint: MakeCheckpoint,
@@ -39,8 +39,6 @@ def test_the_page_from_the_first_candidate_to_the_end(
     """One candidate more on each page, all load themselves again; the result does not, and takes the page's place."""
     pytest.importorskip("jinja2")
     pytest.importorskip("matplotlib")
-    for quality in ("_QUICK", "_GOOD"):
-        monkeypatch.setattr(quantized, quality, QuantizeSettings(plain=True))
     for module in (price, trials):
         monkeypatch.setattr(module, "measure_beside", lambda snippets, **_: [cost(one) for one in snippets])
     monkeypatch.setattr(trials, "times_the_first", ratios)

@@ -37,7 +37,11 @@ CONFIGS: dict[str, Any] = {
         feed_forward_per_layer=[64, 32],
     ),
 }
-HEADS = {"squad": "QuestionAnswering", "text-classification": "SequenceClassification"}
+HEADS = {
+    "squad": "QuestionAnswering",
+    "text-classification": "SequenceClassification",
+    "token-classification": "TokenClassification",
+}
 
 
 def saved(folder: Path, family: str, task: str) -> tuple[Any, Checkpoint, list[Block]]:

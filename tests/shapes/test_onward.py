@@ -6,7 +6,7 @@ import pytest
 from distillation.conftest import make_checkpoint, one_thread
 from letters import LENGTH, MakeCheckpoint, write_questions
 
-from quantkit.exam.exam import Exam
+from quantkit.exam.exam import Exam, Sitting
 from quantkit.graph.linear import linear_layers
 from quantkit.graph.model import load_model
 from quantkit.pipeline.fusing import ExportRequest, export_and_fuse
@@ -46,7 +46,7 @@ def teacher(
     questions = select(str(write_questions(folder / "q.json", 10)), "squad", None, None, 0, at_most=30)
     seen = observe_model(artifact, model, questions, detail=Detail.MOMENTS)
     bench = Bench(model=model, observations=seen, grid=GRIDS[sorted(exact_grids)[0]])
-    exam = Exam(artifact, questions.dataset, confidence=0.8, judged=False, label="damage")
+    exam = Exam(artifact, questions.dataset, Sitting(label="damage", judged=False), confidence=0.8)
     return bench, blocks_of(artifact, model), exam
 
 

@@ -12,15 +12,15 @@ from quantkit.allocation.journal import Journal
 from quantkit.artifact import Artifact
 from quantkit.exam import exam
 from quantkit.quantization.observe import calibration
-from quantkit.recipe.quantize_settings import QuantizeSettings
 from quantkit.recipe.search_settings import SearchSettings
-from quantkit.shapes import damage, options, price, quantized, trials
+from quantkit.shapes import damage, options, price, trials
 from quantkit.shapes.candidate import Candidate
 from quantkit.shapes.find import find
+from quantkit.shapes.questions import questions_of
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+def calls(plain: None, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count what takes long."""
     made: Counter[str] = Counter()
 
@@ -33,9 +33,6 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, name, counted)
 
-    # Smoothing and GPTQ have tests of their own.
-    for quality in ("_QUICK", "_GOOD"):
-        monkeypatch.setattr(quantized, quality, QuantizeSettings(plain=True))
     count(options, "removal_order")
     count(trials, "heal")
     count(calibration, "_run_observed")
@@ -50,7 +47,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 def searched(teacher: Artifact, settings: SearchSettings) -> tuple[list[Candidate], list[Any]]:
     """Search, and take the blocks of every candidate, as is done to write them."""
-    found = find(teacher, settings)
+    found = find(teacher, questions_of("squad", settings, None), settings)
     parts = [found.search.parts(one) for one in found.search.candidates]
     # Every trial's seconds are known, whichever run measured it.
     assert len(found.trials["damage"]) == 1 + sum(len(by_units) - 1 for by_units in found.damages.values())

@@ -25,19 +25,25 @@ from quantkit.shapes.trials import Trials
 pytest.importorskip("scipy", reason="shapes are chosen by the solver")
 BLOCKS = [
     Block(layer=number, kind=kind, path=f"l.{number}", units=4, size=1, hidden=8)
-    for number in range(2)
+    for number in range(4)
     for kind in ("attention", "feed_forward")
 ]
-COSTS = {block: {4: 4.0, 2: 2.0, 0: 0.0} for block in BLOCKS}
-DAMAGES = {block: {4: 0.0, 2: 0.1 + place / 100, 0: 1.0} for place, block in enumerate(BLOCKS)}
+COSTS = {block: {4: 4.0, 3: 3.0, 2: 2.0, 0: 0.0} for block in BLOCKS}
+DAMAGES = {block: {4: 0.0, 3: 0.04, 2: 0.1 + place / 100, 0: 1.0} for place, block in enumerate(BLOCKS)}
+WHOLE, ASKED = 33.0, 21.0
 FIRST, SECOND = "solution 1 of round 1", "solution 2 of round 1"
 BASELINES = {UNIFORM, SHALLOW, MAGNITUDE}
 
 
 class Built:
-    """Trials that measure nothing; the divergence of a candidate is that of its damages."""
+    """Trials that measure nothing; the divergence of a candidate is that of its damages.
 
-    def __init__(self) -> None:
+    Args:
+        share: of its price that a block costs in a whole model which is not the teacher.
+    """
+
+    def __init__(self, share: float = 1.0) -> None:
+        self.share = share
         self.journal = SimpleNamespace(times=[])
         self.built: list[Units] = []
 
@@ -50,7 +56,11 @@ class Built:
 
     def costs(self, models: list[Units]) -> list[float]:
         """Return the price of each."""
-        return [1.0 + sum(COSTS[block][count] for block, count in units.items()) for units in models]
+        return [
+            1.0
+            + sum(COSTS[block][count] * (self.share if count < 4 else 1) for block, count in units.items())
+            for units in models
+        ]
 
 
 class Workers:
@@ -66,22 +76,31 @@ class Workers:
         return {origin: self.failed[origin] for origin in asked if origin in self.failed}
 
 
-def search(away: Any, *, deadline: float = math.inf) -> Search:
-    trials: Any = Built()
+def search(away: Any, *, deadline: float = math.inf, most: int = 2, share: float = 1.0) -> Search:
+    trials: Any = Built(share)
     whole = dict.fromkeys(BLOCKS, 4)
     teacher: Any = SimpleNamespace(
-        units=whole, cost=17.0, judged=SimpleNamespace(marks=SimpleNamespace(divergence=0.0))
+        units=whole, cost=WHOLE, judged=SimpleNamespace(marks=SimpleNamespace(divergence=0.0))
     )
     return Search(
         space=space_of(DAMAGES, COSTS),
-        goal=Goal(cost=11.0, limits=(), ratio=None, asked={}),
-        prices=Prices(blocks=COSTS, beside=1.0, whole=(17.0,)),
+        goal=Goal(cost=ASKED, limits=(), ratio=None, asked={}),
+        prices=Prices(blocks=COSTS, beside=1.0, whole=(WHOLE,)),
         trials=trials,
         teacher=teacher,
         deadline=deadline,
-        most=2,
+        most=most,
         away=away,
     )
+
+
+@pytest.mark.parametrize("share", [0.8, 1.2])
+def test_prices_that_were_wrong_are_mended(share: float) -> None:
+    """Where blocks cost less than their prices the next round keeps more of them, where they cost more, less."""
+    first, *_, last = [one for one in search(None, most=6, share=share).run() if one.origin not in BASELINES]
+    assert first.predicted == ASKED
+    assert (last.predicted > ASKED, last.cost <= ASKED) == (share < 1, True)
+    assert abs(last.cost - ASKED) < abs(first.cost - ASKED)
 
 
 def test_a_round_goes_out_together_and_comes_back_in_order() -> None:

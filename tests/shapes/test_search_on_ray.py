@@ -13,12 +13,12 @@ from quantkit.artifact import Artifact
 from quantkit.checkpoint import read_checkpoint
 from quantkit.cluster.errand import Kit
 from quantkit.cluster.errands import Errands
-from quantkit.exam.exam import Exam
+from quantkit.exam.exam import Exam, Sitting
 from quantkit.recipe.search_settings import SearchSettings
 from quantkit.records import ShapeSearch
 from quantkit.runtime.where import Where
 from quantkit.shapes import price, trials
-from quantkit.shapes.find import questions_of
+from quantkit.shapes.questions import questions_of
 from quantkit.stages import search as stage
 
 pytest.importorskip("ray", reason="needs the extra [ray]")
@@ -30,7 +30,7 @@ def test_marks(address: str, teacher: Artifact, settings: SearchSettings) -> Non
     """An exam that is held on the cluster gives the same marks."""
     questions = questions_of("squad", settings, None).damage
     marks = [
-        Exam(teacher, questions, confidence=0.9, judged=False, label="exam", where=where).sit_file(
+        Exam(teacher, questions, Sitting(label="exam", judged=False, where=where), confidence=0.9).sit_file(
             teacher.model_path
         )
         for where in (Where(), Where(engine="ray", address=address))

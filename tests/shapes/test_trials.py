@@ -9,7 +9,7 @@ import pytest
 from quantkit.allocation.journal import Journal
 from quantkit.shapes import trials
 from quantkit.shapes.blocks import Block
-from quantkit.shapes.trials import Trials
+from quantkit.shapes.trials import Trials, candidate_key
 
 
 @pytest.mark.parametrize("better", ["healed", "narrowed"])
@@ -48,3 +48,25 @@ def test_what_was_compared_is_not_quantized_again(monkeypatch: pytest.MonkeyPatc
     one.built(units, Path("model.onnx"))
     found: Any = one.parts(units)
     assert (sorted(made), saved, found) == (["healed", "narrowed"], [better], {block: better})
+
+
+def test_known_blocks_are_taken_as_they_are() -> None:
+    """They are neither healed nor compared, and those of largest weights are another candidate's."""
+    block = Block(layer=0, kind="attention", path="encoder.layer.0", units=8, size=4, hidden=32)
+    units: dict[Block, int] = {block: 4}
+    by_key: Any = {
+        candidate_key(units, magnitude=magnitude): {block: magnitude} for magnitude in (False, True)
+    }
+    nothing: Any = None
+    one = Trials(
+        bench=nothing,
+        blocks=[block],
+        ladders={},
+        exam=nothing,
+        held_out=nothing,
+        journal=nothing,
+        load=nothing,
+        known=by_key,
+    )
+    found: Any = [one.parts(units, magnitude=magnitude) for magnitude in (False, True)]
+    assert found == [{block: False}, {block: True}]

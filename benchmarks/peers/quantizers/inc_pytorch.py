@@ -17,7 +17,7 @@ CONFIGS = {"static": "StaticQuantConfig", "dynamic": "DynamicQuantConfig", "smoo
 Tensors = tuple[torch.Tensor, ...]
 
 
-class Spans(torch.nn.Module):
+class Spans(torch.nn.Module):  # type: ignore[misc]  # not read by mypy
     """The model with tensors in and tensors out."""
 
     def __init__(self, model: Any) -> None:

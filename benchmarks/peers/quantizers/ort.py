@@ -19,7 +19,7 @@ from onnxruntime.transformers.fusion_options import AttentionMaskFormat, FusionO
 from onnxruntime.transformers.optimizer import optimize_model
 
 
-class Rows(CalibrationDataReader):
+class Rows(CalibrationDataReader):  # type: ignore[misc]  # has no types
     """Calibration rows, one at a time."""
 
     def __init__(self, rows: list[Row]) -> None:

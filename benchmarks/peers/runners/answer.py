@@ -31,7 +31,7 @@ def main() -> None:
         for batch, arrays in engine.outputs.items()
         for position, array in enumerate(arrays)
     }
-    np.savez(found.output, **arrays)
+    np.savez(found.output, allow_pickle=False, **arrays)
     names = [entry.get_any_name() for entry in engine.compiled.outputs]
     facts = {"precision": engine.precision, "coverage": engine.int8_coverage(), "outputs": names}
     print(json.dumps(facts))

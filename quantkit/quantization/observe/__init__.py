@@ -6,6 +6,7 @@ remember what they saw in a cache.
 """
 
 from quantkit.quantization.observe.calibration import calibrate, observe
+from quantkit.quantization.observe.enough import Advice, require_moments, require_text
 from quantkit.quantization.observe.job import CalibrationJob
 from quantkit.quantization.observe.kept import forget
 from quantkit.quantization.observe.observations import Observations, observe_model
@@ -13,6 +14,7 @@ from quantkit.quantization.observe.range import Range, RangeRule
 from quantkit.quantization.observe.statistics import Detail, Statistics
 
 __all__ = [
+    "Advice",
     "CalibrationJob",
     "Detail",
     "Observations",
@@ -23,4 +25,6 @@ __all__ = [
     "forget",
     "observe",
     "observe_model",
+    "require_moments",
+    "require_text",
 ]

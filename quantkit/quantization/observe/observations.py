@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import onnx_ir as ir
 
 from quantkit.artifact import Artifact
 from quantkit.artifact.measure import tool_versions
-from quantkit.errors import DatasetError
 from quantkit.graph.linear import linear_layers
 from quantkit.quantization.observe.cache import calibration_key
 from quantkit.quantization.observe.calibration import observe
+from quantkit.quantization.observe.enough import TO_QUANTIZE, require_moments, require_text
 from quantkit.quantization.observe.job import CalibrationJob
 from quantkit.quantization.observe.statistics import Detail, Statistics
 from quantkit.runtime.where import HERE, Where
@@ -62,21 +61,13 @@ def observe_model(
     """
     reader = Reader.of(artifact)
     read = reader.prepare(calibration_set.dataset)
-    if all(np.isin(row.input_ids, reader.tokenizer.special_ids).all() for row in read.rows):
-        raise DatasetError(
-            f"{calibration_set.dataset.path}: its {len(calibration_set.ids)} calibration questions hold no text; "
-            "give questions and paragraphs with text as --calib"
-        )
+    require_text(calibration_set, read.rows, reader.tokenizer.special_ids, advice=TO_QUANTIZE)
     job = CalibrationJob(rows=read.rows, pad_id=read.pad_id, model_name=artifact.model_name, where=where)
     # Of every layer, whatever becomes of it: what is seen then depends on nothing but the model and the rows.
     layers = linear_layers(model.graph)
-    widest = max((layer.shape[0] for layer in layers), default=0)
-    if detail >= Detail.MOMENTS and job.tokens() < widest:
-        raise DatasetError(
-            f"{calibration_set.dataset.path}: {job.tokens():,} tokens in {len(calibration_set.ids)} calibration "
-            f"questions are too few for the second moments of {widest:,} channels, which GPTQ needs; "
-            "give more questions, or choose rounding nearest"
-        )
+    if detail >= Detail.MOMENTS:
+        widest = max((layer.shape[0] for layer in layers), default=0)
+        require_moments(calibration_set, read.rows, widest, advice=TO_QUANTIZE)
     tensors = list({layer.activation.name: layer.activation for layer in layers}.values())
     matters: dict[str, object] = {
         "tensors": [tensor.name for tensor in tensors],

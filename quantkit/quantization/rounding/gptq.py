@@ -51,7 +51,8 @@ def round_weight(problem: Problem) -> QuantizedWeight:
         factor = cholesky(damped)
     except np.linalg.LinAlgError as error:
         raise QuantizationError(
-            f"{problem.name}: its calibration's second moments are not positive semidefinite; calibrate again"
+            f"{problem.name}: its calibration's second moments are not positive semidefinite, as of texts that are "
+            "all alike; calibrate on other and more texts"
         ) from error
     del damped
     levels = np.empty(problem.matrix.shape)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quantkit.artifact.artifact import CALIBRATION, COMPANIONS
+from quantkit.artifact.artifact import CALIBRATION, COMPANIONS, Artifact
 from quantkit.artifact.foreign import onnx_files
 from quantkit.artifact.manifest import NAME, SCHEMA, FileRecord, hash_files
 from quantkit.errors import ArtifactError, UsageError
@@ -87,13 +87,21 @@ def _former(folder: Path) -> str:
     """Return the format of the folder's manifest, empty when there is none.
 
     Raises:
-        ArtifactError: it is today's.
+        ArtifactError: it is today's: the folder is an artifact, or its manifest was copied beside another model.
     """
     path = folder / NAME
     if not path.is_file():
         return ""
     said = _json_object(path).get("schema")
     if said == SCHEMA:
+        try:
+            Artifact.open(folder)
+        except ArtifactError as error:
+            what, *_ = str(error).split(";")
+            raise ArtifactError(
+                f"{folder}: is not the artifact that its {NAME} is of ({what}); make or pull it again, "
+                f"or remove {NAME} if a tool copied that beside a model of its own"
+            ) from None
         raise ArtifactError(f"{folder}: is a quantkit artifact already; use it as it is")
     return said if isinstance(said, str) else "unknown"
 
