@@ -84,6 +84,10 @@ def naming_output_errors(path: Path, *, within: Path | None = None) -> Iterator[
             raise
         if error.errno in _FULL:
             raise OutputError(f"{path}: the disk is full; free some space and run again") from error
+        if error.errno == errno.EFBIG:
+            raise OutputError(
+                f"{path}: a file there may not be so large; raise the limit (ulimit -f), or choose another place"
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise OutputError(
                 f"{path}: no permission to write there; choose another place, or change its permissions"

@@ -16,6 +16,7 @@ from quantkit.errors import ArtifactError, OutputError
 from quantkit.files import (
     canonical_json,
     inside,
+    naming_output_errors,
     new_folder,
     sha256_bytes,
     sha256_file,
@@ -208,6 +209,15 @@ def test_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("1")
     with pytest.raises(OutputError, match="is a file"), new_folder(tmp_path / "out"):
         pass
+
+
+def test_a_limit_on_the_size_of_files_is_one_line(tmp_path: Path) -> None:
+    """`ulimit -f`, or a file system without large files: no full disk, and no traceback."""
+    with (
+        pytest.raises(OutputError, match="out: a file there may not be so large"),
+        naming_output_errors(tmp_path / "out"),
+    ):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])

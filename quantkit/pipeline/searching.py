@@ -1,5 +1,6 @@
 """search: the stage with what exports its checkpoints, composed above the stages."""
 
+import contextlib
 from pathlib import Path
 
 from quantkit.artifact import Artifact, Ingredients
@@ -85,9 +86,10 @@ def search_checkpoint(
         asked = ExportRequest(checkpoint=str(folder), task=task, export=lengths, fuse=FuseSettings())
         return export_and_fuse(asked, made)
 
-    with naming_output_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    with partial_folder(out) as work:
+    with contextlib.ExitStack() as stack:
+        with naming_output_errors(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            work = stack.enter_context(partial_folder(out))
         return search(
             checkpoint,
             Output(path=out, force=force, live=live),

@@ -1,10 +1,12 @@
 """What a search refuses before it reads anything."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from quantkit.errors import UsageError
+from quantkit.errors import OutputError, UsageError
 from quantkit.pipeline import searching
 from quantkit.pipeline.fusing import ExportRequest
 from quantkit.pipeline.searching import search_checkpoint
@@ -49,3 +51,19 @@ def test_rows_that_are_timed_fit_the_model(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--tokens 513: the model takes rows of 512 tokens at most"):
         search_checkpoint(str(quickstart_model()), tmp_path / "out", task="squad", settings=settings)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_takes_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The temporary folder beside the output cannot be made: one line, as for other commands."""
+
+    def refuse(path: Path) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+    monkeypatch.setattr(searching, "partial_folder", refuse)
+    with pytest.raises(OutputError, match="out: cannot be written"):
+        search_checkpoint(
+            str(quickstart_model()),
+            tmp_path / "out",
+            task="squad",
+            settings=SearchSettings(min_throughput="2x"),
+        )
