@@ -12,6 +12,8 @@ from quantkit.records.record import Record, Report
 Verdict = Literal["pass", "fail", "inconclusive"]
 FIRST_SCHEMA = "quantkit/gate/1"
 EXIT_CODES: dict[Verdict, int] = {"pass": PASSED, "fail": FAILED, "inconclusive": INCONCLUSIVE}
+OF_A_STUDENT = "a student of the baseline's checkpoint, same tokenizer, FP32"
+"""What the check `lineage` requires where the gate judges a student; its report says by it that it did."""
 
 
 class Check(Record):

@@ -1,6 +1,6 @@
 """What to do about a gate that did not pass: one line for each check that counted and did not."""
 
-from quantkit.records.gate import Check, GateReport
+from quantkit.records.gate import OF_A_STUDENT, Check, GateReport
 
 _SEARCH = (
     "the answers changed too much: quantize with --mode auto, which finds the layers to spare, or with more --calib "
@@ -43,7 +43,7 @@ def advice(report: GateReport) -> tuple[str, ...]:
 
 
 def _is_student(report: GateReport) -> bool:
-    return any(check.name == "lineage" and check.required.startswith("a student") for check in report.checks)
+    return any(check.name == "lineage" and check.required == OF_A_STUDENT for check in report.checks)
 
 
 def _for(check: Check, report: GateReport) -> str:

@@ -10,6 +10,7 @@ from quantkit.metrics.resampled import lower_bound
 from quantkit.recipe.settings import GateSettings
 from quantkit.records import Check, Evaluation
 from quantkit.records.evaluation import NO_ANSWER
+from quantkit.records.gate import OF_A_STUDENT
 from quantkit.report.digits import cut, short
 from quantkit.verdict.evidence import GateEvidence, metric_in
 
@@ -88,7 +89,7 @@ def _check_teacher(evidence: GateEvidence, settings: GateSettings) -> Check:
     fine = said is not None and said == teacher and not differing and baseline.precision == "fp32"
     return Check(
         name="lineage",
-        required="a student of the baseline's checkpoint, same tokenizer, FP32",
+        required=OF_A_STUDENT,
         observed=found,
         verdict="pass" if fine else "fail",
         decides=settings.reference_f1 is None,
